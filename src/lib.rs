@@ -1,0 +1,10 @@
+//! ALBERT (A Lite BERT) in pure Rust on [`ndarray`].
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]
+
+mod error;
+
+pub mod checkpoint;
+pub mod text;
+
+pub use error::{Error, Result};
+pub use ndarray;
