@@ -1,0 +1,125 @@
+//! Outputs token by token, to be read per sequence or padded again.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, s};
+
+use super::Layout;
+
+/// Values `[T, F]` of the tokens of a batch, for instance hidden states or logits.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    rows: Array2<f32>,
+    layout: Arc<Layout>,
+}
+
+impl Packed {
+    pub(crate) fn new(rows: Array2<f32>, layout: Arc<Layout>) -> Self {
+        Self { rows, layout }
+    }
+
+    /// B, the number of sequences.
+    pub fn num_sequences(&self) -> usize {
+        self.layout.sequences.len()
+    }
+
+    /// F, the number of values per token.
+    pub fn width(&self) -> usize {
+        self.rows.ncols()
+    }
+
+    /// The values `[n, F]` of the n tokens of a sequence that the mask leaves, in order.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn sequence(&self, index: usize) -> ArrayView2<'_, f32> {
+        self.rows.slice(s![self.layout.real_rows(index), ..])
+    }
+
+    /// The columns that those tokens had in the padded arrays.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn columns(&self, index: usize) -> &[u32] {
+        &self.layout.columns[self.layout.real_rows(index)]
+    }
+
+    /// The sequences, one after the other.
+    pub fn sequences(&self) -> impl Iterator<Item = ArrayView2<'_, f32>> {
+        (0..self.num_sequences()).map(|index| self.sequence(index))
+    }
+
+    /// All values as `[B, S, F]`, where S is the length of the padded arrays or of the longest sequence.
+    ///
+    /// **Rows of padding, and of whatever else the mask excludes, are zero**: transformers computes something there,
+    /// this crate does not.
+    pub fn to_padded(&self) -> Array3<f32> {
+        let shape = (self.num_sequences(), self.layout.padded_length, self.width());
+        let mut padded = Array3::zeros(shape);
+        for (index, mut sequence) in padded.outer_iter_mut().enumerate() {
+            for (row, &column) in self.sequence(index).outer_iter().zip(self.columns(index)) {
+                sequence.row_mut(column as usize).assign(&row);
+            }
+        }
+        padded
+    }
+
+    pub(crate) fn rows(&self) -> ArrayView2<'_, f32> {
+        self.rows.view()
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+}
+
+/// The attention probabilities of one layer: for every sequence and head, how much each token attends to each.
+#[derive(Clone, Debug)]
+pub struct AttentionProbabilities {
+    /// `[A, n, n]` per sequence, one after the other; n counts a masked first token too.
+    values: Vec<f32>,
+    heads: usize,
+    layout: Arc<Layout>,
+}
+
+impl AttentionProbabilities {
+    /// Zeros for every sequence of a layout.
+    pub(crate) fn zeros(heads: usize, layout: Arc<Layout>) -> Self {
+        let squares = layout.sequences.iter().map(|s| heads * s.tokens * s.tokens);
+        Self { values: vec![0.0; squares.sum()], heads, layout }
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// The probabilities `[A, n, n]` of a sequence's n tokens; each row (query) sums to 1.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn sequence(&self, index: usize) -> Array3<f32> {
+        let hidden = self.layout.sequences[index].tokens - self.layout.real_rows(index).len();
+        self.square(index).slice(s![.., hidden.., hidden..]).to_owned()
+    }
+
+    /// All probabilities as `[B, A, S, S]`; rows and columns of what the mask excludes are zero.
+    pub fn to_padded(&self) -> Array4<f32> {
+        let (batch, length) = (self.layout.sequences.len(), self.layout.padded_length);
+        let mut padded = Array4::zeros((batch, self.heads, length, length));
+        for (index, mut heads) in padded.outer_iter_mut().enumerate() {
+            let columns = &self.layout.columns[self.layout.real_rows(index)];
+            for ((head, query, key), &value) in self.sequence(index).indexed_iter() {
+                heads[[head, columns[query] as usize, columns[key] as usize]] = value;
+            }
+        }
+        padded
+    }
+
+    fn square(&self, index: usize) -> ArrayView3<'_, f32> {
+        let size = |i: usize| self.heads * self.layout.sequences[i].tokens.pow(2);
+        let start = (0..index).map(size).sum::<usize>();
+        let n = self.layout.sequences[index].tokens;
+        ArrayView3::from_shape((self.heads, n, n), &self.values[start..start + size(index)])
+            .expect("a square was allocated for every sequence")
+    }
+}

@@ -1,0 +1,380 @@
+//! `config.json` read and written key by key, so that an error can name the key and what it held.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, default_labels};
+use crate::checkpoint::write_atomically;
+use crate::error::{Error, Result};
+use crate::nn::Activation;
+
+/// A `config.json` is a few hundred bytes; whatever is larger than this is something else.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+impl AlbertConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let size = fs::metadata(path).map_err(|error| Error::io(path, error))?.len();
+        if size > MAX_CONFIG_BYTES {
+            let reason = format!("expected a config of at most {MAX_CONFIG_BYTES} bytes, found {size}");
+            return Err(Error::format(path, reason));
+        }
+        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
+        Self::from_json(value).map_err(|error| match error {
+            Error::Config { field, expected, found } => {
+                let reason = format!("config field `{field}`: expected {expected}, found {found}");
+                Error::format(path, reason)
+            }
+            other => other,
+        })
+    }
+
+    /// Reads the JSON object of a `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the first key with a value of the wrong type or range.
+    pub fn from_json(value: Value) -> Result<Self> {
+        let Value::Object(map) = value else {
+            return Err(Error::config("config", "a JSON object", shown(&value)));
+        };
+        let mut keys = Keys(map);
+        keys.check_kind()?;
+        let default = ConfigFields::default();
+        let fields = ConfigFields {
+            vocab_size: keys.size("vocab_size", default.vocab_size)?,
+            embedding_size: keys.size("embedding_size", default.embedding_size)?,
+            hidden_size: keys.size("hidden_size", default.hidden_size)?,
+            num_hidden_layers: keys.size("num_hidden_layers", default.num_hidden_layers)?,
+            num_hidden_groups: keys.size("num_hidden_groups", default.num_hidden_groups)?,
+            num_attention_heads: keys.size("num_attention_heads", default.num_attention_heads)?,
+            intermediate_size: keys.size("intermediate_size", default.intermediate_size)?,
+            inner_group_num: keys.size("inner_group_num", default.inner_group_num)?,
+            hidden_act: match keys.string("hidden_act")? {
+                Some(name) => Activation::from_name(&name)?,
+                None => default.hidden_act,
+            },
+            hidden_dropout_prob: keys.number("hidden_dropout_prob", default.hidden_dropout_prob)?,
+            attention_probs_dropout_prob: keys
+                .number("attention_probs_dropout_prob", default.attention_probs_dropout_prob)?,
+            max_position_embeddings: keys
+                .size("max_position_embeddings", default.max_position_embeddings)?,
+            type_vocab_size: keys.size("type_vocab_size", default.type_vocab_size)?,
+            initializer_range: keys.number("initializer_range", default.initializer_range)?,
+            layer_norm_eps: keys.number("layer_norm_eps", default.layer_norm_eps)?,
+            classifier_dropout_prob: keys
+                .nullable_number("classifier_dropout_prob", default.classifier_dropout_prob)?,
+            pad_token_id: keys.token("pad_token_id", default.pad_token_id)?,
+            bos_token_id: keys.token("bos_token_id", default.bos_token_id)?,
+            eos_token_id: keys.token("eos_token_id", default.eos_token_id)?,
+            parameter_sharing: match keys.string("parameter_sharing")? {
+                Some(name) => ParameterSharing::from_name(&name)?,
+                None => default.parameter_sharing,
+            },
+            labels: keys.labels()?,
+            problem_type: keys.problem_type()?,
+            other: keys.0,
+        };
+        Self::new(fields)
+    }
+
+    /// The JSON object that [`from_json`](Self::from_json) reads, unknown keys included.
+    pub fn to_json(&self) -> Value {
+        let id2label: Map<String, Value> =
+            (0..).zip(&self.labels).map(|(id, label)| (format!("{id}"), json!(label))).collect();
+        let label2id: Map<String, Value> =
+            (0..).zip(&self.labels).map(|(id, label)| (label.clone(), json!(id as u64))).collect();
+        let mut map = self.other.clone();
+        map.insert("model_type".into(), json!("albert"));
+        let known = [
+            ("vocab_size", json!(self.vocab_size)),
+            ("embedding_size", json!(self.embedding_size)),
+            ("hidden_size", json!(self.hidden_size)),
+            ("num_hidden_layers", json!(self.num_hidden_layers)),
+            ("num_hidden_groups", json!(self.num_hidden_groups)),
+            ("num_attention_heads", json!(self.num_attention_heads)),
+            ("intermediate_size", json!(self.intermediate_size)),
+            ("inner_group_num", json!(self.inner_group_num)),
+            ("hidden_act", json!(self.hidden_act.name())),
+            ("hidden_dropout_prob", json!(self.hidden_dropout_prob)),
+            ("attention_probs_dropout_prob", json!(self.attention_probs_dropout_prob)),
+            ("max_position_embeddings", json!(self.max_position_embeddings)),
+            ("type_vocab_size", json!(self.type_vocab_size)),
+            ("initializer_range", json!(self.initializer_range)),
+            ("layer_norm_eps", json!(self.layer_norm_eps)),
+            ("classifier_dropout_prob", json!(self.classifier_dropout_prob)),
+            ("pad_token_id", json!(self.pad_token_id)),
+            ("bos_token_id", json!(self.bos_token_id)),
+            ("eos_token_id", json!(self.eos_token_id)),
+            ("parameter_sharing", json!(self.parameter_sharing.name())),
+            ("id2label", Value::Object(id2label)),
+            ("label2id", Value::Object(label2id)),
+        ];
+        for (key, value) in known {
+            map.insert(key.into(), value);
+        }
+        if let Some(problem) = self.problem_type {
+            let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
+            map.insert("problem_type".into(), json!(name.map(|(name, _)| name)));
+        }
+        Value::Object(map)
+    }
+
+    /// Writes a `config.json`, atomically.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_json(path.as_ref(), &self.to_json())
+    }
+}
+
+/// Writes JSON as Hugging Face does: two spaces, a newline at the end.
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<()> {
+    write_atomically(path, |file| writeln!(file, "{value:#}"))
+}
+
+/// The keys of the file that have not been used yet.
+struct Keys(Map<String, Value>);
+
+impl Keys {
+    /// Refuses what is not an ALBERT config, or is one of a kind that this crate would compute wrongly.
+    fn check_kind(&mut self) -> Result<()> {
+        if let Some(kind) = self.string("model_type")?.filter(|kind| kind != "albert") {
+            return Err(Error::config("model_type", "\"albert\"", format!("{kind:?}")));
+        }
+        // transformers 4 had relative positions for ALBERT; 5 dropped them.
+        let positions = self.0.get("position_embedding_type").and_then(Value::as_str);
+        if let Some(kind) = positions.filter(|kind| *kind != "absolute") {
+            return Err(Error::config("position_embedding_type", "\"absolute\"", format!("{kind:?}")));
+        }
+        if self.0.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
+            return Err(Error::config("tie_word_embeddings", "true", "false"));
+        }
+        Ok(())
+    }
+
+    fn size(&mut self, key: &str, default: usize) -> Result<usize> {
+        match self.0.remove(key) {
+            None => Ok(default),
+            Some(value) => whole(&value)
+                .and_then(|number| usize::try_from(number).ok())
+                .ok_or_else(|| Error::config(key, "a whole number", shown(&value))),
+        }
+    }
+
+    fn number(&mut self, key: &str, default: f64) -> Result<f64> {
+        match self.0.remove(key) {
+            None => Ok(default),
+            Some(value) => {
+                value.as_f64().ok_or_else(|| Error::config(key, "a number", shown(&value)))
+            }
+        }
+    }
+
+    fn nullable_number(&mut self, key: &str, default: Option<f64>) -> Result<Option<f64>> {
+        match self.0.get(key) {
+            None => Ok(default),
+            Some(Value::Null) => {
+                self.0.remove(key);
+                Ok(None)
+            }
+            Some(_) => self.number(key, 0.0).map(Some),
+        }
+    }
+
+    /// A token id; of a list of end tokens, which transformers allows, the first.
+    fn token(&mut self, key: &str, default: Option<u32>) -> Result<Option<u32>> {
+        let value = match self.0.remove(key) {
+            None => return Ok(default),
+            Some(Value::Null) => return Ok(None),
+            Some(Value::Array(list)) => match list.into_iter().next() {
+                None => return Ok(None),
+                Some(first) => first,
+            },
+            Some(value) => value,
+        };
+        // -1 is an old way of saying "none".
+        if value.as_i64() == Some(-1) {
+            return Ok(None);
+        }
+        let id = whole(&value).and_then(|number| u32::try_from(number).ok());
+        id.map(Some).ok_or_else(|| Error::config(key, "a token id or null", shown(&value)))
+    }
+
+    fn string(&mut self, key: &str) -> Result<Option<String>> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(value) => Err(Error::config(key, "a string", shown(&value))),
+        }
+    }
+
+    /// `id2label`, or as many made-up labels as `num_labels` says, or two.
+    fn labels(&mut self) -> Result<Vec<String>> {
+        let count = match self.0.remove("num_labels") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                self.0.insert("num_labels".into(), value);
+                Some(self.size("num_labels", 2)?)
+            }
+        };
+        self.0.remove("label2id");
+        let id2label = match self.0.remove("id2label") {
+            None | Some(Value::Null) => return bounded_labels(count.unwrap_or(2)),
+            Some(Value::Object(map)) => map,
+            Some(value) => return Err(Error::config("id2label", "an object", shown(&value))),
+        };
+        let mut labels = vec![None; id2label.len()];
+        for (id, label) in &id2label {
+            let slot = id.parse::<usize>().ok().and_then(|id| labels.get_mut(id));
+            let (Some(slot @ None), Some(label)) = (slot, label.as_str()) else {
+                let expected = format!("ids 0 to {} with a string each", id2label.len() - 1);
+                return Err(Error::config("id2label", expected, format!("{id:?}: {label}")));
+            };
+            *slot = Some(label.to_owned());
+        }
+        Ok(labels.into_iter().flatten().collect())
+    }
+
+    fn problem_type(&mut self) -> Result<Option<ProblemType>> {
+        let Some(name) = self.string("problem_type")? else { return Ok(None) };
+        match ProblemType::NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, problem)) => Ok(Some(*problem)),
+            None => {
+                let expected = "\"regression\", \"single_label_classification\" or \"multi_label_classification\"";
+                Err(Error::config("problem_type", expected, format!("{name:?}")))
+            }
+        }
+    }
+}
+
+/// Labels are made here, so their number is bounded before they are.
+fn bounded_labels(count: usize) -> Result<Vec<String>> {
+    const MAX_LABELS: usize = 1 << 24;
+    if count > MAX_LABELS {
+        return Err(Error::config("num_labels", format!("at most {MAX_LABELS}"), count.to_string()));
+    }
+    Ok(default_labels(count))
+}
+
+/// A whole number, also one that was written as `768.0`.
+fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..9e15).contains(x));
+    value.as_u64().or_else(|| float().map(|x| x as u64))
+}
+
+/// A value as an error message shows it: never pages of it.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<AlbertConfig> {
+        AlbertConfig::from_json(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_those_of_transformers() {
+        let config = read("{}").unwrap();
+        assert_eq!(config.to_fields(), ConfigFields::default());
+        assert_eq!((config.hidden_size, config.layer_norm_eps), (4096, 1e-12));
+        assert_eq!(config.classifier_dropout_prob, Some(0.1));
+    }
+
+    #[test]
+    fn unknown_keys_and_every_field_survive_a_round_trip() {
+        let text = r#"{"down_scale_factor": 1, "net_structure_type": 0, "my": {"nested": [1, null]},
+            "hidden_size": 60, "num_attention_heads": 5, "embedding_size": 7, "vocab_size": 99,
+            "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 3, "hidden_act": "mish",
+            "intermediate_size": 33, "hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0.125,
+            "max_position_embeddings": 17, "type_vocab_size": 3, "initializer_range": 0.5,
+            "layer_norm_eps": 1e-7, "classifier_dropout_prob": null, "pad_token_id": 1,
+            "bos_token_id": null, "eos_token_id": [4, 5], "parameter_sharing": "ffn",
+            "id2label": {"1": "b", "0": "a", "2": "c"}, "problem_type": "regression"}"#;
+        let config = read(text).unwrap();
+        assert_eq!(config.labels, ["a", "b", "c"]);
+        assert_eq!(config.eos_token_id, Some(4));
+        assert_eq!(config.bos_token_id, None);
+        let written = config.to_json();
+        assert_eq!(written["my"], json!({"nested": [1, null]}));
+        assert_eq!(written["classifier_dropout_prob"], Value::Null);
+        assert_eq!(written["parameter_sharing"], "ffn");
+        assert_eq!(AlbertConfig::from_json(written).unwrap(), config);
+    }
+
+    #[test]
+    fn every_violation_names_the_field_and_the_value() {
+        for (text, field, found) in [
+            (r#"{"num_attention_heads": 7}"#, "num_attention_heads", "7"),
+            (r#"{"num_hidden_groups": 13}"#, "num_hidden_groups", "13"),
+            (r#"{"vocab_size": 0}"#, "vocab_size", "0"),
+            (r#"{"embedding_size": -3}"#, "embedding_size", "-3"),
+            (r#"{"hidden_size": 1.5}"#, "hidden_size", "1.5"),
+            (r#"{"hidden_size": 0}"#, "hidden_size", "0"),
+            (r#"{"num_hidden_layers": 0}"#, "num_hidden_layers", "0"),
+            (r#"{"num_hidden_groups": 0}"#, "num_hidden_groups", "0"),
+            (r#"{"num_attention_heads": 0}"#, "num_attention_heads", "0"),
+            (r#"{"intermediate_size": 0}"#, "intermediate_size", "0"),
+            (r#"{"inner_group_num": 0}"#, "inner_group_num", "0"),
+            (r#"{"max_position_embeddings": 0}"#, "max_position_embeddings", "0"),
+            (r#"{"type_vocab_size": "two"}"#, "type_vocab_size", "two"),
+            (r#"{"hidden_act": "swiglu"}"#, "hidden_act", "swiglu"),
+            (r#"{"hidden_act": 3}"#, "hidden_act", "3"),
+            (r#"{"layer_norm_eps": 0}"#, "layer_norm_eps", "0"),
+            (r#"{"layer_norm_eps": 1e-60}"#, "layer_norm_eps", "0.000"),
+            (r#"{"initializer_range": -0.02}"#, "initializer_range", "-0.02"),
+            (r#"{"hidden_dropout_prob": 1}"#, "hidden_dropout_prob", "1"),
+            (r#"{"attention_probs_dropout_prob": -0.1}"#, "attention_probs_dropout_prob", "-0.1"),
+            (r#"{"classifier_dropout_prob": "x"}"#, "classifier_dropout_prob", "x"),
+            (r#"{"parameter_sharing": "some"}"#, "parameter_sharing", "some"),
+            (r#"{"parameter_sharing": "none", "num_hidden_groups": 2}"#, "num_hidden_groups", "2"),
+            (r#"{"pad_token_id": 30000}"#, "pad_token_id", "30000"),
+            (r#"{"id2label": {"0": "a", "2": "b"}}"#, "id2label", "2"),
+            (r#"{"id2label": {}}"#, "num_labels", "0"),
+            (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
+            (r#"{"problem_type": "x"}"#, "problem_type", "x"),
+            (r#"{"model_type": "bert"}"#, "model_type", "bert"),
+            (r#"{"position_embedding_type": "relative_key"}"#, "position_embedding_type", "relative_key"),
+            (r#"{"hidden_size": 4000000000, "num_attention_heads": 1}"#, "hidden_size", "parameters"),
+            (r#"[1]"#, "config", "[1]"),
+        ] {
+            let error = read(text).expect_err(text);
+            let Error::Config { field: named, found: value, .. } = &error else {
+                panic!("{text}: {error}");
+            };
+            assert_eq!(named, field, "{text}: {error}");
+            assert!(value.contains(found), "{text}: {error}");
+        }
+        let nan = ConfigFields { layer_norm_eps: f64::NAN, ..ConfigFields::default() };
+        assert!(AlbertConfig::new(nan).unwrap_err().to_string().contains("layer_norm_eps"));
+    }
+
+    #[test]
+    fn nothing_shared_is_one_group_per_layer() {
+        let config = read(r#"{"parameter_sharing": "none"}"#).unwrap();
+        assert_eq!(config.num_hidden_groups, 12);
+        assert_eq!(config.to_json()["num_hidden_groups"], 12);
+    }
+
+    #[test]
+    fn groups_are_found_in_floating_point() {
+        let config = read(r#"{"num_hidden_layers": 7, "num_hidden_groups": 3}"#).unwrap();
+        let groups: Vec<usize> = (0..7).map(|layer| config.group_of_layer(layer)).collect();
+        assert_eq!(groups, [0, 0, 0, 1, 1, 2, 2]);
+    }
+}

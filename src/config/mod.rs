@@ -1,0 +1,356 @@
+//! `config.json`: what a model is, in Hugging Face's words.
+//!
+//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after
+//! validation, so that code which holds one never has to ask again. Keys that this crate does not know are kept and
+//! written back.
+
+mod counts;
+mod json;
+mod presets;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::nn::Activation;
+
+pub use counts::ParameterCount;
+
+/// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
+///
+/// Stored in `config.json` as `parameter_sharing`, a key that Hugging Face does not have; where it is absent, all is
+/// shared, so that a published config means what it meant. [`num_hidden_groups`](ConfigFields::num_hidden_groups) says
+/// among how many groups of consecutive layers the shared part is divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ParameterSharing {
+    /// Every layer of a group has the same parameters: ALBERT's default.
+    #[default]
+    All,
+    /// The attention blocks of a group are shared; every layer has its own feed-forward block.
+    Attention,
+    /// The feed-forward blocks of a group are shared; every layer has its own attention block.
+    Ffn,
+    /// Nothing is shared, as in BERT. The same thing as one group per layer, and stored as that, so that transformers
+    /// reads the checkpoint too.
+    None,
+}
+
+impl ParameterSharing {
+    /// The names used in `config.json`.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("all", Self::All), ("attention", Self::Attention), ("ffn", Self::Ffn), ("none", Self::None)];
+
+    /// The strategy of that name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match Self::NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, sharing)) => Ok(*sharing),
+            None => Err(Error::config(
+                "parameter_sharing",
+                "one of \"all\", \"attention\", \"ffn\", \"none\"",
+                format!("{name:?}"),
+            )),
+        }
+    }
+
+    /// Its name in `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Attention => "attention",
+            Self::Ffn => "ffn",
+            Self::None => "none",
+        }
+    }
+
+    /// Whether layers share their attention blocks.
+    pub(crate) fn shares_attention(self) -> bool {
+        matches!(self, Self::All | Self::Attention)
+    }
+
+    /// Whether layers share their feed-forward blocks.
+    pub(crate) fn shares_ffn(self) -> bool {
+        matches!(self, Self::All | Self::Ffn)
+    }
+}
+
+impl fmt::Display for ParameterSharing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) is trained for, as transformers
+/// names it; it decides the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// Mean squared error against real numbers.
+    Regression,
+    /// Cross-entropy against one class index per sequence.
+    SingleLabelClassification,
+    /// Binary cross-entropy against a 0/1 vector per sequence.
+    MultiLabelClassification,
+}
+
+impl ProblemType {
+    const NAMES: [(&'static str, Self); 3] = [
+        ("regression", Self::Regression),
+        ("single_label_classification", Self::SingleLabelClassification),
+        ("multi_label_classification", Self::MultiLabelClassification),
+    ];
+}
+
+/// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are ALBERT-xxlarge's).
+///
+/// Plain data that may be invalid; [`AlbertConfig::new`] checks it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigFields {
+    /// V, the number of word embeddings.
+    pub vocab_size: usize,
+    /// E, the width of the embedding tables.
+    pub embedding_size: usize,
+    /// H, the width of the encoder.
+    pub hidden_size: usize,
+    /// L, how many times a group of layers is applied.
+    pub num_hidden_layers: usize,
+    /// How many groups of parameters the layers are divided among.
+    pub num_hidden_groups: usize,
+    /// A, the number of attention heads; divides `hidden_size`.
+    pub num_attention_heads: usize,
+    /// I, the width of the feed-forward block.
+    pub intermediate_size: usize,
+    /// How many layers with parameters of their own one group consists of; all are run at each of the L applications.
+    pub inner_group_num: usize,
+    /// The feed-forward block's activation, also that of the masked-LM head.
+    pub hidden_act: Activation,
+    /// Dropout after embeddings and projections, used in training only.
+    pub hidden_dropout_prob: f64,
+    /// Dropout on attention probabilities, used in training only.
+    pub attention_probs_dropout_prob: f64,
+    /// How many positions have an embedding: the longest sequence the model takes.
+    pub max_position_embeddings: usize,
+    /// How many token types (segments) have an embedding.
+    pub type_vocab_size: usize,
+    /// Standard deviation of newly initialised weights.
+    pub initializer_range: f64,
+    /// The epsilon under the root in every LayerNorm.
+    pub layer_norm_eps: f64,
+    /// Dropout before classifiers, used in training only; `None` (JSON `null`) falls back to `hidden_dropout_prob` in
+    /// token classification and to no dropout elsewhere.
+    pub classifier_dropout_prob: Option<f64>,
+    /// Id of the padding token.
+    pub pad_token_id: Option<u32>,
+    /// Id of the token that begins a sequence.
+    pub bos_token_id: Option<u32>,
+    /// Id of the token that ends a sequence.
+    pub eos_token_id: Option<u32>,
+    /// Which parameters the layers share; not a Hugging Face key.
+    pub parameter_sharing: ParameterSharing,
+    /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
+    pub labels: Vec<String>,
+    /// What a sequence classifier is trained for; `None` lets the labels decide, as in transformers.
+    pub problem_type: Option<ProblemType>,
+    /// Keys of the file that this crate does not use; written back as they were.
+    pub other: Map<String, Value>,
+}
+
+impl Default for ConfigFields {
+    fn default() -> Self {
+        Self {
+            vocab_size: 30_000,
+            embedding_size: 128,
+            hidden_size: 4096,
+            num_hidden_layers: 12,
+            num_hidden_groups: 1,
+            num_attention_heads: 64,
+            intermediate_size: 16_384,
+            inner_group_num: 1,
+            hidden_act: Activation::GeluNew,
+            hidden_dropout_prob: 0.0,
+            attention_probs_dropout_prob: 0.0,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            initializer_range: 0.02,
+            layer_norm_eps: 1e-12,
+            classifier_dropout_prob: Some(0.1),
+            pad_token_id: Some(0),
+            bos_token_id: Some(2),
+            eos_token_id: Some(3),
+            parameter_sharing: ParameterSharing::All,
+            labels: default_labels(2),
+            problem_type: None,
+            other: Map::new(),
+        }
+    }
+}
+
+/// The labels that transformers makes up for `count` classes.
+pub(crate) fn default_labels(count: usize) -> Vec<String> {
+    (0..count).map(|id| format!("LABEL_{id}")).collect()
+}
+
+/// A valid configuration.
+///
+/// Fields are read through [`Deref`] under Hugging Face's names, and cannot be changed in place; take a copy with
+/// [`to_fields`](Self::to_fields), change that, and validate it again.
+///
+/// ```
+/// use ndalbert::{AlbertConfig, ConfigFields};
+///
+/// let config = AlbertConfig::new(ConfigFields {
+///     hidden_size: 768,
+///     num_attention_heads: 12,
+///     intermediate_size: 3072,
+///     ..ConfigFields::default()
+/// })?;
+/// assert_eq!(config.hidden_size, 768);
+/// assert_eq!(config.parameter_count().total(), 11_683_584);
+///
+/// let odd = ConfigFields { num_attention_heads: 5, ..config.to_fields() };
+/// let error = AlbertConfig::new(odd).unwrap_err();
+/// assert!(error.to_string().contains("num_attention_heads"));
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlbertConfig(ConfigFields);
+
+impl Deref for AlbertConfig {
+    type Target = ConfigFields;
+
+    fn deref(&self) -> &ConfigFields {
+        &self.0
+    }
+}
+
+impl AlbertConfig {
+    /// Checks the fields.
+    ///
+    /// With [`ParameterSharing::None`] every layer is a group of its own, so `num_hidden_groups` is set to
+    /// `num_hidden_layers`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first field which no model can have, and its value.
+    pub fn new(mut fields: ConfigFields) -> Result<Self> {
+        if fields.parameter_sharing == ParameterSharing::None && fields.num_hidden_groups == 1 {
+            fields.num_hidden_groups = fields.num_hidden_layers;
+        }
+        check_sizes(&fields)?;
+        check_layout(&fields)?;
+        check_numbers(&fields)?;
+        Ok(Self(fields))
+    }
+
+    /// A copy of the fields, to change and validate again.
+    pub fn to_fields(&self) -> ConfigFields {
+        self.0.clone()
+    }
+
+    /// Reads `config.json` in a checkpoint's directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] for a bad field.
+    pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::from_file(directory.as_ref().join("config.json"))
+    }
+
+    /// D, the width of one attention head.
+    pub fn head_size(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// C, the number of classes of a classifier: as many as there are labels.
+    pub fn num_labels(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// How many layers are applied one after the other: L times the inner layers of a group.
+    pub fn num_applications(&self) -> usize {
+        self.num_hidden_layers * self.inner_group_num
+    }
+
+    /// The group that serves layer `layer` (0 ≤ `layer` < L).
+    ///
+    /// Computed in floating point, as transformers does: `int(layer / (L / groups))`. Where groups do not divide L,
+    /// integer division would give another answer.
+    pub fn group_of_layer(&self, layer: usize) -> usize {
+        let layers_per_group = self.num_hidden_layers as f64 / self.num_hidden_groups as f64;
+        (layer as f64 / layers_per_group) as usize
+    }
+}
+
+fn check_sizes(fields: &ConfigFields) -> Result<()> {
+    let sizes = [
+        ("vocab_size", fields.vocab_size),
+        ("embedding_size", fields.embedding_size),
+        ("hidden_size", fields.hidden_size),
+        ("num_hidden_layers", fields.num_hidden_layers),
+        ("num_hidden_groups", fields.num_hidden_groups),
+        ("num_attention_heads", fields.num_attention_heads),
+        ("intermediate_size", fields.intermediate_size),
+        ("inner_group_num", fields.inner_group_num),
+        ("max_position_embeddings", fields.max_position_embeddings),
+        ("type_vocab_size", fields.type_vocab_size),
+        ("num_labels", fields.labels.len()),
+    ];
+    for (name, size) in sizes {
+        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in 128 bits.
+        if size == 0 || size > u32::MAX as usize {
+            return Err(Error::config(name, format!("1 to {}", u32::MAX), size.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn check_layout(fields: &ConfigFields) -> Result<()> {
+    let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
+    if hidden % heads != 0 {
+        let expected = format!("a divisor of hidden_size = {hidden}");
+        return Err(Error::config("num_attention_heads", expected, heads.to_string()));
+    }
+    let (layers, groups) = (fields.num_hidden_layers, fields.num_hidden_groups);
+    if groups > layers {
+        let expected = format!("at most num_hidden_layers = {layers}");
+        return Err(Error::config("num_hidden_groups", expected, groups.to_string()));
+    }
+    if fields.parameter_sharing == ParameterSharing::None && groups != layers {
+        let expected = format!("1 or num_hidden_layers = {layers} where nothing is shared");
+        return Err(Error::config("num_hidden_groups", expected, groups.to_string()));
+    }
+    if let Some(pad) = fields.pad_token_id.filter(|&pad| pad as usize >= fields.vocab_size) {
+        let expected = format!("an id below vocab_size = {}", fields.vocab_size);
+        return Err(Error::config("pad_token_id", expected, pad.to_string()));
+    }
+    counts::check_total(fields)
+}
+
+fn check_numbers(fields: &ConfigFields) -> Result<()> {
+    let probabilities = [
+        ("hidden_dropout_prob", Some(fields.hidden_dropout_prob)),
+        ("attention_probs_dropout_prob", Some(fields.attention_probs_dropout_prob)),
+        ("classifier_dropout_prob", fields.classifier_dropout_prob),
+    ];
+    for (name, value) in probabilities {
+        if let Some(value) = value.filter(|value| !(0.0..1.0).contains(value)) {
+            return Err(Error::config(name, "a probability, 0 ≤ p < 1", value.to_string()));
+        }
+    }
+    for (name, value) in [
+        ("layer_norm_eps", fields.layer_norm_eps),
+        ("initializer_range", fields.initializer_range),
+    ] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(Error::config(name, "a finite number above 0", value.to_string()));
+        }
+    }
+    // It is used in single precision, where it must not vanish: a constant row would become NaN.
+    if fields.layer_norm_eps as f32 == 0.0 {
+        let found = fields.layer_norm_eps.to_string();
+        return Err(Error::config("layer_norm_eps", "a number that f32 can hold", found));
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Element-wise nonlinearities.
+
+use super::isa::multiversion;
+use super::math::{erf, exp, tanh};
+
+/// A nonlinearity as arithmetic; [`nn::Activation`](crate::nn::Activation) maps names to these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nonlinearity {
+    /// x
+    Identity,
+    /// x·Φ(x), with the error function
+    Gelu,
+    /// ½x(1 + tanh(√(2/π)(x + 0.044715x³)))
+    GeluTanh,
+    /// max(x, 0)
+    Relu,
+    /// x·σ(x)
+    Silu,
+    /// tanh x
+    Tanh,
+    /// x·tanh(ln(1 + eˣ))
+    Mish,
+}
+
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)))
+}
+
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    // Not `max`, which would turn NaN into 0.
+    if x < 0.0 { 0.0 } else { x }
+}
+
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+#[inline(always)]
+fn mish(x: f32) -> f32 {
+    // tanh(ln(1 + e)) = (e² + 2e) / (e² + 2e + 2); from 20 on it is 1 to the last bit.
+    let e = exp(x.clamp(-87.0, 20.0));
+    let n = e * (e + 2.0);
+    x * (n / (n + 2.0))
+}
+
+multiversion! {
+    /// Applies the nonlinearity to every value, in place.
+    #[inline]
+    pub(crate) fn apply(nonlinearity: Nonlinearity, values: &mut [f32]) {
+        // One loop each, so that the choice is made outside of it.
+        macro_rules! each {
+            ($f:expr) => {
+                for value in values.iter_mut() {
+                    *value = $f(*value);
+                }
+            };
+        }
+        match nonlinearity {
+            Nonlinearity::Identity => {}
+            Nonlinearity::Gelu => each!(gelu),
+            Nonlinearity::GeluTanh => each!(gelu_tanh),
+            Nonlinearity::Relu => each!(relu),
+            Nonlinearity::Silu => each!(silu),
+            Nonlinearity::Tanh => each!(tanh),
+            Nonlinearity::Mish => each!(mish),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    #[test]
+    fn every_nonlinearity_on_every_instruction_set() {
+        // −12 to 12 in uneven steps, and the far ends.
+        let mut inputs: Vec<f32> = (0..2_401).map(|i| (i as f32 - 1200.0) * 0.010_007).collect();
+        inputs.extend([-1e30, -200.0, -88.0, 0.0, -0.0, 88.0, 200.0, 1e9]);
+        for isa in Isa::available() {
+            for nonlinearity in [
+                Nonlinearity::Identity,
+                Nonlinearity::Gelu,
+                Nonlinearity::GeluTanh,
+                Nonlinearity::Relu,
+                Nonlinearity::Silu,
+                Nonlinearity::Tanh,
+                Nonlinearity::Mish,
+            ] {
+                let mut outputs = inputs.clone();
+                apply(isa, nonlinearity, &mut outputs);
+                for (&x, &y) in inputs.iter().zip(&outputs) {
+                    let expected = reference::nonlinearity(nonlinearity, f64::from(x));
+                    let error = (f64::from(y) - expected).abs() / f64::from(x).abs().max(1.0);
+                    assert!(error < 3e-7, "{isa} {nonlinearity:?}({x}) = {y}, expected {expected}");
+                }
+                let mut nan = [f32::NAN];
+                apply(isa, nonlinearity, &mut nan);
+                assert!(nan[0].is_nan(), "{nonlinearity:?} swallows NaN");
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The hot path: slices in, slices out, and the only room with `unsafe`.
+//!
+//! Nothing in here knows what a model is. Every routine takes an [`Isa`], a proof that the processor has the
+//! instructions that it is about to use, and every one gives the same bits whatever the number of threads and whoever
+//! else is in the batch: each output element is accumulated in one fixed order.
+//!
+//! * [`isa`]: which instruction sets the processor has;
+//! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
+//! * [`vector`]: softmax and LayerNorm over rows, compiled once per instruction set;
+//! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; `x86_64`, [`portable`]: its register tiles;
+//! * [`attention`]: scaled dot-product attention of one head;
+//! * [`parallel`]: when and how work is split over rayon's threads;
+//! * `reference`: the naive oracle that all of it is tested against.
+#![allow(unsafe_code)]
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod gemm;
+pub(crate) mod isa;
+mod math;
+pub(crate) mod packed;
+pub(crate) mod parallel;
+mod portable;
+#[cfg(test)]
+pub(crate) mod reference;
+pub(crate) mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub(crate) use isa::Isa;

@@ -1,0 +1,170 @@
+//! Row-wise softmax and LayerNorm.
+//!
+//! Sums run over [`LANES`] partial sums that are added up in a fixed order, which vectorises and keeps the result the
+//! same for every instruction set.
+
+use super::isa::multiversion;
+use super::math::exp;
+
+/// Partial sums of a reduction: one 512-bit register, or two or four narrower ones.
+const LANES: usize = 16;
+
+/// Adds up `f(x)` over a row.
+#[inline(always)]
+fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f(x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += f(x);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// The largest value of a row; NaN is passed over (the exponentials that follow keep it).
+#[inline(always)]
+fn max(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    let max = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    rest.iter().fold(max, |max, &x| max.max(x))
+}
+
+multiversion! {
+    /// softmax(`scale`·row) over each row of `width` values, in place. Rows must not be empty.
+    pub(crate) fn softmax(rows: &mut [f32], width: usize, scale: f32) {
+        for row in rows.chunks_exact_mut(width) {
+            let largest = max(row) * scale;
+            for x in row.iter_mut() {
+                *x = exp(*x * scale - largest);
+            }
+            let factor = 1.0 / sum(row, |x| x);
+            for x in row.iter_mut() {
+                *x *= factor;
+            }
+        }
+    }
+}
+
+/// What a LayerNorm multiplies by and adds, and the epsilon under its root.
+#[derive(Clone, Copy)]
+pub(crate) struct Norm<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) eps: f32,
+}
+
+multiversion! {
+    /// LayerNorm over each row of `norm.weight.len()` values, in place.
+    ///
+    /// The variance takes a second pass: with an epsilon of 1e-12, E[x²] − E[x]² would turn negative.
+    pub(crate) fn layer_norm<'a>(norm: Norm<'a>, rows: &mut [f32]) {
+        let width = norm.weight.len();
+        for row in rows.chunks_exact_mut(width) {
+            let mean = sum(row, |x| x) / width as f32;
+            let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f32;
+            let factor = 1.0 / (variance + norm.eps).sqrt();
+            for ((x, &weight), &bias) in row.iter_mut().zip(norm.weight).zip(norm.bias) {
+                *x = (*x - mean) * factor * weight + bias;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Adds `from` to `to`, element by element.
+    pub(crate) fn add(from: &[f32], to: &mut [f32]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to += from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    #[test]
+    fn softmax_on_every_instruction_set() {
+        for width in [1, 2, 3, 15, 16, 17, 31, 64, 129, 512] {
+            let rows = reference::noise(3 * width, 7, 4.0);
+            let expected: Vec<f64> = rows
+                .chunks(width)
+                .flat_map(|row| {
+                    let scaled: Vec<f64> = row.iter().map(|&x| f64::from(x) * 0.7).collect();
+                    reference::softmax(&scaled)
+                })
+                .collect();
+            for isa in Isa::available() {
+                let mut found = rows.clone();
+                softmax(isa, &mut found, width, 0.7);
+                reference::assert_close(&found, &expected, 5e-7, &format!("{isa} softmax {width}"));
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_survives_large_scores_and_keeps_nan() {
+        for isa in Isa::available() {
+            let mut row = [1e30, -1e30, 3.0, 1e30];
+            softmax(isa, &mut row, 4, 1.0);
+            assert!((row[0] - 0.5).abs() < 1e-6 && (row[3] - 0.5).abs() < 1e-6, "{row:?}");
+            let mut row = [1.0, f32::NAN, 3.0];
+            softmax(isa, &mut row, 3, 1.0);
+            assert!(row.iter().all(|x| x.is_nan()), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn layer_norm_on_every_instruction_set() {
+        for width in [1, 2, 7, 16, 26, 100, 129, 768] {
+            let (weight, bias) =
+                (reference::noise(width, 1, 1.0), reference::noise(width, 2, 1.0));
+            // A large offset: a one-pass variance would be far off.
+            let rows: Vec<f32> =
+                reference::noise(4 * width, 3, 1.0).iter().map(|x| x + 100.0).collect();
+            let expected: Vec<f64> = rows
+                .chunks(width)
+                .flat_map(|row| reference::layer_norm(row, &weight, &bias, 1e-5))
+                .collect();
+            for isa in Isa::available() {
+                let mut found = rows.clone();
+                layer_norm(isa, Norm { weight: &weight, bias: &bias, eps: 1e-5 }, &mut found);
+                reference::assert_close(&found, &expected, 1e-4, &format!("{isa} norm {width}"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let row = reference::noise(777, 5, 3.0);
+        let weight = reference::noise(777, 6, 1.0);
+        let results: Vec<Vec<f32>> = Isa::available()
+            .map(|isa| {
+                let mut found = row.clone();
+                layer_norm(isa, Norm { weight: &weight, bias: &weight, eps: 1e-12 }, &mut found);
+                softmax(isa, &mut found, 777, 0.125);
+                add(isa, &row, &mut found);
+                found
+            })
+            .collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}

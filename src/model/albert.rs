@@ -1,0 +1,144 @@
+//! The backbone: embeddings → encoder → pooler.
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::embeddings::FactorizedEmbeddings;
+use super::encoder::{EncoderOutput, SharedEncoder};
+use super::parameters::{AlbertParameters, EncoderParameters};
+use super::{Model, check_shapes};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::AlbertConfig;
+use crate::error::Result;
+use crate::kernels::Isa;
+use crate::kernels::activation::Nonlinearity;
+use crate::nn::PackedLinear;
+
+/// The ALBERT backbone (`AlbertModel` in transformers), ready to run.
+///
+/// ```
+/// use ndalbert::{Albert, AlbertConfig, Batch, ConfigFields, Model};
+///
+/// let config = AlbertConfig::new(ConfigFields {
+///     vocab_size: 100,
+///     embedding_size: 16,
+///     hidden_size: 32,
+///     num_attention_heads: 4,
+///     intermediate_size: 64,
+///     ..ConfigFields::default()
+/// })?;
+/// let albert = Albert::from_config(config, 42)?;
+/// let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]])?;
+///
+/// let output = albert.forward(&batch)?;
+/// assert_eq!(output.last_hidden_state.sequence(1).dim(), (3, 32));
+/// assert_eq!(output.last_hidden_state.to_padded().dim(), (2, 4, 32));
+/// assert_eq!(output.pooler_output.unwrap().dim(), (2, 32));
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+pub struct Albert {
+    config: AlbertConfig,
+    embeddings: FactorizedEmbeddings,
+    encoder: SharedEncoder,
+    pooler: Option<PackedLinear>,
+}
+
+/// What to return besides the last hidden state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// The states after the embeddings and after every layer.
+    pub hidden_states: bool,
+    /// The attention probabilities of every layer; these need memory for the square of each sequence's length.
+    pub attentions: bool,
+}
+
+/// What the backbone computes.
+#[derive(Clone, Debug)]
+pub struct AlbertOutput {
+    /// The states after the last layer, H values per token.
+    pub last_hidden_state: Packed,
+    /// tanh(W·h + b) of each sequence's first token, `[B, H]`; none without a pooler.
+    pub pooler_output: Option<Array2<f32>>,
+    /// Where asked for: L · `inner_group_num` + 1 states, the first after the projection E → H, the last equal to
+    /// `last_hidden_state`.
+    pub hidden_states: Vec<Packed>,
+    /// Where asked for: L · `inner_group_num` probabilities.
+    pub attentions: Vec<AttentionProbabilities>,
+}
+
+impl Model for Albert {
+    type Parameters = AlbertParameters;
+
+    const ARCHITECTURE: &'static str = "AlbertModel";
+
+    fn zero_parameters(config: &AlbertConfig) -> AlbertParameters {
+        AlbertParameters::zeros(config, true)
+    }
+
+    /// Builds the backbone, without a pooler if the parameters have none.
+    fn from_parameters(config: AlbertConfig, parameters: AlbertParameters) -> Result<Self> {
+        let isa = Isa::current()?;
+        check_shapes(&parameters, &AlbertParameters::zeros(&config, parameters.pooler.is_some()))?;
+        let AlbertParameters { embeddings, encoder, pooler } = parameters;
+        let EncoderParameters { embedding_hidden_mapping_in, attentions, feed_forwards } = encoder;
+        let (eps, mapping) = (config.layer_norm_eps, embedding_hidden_mapping_in);
+        Ok(Self {
+            embeddings: FactorizedEmbeddings::new(isa, embeddings, mapping, eps),
+            encoder: SharedEncoder::new(isa, &config, attentions, feed_forwards),
+            pooler: pooler.map(|pooler| PackedLinear::new(isa, [pooler])),
+            config,
+        })
+    }
+
+    fn to_parameters(&self) -> AlbertParameters {
+        let (embeddings, mapping) = self.embeddings.unpack();
+        AlbertParameters {
+            embeddings,
+            encoder: self.encoder.unpack(mapping),
+            pooler: self.pooler.as_ref().map(|pooler| pooler.unpack(0, pooler.outputs())),
+        }
+    }
+
+    fn config(&self) -> &AlbertConfig {
+        &self.config
+    }
+}
+
+impl Albert {
+    /// Drops the pooler, if there is one: for token states alone it is not needed (`add_pooling_layer=False` in
+    /// transformers).
+    #[must_use]
+    pub fn without_pooler(mut self) -> Self {
+        self.pooler = None;
+        self
+    }
+
+    /// Runs the model over a batch.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for an id, type or position that the model has no embedding for.
+    pub fn forward(&self, batch: &Batch) -> Result<AlbertOutput> {
+        self.forward_with(batch, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), returning hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_with(&self, batch: &Batch, options: OutputOptions) -> Result<AlbertOutput> {
+        batch.check(&self.config)?;
+        let embedded = self.embeddings.forward(batch);
+        let EncoderOutput { states, hidden_states, attentions } =
+            self.encoder.forward(embedded, batch, options);
+        let pooler_output = self.pooler.as_ref().map(|pooler| {
+            let first: Vec<usize> = batch.layout.first_rows().collect();
+            pooler.forward(states.select(Axis(0), &first).view(), Nonlinearity::Tanh)
+        });
+        let last_hidden_state = Packed::new(states, batch.layout.clone());
+        Ok(AlbertOutput { last_hidden_state, pooler_output, hidden_states, attentions })
+    }
+
+    /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.
+    pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
+        self.embeddings.word_embeddings()
+    }
+}

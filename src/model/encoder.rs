@@ -1,0 +1,153 @@
+//! The encoder: a few layers with parameters of their own, applied L times.
+
+use ndarray::Array2;
+
+use super::albert::OutputOptions;
+use super::layer::{Layer, Workspace};
+use super::parameters::EncoderParameters;
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::AlbertConfig;
+use crate::kernels::Isa;
+use crate::nn::{AttentionParameters, FeedForward, FeedForwardParameters, SelfAttention};
+
+/// The distinct blocks, and in which order they are applied.
+pub(super) struct SharedEncoder {
+    attentions: Vec<SelfAttention>,
+    feed_forwards: Vec<FeedForward>,
+    plan: Vec<Application>,
+    inner: usize,
+    hidden: usize,
+    intermediate: usize,
+    heads: usize,
+}
+
+/// One application of a layer: which blocks it uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Application {
+    attention: usize,
+    feed_forward: usize,
+}
+
+/// States after the last layer `[T, H]`, and what else was asked for.
+pub(super) struct EncoderOutput {
+    pub(super) states: Array2<f32>,
+    pub(super) hidden_states: Vec<Packed>,
+    pub(super) attentions: Vec<AttentionProbabilities>,
+}
+
+/// Which blocks each of the L · inner applications uses, by index into the flattened lists.
+fn plan(config: &AlbertConfig) -> Vec<Application> {
+    let inner = config.inner_group_num;
+    let sharing = config.parameter_sharing;
+    let group = |shared: bool, layer: usize| if shared { config.group_of_layer(layer) } else { layer };
+    (0..config.num_hidden_layers)
+        .flat_map(|layer| (0..inner).map(move |j| (layer, j)))
+        .map(|(layer, j)| Application {
+            attention: group(sharing.shares_attention(), layer) * inner + j,
+            feed_forward: group(sharing.shares_ffn(), layer) * inner + j,
+        })
+        .collect()
+}
+
+impl SharedEncoder {
+    pub(super) fn new(
+        isa: Isa,
+        config: &AlbertConfig,
+        attentions: Vec<Vec<AttentionParameters>>,
+        feed_forwards: Vec<Vec<FeedForwardParameters>>,
+    ) -> Self {
+        let (eps, heads) = (config.layer_norm_eps, config.num_attention_heads);
+        let attention = |block| SelfAttention::new(isa, block, heads, eps);
+        let feed_forward = |block| FeedForward::new(isa, block, config.hidden_act, eps);
+        Self {
+            attentions: attentions.into_iter().flatten().map(attention).collect(),
+            feed_forwards: feed_forwards.into_iter().flatten().map(feed_forward).collect(),
+            plan: plan(config),
+            inner: config.inner_group_num,
+            hidden: config.hidden_size,
+            intermediate: config.intermediate_size,
+            heads,
+        }
+    }
+
+    /// The parameters, with the mapping, which the embeddings execute, put back in its place.
+    pub(super) fn unpack(&self, embedding_hidden_mapping_in: crate::nn::Linear) -> EncoderParameters {
+        fn grouped<B, P>(blocks: &[B], inner: usize, unpack: impl Fn(&B) -> P) -> Vec<Vec<P>> {
+            blocks.chunks(inner).map(|group| group.iter().map(&unpack).collect()).collect()
+        }
+        EncoderParameters {
+            embedding_hidden_mapping_in,
+            attentions: grouped(&self.attentions, self.inner, SelfAttention::unpack),
+            feed_forwards: grouped(&self.feed_forwards, self.inner, FeedForward::unpack),
+        }
+    }
+
+    /// Applies the layers to states `[T, H]`.
+    pub(super) fn forward(
+        &self,
+        mut states: Array2<f32>,
+        batch: &Batch,
+        options: OutputOptions,
+    ) -> EncoderOutput {
+        let layout = &batch.layout;
+        let mut workspace = Workspace::new(states.nrows(), self.hidden, self.intermediate);
+        let mut hidden_states = Vec::new();
+        let mut attentions = Vec::new();
+        if options.hidden_states {
+            hidden_states.push(Packed::new(states.clone(), layout.clone()));
+        }
+        for application in &self.plan {
+            let layer = Layer {
+                attention: &self.attentions[application.attention],
+                feed_forward: &self.feed_forwards[application.feed_forward],
+            };
+            let mut probabilities =
+                options.attentions.then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
+            let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
+            if let Some(states) = states.as_slice_mut() {
+                layer.forward(states, &layout.sequences, &mut workspace, square);
+            }
+            attentions.extend(probabilities);
+            if options.hidden_states {
+                hidden_states.push(Packed::new(states.clone(), layout.clone()));
+            }
+        }
+        EncoderOutput { states, hidden_states, attentions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ConfigFields, ParameterSharing};
+
+    fn indices(sharing: ParameterSharing, groups: usize, inner: usize) -> (Vec<usize>, Vec<usize>) {
+        let config = AlbertConfig::new(ConfigFields {
+            num_hidden_layers: 4,
+            num_hidden_groups: groups,
+            inner_group_num: inner,
+            parameter_sharing: sharing,
+            ..ConfigFields::default()
+        })
+        .unwrap();
+        plan(&config).iter().map(|a| (a.attention, a.feed_forward)).unzip()
+    }
+
+    #[test]
+    fn what_is_shared_has_one_block_per_group_and_the_rest_one_per_layer() {
+        let own: Vec<usize> = (0..4).collect();
+        assert_eq!(indices(ParameterSharing::All, 1, 1), (vec![0; 4], vec![0; 4]));
+        assert_eq!(indices(ParameterSharing::Attention, 1, 1), (vec![0; 4], own.clone()));
+        assert_eq!(indices(ParameterSharing::Ffn, 1, 1), (own.clone(), vec![0; 4]));
+        assert_eq!(indices(ParameterSharing::None, 1, 1), (own.clone(), own));
+        let halves = vec![0, 0, 1, 1];
+        assert_eq!(indices(ParameterSharing::All, 2, 1), (halves.clone(), halves));
+    }
+
+    #[test]
+    fn every_layer_applies_all_inner_layers_of_its_group() {
+        let shared = vec![0, 1, 0, 1, 2, 3, 2, 3];
+        assert_eq!(indices(ParameterSharing::All, 2, 2), (shared.clone(), shared.clone()));
+        assert_eq!(indices(ParameterSharing::Attention, 2, 2), (shared, (0..8).collect()));
+    }
+}

@@ -1,0 +1,187 @@
+//! Masked language modelling: which word stands at `[MASK]`?
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::{impl_model, labelled};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
+use crate::kernels::Isa;
+use crate::kernels::activation::Nonlinearity;
+use crate::kernels::gemm::{Epilogue, Weights, multiply};
+use crate::model::albert::{Albert, OutputOptions};
+use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
+use crate::nn::{LayerNorm, Linear, Norm, PackedLinear};
+
+/// The head's parameters; the decoder's matrix is the word embeddings, so it is not among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaskedLmHeadParameters {
+    /// H → E.
+    pub dense: Linear,
+    /// Applied after the activation.
+    pub layer_norm: LayerNorm,
+    /// Added to the scores of the vocabulary, `[V]`.
+    pub bias: Array1<f32>,
+}
+
+impl MaskedLmHeadParameters {
+    pub(super) fn zeros(config: &AlbertConfig) -> Self {
+        Self {
+            dense: Linear::zeros(config.hidden_size, config.embedding_size),
+            layer_norm: LayerNorm::zeros(config.embedding_size),
+            bias: Array1::zeros(config.vocab_size),
+        }
+    }
+}
+
+/// dense H → E, activation, LayerNorm, then scores against every word embedding.
+pub struct MaskedLmHead {
+    isa: Isa,
+    dense: PackedLinear,
+    activation: Nonlinearity,
+    layer_norm: Norm,
+    bias: Vec<f32>,
+}
+
+impl MaskedLmHead {
+    /// Packs the head's parameters.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the environment forces an instruction set that this processor lacks.
+    pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
+        let isa = Isa::current()?;
+        Ok(Self {
+            isa,
+            dense: PackedLinear::new(isa, [parameters.dense]),
+            activation: config.hidden_act.nonlinearity(),
+            layer_norm: Norm::new(isa, parameters.layer_norm, config.layer_norm_eps),
+            bias: parameters.bias.to_vec(),
+        })
+    }
+
+    pub(super) fn to_parameters(&self) -> MaskedLmHeadParameters {
+        MaskedLmHeadParameters {
+            dense: self.dense.unpack(0, self.dense.outputs()),
+            layer_norm: self.layer_norm.unpack(),
+            bias: self.bias.clone().into(),
+        }
+    }
+
+    /// Scores `[N, V]` of states `[N, H]`, against the word embeddings `[V, E]` of the backbone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the shapes do not fit.
+    pub fn forward(
+        &self,
+        states: ArrayView2<'_, f32>,
+        word_embeddings: ArrayView2<'_, f32>,
+    ) -> Result<Array2<f32>> {
+        let table = (self.bias.len(), self.dense.outputs());
+        if states.ncols() != self.dense.inputs() || word_embeddings.dim() != table {
+            let expected = format!("[N, {}] and {table:?}", self.dense.inputs());
+            let found = format!("{:?} and {:?}", states.dim(), word_embeddings.dim());
+            return Err(Error::input("shapes of states and word embeddings", expected, found));
+        }
+        let mut transformed = self.dense.forward(states, self.activation);
+        let mut logits = Array2::zeros((states.nrows(), self.bias.len()));
+        let table = word_embeddings.as_standard_layout();
+        if let (Some(rows), Some(table), Some(out)) =
+            (transformed.as_slice_mut(), table.as_slice(), logits.as_slice_mut())
+        {
+            self.layer_norm.forward(rows);
+            let weights = Weights::Rows { rows: table, k: self.dense.outputs() };
+            let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
+            multiply(self.isa, rows, weights, epilogue, out);
+        }
+        Ok(logits)
+    }
+}
+
+/// ALBERT that fills in masked words.
+pub struct AlbertForMaskedLM {
+    albert: Albert,
+    head: MaskedLmHead,
+}
+
+impl_model!(
+    AlbertForMaskedLM, "AlbertForMaskedLM", pooler: false, head: MaskedLmHead,
+    MaskedLmHeadParameters, |config| MaskedLmHeadParameters::zeros(config)
+);
+
+/// Scores of the vocabulary.
+#[derive(Clone, Debug)]
+pub struct MaskedLmOutput {
+    /// V scores per token, before softmax.
+    pub logits: Packed,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub hidden_states: Vec<Packed>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub attentions: Vec<AttentionProbabilities>,
+}
+
+impl MaskedLmOutput {
+    /// Mean cross-entropy over the labels `[B, S]` that are not −100.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the shape differs, a label is no word or stands outside the attention mask, or none counts.
+    pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
+        masked_lm_loss(&self.logits, labels)
+    }
+}
+
+pub(super) fn masked_lm_loss(logits: &Packed, labels: ArrayView2<'_, i64>) -> Result<f32> {
+    let (logits, labels) = labelled(logits, labels)?;
+    cross_entropy(logits.view(), &labels, IGNORE_INDEX)
+}
+
+/// Scores `[N, V]` at chosen positions (sequence, column) of a batch.
+pub(super) fn logits_at(
+    states: &Packed,
+    head: &MaskedLmHead,
+    word_embeddings: ArrayView2<'_, f32>,
+    positions: &[(usize, usize)],
+) -> Result<Array2<f32>> {
+    let row = |&(sequence, column): &(usize, usize)| {
+        states.layout().row_of(sequence, column).ok_or_else(|| {
+            let expected = "a token inside the batch and its attention mask";
+            Error::input("position", expected, format!("sequence {sequence}, column {column}"))
+        })
+    };
+    let rows: Vec<usize> = positions.iter().map(row).collect::<Result<_>>()?;
+    head.forward(states.rows().select(Axis(0), &rows).view(), word_embeddings)
+}
+
+impl AlbertForMaskedLM {
+    /// Scores of the vocabulary for every token: T·V values, which is much for a large vocabulary. See
+    /// [`logits_at`](Self::logits_at).
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward(&self, batch: &Batch) -> Result<MaskedLmOutput> {
+        self.forward_with(batch, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward_with(&self, batch: &Batch, options: OutputOptions) -> Result<MaskedLmOutput> {
+        let output = self.albert.forward_with(batch, options)?;
+        let logits =
+            self.head.forward(output.last_hidden_state.rows(), self.albert.word_embeddings())?;
+        Ok(MaskedLmOutput {
+            logits: Packed::new(logits, batch.layout.clone()),
+            hidden_states: output.hidden_states,
+            attentions: output.attentions,
+        })
+    }
+
+    /// Scores `[N, V]` at N chosen positions, each a sequence of the batch and a column in it; the rest is not computed.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`], and [`Error::Input`] for a position that is not a token of the batch.
+    pub fn logits_at(&self, batch: &Batch, positions: &[(usize, usize)]) -> Result<Array2<f32>> {
+        let states = self.albert.forward(batch)?.last_hidden_state;
+        logits_at(&states, &self.head, self.albert.word_embeddings(), positions)
+    }
+}

@@ -1,0 +1,83 @@
+//! Multiple choice: which of N continuations fits a prompt? (The article's demo.)
+
+use ndarray::Array2;
+
+use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::{impl_model, pooled};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::error::{Error, Result};
+use crate::model::albert::{Albert, OutputOptions};
+use crate::nn::Linear;
+use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
+
+/// ALBERT that scores choices: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
+pub struct AlbertForMultipleChoice {
+    albert: Albert,
+    head: ClassifierHead,
+}
+
+impl_model!(
+    AlbertForMultipleChoice, "AlbertForMultipleChoice", pooler: true, head: ClassifierHead,
+    ClassifierParameters, |config| ClassifierParameters {
+        classifier: Linear::zeros(config.hidden_size, 1),
+    }
+);
+
+/// Scores of choices.
+#[derive(Clone, Debug)]
+pub struct MultipleChoiceOutput {
+    /// `[B, N]`, before softmax.
+    pub logits: Array2<f32>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput), over the B·N sequences.
+    pub hidden_states: Vec<Packed>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput), over the B·N sequences.
+    pub attentions: Vec<AttentionProbabilities>,
+}
+
+impl MultipleChoiceOutput {
+    /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices `[B, N]`, as the
+    /// article's `[[0, 1, 0, 0]]`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the shape differs or a label is not a choice.
+    pub fn loss(&self, labels: Labels<'_>) -> Result<f32> {
+        match labels {
+            Labels::Classes(classes) => cross_entropy(self.logits.view(), classes, IGNORE_INDEX),
+            Labels::Values(values) => soft_cross_entropy(self.logits.view(), values),
+        }
+    }
+}
+
+impl AlbertForMultipleChoice {
+    /// Scores B·N sequences, of which each `num_choices` = N that follow each other belong to one prompt.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`], and [`Error::Input`] if the sequences cannot be divided into prompts of N choices.
+    pub fn forward(&self, batch: &Batch, num_choices: usize) -> Result<MultipleChoiceOutput> {
+        self.forward_with(batch, num_choices, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_with(
+        &self,
+        batch: &Batch,
+        num_choices: usize,
+        options: OutputOptions,
+    ) -> Result<MultipleChoiceOutput> {
+        let sequences = batch.num_sequences();
+        if num_choices == 0 || sequences % num_choices != 0 {
+            let expected = format!("a multiple of {num_choices} choices");
+            return Err(Error::input("number of sequences", expected, sequences.to_string()));
+        }
+        let output = self.albert.forward_with(batch, options)?;
+        let logits = self.head.forward(pooled(&output)?)?;
+        let logits = logits
+            .into_shape_with_order((sequences / num_choices, num_choices))
+            .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;
+        let (hidden_states, attentions) = (output.hidden_states, output.attentions);
+        Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
+    }
+}

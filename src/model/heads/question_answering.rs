@@ -1,0 +1,142 @@
+//! Extractive question answering: where in the text does the answer begin and end?
+
+use ndarray::{Array2, s};
+
+use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::impl_model;
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
+use crate::model::albert::{Albert, OutputOptions};
+use crate::nn::Linear;
+use crate::nn::loss::cross_entropy;
+
+/// Begin and end.
+const OUTPUTS: usize = 2;
+
+/// The head's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuestionAnsweringHeadParameters {
+    /// H → 2.
+    pub qa_outputs: Linear,
+}
+
+/// The linear layer of [`QuestionAnsweringHeadParameters`].
+struct QuestionAnsweringHead(ClassifierHead);
+
+impl QuestionAnsweringHead {
+    fn new(config: &AlbertConfig, parameters: QuestionAnsweringHeadParameters) -> Result<Self> {
+        let parameters = ClassifierParameters { classifier: parameters.qa_outputs };
+        ClassifierHead::new(config, parameters).map(Self)
+    }
+
+    fn to_parameters(&self) -> QuestionAnsweringHeadParameters {
+        QuestionAnsweringHeadParameters { qa_outputs: self.0.to_linear() }
+    }
+}
+
+/// ALBERT that finds the span of an answer.
+pub struct AlbertForQuestionAnswering {
+    albert: Albert,
+    head: QuestionAnsweringHead,
+}
+
+impl_model!(
+    AlbertForQuestionAnswering, "AlbertForQuestionAnswering", pooler: false,
+    head: QuestionAnsweringHead, QuestionAnsweringHeadParameters,
+    |config| QuestionAnsweringHeadParameters {
+        qa_outputs: Linear::zeros(config.hidden_size, OUTPUTS),
+    }
+);
+
+/// Scores of each token as the first and as the last of the answer.
+#[derive(Clone, Debug)]
+pub struct QuestionAnsweringOutput {
+    /// Two scores per token: as the answer's first and as its last.
+    pub logits: Packed,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub hidden_states: Vec<Packed>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub attentions: Vec<AttentionProbabilities>,
+}
+
+impl QuestionAnsweringOutput {
+    /// Scores as the answer's first token, `[B, S]`; 0 outside the attention mask.
+    pub fn start_logits(&self) -> Array2<f32> {
+        self.logits.to_padded().slice(s![.., .., 0]).to_owned()
+    }
+
+    /// Scores as the answer's last token, `[B, S]`; 0 outside the attention mask.
+    pub fn end_logits(&self) -> Array2<f32> {
+        self.logits.to_padded().slice(s![.., .., 1]).to_owned()
+    }
+
+    /// Mean of the cross-entropies of first and last position `[B]`.
+    ///
+    /// As in transformers, negative positions count as 0, and positions past the end (≥ S) are left out. The softmax
+    /// runs over the tokens that the mask leaves, where transformers includes its scores of padding.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not B positions, one lies outside the attention mask, or all are left out.
+    pub fn loss(&self, start_positions: &[i64], end_positions: &[i64]) -> Result<f32> {
+        let start = self.position_loss("start_positions", start_positions, 0)?;
+        let end = self.position_loss("end_positions", end_positions, 1)?;
+        Ok((start + end) / 2.0)
+    }
+
+    fn position_loss(&self, name: &str, positions: &[i64], output: usize) -> Result<f32> {
+        let batch = self.logits.num_sequences();
+        if positions.len() != batch {
+            return Err(Error::input(name, batch.to_string(), positions.len().to_string()));
+        }
+        let length = self.logits.layout().padded_length;
+        let mut losses = Vec::new();
+        for (index, &position) in positions.iter().enumerate() {
+            let column = usize::try_from(position).unwrap_or(0);
+            if column >= length {
+                continue;
+            }
+            let columns = self.logits.columns(index);
+            let label = columns.iter().position(|&c| c as usize == column).ok_or_else(|| {
+                let what = format!("{name}[{index}]");
+                Error::input(what, "a token inside the attention mask", position.to_string())
+            })?;
+            let scores = self.logits.sequence(index);
+            let scores = scores.slice(s![.., output..output + 1]);
+            losses.push(cross_entropy(scores.t(), &[label as i64], -1)?);
+        }
+        if losses.is_empty() {
+            let expected = format!("at least one position below {length}");
+            return Err(Error::input(name, expected, "none"));
+        }
+        Ok(losses.iter().sum::<f32>() / losses.len() as f32)
+    }
+}
+
+impl AlbertForQuestionAnswering {
+    /// Scores each token as the answer's first and last.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward(&self, batch: &Batch) -> Result<QuestionAnsweringOutput> {
+        self.forward_with(batch, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward_with(
+        &self,
+        batch: &Batch,
+        options: OutputOptions,
+    ) -> Result<QuestionAnsweringOutput> {
+        let output = self.albert.forward_with(batch, options)?;
+        let logits = self.head.0.forward(output.last_hidden_state.rows())?;
+        Ok(QuestionAnsweringOutput {
+            logits: Packed::new(logits, batch.layout.clone()),
+            hidden_states: output.hidden_states,
+            attentions: output.attentions,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Classification of, or regression on, whole sequences.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::{impl_model, pooled};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::ProblemType;
+use crate::error::{Error, Result};
+use crate::model::albert::{Albert, OutputOptions};
+use crate::nn::Linear;
+use crate::nn::loss::{
+    IGNORE_INDEX, Labels, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
+};
+
+/// ALBERT that classifies sequences (or pairs), or predicts numbers for them.
+pub struct AlbertForSequenceClassification {
+    albert: Albert,
+    head: ClassifierHead,
+}
+
+impl_model!(
+    AlbertForSequenceClassification, "AlbertForSequenceClassification", pooler: true,
+    head: ClassifierHead, ClassifierParameters, |config| ClassifierParameters {
+        classifier: Linear::zeros(config.hidden_size, config.num_labels()),
+    }
+);
+
+/// Scores of classes.
+#[derive(Clone, Debug)]
+pub struct SequenceClassificationOutput {
+    /// `[B, C]`, before softmax (or sigmoid); the prediction itself in a regression.
+    pub logits: Array2<f32>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub hidden_states: Vec<Packed>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub attentions: Vec<AttentionProbabilities>,
+    problem_type: Option<ProblemType>,
+}
+
+impl SequenceClassificationOutput {
+    /// The loss that transformers takes: what the config's `problem_type` says or, where it says nothing, mean squared
+    /// error for one label, cross-entropy for class indices, binary cross-entropy for values.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the labels are not of the kind or shape that the problem needs.
+    pub fn loss(&self, labels: Labels<'_>) -> Result<f32> {
+        let by_labels = match labels {
+            _ if self.logits.ncols() == 1 => ProblemType::Regression,
+            Labels::Classes(_) => ProblemType::SingleLabelClassification,
+            Labels::Values(_) => ProblemType::MultiLabelClassification,
+        };
+        let logits = self.logits.view();
+        match (self.problem_type.unwrap_or(by_labels), labels) {
+            (ProblemType::SingleLabelClassification, Labels::Classes(classes)) => {
+                cross_entropy(logits, classes, IGNORE_INDEX)
+            }
+            (ProblemType::Regression, Labels::Values(values)) => mean_squared_error(logits, values),
+            (ProblemType::Regression, Labels::Classes(numbers)) => {
+                let values: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
+                let values = ArrayView2::from_shape((numbers.len(), 1), &values)
+                    .map_err(|error| Error::input("labels", "[B, 1]", error.to_string()))?;
+                mean_squared_error(logits, values)
+            }
+            (ProblemType::MultiLabelClassification, Labels::Values(values)) => {
+                binary_cross_entropy_with_logits(logits, values)
+            }
+            (ProblemType::SingleLabelClassification, Labels::Values(_)) => {
+                Err(Error::input("labels", "class indices [B]", "values"))
+            }
+            (ProblemType::MultiLabelClassification, Labels::Classes(_)) => {
+                Err(Error::input("labels", "values [B, C]", "class indices"))
+            }
+        }
+    }
+}
+
+impl AlbertForSequenceClassification {
+    /// Scores each sequence.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward(&self, batch: &Batch) -> Result<SequenceClassificationOutput> {
+        self.forward_with(batch, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward_with(
+        &self,
+        batch: &Batch,
+        options: OutputOptions,
+    ) -> Result<SequenceClassificationOutput> {
+        let output = self.albert.forward_with(batch, options)?;
+        let logits = self.head.forward(pooled(&output)?)?;
+        Ok(SequenceClassificationOutput {
+            logits,
+            hidden_states: output.hidden_states,
+            attentions: output.attentions,
+            problem_type: crate::model::Model::config(self).problem_type,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Classification of every token, for instance named entities.
+
+use ndarray::ArrayView2;
+
+use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::{impl_model, labelled};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::error::Result;
+use crate::model::albert::{Albert, OutputOptions};
+use crate::nn::Linear;
+use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
+
+/// ALBERT that classifies tokens.
+pub struct AlbertForTokenClassification {
+    albert: Albert,
+    head: ClassifierHead,
+}
+
+impl_model!(
+    AlbertForTokenClassification, "AlbertForTokenClassification", pooler: false,
+    head: ClassifierHead, ClassifierParameters, |config| ClassifierParameters {
+        classifier: Linear::zeros(config.hidden_size, config.num_labels()),
+    }
+);
+
+/// Scores of classes, token by token.
+#[derive(Clone, Debug)]
+pub struct TokenClassificationOutput {
+    /// C scores per token, before softmax.
+    pub logits: Packed,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub hidden_states: Vec<Packed>,
+    /// As in [`AlbertOutput`](crate::AlbertOutput).
+    pub attentions: Vec<AttentionProbabilities>,
+}
+
+impl TokenClassificationOutput {
+    /// Mean cross-entropy over the labels `[B, S]` that are not −100.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if the shape differs, a label is no class or stands outside the attention
+    /// mask, or none counts.
+    pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
+        let (logits, labels) = labelled(&self.logits, labels)?;
+        cross_entropy(logits.view(), &labels, IGNORE_INDEX)
+    }
+}
+
+impl AlbertForTokenClassification {
+    /// Scores each token.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward(&self, batch: &Batch) -> Result<TokenClassificationOutput> {
+        self.forward_with(batch, OutputOptions::default())
+    }
+
+    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn forward_with(
+        &self,
+        batch: &Batch,
+        options: OutputOptions,
+    ) -> Result<TokenClassificationOutput> {
+        let output = self.albert.forward_with(batch, options)?;
+        let logits = self.head.forward(output.last_hidden_state.rows())?;
+        Ok(TokenClassificationOutput {
+            logits: Packed::new(logits, batch.layout.clone()),
+            hidden_states: output.hidden_states,
+            attentions: output.attentions,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The model: factorized embeddings → one shared layer, applied L times → pooler → heads.
+//!
+//! Every model exists twice. Its *parameters* ([`AlbertParameters`], [`ModelParameters`]) are plain arrays: loaded,
+//! saved, compared, trained. The *executable* ([`Albert`], [`AlbertForMaskedLM`], …) is built from them: weights packed
+//! once for the processor at hand, immutable, `Send + Sync`, and without a second copy of any weight.
+
+mod albert;
+mod embeddings;
+mod encoder;
+pub mod heads;
+mod layer;
+mod parameters;
+
+pub use albert::{Albert, AlbertOutput, OutputOptions};
+pub use parameters::{AlbertParameters, EmbeddingParameters, EncoderParameters, ModelParameters};
+
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
+use crate::nn::{Initializer, Parameters};
+
+/// What every model has in common: a configuration, and parameters that it is built from.
+///
+/// Loading and saving are in [`PreTrainedModel`](crate::PreTrainedModel), which every model has too.
+pub trait Model: Sized + Send + Sync {
+    /// Its tree of parameters.
+    type Parameters: Parameters;
+
+    /// Its class in transformers, as `config.json` names it under `architectures`.
+    const ARCHITECTURE: &'static str;
+
+    /// Parameters of the right shapes, all zero.
+    fn zero_parameters(config: &AlbertConfig) -> Self::Parameters;
+
+    /// Builds the executable model.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
+    /// forces an instruction set that this processor lacks.
+    fn from_parameters(config: AlbertConfig, parameters: Self::Parameters) -> Result<Self>;
+
+    /// The parameters that the model was built from, to the bit.
+    fn to_parameters(&self) -> Self::Parameters;
+
+    /// The model's configuration.
+    fn config(&self) -> &AlbertConfig;
+
+    /// New parameters, drawn as transformers draws them (normal weights of standard deviation `initializer_range`),
+    /// reproducibly from a seed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `initializer_range` is no standard deviation in single precision.
+    fn random_parameters(config: &AlbertConfig, seed: u64) -> Result<Self::Parameters> {
+        let mut parameters = Self::zero_parameters(config);
+        Initializer::new(config, seed)?.fill_all(&mut parameters);
+        Ok(parameters)
+    }
+
+    /// A new model with random parameters.
+    ///
+    /// # Errors
+    /// As [`random_parameters`](Self::random_parameters) and [`from_parameters`](Self::from_parameters).
+    fn from_config(config: AlbertConfig, seed: u64) -> Result<Self> {
+        let parameters = Self::random_parameters(&config, seed)?;
+        Self::from_parameters(config, parameters)
+    }
+}
+
+/// Checks that a tree has the arrays and shapes of another.
+fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<()> {
+    let (expected, found) = (shapes(expected), shapes(found));
+    for (name, shape) in &expected {
+        match found.iter().find(|(other, _)| other == name) {
+            Some((_, other)) if other == shape => {}
+            Some((_, other)) => {
+                let what = format!("parameter `{name}`");
+                return Err(Error::input(what, format!("{shape:?}"), format!("{other:?}")));
+            }
+            None => {
+                return Err(Error::input(format!("parameter `{name}`"), format!("{shape:?}"), "none"));
+            }
+        }
+    }
+    match found.iter().find(|(name, _)| !expected.iter().any(|(other, _)| other == name)) {
+        Some((name, shape)) => {
+            Err(Error::input(format!("parameter `{name}`"), "none", format!("{shape:?}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn shapes(parameters: &impl Parameters) -> Vec<(String, Vec<usize>)> {
+    let mut shapes = Vec::new();
+    parameters.visit("", &mut |name, values| shapes.push((name.to_owned(), values.shape().to_vec())));
+    shapes
+}

@@ -1,0 +1,87 @@
+//! Multi-head self-attention with its output projection, residual and LayerNorm.
+
+use super::{LayerNorm, Linear, Norm, PackedLinear};
+use crate::kernels::Isa;
+use crate::kernels::activation::Nonlinearity;
+use crate::kernels::attention::{Heads, Sequence, attention};
+
+/// The parameters of one attention block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionParameters {
+    /// H → A·D.
+    pub query: Linear,
+    /// H → A·D.
+    pub key: Linear,
+    /// H → A·D.
+    pub value: Linear,
+    /// The output projection, A·D → H.
+    pub dense: Linear,
+    /// Applied to the sum of input and output.
+    pub layer_norm: LayerNorm,
+}
+
+impl AttentionParameters {
+    /// Zeros, to be filled.
+    pub fn zeros(hidden: usize) -> Self {
+        let linear = || Linear::zeros(hidden, hidden);
+        Self {
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            dense: linear(),
+            layer_norm: LayerNorm::zeros(hidden),
+        }
+    }
+}
+
+/// An attention block to be executed: query, key and value as one matrix.
+pub(crate) struct SelfAttention {
+    isa: Isa,
+    heads: Heads,
+    query_key_value: PackedLinear,
+    dense: PackedLinear,
+    layer_norm: Norm,
+}
+
+impl SelfAttention {
+    pub(crate) fn new(isa: Isa, parameters: AttentionParameters, heads: usize, eps: f64) -> Self {
+        let AttentionParameters { query, key, value, dense, layer_norm } = parameters;
+        let size = query.weight.nrows() / heads;
+        Self {
+            isa,
+            heads: Heads { count: heads, size },
+            query_key_value: PackedLinear::new(isa, [query, key, value]),
+            dense: PackedLinear::new(isa, [dense]),
+            layer_norm: Norm::new(isa, layer_norm, eps),
+        }
+    }
+
+    pub(crate) fn unpack(&self) -> AttentionParameters {
+        let hidden = self.dense.outputs();
+        AttentionParameters {
+            query: self.query_key_value.unpack(0, hidden),
+            key: self.query_key_value.unpack(hidden, hidden),
+            value: self.query_key_value.unpack(2 * hidden, hidden),
+            dense: self.dense.unpack(0, hidden),
+            layer_norm: self.layer_norm.unpack(),
+        }
+    }
+
+    /// LayerNorm(x + dense(attention(x))) of `x` `[T, H]`, into `out`.
+    ///
+    /// `qkv` `[T, 3H]` and `context` `[T, H]` are overwritten; `probabilities`, where not empty, receives the softmax
+    /// of every sequence `[A, n, n]`.
+    pub(crate) fn forward(
+        &self,
+        x: &[f32],
+        sequences: &[Sequence],
+        (qkv, context): (&mut [f32], &mut [f32]),
+        probabilities: &mut [f32],
+        out: &mut [f32],
+    ) {
+        self.query_key_value.forward_into(x, Nonlinearity::Identity, qkv);
+        attention(self.isa, qkv, sequences, self.heads, context, probabilities);
+        self.dense.forward_into(context, Nonlinearity::Identity, out);
+        self.layer_norm.forward_residual(x, out);
+    }
+}

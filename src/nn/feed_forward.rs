@@ -1,0 +1,68 @@
+//! The position-wise feed-forward block with its residual and LayerNorm.
+
+use super::{Activation, LayerNorm, Linear, Norm, PackedLinear};
+use crate::kernels::Isa;
+use crate::kernels::activation::Nonlinearity;
+
+/// The parameters of one feed-forward block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedForwardParameters {
+    /// H → I.
+    pub ffn: Linear,
+    /// I → H.
+    pub ffn_output: Linear,
+    /// Applied to the sum of input and output (`full_layer_layer_norm`).
+    pub layer_norm: LayerNorm,
+}
+
+impl FeedForwardParameters {
+    /// Zeros, to be filled.
+    pub fn zeros(hidden: usize, intermediate: usize) -> Self {
+        Self {
+            ffn: Linear::zeros(hidden, intermediate),
+            ffn_output: Linear::zeros(intermediate, hidden),
+            layer_norm: LayerNorm::zeros(hidden),
+        }
+    }
+}
+
+/// A feed-forward block to be executed.
+pub(crate) struct FeedForward {
+    ffn: PackedLinear,
+    ffn_output: PackedLinear,
+    layer_norm: Norm,
+    activation: Nonlinearity,
+}
+
+impl FeedForward {
+    pub(crate) fn new(
+        isa: Isa,
+        parameters: FeedForwardParameters,
+        activation: Activation,
+        eps: f64,
+    ) -> Self {
+        let FeedForwardParameters { ffn, ffn_output, layer_norm } = parameters;
+        Self {
+            ffn: PackedLinear::new(isa, [ffn]),
+            ffn_output: PackedLinear::new(isa, [ffn_output]),
+            layer_norm: Norm::new(isa, layer_norm, eps),
+            activation: activation.nonlinearity(),
+        }
+    }
+
+    pub(crate) fn unpack(&self) -> FeedForwardParameters {
+        FeedForwardParameters {
+            ffn: self.ffn.unpack(0, self.ffn.outputs()),
+            ffn_output: self.ffn_output.unpack(0, self.ffn_output.outputs()),
+            layer_norm: self.layer_norm.unpack(),
+        }
+    }
+
+    /// LayerNorm(x + ffn_output(activation(ffn(x)))) of `x` `[T, H]`, into `out`. `intermediate` `[T, I]` is
+    /// overwritten.
+    pub(crate) fn forward(&self, x: &[f32], intermediate: &mut [f32], out: &mut [f32]) {
+        self.ffn.forward_into(x, self.activation, intermediate);
+        self.ffn_output.forward_into(intermediate, Nonlinearity::Identity, out);
+        self.layer_norm.forward_residual(x, out);
+    }
+}

@@ -1,0 +1,77 @@
+//! y = x·Wᵀ + b.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::kernels::Isa;
+use crate::kernels::activation::Nonlinearity;
+use crate::kernels::gemm::{Epilogue, Weights, multiply};
+use crate::kernels::packed::PackedMatrix;
+
+/// The parameters of a linear layer, in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Array2<f32>,
+    /// `[out]`.
+    pub bias: Array1<f32>,
+}
+
+impl Linear {
+    /// A layer of zeros.
+    pub fn zeros(inputs: usize, outputs: usize) -> Self {
+        Self { weight: Array2::zeros((outputs, inputs)), bias: Array1::zeros(outputs) }
+    }
+}
+
+/// A linear layer, or several over the same input as one, packed to be executed.
+pub(crate) struct PackedLinear {
+    isa: Isa,
+    weight: PackedMatrix,
+    bias: Vec<f32>,
+}
+
+impl PackedLinear {
+    /// Packs layers with the same number of inputs; their outputs follow each other.
+    pub(crate) fn new<const N: usize>(isa: Isa, layers: [Linear; N]) -> Self {
+        let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
+        let weights = layers.each_ref().map(|layer| layer.weight.as_standard_layout());
+        let slices: Vec<&[f32]> =
+            weights.iter().map(|weight| weight.as_slice().unwrap_or_default()).collect();
+        let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();
+        Self { isa, weight: PackedMatrix::new(&slices, inputs), bias }
+    }
+
+    /// The parameters of outputs `first..first + count`, to the bit what was packed.
+    pub(crate) fn unpack(&self, first: usize, count: usize) -> Linear {
+        let mut layer = Linear::zeros(self.weight.k(), count);
+        for (i, mut row) in layer.weight.outer_iter_mut().enumerate() {
+            row.iter_mut().zip(self.weight.row(first + i)).for_each(|(to, from)| *to = from);
+        }
+        layer.bias.iter_mut().zip(&self.bias[first..]).for_each(|(to, from)| *to = *from);
+        layer
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.k()
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.n()
+    }
+
+    /// nonlinearity(x·Wᵀ + b) of the rows `[T, in]`, into `out` `[T, out]`.
+    pub(crate) fn forward_into(&self, x: &[f32], nonlinearity: Nonlinearity, out: &mut [f32]) {
+        let epilogue = Epilogue { bias: &self.bias, nonlinearity };
+        multiply(self.isa, x, Weights::Packed(&self.weight), epilogue, out);
+    }
+
+    /// As [`forward_into`](Self::forward_into), `[T, in]` to `[T, out]`.
+    pub(crate) fn forward(&self, x: ArrayView2<'_, f32>, nonlinearity: Nonlinearity) -> Array2<f32> {
+        let mut out = Array2::zeros((x.nrows(), self.outputs()));
+        let x = x.as_standard_layout();
+        if let (Some(x), Some(out)) = (x.as_slice(), out.as_slice_mut()) {
+            self.forward_into(x, nonlinearity, out);
+        }
+        out
+    }
+}

@@ -1,0 +1,46 @@
+//! Layers: what each has as parameters, and how it is computed.
+//!
+//! Each layer comes as two things. Its *parameters* ([`Linear`], [`LayerNorm`], …) are plain arrays in transformers'
+//! layout, to load, save and train. What *executes* it is packed for the kernels and private to the crate.
+
+mod activation;
+mod attention;
+mod embedding;
+mod feed_forward;
+mod init;
+mod layer_norm;
+mod linear;
+pub mod loss;
+
+pub use activation::Activation;
+pub use attention::AttentionParameters;
+pub(crate) use attention::SelfAttention;
+pub(crate) use embedding::gather_rows;
+pub use feed_forward::FeedForwardParameters;
+pub(crate) use feed_forward::FeedForward;
+pub(crate) use init::Initializer;
+pub(crate) use layer_norm::Norm;
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub(crate) use linear::PackedLinear;
+
+use ndarray::{ArrayViewD, ArrayViewMutD};
+
+/// A tree of named arrays: weights, or their gradients, or an optimizer's moments.
+///
+/// One visitor serves loading, saving, counting and updating. Names are transformers' (`encoder.….query.weight`); the
+/// table of them is `checkpoint/names.rs`.
+pub trait Parameters {
+    /// Calls `visitor` with the name and values of every array, `prefix` before its name.
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewD<'_, f32>));
+
+    /// As [`visit`](Self::visit), with values that may be changed.
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewMutD<'_, f32>));
+
+    /// The number of values in the tree.
+    fn parameter_count(&self) -> usize {
+        let mut count = 0;
+        self.visit("", &mut |_, values| count += values.len());
+        count
+    }
+}
