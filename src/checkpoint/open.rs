@@ -1,0 +1,272 @@
+//! Which files of a directory are a checkpoint.
+
+use std::collections::{BTreeMap, btree_map};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use ndarray::ArrayD;
+
+use super::source::Source;
+use super::tensor::TensorInfo;
+use super::{index, safetensors, torch};
+use crate::{Error, Result};
+
+/// The files that are looked for, in the order in which transformers does.
+const CANDIDATES: [(&str, Kind); 4] = [
+    ("model.safetensors", Kind::File(Format::Safetensors)),
+    ("model.safetensors.index.json", Kind::Index(Format::Safetensors)),
+    ("pytorch_model.bin", Kind::File(Format::Torch)),
+    ("pytorch_model.bin.index.json", Kind::Index(Format::Torch)),
+];
+
+/// How a checkpoint's files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Safetensors.
+    Safetensors,
+    /// `torch.save`, either of its formats.
+    Torch,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    File(Format),
+    Index(Format),
+}
+
+/// What one file has.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub tensors: Vec<(String, TensorInfo)>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An opened checkpoint: every tensor of it found and checked, none of them read yet.
+///
+/// Its files stay open, so what is read later is what was checked here even if a file is replaced meanwhile. It is
+/// `Send + Sync`; reads of the same file take turns.
+///
+/// ```no_run
+/// use ndalbert::checkpoint::Checkpoint;
+///
+/// let checkpoint = Checkpoint::open("albert-base-v2")?;
+/// for name in checkpoint.names() {
+///     println!("{name}: {:?}", checkpoint.get(name).map(|tensor| tensor.shape()));
+/// }
+/// let bias = checkpoint.read("albert.pooler.bias")?;
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    format: Format,
+    tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
+    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, or one file
+    /// (`….safetensors`, `….index.json`; of any other name: `torch.save`'s).
+    ///
+    /// # Errors
+    ///
+    /// `Error::Io` for a file that cannot be opened or read; `Error::Format` for a directory without weights and for
+    /// a file that is not what its name says; `Error::Tensor` for a tensor that is not where the file says it is, that
+    /// occurs twice, or that an index looks for in a shard that lacks it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let is_directory = fs::metadata(path).map_err(|error| Error::io(path, error))?.is_dir();
+        let (file, kind) = if is_directory { choose(path)? } else { by_name(path) };
+        match kind {
+            Kind::File(format) => {
+                let contents = open_file(&file, format)?;
+                Self::new(file, format, [contents])
+            }
+            Kind::Index(format) => {
+                let index = index::read(&file)?;
+                let shards = index
+                    .shards()
+                    .map(|shard| open_shard(&file, &shard, format))
+                    .collect::<Result<Vec<_>>>()?;
+                let checkpoint = Self::new(file, format, shards)?;
+                index.check(|name| checkpoint.get(name))?;
+                Ok(checkpoint)
+            }
+        }
+    }
+
+    /// The file that was opened: of a sharded checkpoint, its index.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How its files are written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What a safetensors file says of itself, usually `format` = `pt`; empty for torch's.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there are no tensors.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The tensor `name`, if there is one.
+    pub fn get(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name)
+    }
+
+    /// Reads the tensor `name`, converted to `f32`, row by row whatever its order in the file.
+    ///
+    /// Only its own bytes are read, in pieces of bounded size: the array that is returned is the only copy.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64, or if there is no
+    /// memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
+    pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
+        let tensor = self.get(name).ok_or_else(|| {
+            let found = format!("none among the {} of the checkpoint", self.len());
+            Error::tensor(&self.path, name, "a tensor of this name", found)
+        })?;
+        tensor.read(name)
+    }
+
+    fn new(
+        path: PathBuf,
+        format: Format,
+        files: impl IntoIterator<Item = Contents>,
+    ) -> Result<Self> {
+        let mut checkpoint =
+            Self { path, format, tensors: BTreeMap::new(), metadata: BTreeMap::new() };
+        for contents in files {
+            checkpoint.metadata.extend(contents.metadata);
+            for (name, tensor) in contents.tensors {
+                match checkpoint.tensors.entry(name) {
+                    btree_map::Entry::Vacant(vacant) => {
+                        vacant.insert(tensor);
+                    }
+                    btree_map::Entry::Occupied(first) => {
+                        return Err(Error::tensor(
+                            &checkpoint.path,
+                            first.key(),
+                            "one tensor of this name",
+                            format!(
+                                "one in {} and one in {}",
+                                first.get().file().display(),
+                                tensor.file().display()
+                            ),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn open_file(path: &Path, format: Format) -> Result<Contents> {
+    let source = Arc::new(Source::open(path)?);
+    match format {
+        Format::Safetensors => safetensors::open(&source),
+        Format::Torch => torch::open(&source),
+    }
+}
+
+fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
+    open_file(shard, format).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::format(index, format!("the shard {} is missing", shard.display()))
+        }
+        error => error,
+    })
+}
+
+/// What a single file is, by its name.
+fn by_name(path: &Path) -> (PathBuf, Kind) {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let kind = if name.ends_with(".safetensors.index.json") {
+        Kind::Index(Format::Safetensors)
+    } else if name.ends_with(".index.json") {
+        Kind::Index(Format::Torch)
+    } else if name.ends_with(".safetensors") {
+        Kind::File(Format::Safetensors)
+    } else {
+        Kind::File(Format::Torch)
+    };
+    (path.to_owned(), kind)
+}
+
+/// The first candidate that the directory has; a dangling link counts, so that the error names it.
+fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
+    let found = CANDIDATES.iter().find_map(|&(name, kind)| {
+        let path = directory.join(name);
+        path.symlink_metadata().is_ok().then_some((path, kind))
+    });
+    match found {
+        Some(found) => Ok(found),
+        None => Err(nothing_found(directory)?),
+    }
+}
+
+/// Says what was looked for in vain, and what of the directory may be weights after all.
+fn nothing_found(directory: &Path) -> Result<Error> {
+    let (mut foreign, mut others) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(directory).map_err(|error| Error::io(directory, error))? {
+        let name = entry.map_err(|error| Error::io(directory, error))?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        if is_foreign(&name) {
+            foreign.push(name);
+        } else if [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end)) {
+            others.push(name);
+        }
+    }
+    let mut reason =
+        format!("no weights: looked for {}", CANDIDATES.map(|(name, _)| name).join(", "));
+    if !others.is_empty() {
+        reason += &format!("; if one of {} is what you want, open it by its path", list(others));
+    }
+    if !foreign.is_empty() {
+        reason += &format!(
+            "; {} must first be converted, for example by transformers: load it there and call `save_pretrained`",
+            list(foreign)
+        );
+    }
+    Ok(Error::format(directory, reason))
+}
+
+/// Whether a file has weights of TensorFlow's or Flax's.
+fn is_foreign(name: &str) -> bool {
+    name == "tf_model.h5"
+        || name == "flax_model.msgpack"
+        || (name.contains("model.ckpt") && !name.ends_with(".json"))
+}
+
+/// Some names, sorted, at most eight of them.
+fn list(mut names: Vec<String>) -> String {
+    const SHOWN: usize = 8;
+    names.sort();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let mut text = names.join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}

@@ -1,0 +1,219 @@
+//! Every format that ALBERT is published in gives the same tensors.
+//!
+//! The fixtures are made by `tests/golden/make_checkpoint_fixtures.py`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndalbert::Error;
+use ndalbert::checkpoint::{Checkpoint, DType, Format, write_safetensors};
+use ndarray::{Array2, ArrayD, IxDyn, arr0};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(name)
+}
+
+/// The values by the `safetensors` crate, which shares no code with the reader under test.
+fn reference(path: &Path) -> BTreeMap<String, ArrayD<f32>> {
+    let bytes = fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let values = view.data().as_chunks().0.iter().map(|&value| f32::from_le_bytes(value));
+            (name, ArrayD::from_shape_vec(IxDyn(view.shape()), values.collect()).unwrap())
+        })
+        .collect()
+}
+
+fn assert_same_bits(name: &str, expected: &ArrayD<f32>, found: &ArrayD<f32>) {
+    assert_eq!(expected.shape(), found.shape(), "{name}");
+    assert!(found.is_standard_layout(), "{name}");
+    let same = expected.iter().zip(found).all(|(a, b)| a.to_bits() == b.to_bits());
+    assert!(same, "{name}: expected {expected:?}, found {found:?}");
+}
+
+#[test]
+fn every_format_and_protocol_gives_the_same_values() {
+    let expected = reference(&fixture("expected.safetensors"));
+    assert_eq!(expected.len(), 15);
+    for file in [
+        "tensors.safetensors",
+        "tensors_zip.bin",
+        "tensors_legacy.bin",
+        "protocol3.bin",
+        "protocol4.bin",
+        "protocol5.bin",
+        "nested_zip.bin",
+        "nested_legacy.bin",
+    ] {
+        let checkpoint = Checkpoint::open(fixture(file)).unwrap();
+        assert_eq!(checkpoint.len(), 16, "{file}");
+        assert!(checkpoint.names().is_sorted(), "{file}");
+        for (name, values) in &expected {
+            let found = checkpoint.read(name).unwrap();
+            assert_same_bits(&format!("{file}: {name}"), values, &found);
+        }
+    }
+}
+
+#[test]
+fn types_and_views_are_those_of_the_file() {
+    for file in ["tensors_zip.bin", "tensors_legacy.bin"] {
+        let checkpoint = Checkpoint::open(fixture(file)).unwrap();
+        assert_eq!(checkpoint.format(), Format::Torch);
+        let get = |name| checkpoint.get(name).unwrap();
+        assert_eq!(get("f32").dtype(), DType::F32);
+        assert_eq!(get("f16").dtype(), DType::F16);
+        assert_eq!(get("bf16").dtype(), DType::BF16);
+        assert_eq!(get("f64").dtype(), DType::F64);
+        assert_eq!(get("i64").dtype(), DType::I64);
+        assert_eq!(get("transposed").strides(), [1, 5]);
+        assert_eq!(get("expanded").strides(), [1, 0]);
+        assert_eq!(get("shared").offset(), get("f32").offset(), "{file}: one storage");
+        assert_eq!(get("rows").offset(), get("f32").offset() + 2 * 5 * 4);
+        assert!(get("empty").is_empty());
+        assert_eq!(get("scalar").shape(), [0usize; 0]);
+    }
+}
+
+#[test]
+fn an_integer_tensor_is_listed_but_not_read() {
+    for file in ["tensors.safetensors", "tensors_zip.bin", "tensors_legacy.bin"] {
+        let path = fixture(file);
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let Err(Error::Tensor { path: at, tensor, expected, found }) = checkpoint.read("i64")
+        else {
+            panic!("{file}")
+        };
+        assert_eq!((at, &*tensor, &*found), (path, "i64", "i64"));
+        assert!(expected.contains("bf16"));
+    }
+}
+
+#[test]
+fn sharded_checkpoints_are_as_whole_ones() {
+    let expected = reference(&fixture("albert/model.safetensors"));
+    for (directory, format) in [
+        ("albert", Format::Safetensors),
+        ("albert_sharded", Format::Safetensors),
+        ("albert_sharded_bin", Format::Torch),
+    ] {
+        let checkpoint = Checkpoint::open(fixture(directory)).unwrap();
+        assert_eq!(checkpoint.format(), format);
+        for (name, values) in &expected {
+            let found = checkpoint.read(name).unwrap();
+            assert_same_bits(&format!("{directory}: {name}"), values, &found);
+        }
+        if format == Format::Safetensors {
+            assert_eq!(checkpoint.metadata().get("format").map(String::as_str), Some("pt"));
+        }
+    }
+}
+
+#[test]
+fn a_single_file_or_index_can_be_opened() {
+    let index = fixture("albert_sharded/model.safetensors.index.json");
+    assert_eq!(Checkpoint::open(&index).unwrap().path(), index);
+    let index = fixture("albert_sharded_bin/pytorch_model.bin.index.json");
+    assert_eq!(Checkpoint::open(&index).unwrap().path(), index);
+}
+
+/// The directory of the archive is read by this crate's own code; the `zip` crate finds the same places.
+#[test]
+fn zip_entries_are_where_the_zip_crate_finds_them() {
+    let path = fixture("tensors_zip.bin");
+    let mut archive = zip::ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
+    let starts: Vec<u64> = (0..archive.len())
+        .map(|i| archive.by_index_raw(i).unwrap().data_start().unwrap())
+        .collect();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    for name in ["f32", "edge", "f16", "bf16", "f64", "i64", "scalar", "permuted", "parameter"] {
+        assert!(starts.contains(&checkpoint.get(name).unwrap().offset()), "{name}");
+    }
+}
+
+/// transformers looks for safetensors first, whole before sharded.
+#[test]
+fn files_are_taken_in_the_order_of_transformers() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str| {
+        fs::copy(fixture(from), directory.path().join(to)).unwrap();
+    };
+    let opened = || {
+        let checkpoint = Checkpoint::open(directory.path()).unwrap();
+        checkpoint.path().file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    for shard in ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"] {
+        copy(&format!("albert_sharded_bin/{shard}"), shard);
+    }
+    copy("albert_sharded_bin/pytorch_model.bin.index.json", "pytorch_model.bin.index.json");
+    assert_eq!(opened(), "pytorch_model.bin.index.json");
+    copy("tensors_legacy.bin", "pytorch_model.bin");
+    assert_eq!(opened(), "pytorch_model.bin");
+    for i in 1..=4 {
+        let shard = format!("model-0000{i}-of-00004.safetensors");
+        copy(&format!("albert_sharded/{shard}"), &shard);
+    }
+    copy("albert_sharded/model.safetensors.index.json", "model.safetensors.index.json");
+    assert_eq!(opened(), "model.safetensors.index.json");
+    copy("albert/model.safetensors", "model.safetensors");
+    assert_eq!(opened(), "model.safetensors");
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let matrix = Array2::from_shape_fn((70, 33), |(i, j)| (i * 100 + j) as f32 - 0.5).into_dyn();
+    let transposed = matrix.t();
+    let (scalar, empty) = (arr0(f32::MIN_POSITIVE).into_dyn(), ArrayD::zeros(IxDyn(&[0, 3])));
+    let tensors = [
+        ("b", matrix.view()),
+        ("a", transposed.view()),
+        ("scalar", scalar.view()),
+        ("empty", empty.view()),
+    ];
+    write_safetensors(&path, tensors.clone()).unwrap();
+    let found = reference(&path);
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    for (name, values) in tensors {
+        let values = values.as_standard_layout().into_owned();
+        assert_same_bits(name, &values, &found[name]);
+        assert_same_bits(name, &values, &checkpoint.read(name).unwrap());
+    }
+    assert_eq!(checkpoint.metadata().get("format").map(String::as_str), Some("pt"));
+
+    // To the byte the same whatever the order they come in.
+    let first = fs::read(&path).unwrap();
+    write_safetensors(&path, [("a", transposed.view()), ("b", matrix.view())]).unwrap();
+    let again = fs::read(&path).unwrap();
+    write_safetensors(&path, [("b", matrix.view()), ("a", transposed.view())]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), again);
+    assert_ne!(first, again);
+}
+
+/// More than one piece of the reader's, in each of the ways that a tensor can lie in its storage.
+#[test]
+fn large_tensors_are_read_in_pieces() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let values = Array2::from_shape_fn((300, 777), |(i, j)| (i * 777 + j) as f32).into_dyn();
+    write_safetensors(&path, [("w", values.view())]).unwrap();
+    assert_same_bits("w", &values, &Checkpoint::open(&path).unwrap().read("w").unwrap());
+}
+
+/// A checkpoint that is open goes on reading the file it was opened from.
+#[test]
+#[cfg(unix)]
+fn a_save_over_an_open_checkpoint_does_not_mix_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let (old, new) = (ArrayD::zeros(IxDyn(&[50])), ArrayD::ones(IxDyn(&[9])));
+    write_safetensors(&path, [("w", old.view())]).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    write_safetensors(&path, [("added", new.view()), ("w", new.view())]).unwrap();
+    assert_same_bits("w", &old, &checkpoint.read("w").unwrap());
+    assert_same_bits("w", &new, &Checkpoint::open(&path).unwrap().read("w").unwrap());
+}
