@@ -1,10 +1,42 @@
 //! ALBERT (A Lite BERT) in pure Rust on [`ndarray`].
+//!
+//! From text to checkpoint, and each module's place in it:
+//!
+//! ```text
+//! text → tokenizer → ids → packed batch → factorized embeddings → one shared layer, applied L times → heads → loss
+//! └──── text ────────────┘ └─ batch ──┘ └────────────────────────── model ───────────────────────────────────────┘
+//!                                       └ checkpoint loads and saves it; config says what it is; nn has its layers;
+//!                                         kernels make it fast ─────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Letters
+//!
+//! Shapes are written with one letter per dimension: **B** batch, **S** sequence (padded length), **T** packed tokens,
+//! **N** choices or chosen positions, **E** embedding, **H** hidden, **I** intermediate, **A** heads, **D** head size,
+//! **V** vocabulary, **L** layers, **C** classes.
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]
 
-mod error;
-
+mod batch;
 pub mod checkpoint;
+mod config;
+mod error;
+mod kernels;
+mod model;
+pub mod nn;
 pub mod text;
 
+pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
+pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};
+pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
 pub use error::{Error, Result};
+pub use model::heads::{
+    AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
+    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
+};
+pub use model::{
+    Albert, AlbertOutput, AlbertParameters, EmbeddingParameters, EncoderParameters, Model,
+    ModelParameters, OutputOptions, heads,
+};
 pub use ndarray;
+pub use nn::loss::Labels;
+pub use nn::{Activation, Parameters};

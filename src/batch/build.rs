@@ -101,8 +101,11 @@ impl Batch {
             return BatchBuilder::new(Err(error), (0, 0));
         };
         let batch: usize = outer.iter().product();
-        let rows = Array2::from_shape_vec((batch * length, *width), inputs_embeds.iter().copied().collect())
-            .map_err(|error| Error::input("inputs_embeds", "[…, S, E]", error.to_string()));
+        let rows = Array2::from_shape_vec(
+            (batch * length, *width),
+            inputs_embeds.iter().copied().collect(),
+        )
+        .map_err(|error| Error::input("inputs_embeds", "[…, S, E]", error.to_string()));
         BatchBuilder::new(rows.map(PaddedWords::Embeddings), (batch, *length))
     }
 }
@@ -152,7 +155,9 @@ impl BatchBuilder {
             .sequences
             .iter()
             .enumerate()
-            .flat_map(|(i, s)| layout.columns[s.start..][..s.tokens].iter().map(move |&c| (i, c as usize)))
+            .flat_map(|(i, s)| {
+                layout.columns[s.start..][..s.tokens].iter().map(move |&c| (i, c as usize))
+            })
             .collect();
         let gather = |name: &str, ids: Option<Result<Array2<u32>>>| -> Result<Option<Vec<u32>>> {
             let Some(ids) = ids.transpose()? else { return Ok(None) };
@@ -197,9 +202,11 @@ fn check_mask(mask: Array2<u32>, shape: (usize, usize)) -> Result<Array2<u32>> {
         return Err(Error::input("attention_mask shape", expected, found));
     }
     match mask.indexed_iter().find(|(_, value)| **value > 1) {
-        Some((at, value)) => {
-            Err(Error::input(format!("attention_mask{:?}", [at.0, at.1]), "0 or 1", value.to_string()))
-        }
+        Some((at, value)) => Err(Error::input(
+            format!("attention_mask{:?}", [at.0, at.1]),
+            "0 or 1",
+            value.to_string(),
+        )),
         None => Ok(mask),
     }
 }

@@ -104,7 +104,8 @@ impl Batch {
     pub fn from_sequences<S: AsRef<[u32]>>(sequences: &[S]) -> Result<Self> {
         let types: Vec<Vec<u32>> =
             sequences.iter().map(|sequence| vec![0; sequence.as_ref().len()]).collect();
-        let pairs = sequences.iter().zip(&types).map(|(ids, types)| (ids.as_ref(), types.as_slice()));
+        let pairs =
+            sequences.iter().zip(&types).map(|(ids, types)| (ids.as_ref(), types.as_slice()));
         Self::from_ids_and_types(pairs)
     }
 
@@ -156,11 +157,20 @@ impl Batch {
             Words::Ids(ids) => self.check_ids("input_ids", ids, "vocab_size", config.vocab_size)?,
             Words::Embeddings(rows) if rows.ncols() != config.embedding_size => {
                 let expected = format!("embedding_size = {}", config.embedding_size);
-                return Err(Error::input("inputs_embeds width", expected, rows.ncols().to_string()));
+                return Err(Error::input(
+                    "inputs_embeds width",
+                    expected,
+                    rows.ncols().to_string(),
+                ));
             }
             Words::Embeddings(_) => {}
         }
-        self.check_ids("token_type_ids", &self.type_ids, "type_vocab_size", config.type_vocab_size)?;
+        self.check_ids(
+            "token_type_ids",
+            &self.type_ids,
+            "type_vocab_size",
+            config.type_vocab_size,
+        )?;
         let positions = config.max_position_embeddings;
         self.check_ids("position_ids", &self.position_ids, "max_position_embeddings", positions)
     }

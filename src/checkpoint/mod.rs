@@ -15,6 +15,14 @@
 //! write.rs        f32 → safetensors                (a temporary file, synced and renamed)
 //! ```
 //!
+//! and above them, where tensors become parameters:
+//!
+//! ```text
+//! names.rs        which field of the tree a name stands for, and the names of old files
+//! pretrained.rs   directory → model, model → directory
+//! report.rs       what loading could not use, and what it had to make up
+//! ```
+//!
 //! # What is trusted
 //!
 //! Nothing that is in a file. Every length, offset, shape and stride is checked against the file's real length with
@@ -26,8 +34,11 @@
 
 mod dtype;
 mod index;
+mod names;
 mod open;
+mod pretrained;
 mod read;
+mod report;
 mod safetensors;
 mod source;
 mod tensor;
@@ -36,5 +47,7 @@ mod write;
 
 pub use dtype::DType;
 pub use open::{Checkpoint, Format};
+pub use pretrained::{LoadOptions, PreTrainedModel};
+pub use report::{LoadReport, MismatchedShape};
 pub use tensor::TensorInfo;
 pub use write::{write_atomically, write_safetensors};

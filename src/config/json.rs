@@ -22,7 +22,8 @@ impl AlbertConfig {
         let path = path.as_ref();
         let size = fs::metadata(path).map_err(|error| Error::io(path, error))?.len();
         if size > MAX_CONFIG_BYTES {
-            let reason = format!("expected a config of at most {MAX_CONFIG_BYTES} bytes, found {size}");
+            let reason =
+                format!("expected a config of at most {MAX_CONFIG_BYTES} bytes, found {size}");
             return Err(Error::format(path, reason));
         }
         let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
@@ -153,7 +154,11 @@ impl Keys {
         // transformers 4 had relative positions for ALBERT; 5 dropped them.
         let positions = self.0.get("position_embedding_type").and_then(Value::as_str);
         if let Some(kind) = positions.filter(|kind| *kind != "absolute") {
-            return Err(Error::config("position_embedding_type", "\"absolute\"", format!("{kind:?}")));
+            return Err(Error::config(
+                "position_embedding_type",
+                "\"absolute\"",
+                format!("{kind:?}"),
+            ));
         }
         if self.0.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
             return Err(Error::config("tie_word_embeddings", "true", "false"));
@@ -260,7 +265,11 @@ impl Keys {
 fn bounded_labels(count: usize) -> Result<Vec<String>> {
     const MAX_LABELS: usize = 1 << 24;
     if count > MAX_LABELS {
-        return Err(Error::config("num_labels", format!("at most {MAX_LABELS}"), count.to_string()));
+        return Err(Error::config(
+            "num_labels",
+            format!("at most {MAX_LABELS}"),
+            count.to_string(),
+        ));
     }
     Ok(default_labels(count))
 }
@@ -349,8 +358,16 @@ mod tests {
             (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
             (r#"{"problem_type": "x"}"#, "problem_type", "x"),
             (r#"{"model_type": "bert"}"#, "model_type", "bert"),
-            (r#"{"position_embedding_type": "relative_key"}"#, "position_embedding_type", "relative_key"),
-            (r#"{"hidden_size": 4000000000, "num_attention_heads": 1}"#, "hidden_size", "parameters"),
+            (
+                r#"{"position_embedding_type": "relative_key"}"#,
+                "position_embedding_type",
+                "relative_key",
+            ),
+            (
+                r#"{"hidden_size": 4000000000, "num_attention_heads": 1}"#,
+                "hidden_size",
+                "parameters",
+            ),
             (r#"[1]"#, "config", "[1]"),
         ] {
             let error = read(text).expect_err(text);

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
+pub(crate) use json::write_json;
 
 /// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
 ///
@@ -40,8 +41,12 @@ pub enum ParameterSharing {
 
 impl ParameterSharing {
     /// The names used in `config.json`.
-    pub const NAMES: [(&'static str, Self); 4] =
-        [("all", Self::All), ("attention", Self::Attention), ("ffn", Self::Ffn), ("none", Self::None)];
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("all", Self::All),
+        ("attention", Self::Attention),
+        ("ffn", Self::Ffn),
+        ("none", Self::None),
+    ];
 
     /// The strategy of that name.
     ///
@@ -339,10 +344,9 @@ fn check_numbers(fields: &ConfigFields) -> Result<()> {
             return Err(Error::config(name, "a probability, 0 ≤ p < 1", value.to_string()));
         }
     }
-    for (name, value) in [
-        ("layer_norm_eps", fields.layer_norm_eps),
-        ("initializer_range", fields.initializer_range),
-    ] {
+    for (name, value) in
+        [("layer_norm_eps", fields.layer_norm_eps), ("initializer_range", fields.initializer_range)]
+    {
         if !(value.is_finite() && value > 0.0) {
             return Err(Error::config(name, "a finite number above 0", value.to_string()));
         }

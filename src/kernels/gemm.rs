@@ -9,9 +9,9 @@ use std::marker::PhantomData;
 use super::activation::{self, Nonlinearity};
 use super::isa::{Isa, Level};
 use super::packed::{LANES, PANEL, PackedMatrix, pack_panel, panel_width};
-use super::{parallel, portable, vector};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
+use super::{parallel, portable, vector};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
@@ -72,7 +72,13 @@ impl Weights<'_> {
 }
 
 /// `out[T, n] = nonlinearity(a[T, k] · weightsᵀ + bias)`, over the threads of the current rayon pool.
-pub(crate) fn multiply(isa: Isa, a: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>, out: &mut [f32]) {
+pub(crate) fn multiply(
+    isa: Isa,
+    a: &[f32],
+    weights: Weights<'_>,
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+) {
     let (n, k) = (weights.n(), weights.k());
     let rows = a.len() / k;
     assert_eq!(a.len(), rows * k, "activations [T, {k}]");
@@ -92,7 +98,8 @@ pub(crate) fn multiply(isa: Isa, a: &[f32], weights: Weights<'_>, epilogue: Epil
         let panel = weights.panel(index, buffer);
         let columns = index * PANEL..n.min((index + 1) * PANEL);
         let bias = if epilogue.bias.is_empty() { &[] } else { &epilogue.bias[columns.clone()] };
-        for first in (block * rows_per_block..rows.min((block + 1) * rows_per_block)).step_by(ROWS) {
+        for first in (block * rows_per_block..rows.min((block + 1) * rows_per_block)).step_by(ROWS)
+        {
             let count = ROWS.min(rows.min((block + 1) * rows_per_block) - first);
             let mut scratch = [[0.0; PANEL]; ROWS];
             tile(isa, &a[first * k..], k, count, panel, panel.len() / k, &mut scratch);

@@ -78,7 +78,11 @@ impl Isa {
             .map_err(|name| {
                 let available: Vec<&str> = Self::available().map(Self::name).collect();
                 let expected = format!("one that this processor has ({})", available.join(", "));
-                Error::input(format!("environment variable {VARIABLE}"), expected, format!("{name:?}"))
+                Error::input(
+                    format!("environment variable {VARIABLE}"),
+                    expected,
+                    format!("{name:?}"),
+                )
             })
     }
 

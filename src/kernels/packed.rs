@@ -37,9 +37,8 @@ pub(super) fn pack_panel(rows: &[f32], count: usize, k: usize, panel: &mut [f32]
     let width = panel.len() / k;
     for block in (0..width).step_by(LANES) {
         let filled = count.saturating_sub(block).min(LANES);
-        let sources: [&[f32]; LANES] = std::array::from_fn(|i| {
-            if i < filled { &rows[(block + i) * k..][..k] } else { &[] }
-        });
+        let sources: [&[f32]; LANES] =
+            std::array::from_fn(|i| if i < filled { &rows[(block + i) * k..][..k] } else { &[] });
         for (p, line) in panel.chunks_exact_mut(width).enumerate() {
             for (value, source) in line[block..block + LANES].iter_mut().zip(sources) {
                 *value = source.get(p).copied().unwrap_or(0.0);
@@ -124,7 +123,8 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_were() {
-        for (counts, k) in [(vec![1], 1), (vec![64], 3), (vec![26, 26, 26], 7), (vec![65, 200], 5)] {
+        for (counts, k) in [(vec![1], 1), (vec![64], 3), (vec![26, 26, 26], 7), (vec![65, 200], 5)]
+        {
             let matrices: Vec<Vec<f32>> = counts
                 .iter()
                 .zip(1..)

@@ -4,7 +4,14 @@ use super::gemm::{ROWS, Scratch};
 use super::packed::LANES;
 
 /// `rows` rows of `a` times one panel; the contract is that of [`super::gemm::tile`].
-pub(super) fn tile(a: &[f32], stride: usize, rows: usize, panel: &[f32], width: usize, out: &mut Scratch) {
+pub(super) fn tile(
+    a: &[f32],
+    stride: usize,
+    rows: usize,
+    panel: &[f32],
+    width: usize,
+    out: &mut Scratch,
+) {
     // Two rows by sixteen outputs fit the sixteen registers of the smallest vector unit.
     for first in (0..rows).step_by(2) {
         let second = (first + 1).min(rows - 1);

@@ -7,7 +7,8 @@ use super::math::erf_by_integration;
 pub(crate) fn noise(count: usize, seed: u64, scale: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
     (0..count).map(|_| next() * scale).collect()
@@ -49,7 +50,10 @@ pub(crate) fn layer_norm(row: &[f32], weight: &[f32], bias: &[f32], eps: f64) ->
     let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
     let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
     let normed = row.iter().map(|&x| (f64::from(x) - mean) / (variance + eps).sqrt());
-    normed.zip(weight.iter().zip(bias)).map(|(x, (&w, &b))| x * f64::from(w) + f64::from(b)).collect()
+    normed
+        .zip(weight.iter().zip(bias))
+        .map(|(x, (&w, &b))| x * f64::from(w) + f64::from(b))
+        .collect()
 }
 
 /// `a` [rows, k] times the transpose of `b` [n, k].

@@ -135,8 +135,7 @@ mod tests {
     #[test]
     fn layer_norm_on_every_instruction_set() {
         for width in [1, 2, 7, 16, 26, 100, 129, 768] {
-            let (weight, bias) =
-                (reference::noise(width, 1, 1.0), reference::noise(width, 2, 1.0));
+            let (weight, bias) = (reference::noise(width, 1, 1.0), reference::noise(width, 2, 1.0));
             // A large offset: a one-pass variance would be far off.
             let rows: Vec<f32> =
                 reference::noise(4 * width, 3, 1.0).iter().map(|x| x + 100.0).collect();

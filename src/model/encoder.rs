@@ -39,7 +39,8 @@ pub(super) struct EncoderOutput {
 fn plan(config: &AlbertConfig) -> Vec<Application> {
     let inner = config.inner_group_num;
     let sharing = config.parameter_sharing;
-    let group = |shared: bool, layer: usize| if shared { config.group_of_layer(layer) } else { layer };
+    let group =
+        |shared: bool, layer: usize| if shared { config.group_of_layer(layer) } else { layer };
     (0..config.num_hidden_layers)
         .flat_map(|layer| (0..inner).map(move |j| (layer, j)))
         .map(|(layer, j)| Application {
@@ -71,7 +72,10 @@ impl SharedEncoder {
     }
 
     /// The parameters, with the mapping, which the embeddings execute, put back in its place.
-    pub(super) fn unpack(&self, embedding_hidden_mapping_in: crate::nn::Linear) -> EncoderParameters {
+    pub(super) fn unpack(
+        &self,
+        embedding_hidden_mapping_in: crate::nn::Linear,
+    ) -> EncoderParameters {
         fn grouped<B, P>(blocks: &[B], inner: usize, unpack: impl Fn(&B) -> P) -> Vec<Vec<P>> {
             blocks.chunks(inner).map(|group| group.iter().map(&unpack).collect()).collect()
         }
@@ -101,8 +105,9 @@ impl SharedEncoder {
                 attention: &self.attentions[application.attention],
                 feed_forward: &self.feed_forwards[application.feed_forward],
             };
-            let mut probabilities =
-                options.attentions.then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
+            let mut probabilities = options
+                .attentions
+                .then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
             let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
             if let Some(states) = states.as_slice_mut() {
                 layer.forward(states, &layout.sequences, &mut workspace, square);

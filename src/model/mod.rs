@@ -76,7 +76,11 @@ fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<(
                 return Err(Error::input(what, format!("{shape:?}"), format!("{other:?}")));
             }
             None => {
-                return Err(Error::input(format!("parameter `{name}`"), format!("{shape:?}"), "none"));
+                return Err(Error::input(
+                    format!("parameter `{name}`"),
+                    format!("{shape:?}"),
+                    "none",
+                ));
             }
         }
     }
@@ -90,6 +94,7 @@ fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<(
 
 fn shapes(parameters: &impl Parameters) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Vec::new();
-    parameters.visit("", &mut |name, values| shapes.push((name.to_owned(), values.shape().to_vec())));
+    parameters
+        .visit("", &mut |name, values| shapes.push((name.to_owned(), values.shape().to_vec())));
     shapes
 }

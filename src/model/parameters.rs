@@ -68,20 +68,24 @@ impl EncoderParameters {
     fn zeros(config: &AlbertConfig) -> Self {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let inner = config.inner_group_num;
-        let groups = |shared| if shared { config.num_hidden_groups } else { config.num_hidden_layers };
+        let groups =
+            |shared| if shared { config.num_hidden_groups } else { config.num_hidden_layers };
         let sharing = config.parameter_sharing;
         Self {
             embedding_hidden_mapping_in: Linear::zeros(config.embedding_size, hidden),
-            attentions: vec![
-                vec![AttentionParameters::zeros(hidden); inner];
-                groups(sharing.shares_attention())
-            ],
-            feed_forwards: vec![
-                vec![FeedForwardParameters::zeros(hidden, intermediate); inner];
-                groups(sharing.shares_ffn())
-            ],
+            attentions: grid(groups(sharing.shares_attention()), inner, || {
+                AttentionParameters::zeros(hidden)
+            }),
+            feed_forwards: grid(groups(sharing.shares_ffn()), inner, || {
+                FeedForwardParameters::zeros(hidden, intermediate)
+            }),
         }
     }
+}
+
+/// Blocks by group and inner layer. Made one by one: zeros that are not copied take no memory until they are filled.
+fn grid<B>(groups: usize, inner: usize, block: impl Fn() -> B) -> Vec<Vec<B>> {
+    (0..groups).map(|_| (0..inner).map(|_| block()).collect()).collect()
 }
 
 impl AlbertParameters {

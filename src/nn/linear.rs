@@ -66,7 +66,11 @@ impl PackedLinear {
     }
 
     /// As [`forward_into`](Self::forward_into), `[T, in]` to `[T, out]`.
-    pub(crate) fn forward(&self, x: ArrayView2<'_, f32>, nonlinearity: Nonlinearity) -> Array2<f32> {
+    pub(crate) fn forward(
+        &self,
+        x: ArrayView2<'_, f32>,
+        nonlinearity: Nonlinearity,
+    ) -> Array2<f32> {
         let mut out = Array2::zeros((x.nrows(), self.outputs()));
         let x = x.as_standard_layout();
         if let (Some(x), Some(out)) = (x.as_slice(), out.as_slice_mut()) {

@@ -22,7 +22,11 @@ pub enum Labels<'a> {
 ///
 /// # Errors
 /// [`Error::Input`] if the lengths differ, a label is not a class, or no label counts (PyTorch's NaN).
-pub fn cross_entropy(logits: ArrayView2<'_, f32>, labels: &[i64], ignore_index: i64) -> Result<f32> {
+pub fn cross_entropy(
+    logits: ArrayView2<'_, f32>,
+    labels: &[i64],
+    ignore_index: i64,
+) -> Result<f32> {
     if logits.nrows() != labels.len() {
         return Err(Error::input("labels", logits.nrows().to_string(), labels.len().to_string()));
     }
@@ -50,7 +54,10 @@ pub fn cross_entropy(logits: ArrayView2<'_, f32>, labels: &[i64], ignore_index: 
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ or there are no rows.
-pub fn soft_cross_entropy(logits: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) -> Result<f32> {
+pub fn soft_cross_entropy(
+    logits: ArrayView2<'_, f32>,
+    targets: ArrayView2<'_, f32>,
+) -> Result<f32> {
     check_shapes(logits, targets)?;
     let sum: f64 = logits
         .outer_iter()
@@ -72,7 +79,10 @@ pub fn soft_cross_entropy(logits: ArrayView2<'_, f32>, targets: ArrayView2<'_, f
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ or there are no rows.
-pub fn mean_squared_error(outputs: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) -> Result<f32> {
+pub fn mean_squared_error(
+    outputs: ArrayView2<'_, f32>,
+    targets: ArrayView2<'_, f32>,
+) -> Result<f32> {
     check_shapes(outputs, targets)?;
     let square = |(&x, &y): (&f32, &f32)| (f64::from(x) - f64::from(y)).powi(2);
     Ok((outputs.iter().zip(targets).map(square).sum::<f64>() / outputs.len() as f64) as f32)

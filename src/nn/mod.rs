@@ -16,11 +16,11 @@ pub use activation::Activation;
 pub use attention::AttentionParameters;
 pub(crate) use attention::SelfAttention;
 pub(crate) use embedding::gather_rows;
-pub use feed_forward::FeedForwardParameters;
 pub(crate) use feed_forward::FeedForward;
+pub use feed_forward::FeedForwardParameters;
 pub(crate) use init::Initializer;
-pub(crate) use layer_norm::Norm;
 pub use layer_norm::LayerNorm;
+pub(crate) use layer_norm::Norm;
 pub use linear::Linear;
 pub(crate) use linear::PackedLinear;
 
@@ -32,10 +32,14 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 /// table of them is `checkpoint/names.rs`.
 pub trait Parameters {
     /// Calls `visitor` with the name and values of every array, `prefix` before its name.
-    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewD<'_, f32>));
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewD<'a, f32>));
 
     /// As [`visit`](Self::visit), with values that may be changed.
-    fn visit_mut(&mut self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewMutD<'_, f32>));
+    fn visit_mut<'a>(
+        &'a mut self,
+        prefix: &str,
+        visitor: &mut dyn FnMut(&str, ArrayViewMutD<'a, f32>),
+    );
 
     /// The number of values in the tree.
     fn parameter_count(&self) -> usize {

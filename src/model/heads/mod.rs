@@ -18,10 +18,10 @@ pub use pretraining::{AlbertForPreTraining, PreTrainingHeadParameters, PreTraini
 pub use question_answering::{
     AlbertForQuestionAnswering, QuestionAnsweringHeadParameters, QuestionAnsweringOutput,
 };
-pub use sentence_order::{AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput};
-pub use sequence_classification::{
-    AlbertForSequenceClassification, SequenceClassificationOutput,
+pub use sentence_order::{
+    AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput,
 };
+pub use sequence_classification::{AlbertForSequenceClassification, SequenceClassificationOutput};
 pub use token_classification::{AlbertForTokenClassification, TokenClassificationOutput};
 
 use ndarray::{Array2, ArrayView2};
@@ -90,7 +90,10 @@ fn pooled(output: &AlbertOutput) -> Result<ArrayView2<'_, f32>> {
 ///
 /// # Errors
 /// If the shapes differ, or a position outside the attention mask has a label.
-fn labelled<'a>(values: &'a Packed, labels: ArrayView2<'_, i64>) -> Result<(Array2<f32>, Vec<i64>)> {
+fn labelled<'a>(
+    values: &'a Packed,
+    labels: ArrayView2<'_, i64>,
+) -> Result<(Array2<f32>, Vec<i64>)> {
     let expected = (values.num_sequences(), values.layout().padded_length);
     if labels.dim() != expected {
         let (expected, found) = (format!("shape {expected:?}"), format!("{:?}", labels.dim()));

@@ -96,7 +96,11 @@ impl AlbertForSentenceOrder {
     ///
     /// # Errors
     /// As [`Albert::forward`].
-    pub fn forward_with(&self, batch: &Batch, options: OutputOptions) -> Result<SentenceOrderOutput> {
+    pub fn forward_with(
+        &self,
+        batch: &Batch,
+        options: OutputOptions,
+    ) -> Result<SentenceOrderOutput> {
         let output = self.albert.forward_with(batch, options)?;
         let logits = self.head.forward(pooled(&output)?)?;
         let (hidden_states, attentions) = (output.hidden_states, output.attentions);

@@ -1,0 +1,250 @@
+//! `from_pretrained` and `save_pretrained`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use ndarray::ArrayViewMutD;
+use serde_json::json;
+
+use super::names;
+use super::{Checkpoint, LoadReport, MismatchedShape, write_safetensors};
+use crate::config::{AlbertConfig, default_labels, write_json};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::nn::{Initializer, Parameters};
+
+/// How a checkpoint is loaded.
+///
+/// ```
+/// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
+///
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+/// let options = LoadOptions::new().num_labels(5).seed(7);
+/// let (model, report) = AlbertForSequenceClassification::from_pretrained_with(directory, &options)?;
+/// assert_eq!(model.config().num_labels(), 5);
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    seed: u64,
+    num_labels: Option<usize>,
+    ignore_mismatched_sizes: bool,
+    initialize_missing_backbone: bool,
+}
+
+impl LoadOptions {
+    /// The defaults: seed 0, as many labels as the config has, other shapes are an error.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Draws what the checkpoint lacks from this seed.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Gives classifiers this many labels instead of the config's.
+    #[must_use]
+    pub fn num_labels(mut self, count: usize) -> Self {
+        self.num_labels = Some(count);
+        self
+    }
+
+    /// Newly initialises parameters whose tensors have another shape, and reports them, instead of failing
+    /// (transformers' option of the same name).
+    #[must_use]
+    pub fn ignore_mismatched_sizes(mut self, ignore: bool) -> Self {
+        self.ignore_mismatched_sizes = ignore;
+        self
+    }
+
+    /// Newly initialises also embeddings and encoder where the checkpoint lacks them, as transformers does, instead of
+    /// failing: without them, it is hardly the checkpoint that was meant.
+    #[must_use]
+    pub fn initialize_missing_backbone(mut self, initialize: bool) -> Self {
+        self.initialize_missing_backbone = initialize;
+        self
+    }
+}
+
+/// Loading and saving, for every model.
+///
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. Any model loads from
+/// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
+/// so.
+pub trait PreTrainedModel: Model {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`] or [`Error::Config`] for files that cannot be read or are not what they seem;
+    /// [`Error::Tensor`] if embeddings or encoder are incomplete or a tensor has another shape than `config.json` says.
+    fn from_pretrained(directory: impl AsRef<Path>) -> Result<(Self, LoadReport)> {
+        Self::from_pretrained_with(directory, &LoadOptions::default())
+    }
+
+    /// As [`from_pretrained`](Self::from_pretrained), with options.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained).
+    fn from_pretrained_with(
+        directory: impl AsRef<Path>,
+        options: &LoadOptions,
+    ) -> Result<(Self, LoadReport)> {
+        let (config, parameters, report) = Self::load_parameters(directory, options)?;
+        Ok((Self::from_parameters(config, parameters)?, report))
+    }
+
+    /// Loads the parameters without building an executable model, for training or converting.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained).
+    fn load_parameters(
+        directory: impl AsRef<Path>,
+        options: &LoadOptions,
+    ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
+        let directory = directory.as_ref();
+        let mut config = AlbertConfig::from_pretrained(directory)?;
+        if let Some(count) = options.num_labels {
+            let labels = default_labels(count);
+            config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
+        }
+        let checkpoint = Checkpoint::open(directory)?;
+        let mut loader = Loader::new(&checkpoint, &config, options, Self::ARCHITECTURE)?;
+        let mut parameters = Self::zero_parameters(&config);
+        let mut result = Ok(());
+        parameters.visit_mut("", &mut |name, values| {
+            if result.is_ok() {
+                result = loader.load(name, values);
+            }
+        });
+        result?;
+        let report = loader.finish();
+        Ok((config, parameters, report))
+    }
+
+    /// Writes `model.safetensors` (f32) and `config.json` into a directory, which is made if need be. transformers loads
+    /// them. Each file is replaced atomically, so that an interrupted save leaves the old one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
+        Self::save_parameters(directory, self.config(), &self.to_parameters())
+    }
+
+    /// As [`save_pretrained`](Self::save_pretrained), of parameters that no executable model was built from.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn save_parameters(
+        directory: impl AsRef<Path>,
+        config: &AlbertConfig,
+        parameters: &Self::Parameters,
+    ) -> Result<()> {
+        let directory = directory.as_ref();
+        fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
+        let mut tensors = Vec::new();
+        parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
+        write_safetensors(directory.join("model.safetensors"), tensors)?;
+        let mut json = config.to_json();
+        json["architectures"] = json!([Self::ARCHITECTURE]);
+        json["dtype"] = json!("float32");
+        if let Some(dtype) = json.get_mut("torch_dtype") {
+            *dtype = json!("float32");
+        }
+        write_json(&directory.join("config.json"), &json)
+    }
+}
+
+impl<M: Model> PreTrainedModel for M {}
+
+/// Fills parameters from a checkpoint, and keeps book.
+struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    options: &'a LoadOptions,
+    initializer: Initializer,
+    /// Canonical names → the checkpoint's, of tensors that have not been used.
+    unused: BTreeMap<String, &'a str>,
+    /// Whether the model has a masked-LM decoder.
+    has_decoder: bool,
+    report: LoadReport,
+}
+
+impl<'a> Loader<'a> {
+    fn new(
+        checkpoint: &'a Checkpoint,
+        config: &AlbertConfig,
+        options: &'a LoadOptions,
+        architecture: &'static str,
+    ) -> Result<Self> {
+        let mut unused: BTreeMap<String, &str> = BTreeMap::new();
+        for name in checkpoint.names() {
+            if let Some(other) = unused.insert(names::canonical(name), name) {
+                let expected = "one tensor for this parameter";
+                let found = format!("`{other}` too");
+                return Err(Error::tensor(checkpoint.path(), name, expected, found));
+            }
+        }
+        unused.retain(|canonical, _| !names::is_buffer(canonical));
+        let report = LoadReport {
+            path: checkpoint.path().to_owned(),
+            architecture,
+            unexpected: Vec::new(),
+            newly_initialized: Vec::new(),
+            mismatched: Vec::new(),
+            non_finite: Vec::new(),
+            seed: options.seed,
+        };
+        let initializer = Initializer::new(config, options.seed)?;
+        Ok(Self { checkpoint, options, initializer, unused, has_decoder: false, report })
+    }
+
+    /// Fills the parameter of that name.
+    fn load(&mut self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
+        let canonical = names::without_backbone(name);
+        self.has_decoder |= canonical == names::DECODER_BIAS;
+        let own = self.unused.remove(canonical);
+        let stand_in = || names::tied_to(canonical).and_then(|tied| self.unused.remove(tied));
+        let source = own.or_else(stand_in);
+        let Some(source) = source else { return self.initialize(name, values) };
+        let Some(info) = self.checkpoint.get(source) else { return self.initialize(name, values) };
+        // The shape is compared before anything is allocated for it.
+        if info.shape() != values.shape() {
+            let (expected, found) = (values.shape().to_vec(), info.shape().to_vec());
+            if !self.options.ignore_mismatched_sizes {
+                let (expected, found) = (format!("shape {expected:?}"), format!("{found:?}"));
+                return Err(Error::tensor(self.checkpoint.path(), source, expected, found));
+            }
+            let name_there = source.to_owned();
+            self.initializer.fill(name, values);
+            self.report.mismatched.push(MismatchedShape { name: name_there, expected, found });
+            return Ok(());
+        }
+        values.assign(&self.checkpoint.read(source)?);
+        if values.iter().any(|value| !value.is_finite()) {
+            self.report.non_finite.push(source.to_owned());
+        }
+        Ok(())
+    }
+
+    fn initialize(&mut self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
+        if names::is_essential(name) && !self.options.initialize_missing_backbone {
+            let expected = format!("a tensor of shape {:?}", values.shape());
+            return Err(Error::tensor(self.checkpoint.path(), name, expected, "none"));
+        }
+        self.initializer.fill(name, values);
+        self.report.newly_initialized.push(name.to_owned());
+        Ok(())
+    }
+
+    fn finish(mut self) -> LoadReport {
+        if self.has_decoder {
+            // Copies of what it is tied to, which was used.
+            self.unused.retain(|canonical, _| !names::is_decoder(canonical));
+        }
+        self.report.unexpected = self.unused.into_values().map(str::to_owned).collect();
+        self.report
+    }
+}

@@ -1,0 +1,95 @@
+//! What loading could not use, and what it had to make up.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What happened when a checkpoint was loaded into a model: transformers' warnings as a value.
+///
+/// Its [`Display`](fmt::Display) is the warning itself, and empty if there is nothing to warn of:
+///
+/// ```
+/// use ndalbert::{AlbertForMultipleChoice, PreTrainedModel};
+///
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+/// let (model, report) = AlbertForMultipleChoice::from_pretrained(directory)?;
+/// assert_eq!(report.newly_initialized, ["classifier.weight", "classifier.bias"]);
+/// assert!(report.to_string().contains("TRAIN this model"));
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadReport {
+    /// The file (of a sharded checkpoint, the index) that was loaded.
+    pub path: PathBuf,
+    /// The model's class, as transformers names it.
+    pub architecture: &'static str,
+    /// Tensors of the checkpoint that the model has no use for, by their names there.
+    pub unexpected: Vec<String>,
+    /// Parameters of the model that the checkpoint lacks. They were drawn as transformers draws them.
+    pub newly_initialized: Vec<String>,
+    /// Tensors that have another shape than the model's parameters, which were newly initialised instead.
+    pub mismatched: Vec<MismatchedShape>,
+    /// Tensors with values that are NaN or infinite. They were loaded as they are.
+    pub non_finite: Vec<String>,
+    /// The seed that newly initialised parameters were drawn from.
+    pub seed: u64,
+}
+
+/// A tensor whose shape is not what the model's configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MismatchedShape {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// The shape in the model.
+    pub expected: Vec<usize>,
+    /// The shape in the checkpoint.
+    pub found: Vec<usize>,
+}
+
+impl LoadReport {
+    /// Whether every tensor was used, every parameter was found, and all values are finite.
+    pub fn is_clean(&self) -> bool {
+        self.unexpected.is_empty()
+            && self.newly_initialized.is_empty()
+            && self.mismatched.is_empty()
+            && self.non_finite.is_empty()
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, class) = (self.path.display(), self.architecture);
+        if !self.unexpected.is_empty() {
+            writeln!(f, "Some weights of the checkpoint {path} were not used by {class}:")?;
+            writeln!(f, "  {}", self.unexpected.join(", "))?;
+            writeln!(f, "  This is expected if it was trained for another task.")?;
+        }
+        if !self.newly_initialized.is_empty() {
+            writeln!(
+                f,
+                "Some weights of {class} are not in the checkpoint {path} and are newly initialised (seed {}):",
+                self.seed
+            )?;
+            writeln!(f, "  {}", self.newly_initialized.join(", "))?;
+        }
+        if !self.mismatched.is_empty() {
+            writeln!(
+                f,
+                "Some weights of the checkpoint {path} have another shape than in {class} and are newly initialised:"
+            )?;
+            for MismatchedShape { name, expected, found } in &self.mismatched {
+                writeln!(f, "  {name}: expected {expected:?}, found {found:?}")?;
+            }
+        }
+        if !(self.newly_initialized.is_empty() && self.mismatched.is_empty()) {
+            writeln!(
+                f,
+                "You should probably TRAIN this model on a task before using its answers."
+            )?;
+        }
+        if !self.non_finite.is_empty() {
+            writeln!(f, "Some weights of the checkpoint {path} are NaN or infinite:")?;
+            writeln!(f, "  {}", self.non_finite.join(", "))?;
+        }
+        Ok(())
+    }
+}
