@@ -8,3 +8,4 @@ pub mod text;
 
 pub use error::{Error, Result};
 pub use ndarray;
+pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, TruncationStrategy};
