@@ -40,3 +40,4 @@ pub use model::{
 pub use ndarray;
 pub use nn::loss::Labels;
 pub use nn::{Activation, Parameters};
+pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, TruncationStrategy};

@@ -1,0 +1,108 @@
+//! What a text becomes.
+
+use tokenizers::Encoding as Raw;
+
+/// One tokenized text, pair or choice: parallel lists with one entry per token, special tokens included.
+///
+/// Nothing is padded: batches are packed, so there is no attention mask either.
+///
+/// ```
+/// # fn main() -> ndalbert::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizers/chinese");
+/// let tokenizer = ndalbert::AlbertTokenizer::from_pretrained(directory)?;
+/// let text = "深度学习, hello";
+/// let encoding = tokenizer.encode(text)?;
+/// assert_eq!(encoding.tokens, ["[CLS]", "深", "度", "学", "习", ",", "hello", "[SEP]"]);
+/// assert_eq!(encoding.offsets[6], (6, 11));
+/// let (start, end) = encoding.byte_offsets[6];
+/// assert_eq!(&text[start..end], "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Encoding {
+    /// The ids: rows of the embedding table.
+    pub ids: Vec<u32>,
+    /// 0 for the first segment and its special tokens, 1 for the second.
+    pub type_ids: Vec<u32>,
+    /// The pieces themselves. An unknown one reads as in the (normalized) text in a SentencePiece vocabulary, and as
+    /// the unknown token in a WordPiece one.
+    pub tokens: Vec<String>,
+    /// Start and end of each token in its own text, in characters (Unicode scalar values); `(0, 0)` for special tokens.
+    pub offsets: Vec<(usize, usize)>,
+    /// The same in bytes, for slicing the text.
+    pub byte_offsets: Vec<(usize, usize)>,
+    /// The word of its own text that a token belongs to, counted from 0; `None` for special tokens.
+    ///
+    /// Words are what the pre-tokenizer splits off: between white space for SentencePiece, also at punctuation and
+    /// around every Chinese character for WordPiece.
+    pub word_ids: Vec<Option<u32>>,
+    /// Which text a token comes from, 0 or 1; `None` for special tokens that the template added.
+    pub sequence_ids: Vec<Option<usize>>,
+    /// Whether the template added the token (a `[MASK]` written in the text does not count).
+    pub special_tokens_mask: Vec<bool>,
+}
+
+impl Encoding {
+    /// The number of tokens, special ones included.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no token at all; the templates of ALBERT never leave that.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// From the library's encoding, whose offsets are bytes.
+    pub(super) fn from_raw(raw: &Raw, first: &str, second: Option<&str>) -> Self {
+        let sequence_ids = raw.get_sequence_ids();
+        let byte_offsets = raw.get_offsets().to_vec();
+        let places = [CharPlaces::new(first), CharPlaces::new(second.unwrap_or(""))];
+        let in_chars = |(&(start, end), sequence): (&(usize, usize), &Option<usize>)| {
+            let places = sequence.and_then(|sequence| places.get(sequence));
+            places.map_or((0, 0), |places| (places.of(start), places.of(end)))
+        };
+        Self {
+            ids: raw.get_ids().to_vec(),
+            type_ids: raw.get_type_ids().to_vec(),
+            tokens: raw.get_tokens().to_vec(),
+            offsets: byte_offsets.iter().zip(&sequence_ids).map(in_chars).collect(),
+            byte_offsets,
+            word_ids: raw.get_word_ids().to_vec(),
+            sequence_ids,
+            special_tokens_mask: raw
+                .get_special_tokens_mask()
+                .iter()
+                .map(|&bit| bit != 0)
+                .collect(),
+        }
+    }
+}
+
+/// Byte place → character place within one text.
+struct CharPlaces {
+    /// One entry per byte and one for the end; empty for ASCII, where the two are the same.
+    table: Vec<usize>,
+}
+
+impl CharPlaces {
+    fn new(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self { table: Vec::new() };
+        }
+        let mut table = Vec::with_capacity(text.len() + 1);
+        let mut chars = 0;
+        for char in text.chars() {
+            table.extend(std::iter::repeat_n(chars, char.len_utf8()));
+            chars += 1;
+        }
+        table.push(chars);
+        Self { table }
+    }
+
+    fn of(&self, byte: usize) -> usize {
+        self.table.get(byte).copied().unwrap_or(byte)
+    }
+}

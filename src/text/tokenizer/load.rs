@@ -1,0 +1,108 @@
+//! From a directory to a tokenizer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokenizers::processors::PostProcessorWrapper;
+
+use super::added::Declarations;
+use super::config_files::JsonFile;
+use super::pipeline::{self, Draft};
+use super::settings::Settings;
+use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
+use crate::error::{Error, Result};
+
+type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
+
+/// The files that hold a vocabulary; the first one there is read.
+const VOCABULARIES: [(&str, Reader); 3] = [
+    ("tokenizer.json", tokenizer_json::read),
+    ("spiece.model", sentencepiece::read),
+    ("vocab.txt", wordpiece::read),
+];
+
+pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
+    let (path, read) = find(directory)?;
+    let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
+    let settings = Settings::read(&config)?;
+    let mut declared = Declarations::read(directory, &config)?;
+    let mut draft = read(&path, &settings, &declared)?;
+    declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
+    finish(draft, &settings, &declared)
+}
+
+fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
+    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+    if !metadata.is_dir() {
+        return Err(Error::format(directory, "expected a directory, found a file"));
+    }
+    let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
+    there.into_iter().find(|(path, _)| path.exists()).ok_or_else(|| {
+        let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
+        Error::format(directory, format!("expected one of {expected}, found none of them"))
+    })
+}
+
+/// Adds the special and added tokens, then the template that puts them around a text.
+fn finish(
+    mut draft: Draft,
+    settings: &Settings,
+    declared: &Declarations,
+) -> Result<AlbertTokenizer> {
+    check_special(&draft, declared)?;
+    let existing = draft.tokenizer.get_added_vocabulary().get_vocab().keys().cloned().collect();
+    let defaults = (!draft.is_literal).then_some(draft.family);
+    let tokens = declared.in_order(defaults, existing, draft.pieces.take());
+    draft.tokenizer.add_tokens(tokens).map_err(refused)?;
+
+    let cls = named(&draft, declared, "cls_token")?;
+    let sep = named(&draft, declared, "sep_token")?;
+    let special = SpecialIds {
+        pad: named(&draft, declared, "pad_token")?.1,
+        unk: named(&draft, declared, "unk_token")?.1,
+        cls: cls.1,
+        sep: sep.1,
+        mask: named(&draft, declared, "mask_token")?.1,
+    };
+    let template = match draft.template.take() {
+        Some(template) => template,
+        None if draft.is_literal => pipeline::bare_template()?.into(),
+        None => pipeline::template(cls, sep)?.into(),
+    };
+    draft.tokenizer.with_post_processor(None::<PostProcessorWrapper>);
+    draft.tokenizer.set_encode_special_tokens(settings.split_special_tokens);
+    Ok(AlbertTokenizer {
+        tokenizer: Arc::new(draft.tokenizer),
+        template: Arc::new(template),
+        special,
+        truncation: None,
+        truncation_side: settings.truncation_side.or(draft.truncation_side).unwrap_or_default(),
+        model_max_length: settings.model_max_length,
+        clean_up_spaces: settings.clean_up_spaces,
+    })
+}
+
+/// Before any token is added: one that is new would get an id past the end of the embedding table.
+fn check_special(draft: &Draft, declared: &Declarations) -> Result<()> {
+    for key in ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"] {
+        let content = declared.content(key, draft.family);
+        if draft.tokenizer.token_to_id(&content).is_none() && !declared.lists(&content) {
+            return Err(missing(draft, key, &content));
+        }
+    }
+    Ok(())
+}
+
+fn named(draft: &Draft, declared: &Declarations, key: &str) -> Result<(String, u32)> {
+    let content = declared.content(key, draft.family);
+    match draft.tokenizer.token_to_id(&content) {
+        Some(id) => Ok((content, id)),
+        None => Err(missing(draft, key, &content)),
+    }
+}
+
+fn missing(draft: &Draft, key: &str, content: &str) -> Error {
+    let size = draft.tokenizer.get_vocab_size(true);
+    let found = format!("none such among {size} tokens");
+    Error::format(&draft.path, format!("expected the {key} {content:?}, found {found}"))
+}

@@ -1,0 +1,298 @@
+//! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
+//!
+//! The reference is what `transformers` 5.23 answers for the same directory with `AlbertTokenizer` (`BertTokenizer`
+//! where the vocabulary is WordPiece, as in the Chinese models). Texts go through the `tokenizers` crate, which is the
+//! same code; what is written here is how `transformers` assembles it from files, of which three things surprise:
+//!
+//! - **`tokenizer.json` gives its pieces, not its normalizer.** `AlbertTokenizer` and `BertTokenizer` take vocabulary,
+//!   charsmap, added tokens (and `AlbertTokenizer` the template) from the file and build the rest anew from
+//!   `tokenizer_config.json`, so `do_lower_case` there wins over what the file says. A directory whose
+//!   `tokenizer_class` names neither (`PreTrainedTokenizerFast`, say) is taken literally.
+//! - **`spiece.model` alone is not quite the published tokenizer.** The `tokenizer.json` files on the Hub were written
+//!   by an older converter that lowered the score of pieces like `9,` by 100 (the original tokenizer splits the comma
+//!   off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and let `[MASK]` swallow the space before it.
+//!   `transformers` 5 does none of these when all it has is `spiece.model`: the scores stay, each user-defined symbol
+//!   splits the text before anything else (`(a` is `(`, `▁a`), `[MASK]` takes no space. Both are matched, each for its
+//!   file; where a directory has both files, `tokenizer.json` is the one that is read, as there.
+//! - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
+//!   `added_tokens_decoder`; then what they say wins over it.
+//!
+//! Where `transformers` goes on with a vocabulary that cannot work (no `[MASK]`: it invents an id beyond the embedding
+//! table; a `spiece.model` of another algorithm; garbage), this is an error.
+
+mod added;
+mod charsmap;
+mod config_files;
+mod load;
+mod pipeline;
+mod sentencepiece;
+mod settings;
+mod tokenizer_json;
+mod wordpiece;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{PostProcessor, Tokenizer, truncate_encodings};
+
+use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
+use crate::error::{Error, Result};
+
+/// Text → ids and back, as the checkpoint's authors meant it. Cheap to clone, and shared freely between threads.
+///
+/// Encodings are as long as the text unless a [truncation](Self::with_truncation) is set; none is by default, not even
+/// [`model_max_length`](Self::model_max_length).
+///
+/// ```
+/// # fn main() -> ndalbert::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizers/sentencepiece");
+/// use ndalbert::AlbertTokenizer;
+///
+/// let tokenizer = AlbertTokenizer::from_pretrained(directory)?;
+/// let encoding = tokenizer.encode("In [MASK] we TRÜST.")?;
+/// assert_eq!(encoding.tokens[..4], ["[CLS]", "▁in", "[MASK]", "▁we"]);
+/// assert_eq!(encoding.ids[2], tokenizer.mask_token_id());
+/// assert_eq!(tokenizer.decode(&encoding.ids, true)?, "in we trust.");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AlbertTokenizer {
+    /// Without post-processor, truncation and padding: those follow in `encode_input`.
+    tokenizer: Arc<Tokenizer>,
+    /// Puts the special tokens around one or two encodings.
+    template: Arc<PostProcessorWrapper>,
+    special: SpecialIds,
+    truncation: Option<Truncation>,
+    truncation_side: TruncationSide,
+    model_max_length: Option<usize>,
+    clean_up_spaces: bool,
+}
+
+/// The ids of the five tokens that every ALBERT vocabulary has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SpecialIds {
+    pad: u32,
+    unk: u32,
+    cls: u32,
+    sep: u32,
+    mask: u32,
+}
+
+impl AlbertTokenizer {
+    /// Reads the tokenizer of a checkpoint directory: its `tokenizer.json`, else its `spiece.model` (SentencePiece),
+    /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
+    /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
+    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and
+    /// added tokens), `special_tokens_map.json` and `added_tokens.json`.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
+    /// type, a vocabulary without one of the padding, unknown, `[CLS]`, `[SEP]` and `[MASK]` tokens.
+    pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
+        load::load(directory.as_ref())
+    }
+
+    /// `[CLS] text [SEP]`.
+    ///
+    /// # Errors
+    /// If a truncation is set that this text cannot be cut to.
+    pub fn encode(&self, text: &str) -> Result<Encoding> {
+        self.encode_input(text, None)
+    }
+
+    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it.
+    ///
+    /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
+    /// pair, `transformers` leaves an empty second text away).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding> {
+        self.encode_input(first, Some(second))
+    }
+
+    /// [`encode`](Self::encode) for many texts, in parallel and in order. Nothing is padded.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), for any of them.
+    pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+        texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
+    }
+
+    /// [`encode_pair`](Self::encode_pair) for many pairs, in parallel and in order. Nothing is padded.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), for any of them.
+    pub fn encode_pairs<A, B>(&self, pairs: &[(A, B)]) -> Result<Vec<Encoding>>
+    where
+        A: AsRef<str> + Sync,
+        B: AsRef<str> + Sync,
+    {
+        let encode = |(first, second): &(A, B)| self.encode_pair(first.as_ref(), second.as_ref());
+        pairs.par_iter().map(encode).collect()
+    }
+
+    /// The prompt paired with each choice, in order: what a multiple-choice head scores.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and if there is no choice.
+    pub fn encode_choices<T: AsRef<str> + Sync>(
+        &self,
+        prompt: &str,
+        choices: &[T],
+    ) -> Result<Vec<Encoding>> {
+        if choices.is_empty() {
+            return Err(Error::input("choices", "at least one", "none"));
+        }
+        choices.par_iter().map(|choice| self.encode_pair(prompt, choice.as_ref())).collect()
+    }
+
+    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
+    ///
+    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
+    /// stay dropped, and WordPiece puts spaces between words.
+    ///
+    /// # Errors
+    /// If an id is not of this vocabulary (`transformers` passes over it).
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        for (place, &id) in ids.iter().enumerate() {
+            if self.id_to_token(id).is_none() {
+                let expected = format!("an id of the vocabulary of {}", self.vocab_size());
+                return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
+            }
+        }
+        let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
+        Ok(if self.clean_up_spaces { clean_up(text) } else { text })
+    }
+
+    /// Cuts every encoding from now on to `truncation.max_length` tokens.
+    ///
+    /// # Errors
+    /// If not even the special tokens around a single text fit.
+    pub fn with_truncation(mut self, truncation: Truncation) -> Result<Self> {
+        self.room(truncation, false)?;
+        self.truncation = Some(truncation);
+        Ok(self)
+    }
+
+    /// [`with_truncation`](Self::with_truncation), longest text first.
+    ///
+    /// # Errors
+    /// If not even the special tokens around a single text fit.
+    pub fn with_max_length(self, max_length: usize) -> Result<Self> {
+        self.with_truncation(Truncation { max_length, strategy: TruncationStrategy::LongestFirst })
+    }
+
+    /// Which end a truncation cuts off; by default what `truncation_side` of `tokenizer_config.json` says, else the
+    /// right one.
+    #[must_use]
+    pub fn with_truncation_side(mut self, side: TruncationSide) -> Self {
+        self.truncation_side = side;
+        self
+    }
+
+    /// The id of `token`, if there is one.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// The token with this id, if there is one.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// How many tokens there are, added ones included: `len(tokenizer)` in `transformers`.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// The longest input the checkpoint says it is meant for, in tokens; only said, never enforced.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.model_max_length
+    }
+
+    /// The id of the padding token, `<pad>` or `[PAD]`.
+    pub fn pad_token_id(&self) -> u32 {
+        self.special.pad
+    }
+
+    /// The id of the unknown token, `<unk>` or `[UNK]`.
+    pub fn unk_token_id(&self) -> u32 {
+        self.special.unk
+    }
+
+    /// The id of `[CLS]`, the first token of every encoding.
+    pub fn cls_token_id(&self) -> u32 {
+        self.special.cls
+    }
+
+    /// The id of `[SEP]`, the last token of every text.
+    pub fn sep_token_id(&self) -> u32 {
+        self.special.sep
+    }
+
+    /// The id of `[MASK]`, the token to be guessed.
+    pub fn mask_token_id(&self) -> u32 {
+        self.special.mask
+    }
+
+    /// The ids of all special tokens, ascending: those that decoding can skip and masking must spare.
+    pub fn special_token_ids(&self) -> Vec<u32> {
+        let SpecialIds { pad, unk, cls, sep, mask } = self.special;
+        let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+        let special = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id);
+        let mut ids: Vec<u32> = special.chain([pad, unk, cls, sep, mask]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn encode_input(&self, first: &str, second: Option<&str>) -> Result<Encoding> {
+        // The library's own truncation stops reading early, and cut from the left it then counts words anew.
+        let mut encodings = (
+            self.tokenizer.encode(first, false).map_err(refused)?,
+            second.map(|text| self.tokenizer.encode(text, false)).transpose().map_err(refused)?,
+        );
+        if let Some(truncation) = self.truncation {
+            let room = self.room(truncation, second.is_some())?;
+            let raw = truncation.raw(room, self.truncation_side);
+            encodings = truncate_encodings(encodings.0, encodings.1, &raw).map_err(refused)?;
+        }
+        let raw = self.template.process(encodings.0, encodings.1, true).map_err(refused)?;
+        Ok(Encoding::from_raw(&raw, first, second))
+    }
+
+    /// How many tokens of text fit beside the special ones.
+    fn room(&self, truncation: Truncation, is_pair: bool) -> Result<usize> {
+        let special = self.template.added_tokens(is_pair);
+        truncation.max_length.checked_sub(special).ok_or_else(|| {
+            let expected = format!("at least {special}, the number of special tokens");
+            Error::input("max_length", expected, truncation.max_length.to_string())
+        })
+    }
+}
+
+/// An error of the `tokenizers` library.
+fn refused(error: tokenizers::Error) -> Error {
+    Error::Tokenizer(error.to_string())
+}
+
+/// `clean_up_tokenization` of `transformers`: English spacing, for vocabularies that ask for it.
+fn clean_up(text: String) -> String {
+    const RULES: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    RULES.iter().fold(text, |text, (from, to)| text.replace(from, to))
+}

@@ -1,0 +1,72 @@
+//! The options in `tokenizer_config.json`.
+
+use super::config_files::JsonFile;
+use crate::error::{Error, Result};
+use crate::text::TruncationSide;
+
+/// What a config may set, with the defaults of `AlbertTokenizer` and `BertTokenizer`.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub do_lower_case: bool,
+    /// SentencePiece only.
+    pub keep_accents: bool,
+    /// SentencePiece only: whether `▁` goes before every word, or only where there was a space.
+    pub add_prefix_space: bool,
+    /// WordPiece only; unset, accents go if letters are lower-cased.
+    pub strip_accents: Option<bool>,
+    /// WordPiece only.
+    pub tokenize_chinese_chars: bool,
+    /// Special tokens written in a text are split like any other text.
+    pub split_special_tokens: bool,
+    pub clean_up_spaces: bool,
+    pub truncation_side: Option<TruncationSide>,
+    pub model_max_length: Option<usize>,
+    pub class: Class,
+}
+
+/// What `tokenizer_class` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// ALBERT's or BERT's class, or none: the pipeline is built by the rules of that class.
+    Known,
+    /// Some other class: a `tokenizer.json` is taken literally.
+    Other,
+}
+
+impl Settings {
+    pub fn read(config: &JsonFile) -> Result<Self> {
+        let switch = |key, default| Ok::<_, Error>(config.boolean(key)?.unwrap_or(default));
+        Ok(Self {
+            do_lower_case: switch("do_lower_case", true)?,
+            keep_accents: switch("keep_accents", false)?,
+            add_prefix_space: switch("add_prefix_space", true)?,
+            strip_accents: config.boolean("strip_accents")?,
+            tokenize_chinese_chars: switch("tokenize_chinese_chars", true)?,
+            split_special_tokens: switch("split_special_tokens", false)?,
+            clean_up_spaces: switch("clean_up_tokenization_spaces", false)?,
+            truncation_side: truncation_side(config)?,
+            model_max_length: config.length("model_max_length")?,
+            class: class(config)?,
+        })
+    }
+}
+
+fn truncation_side(config: &JsonFile) -> Result<Option<TruncationSide>> {
+    let key = "truncation_side";
+    match config.get(key) {
+        None => Ok(None),
+        Some(value) => match value.as_str() {
+            Some("right") => Ok(Some(TruncationSide::Right)),
+            Some("left") => Ok(Some(TruncationSide::Left)),
+            _ => Err(config.wrong(key, "\"right\" or \"left\"", value)),
+        },
+    }
+}
+
+fn class(config: &JsonFile) -> Result<Class> {
+    let name = config.string("tokenizer_class")?;
+    Ok(match name.map(|name| name.strip_suffix("Fast").unwrap_or(name)) {
+        None | Some("AlbertTokenizer" | "BertTokenizer") => Class::Known,
+        Some(_) => Class::Other,
+    })
+}

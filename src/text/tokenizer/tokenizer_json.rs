@@ -1,0 +1,147 @@
+//! `tokenizer.json`: the library's own format, read as `transformers` reads it.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::added::Declarations;
+use super::charsmap;
+use super::config_files::{JsonFile, brief};
+use super::pipeline::{self, Draft, Family};
+use super::sentencepiece::unigram;
+use super::settings::{Class, Settings};
+use crate::error::{Error, Result};
+use crate::text::TruncationSide;
+
+pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    let file = JsonFile::parse(path, &bytes)?;
+    let model = file.object("model")?;
+    let model =
+        model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
+    let draft = match (model.get("type").and_then(Value::as_str), settings.class) {
+        (Some("Unigram"), Class::Known) => rebuilt_unigram(&file, settings, declared)?,
+        (Some("WordPiece"), Class::Known) => rebuilt_wordpiece(&file, settings, declared)?,
+        (kind, _) => literal(&file, &bytes, kind)?,
+    };
+    Ok(Draft {
+        file_tokens: added_tokens(&file)?,
+        truncation_side: truncation_side(&file),
+        ..draft
+    })
+}
+
+/// `AlbertTokenizer`: pieces, charsmap and template of the file, the rest by the config.
+fn rebuilt_unigram(file: &JsonFile, settings: &Settings, declared: &Declarations) -> Result<Draft> {
+    let vocabulary: Vec<(String, f64)> = serde_json::from_value(vocabulary(file).clone())
+        .map_err(|error| wrong(file, "model.vocab", "a list of [piece, score]", error))?;
+    let unknown = declared.content("unk_token", Family::SentencePiece);
+    let model = unigram(&file.path, vocabulary, &unknown)?;
+    let charsmap = match charsmaps(&file.entries).first() {
+        Some(encoded) => {
+            Some(charsmap::precompiled(&file.path, &charsmap::from_base64(&file.path, encoded)?)?)
+        }
+        None => None,
+    };
+    let tokenizer = pipeline::sentencepiece(model, charsmap, settings)?;
+    Ok(Draft {
+        template: template(file)?,
+        ..Draft::new(&file.path, tokenizer, Family::SentencePiece)
+    })
+}
+
+/// `BertTokenizer`: only the pieces are of the file.
+fn rebuilt_wordpiece(
+    file: &JsonFile,
+    settings: &Settings,
+    declared: &Declarations,
+) -> Result<Draft> {
+    // Through text, because the library's reader borrows its strings.
+    let text = serde_json::json!({
+        "type": "WordPiece",
+        "unk_token": declared.content("unk_token", Family::WordPiece),
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": vocabulary(file),
+    })
+    .to_string();
+    let model: WordPiece = serde_json::from_str(&text)
+        .map_err(|error| wrong(file, "model.vocab", "an object of ids", error))?;
+    let tokenizer = pipeline::wordpiece(model, settings)?;
+    Ok(Draft::new(&file.path, tokenizer, Family::WordPiece))
+}
+
+/// Another class's file: taken as it stands, less its own truncation and padding.
+fn literal(file: &JsonFile, bytes: &[u8], kind: Option<&str>) -> Result<Draft> {
+    for encoded in charsmaps(&file.entries) {
+        charsmap::precompiled(&file.path, &charsmap::from_base64(&file.path, encoded)?)?;
+    }
+    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| {
+        Error::format(&file.path, format!("expected a tokenizer, found {error}"))
+    })?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(super::refused)?;
+    let family = match kind {
+        Some("WordPiece") => Family::WordPiece,
+        _ => Family::SentencePiece,
+    };
+    let template = tokenizer.get_post_processor().cloned();
+    Ok(Draft { is_literal: true, template, ..Draft::new(&file.path, tokenizer, family) })
+}
+
+/// The charsmaps in the normalizer, still in base 64, outermost first.
+fn charsmaps(entries: &serde_json::Map<String, Value>) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut pending: Vec<&Value> = entries.get("normalizer").into_iter().collect();
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("precompiled_charsmap").and_then(Value::as_str));
+                pending.extend(object.values().rev());
+            }
+            Value::Array(items) => pending.extend(items.iter().rev()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The pieces; null if there are none, which no reader of them takes.
+fn vocabulary(file: &JsonFile) -> &Value {
+    file.get("model").and_then(|model| model.get("vocab")).unwrap_or(&Value::Null)
+}
+
+fn template(file: &JsonFile) -> Result<Option<PostProcessorWrapper>> {
+    let Some(value) = file.get("post_processor") else { return Ok(None) };
+    serde_json::from_str(&value.to_string())
+        .map(Some)
+        .map_err(|error| wrong(file, "post_processor", "a post-processor", error))
+}
+
+fn added_tokens(file: &JsonFile) -> Result<Vec<(u64, AddedToken)>> {
+    let key = "added_tokens";
+    let read = |value: &Value| {
+        let id = value.get("id").and_then(Value::as_u64);
+        let id = id.ok_or_else(|| file.wrong(key, "a list of tokens with ids", value))?;
+        Ok((id, file.as_token(key, value, false)?.token))
+    };
+    file.list(key)?.into_iter().flatten().map(read).collect()
+}
+
+fn truncation_side(file: &JsonFile) -> Option<TruncationSide> {
+    match file.get("truncation")?.get("direction")?.as_str()? {
+        "Left" => Some(TruncationSide::Left),
+        _ => Some(TruncationSide::Right),
+    }
+}
+
+fn wrong(file: &JsonFile, key: &str, expected: &str, error: serde_json::Error) -> Error {
+    let found = key.split('.').try_fold(None, |outer: Option<&Value>, key| {
+        Some(Some(outer.map_or(file.entries.get(key), |outer| outer.get(key))?))
+    });
+    let found = found.flatten().map_or("nothing".to_owned(), brief);
+    Error::format(&file.path, format!("`{key}`: expected {expected}, found {found}: {error}"))
+}
