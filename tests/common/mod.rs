@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod golden;
 pub mod heads;
+pub mod random;
 pub mod weights;
 
 /// Calls a generic function for the class that `config.json` names under `architectures`.
