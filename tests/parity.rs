@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::compare::{Largest, assert_same_outputs, assert_zero_where_masked};
+use common::compare::{Largest, assert_same_tensors, assert_zero_where_masked};
 use common::golden::{self, Case};
 use common::heads::{self, Computes};
 use common::weights::{applications, build_changed, unroll};
@@ -68,7 +68,7 @@ fn sequences_of_their_own_lengths_are_as_padded_ones() {
             let Some(ragged) = run.ragged_batch() else { continue };
             let padded = model.compute(&run.batch(), run);
             let what = format!("{}/{}", case.name, run.name);
-            assert_same_outputs(&what, &padded, &model.compute(&ragged, run));
+            assert_same_tensors(&what, &padded, &model.compute(&ragged, run));
             compared += 1;
         }
     }
@@ -101,7 +101,7 @@ fn shared_layers_are_as_copies_of_them() {
         for run in &case.runs {
             let [expected, found] =
                 [&shared, &copies].map(|model| model.compute(&run.batch(), run));
-            assert_same_outputs(&format!("{}/{}", case.name, run.name), &expected, &found);
+            assert_same_tensors(&format!("{}/{}", case.name, run.name), &expected, &found);
         }
     }
 }

@@ -102,9 +102,9 @@ pub fn assert_zero_where_masked(run: &Run, outputs: &Outputs) {
     }
 }
 
-/// Asserts that two sets of outputs are the same to the bit.
+/// Asserts that two sets of outputs, or of weights, are the same to the bit.
 #[track_caller]
-pub fn assert_same_outputs(what: &str, expected: &Outputs, found: &Outputs) {
+pub fn assert_same_tensors(what: &str, expected: &Outputs, found: &Outputs) {
     assert!(expected.keys().eq(found.keys()), "{what}: {:?} {:?}", expected.keys(), found.keys());
     for (name, values) in expected {
         assert_same_bits(&format!("{what}: {name}"), values, &found[name]);

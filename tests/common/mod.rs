@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses a part")]
 
 pub mod compare;
+pub mod directory;
 pub mod golden;
 pub mod heads;
 pub mod random;
