@@ -12,7 +12,7 @@ use super::charsmap;
 use super::config_files::{JsonFile, brief};
 use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
-use super::settings::{Class, Settings};
+use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::text::TruncationSide;
 
@@ -22,9 +22,9 @@ pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) ->
     let model = file.object("model")?;
     let model =
         model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
-    let draft = match (model.get("type").and_then(Value::as_str), settings.class) {
-        (Some("Unigram"), Class::Known) => rebuilt_unigram(&file, settings, declared)?,
-        (Some("WordPiece"), Class::Known) => rebuilt_wordpiece(&file, settings, declared)?,
+    let draft = match (model.get("type").and_then(Value::as_str), settings.other_class.is_none()) {
+        (Some("Unigram"), true) => rebuilt_unigram(&file, settings, declared)?,
+        (Some("WordPiece"), true) => rebuilt_wordpiece(&file, settings, declared)?,
         (kind, _) => literal(&file, &bytes, kind)?,
     };
     Ok(Draft {
