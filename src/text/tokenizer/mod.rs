@@ -13,6 +13,7 @@ mod settings;
 mod tokenizer_json;
 mod wordpiece;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ use crate::error::{Error, Result};
 /// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
 /// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
 /// class whose rules only a missing `tokenizer.json` could tell.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AlbertTokenizer {
     /// Without post-processor, truncation and padding: those follow in `encode_input`.
     tokenizer: Arc<Tokenizer>,
@@ -75,6 +76,19 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+}
+
+/// What it is, not its thousands of pieces.
+impl fmt::Debug for AlbertTokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlbertTokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("special", &self.special)
+            .field("truncation", &self.truncation)
+            .field("truncation_side", &self.truncation_side)
+            .field("model_max_length", &self.model_max_length)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The ids of the five tokens that every ALBERT vocabulary has.
