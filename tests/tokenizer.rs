@@ -157,3 +157,41 @@ fn a_vocab_txt_from_another_system() {
     let tokenizer = AlbertTokenizer::from_pretrained(directory.path()).unwrap();
     assert_eq!(tokenizer.encode("中文").unwrap().ids, [2, 5, 6, 3]);
 }
+
+/// A `tokenizer.json` of the fixture with something changed in it.
+fn changed(name: &str, change: impl Fn(&mut serde_json::Value)) -> AlbertTokenizer {
+    let directory = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(fixture(name).join("tokenizer.json")).unwrap();
+    let mut value = serde_json::from_str(&text).unwrap();
+    change(&mut value);
+    fs::write(directory.path().join("tokenizer.json"), value.to_string()).unwrap();
+    AlbertTokenizer::from_pretrained(directory.path()).unwrap()
+}
+
+#[test]
+fn a_tokenizer_json_from_before_models_had_a_type() {
+    for name in ["converted", "saved-wordpiece"] {
+        let typed = changed(name, |_| ());
+        let untyped = changed(name, |value| {
+            value["model"].as_object_mut().unwrap().remove("type");
+            // Only the rebuilt pipeline does without.
+            value["normalizer"].as_object_mut().unwrap().remove("lowercase");
+        });
+        let text = "Straße ``9,'' [MASK] 中文";
+        assert_eq!(typed.encode(text).unwrap(), untyped.encode(text).unwrap(), "{name}");
+    }
+}
+
+/// What a `tokenizer.json` says about truncation and padding counts only for the side, as in `transformers`.
+#[test]
+fn a_tokenizer_json_with_truncation_and_padding() {
+    let tokenizer = changed("converted", |value| {
+        value["truncation"] = serde_json::json!(
+            {"direction": "Left", "max_length": 4, "strategy": "LongestFirst", "stride": 0});
+        value["padding"] = serde_json::json!({"strategy": {"Fixed": 32}, "direction": "Right",
+            "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"});
+    });
+    assert_eq!(tokenizer.encode("in the of to a").unwrap().len(), 7);
+    let cut = tokenizer.with_max_length(4).unwrap();
+    assert_eq!(cut.encode("in the of to a").unwrap().tokens, ["[CLS]", "▁to", "▁a", "[SEP]"]);
+}

@@ -373,7 +373,7 @@ fn broken_tokenizer_json() {
         (r#"{"model": 1}"#, "`model`: expected an object, found 1"),
         (
             r#"{"model": {"type": "Unigram"}}"#,
-            "`model.vocab`: expected a list of [piece, score], found nothing",
+            "`model.vocab`: expected a list of [piece, score], found null",
         ),
         (r#"{"model": {"type": "Unigram", "vocab": [["a"]]}}"#, "`model.vocab`: expected a list"),
         (
