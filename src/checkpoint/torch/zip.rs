@@ -4,8 +4,8 @@
 //! sections 4.3.7 (local header), 4.3.12 (directory), 4.3.14 to 4.3.16 (its end), 4.5.3 (zip64).
 //!
 //! The `zip` crate is not used to read since it makes its table as large as a file says that it has entries (in version
-//! 9.8.1, 10 MB for a file of 65 KB that has one), looks for the directory elsewhere if it is not at the end, and takes
-//! the last of two entries of one name. A test compares the two on a good file.
+//! 9.8.1, 10 MB for a file of 65 KB that has one), and looks for the directory elsewhere if it is not at the end. A test
+//! compares the two on a good file.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
