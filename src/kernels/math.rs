@@ -52,7 +52,14 @@ pub(super) fn erf(x: f32) -> f32 {
     let squared = x * x;
     let near = x * polynomial(
         squared,
-        [FRAC_2_SQRT_PI, -0.376_123_43, 0.112_803_17, -0.026_715_055, 0.004_921_762, -5.648_06e-4],
+        [
+            FRAC_2_SQRT_PI - f32::EPSILON,
+            -0.376_123_43,
+            0.112_803_17,
+            -0.026_715_055,
+            0.004_921_762,
+            -5.648_06e-4,
+        ],
     );
     // erfc(|x|) = t·exp(P(t) − x²) with t = 1 / (1 + |x|/2)
     let t = 1.0 / (1.0 + 0.5 * x.abs());
