@@ -41,3 +41,8 @@ pub use ndarray;
 pub use nn::loss::Labels;
 pub use nn::{Activation, Parameters};
 pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, TruncationStrategy};
+
+/// The README's example, so that it is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,17 +2,17 @@
 //!
 //! The fixtures are made by `tests/golden/make_checkpoint_fixtures.py`.
 
+mod checkpoint_support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use checkpoint_support::fixture;
+use checkpoint_support::torch::{dict, legacy, storage, tensor};
 use ndalbert::Error;
 use ndalbert::checkpoint::{Checkpoint, DType, Format, write_safetensors};
-use ndarray::{Array2, ArrayD, IxDyn, arr0};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints").join(name)
-}
+use ndarray::{Array2, ArrayD, Dimension, IxDyn, arr0};
 
 /// The values by the `safetensors` crate, which shares no code with the reader under test.
 fn reference(path: &Path) -> BTreeMap<String, ArrayD<f32>> {
@@ -197,11 +197,34 @@ fn what_is_written_is_what_is_read() {
 /// More than one piece of the reader's, in each of the ways that a tensor can lie in its storage.
 #[test]
 fn large_tensors_are_read_in_pieces() {
+    const ELEMENTS: u64 = 400_000;
+    let data: Vec<u8> = (0..ELEMENTS).flat_map(|i| (i as f32).to_le_bytes()).collect();
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("model.safetensors");
-    let values = Array2::from_shape_fn((300, 777), |(i, j)| (i * 777 + j) as f32).into_dyn();
-    write_safetensors(&path, [("w", values.view())]).unwrap();
-    assert_same_bits("w", &values, &Checkpoint::open(&path).unwrap().read("w").unwrap());
+    let path = directory.path().join("pytorch_model.bin");
+    for (offset, shape, strides) in [
+        (0, vec![400_000], vec![1]),
+        (7, vec![10, 39_000], vec![39_000, 1]),
+        (0, vec![400, 1000], vec![1, 400]),
+        (3, vec![100, 3, 900], vec![1, 130_000, 100]),
+        (1, vec![133_000], vec![3]),
+        // Farther apart than what is read along.
+        (5, vec![300], vec![1301]),
+        (5, vec![2, 150], vec![1, 1301]),
+        (9, vec![3, 100_000], vec![0, 2]),
+        (9, vec![100_000, 3], vec![2, 0]),
+        // Each row begins in the middle of the one before.
+        (0, vec![100, 4000], vec![2000, 1]),
+    ] {
+        let storage = storage("FloatStorage", "0", ELEMENTS as i64, b"");
+        let object = dict(&tensor(&storage, offset, &shape, &strides));
+        fs::write(&path, legacy(&object, &[("0", ELEMENTS, &data)])).unwrap();
+        let found = Checkpoint::open(&path).unwrap().read("w").unwrap();
+        for (index, &value) in found.indexed_iter() {
+            let steps = index.slice().iter().zip(&strides).map(|(&i, &stride)| i as i64 * stride);
+            let expected = offset + steps.sum::<i64>();
+            assert_eq!(value, expected as f32, "{shape:?} {strides:?} at {index:?}");
+        }
+    }
 }
 
 /// A checkpoint that is open goes on reading the file it was opened from.

@@ -7,7 +7,7 @@ use ndalbert::{AlbertTokenizer, Encoding, Truncation, TruncationSide, Truncation
 use serde_json::Value;
 
 /// All golden files that are not about truncation, with the least number of cases each must hold.
-const SETS: [(&str, usize); 23] = [
+const SETS: [(&str, usize); 25] = [
     ("sentencepiece", 650),
     ("sentencepiece-cased", 130),
     ("sentencepiece-accents", 130),
@@ -21,6 +21,7 @@ const SETS: [(&str, usize); 23] = [
     ("converted", 650),
     ("converted-cased", 130),
     ("converted-verbatim", 130),
+    ("converted-saved-by-4", 130),
     ("saved", 130),
     ("chinese", 650),
     ("chinese-cased", 130),
@@ -31,6 +32,7 @@ const SETS: [(&str, usize); 23] = [
     ("chinese-added", 130),
     ("wordpiece", 130),
     ("saved-wordpiece", 130),
+    ("saved-wordpiece-by-4", 130),
 ];
 
 fn golden_directory() -> PathBuf {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -43,11 +42,9 @@ pub(super) fn read(path: &Path) -> Result<Index> {
             describe(&source.head::<16>()?),
         )));
     }
-    let mut text = Vec::new();
-    source
-        .section(0, source.len())
-        .read_to_end(&mut text)
-        .map_err(|error| Error::io(path, error))?;
+    // At most MAX_INDEX.
+    let mut text = vec![0; source.len() as usize];
+    source.read_exact_at(0, &mut text)?;
     let Document { weight_map: WeightMap(entries) } = serde_json::from_slice(&text)
         .map_err(|error| source.error(format!("not the index of a sharded checkpoint: {error}")))?;
     let mut shards = BTreeSet::new();

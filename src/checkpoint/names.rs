@@ -7,6 +7,7 @@
 
 use ndarray::{Array, ArrayViewD, ArrayViewMutD, Dimension};
 
+use crate::config::AlbertConfig;
 use crate::model::heads::{
     ClassifierParameters, MaskedLmHeadParameters, PreTrainingHeadParameters,
     QuestionAnsweringHeadParameters, SentenceOrderHeadParameters,
@@ -141,6 +142,21 @@ pub(super) fn canonical(name: &str) -> String {
 /// The name without the backbone's prefix, which a bare backbone's checkpoint lacks.
 pub(super) fn without_backbone(name: &str) -> &str {
     name.strip_prefix(BACKBONE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
+}
+
+/// Parameters, by canonical name, whose shapes tell V, E, H, I and the numbers of positions and types.
+pub(super) fn landmarks(config: &AlbertConfig) -> [(&'static str, [usize; 2]); 5] {
+    let (embed, hidden) = (config.embedding_size, config.hidden_size);
+    [
+        ("embeddings.word_embeddings.weight", [config.vocab_size, embed]),
+        ("embeddings.position_embeddings.weight", [config.max_position_embeddings, embed]),
+        ("embeddings.token_type_embeddings.weight", [config.type_vocab_size, embed]),
+        ("encoder.embedding_hidden_mapping_in.weight", [hidden, embed]),
+        (
+            "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight",
+            [config.intermediate_size, hidden],
+        ),
+    ]
 }
 
 /// Whether a parameter belongs to embeddings or encoder, without which a checkpoint is of no use.

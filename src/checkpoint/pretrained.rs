@@ -14,6 +14,10 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
+/// How many parameters a model may have beyond those in the checkpoint: a large classifier's, and a few more. A
+/// `config.json` that asks for more does not belong to the checkpoint, and is refused before memory is.
+const MAX_NEW_PARAMETERS: usize = 1 << 28;
+
 /// How a checkpoint is loaded.
 ///
 /// ```
@@ -113,6 +117,7 @@ pub trait PreTrainedModel: Model {
         }
         let checkpoint = Checkpoint::open(directory)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::ARCHITECTURE)?;
+        loader.check_sizes(&config)?;
         let mut parameters = Self::zero_parameters(&config);
         let mut result = Ok(());
         parameters.visit_mut("", &mut |name, values| {
@@ -201,6 +206,40 @@ impl<'a> Loader<'a> {
         Ok(Self { checkpoint, options, initializer, unused, has_decoder: false, report })
     }
 
+    /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
+    fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
+        if self.options.initialize_missing_backbone {
+            return Ok(());
+        }
+        for (name, shape) in names::landmarks(config) {
+            let Some(&source) = self.unused.get(name) else { continue };
+            let found = self.checkpoint.get(source).filter(|found| found.shape() != shape);
+            if let Some(found) = found {
+                self.refuse_shape(source, &shape, found.shape())?;
+            }
+        }
+        let elements = |name: &&str| self.checkpoint.get(name).map_or(0, |info| info.len());
+        let available: usize = self.unused.values().map(elements).sum();
+        let needed = config.parameter_count().total()
+            + config.masked_lm_head_parameter_count()
+            + config.classifier_parameter_count(config.num_labels());
+        if needed > available.saturating_add(MAX_NEW_PARAMETERS) {
+            let expected = format!("about the {needed} parameters that config.json makes");
+            let found = format!("{available} in the checkpoint");
+            return Err(Error::tensor(self.checkpoint.path(), "(all)", expected, found));
+        }
+        Ok(())
+    }
+
+    /// An error, unless other shapes are to be ignored.
+    fn refuse_shape(&self, name: &str, expected: &[usize], found: &[usize]) -> Result<()> {
+        if self.options.ignore_mismatched_sizes {
+            return Ok(());
+        }
+        let (expected, found) = (format!("shape {expected:?}"), format!("{found:?}"));
+        Err(Error::tensor(self.checkpoint.path(), name, expected, found))
+    }
+
     /// Fills the parameter of that name.
     fn load(&mut self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
         let canonical = names::without_backbone(name);
@@ -213,13 +252,10 @@ impl<'a> Loader<'a> {
         // The shape is compared before anything is allocated for it.
         if info.shape() != values.shape() {
             let (expected, found) = (values.shape().to_vec(), info.shape().to_vec());
-            if !self.options.ignore_mismatched_sizes {
-                let (expected, found) = (format!("shape {expected:?}"), format!("{found:?}"));
-                return Err(Error::tensor(self.checkpoint.path(), source, expected, found));
-            }
-            let name_there = source.to_owned();
+            self.refuse_shape(source, &expected, &found)?;
+            let source = source.to_owned();
             self.initializer.fill(name, values);
-            self.report.mismatched.push(MismatchedShape { name: name_there, expected, found });
+            self.report.mismatched.push(MismatchedShape { name: source, expected, found });
             return Ok(());
         }
         values.assign(&self.checkpoint.read(source)?);

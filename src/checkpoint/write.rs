@@ -1,7 +1,7 @@
 //! Saving: a temporary file beside the target, synced, then renamed over it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -76,7 +76,7 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 /// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the worse.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
-    match File::open(directory).and_then(|directory| directory.sync_all()) {
+    match fs::File::open(directory).and_then(|directory| directory.sync_all()) {
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
         {

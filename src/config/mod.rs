@@ -313,7 +313,7 @@ fn check_sizes(fields: &ConfigFields) -> Result<()> {
 
 fn check_layout(fields: &ConfigFields) -> Result<()> {
     let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
-    if hidden % heads != 0 {
+    if !hidden.is_multiple_of(heads) {
         let expected = format!("a divisor of hidden_size = {hidden}");
         return Err(Error::config("num_attention_heads", expected, heads.to_string()));
     }

@@ -186,7 +186,7 @@ pub(super) fn tile(
     out: &mut Scratch,
 ) {
     let k = panel.len() / width;
-    assert!(width % LANES == 0 && width <= PANEL && panel.len() == k * width);
+    assert!(width.is_multiple_of(LANES) && width <= PANEL && panel.len() == k * width);
     assert!((1..=ROWS).contains(&rows) && a.len() >= (rows - 1) * stride + k);
     match isa.level() {
         Level::Portable => portable::tile(a, stride, rows, panel, width, out),

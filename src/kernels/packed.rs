@@ -50,9 +50,12 @@ pub(super) fn pack_panel(rows: &[f32], count: usize, k: usize, panel: &mut [f32]
 impl PackedMatrix {
     /// Packs the matrices `[n_i, k]`, one below the other, into one.
     pub(crate) fn new(matrices: &[&[f32]], k: usize) -> Self {
-        assert!(k > 0 && matrices.iter().all(|matrix| matrix.len() % k == 0), "rows of k = {k}");
+        assert!(
+            k > 0 && matrices.iter().all(|matrix| matrix.len().is_multiple_of(k)),
+            "rows of k = {k}"
+        );
         let n: usize = matrices.iter().map(|matrix| matrix.len() / k).sum();
-        let lines = n.next_multiple_of(LANES) / LANES * k;
+        let lines = n.div_ceil(LANES) * k;
         let mut packed = Self { lines: vec![Line([0.0; LANES]); lines], n, k };
         // A panel may straddle two matrices, so rows are gathered before they are packed.
         let mut rows = matrices.iter().flat_map(|matrix| matrix.chunks_exact(k));

@@ -22,15 +22,23 @@ pub(super) fn read(source: &Source) -> Result<(Object, Storages), Fault> {
             return Err("a zip archive without `data.pkl`, so not a file of torch.save's".into());
         }
     };
-    let entry = |name: &str| entries.get(&format!("{root}/{name}")).copied();
-    let is_script = entry("constants.pkl").is_some()
-        || entries.keys().any(|name| name.starts_with(&format!("{root}/code/")));
+    let entry = |name: &str| entries.get(&format!("{root}/{name}")).map(|entry| entry.place);
+    let code = format!("{root}/code/");
+    let is_script =
+        entry("constants.pkl").is_some() || entries.keys().any(|name| name.starts_with(&code));
     if is_script {
         return Err(
             "a TorchScript archive, which is a program: load it with torch.jit and torch.save its \
              state_dict"
                 .into(),
         );
+    }
+    if let Some((name, _)) = entries.iter().find(|(_, entry)| !entry.stored) {
+        return Err(format!(
+            "entry `{name}`: expected it to be stored as it is, as torch.save does, found it compressed or encrypted: \
+             was the file zipped again? Load it with torch and save it"
+        )
+        .into());
     }
     if let Some(order) = entry("byteorder") {
         let order =
@@ -51,7 +59,7 @@ pub(super) fn read(source: &Source) -> Result<(Object, Storages), Fault> {
     let prefix = format!("{root}/data/");
     let storages = entries
         .iter()
-        .filter_map(|(name, entry)| Some((name.strip_prefix(&prefix)?.to_owned(), *entry)))
+        .filter_map(|(name, entry)| Some((name.strip_prefix(&prefix)?.to_owned(), entry.place)))
         .collect();
     Ok((object, storages))
 }

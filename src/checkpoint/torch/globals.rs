@@ -9,6 +9,10 @@ use std::rc::Rc;
 use super::super::dtype::DType;
 use super::value::{Heap, Id, RawTensor, StorageRef, Value};
 
+/// The longest key of a storage: torch's are numbers. One string can be the key of many storages, so that a long one
+/// would cost its length many times.
+const MAX_KEY: usize = 64;
+
 /// A name of the allow-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Global {
@@ -121,7 +125,13 @@ impl Described {
             other => return Err(format!("expected a storage class, found {}", other.kind())),
         };
         let key = match heap.get(key) {
-            Value::Str(key) => Rc::clone(key),
+            Value::Str(key) if key.len() <= MAX_KEY => Rc::clone(key),
+            Value::Str(key) => {
+                return Err(format!(
+                    "expected a storage's key of at most {MAX_KEY} bytes, found {}",
+                    key.len()
+                ));
+            }
             Value::Int(key) => key.to_string().into(),
             other => return Err(format!("expected a storage's key, found {}", other.kind())),
         };

@@ -43,7 +43,7 @@ pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
     let head = source.head::<TAR_BLOCK>()?;
     let described = if head.starts_with(zip::LOCAL_HEADER) {
         archive::read(source)
-    } else if head.first() == Some(&legacy::PICKLE) {
+    } else if matches!(head[..], [legacy::PICKLE, 1..=5, ..]) {
         legacy::read(source)
     } else if head.get(TAR_MAGIC..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         Err(Fault::Reason(

@@ -90,10 +90,7 @@ fn pooled(output: &AlbertOutput) -> Result<ArrayView2<'_, f32>> {
 ///
 /// # Errors
 /// If the shapes differ, or a position outside the attention mask has a label.
-fn labelled<'a>(
-    values: &'a Packed,
-    labels: ArrayView2<'_, i64>,
-) -> Result<(Array2<f32>, Vec<i64>)> {
+fn labelled(values: &Packed, labels: ArrayView2<'_, i64>) -> Result<(Array2<f32>, Vec<i64>)> {
     let expected = (values.num_sequences(), values.layout().padded_length);
     if labels.dim() != expected {
         let (expected, found) = (format!("shape {expected:?}"), format!("{:?}", labels.dim()));

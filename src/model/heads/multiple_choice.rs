@@ -68,7 +68,7 @@ impl AlbertForMultipleChoice {
         options: OutputOptions,
     ) -> Result<MultipleChoiceOutput> {
         let sequences = batch.num_sequences();
-        if num_choices == 0 || sequences % num_choices != 0 {
+        if !sequences.is_multiple_of(num_choices) {
             let expected = format!("a multiple of {num_choices} choices");
             return Err(Error::input("number of sequences", expected, sequences.to_string()));
         }

@@ -136,8 +136,9 @@ impl Declarations {
     /// The token that the directory gives the name `key`, with the flags it has in the list by id if it is there.
     fn explicit(&self, key: &str) -> Option<Declared> {
         let (_, token) = self.named.iter().find(|(name, _)| name == key)?;
-        let listed = self.by_id.values().filter(|listed| listed.content == token.content());
-        Some(listed.last().map_or_else(|| token.clone(), |listed| Declared::full(listed.clone())))
+        let mut listed = self.by_id.values().rev();
+        let listed = listed.find(|listed| listed.content == token.content());
+        Some(listed.map_or_else(|| token.clone(), |listed| Declared::full(listed.clone())))
     }
 
     /// The text of the token named `key`, by the files or else by the family's default.

@@ -25,6 +25,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     let (path, read) = find(directory)?;
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
+    check_class(&path, &config, &settings)?;
     let mut declared = Declarations::read(directory, &config)?;
     let mut draft = read(&path, &settings, &declared)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
@@ -41,6 +42,19 @@ fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
         let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
         Error::format(directory, format!("expected one of {expected}, found none of them"))
     })
+}
+
+/// Only a `tokenizer.json` brings the rules of any class with it.
+fn check_class(vocabulary: &Path, config: &JsonFile, settings: &Settings) -> Result<()> {
+    match &settings.other_class {
+        Some(class) if !vocabulary.ends_with("tokenizer.json") => {
+            let expected = "AlbertTokenizer or BertTokenizer";
+            let reason = format!("where {} is all there is", vocabulary.display());
+            let what = format!("`tokenizer_class`: expected {expected} {reason}, found {class:?}");
+            Err(Error::format(&config.path, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Adds the special and added tokens, then the template that puts them around a text.

@@ -1,24 +1,7 @@
 //! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
 //!
-//! The reference is what `transformers` 5.23 answers for the same directory with `AlbertTokenizer` (`BertTokenizer`
-//! where the vocabulary is WordPiece, as in the Chinese models). Texts go through the `tokenizers` crate, which is the
-//! same code; what is written here is how `transformers` assembles it from files, of which three things surprise:
-//!
-//! - **`tokenizer.json` gives its pieces, not its normalizer.** `AlbertTokenizer` and `BertTokenizer` take vocabulary,
-//!   charsmap, added tokens (and `AlbertTokenizer` the template) from the file and build the rest anew from
-//!   `tokenizer_config.json`, so `do_lower_case` there wins over what the file says. A directory whose
-//!   `tokenizer_class` names neither (`PreTrainedTokenizerFast`, say) is taken literally.
-//! - **`spiece.model` alone is not quite the published tokenizer.** The `tokenizer.json` files on the Hub were written
-//!   by an older converter that lowered the score of pieces like `9,` by 100 (the original tokenizer splits the comma
-//!   off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and let `[MASK]` swallow the space before it.
-//!   `transformers` 5 does none of these when all it has is `spiece.model`: the scores stay, each user-defined symbol
-//!   splits the text before anything else (`(a` is `(`, `▁a`), `[MASK]` takes no space. Both are matched, each for its
-//!   file; where a directory has both files, `tokenizer.json` is the one that is read, as there.
-//! - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
-//!   `added_tokens_decoder`; then what they say wins over it.
-//!
-//! Where `transformers` goes on with a vocabulary that cannot work (no `[MASK]`: it invents an id beyond the embedding
-//! table; a `spiece.model` of another algorithm; garbage), this is an error.
+//! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`], [`sentencepiece`] or [`wordpiece`]
+//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`].
 
 mod added;
 mod charsmap;
@@ -30,6 +13,7 @@ mod settings;
 mod tokenizer_json;
 mod wordpiece;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,7 +42,30 @@ use crate::error::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+///
+/// # Which rules
+///
+/// The reference is what `transformers` 5.23 answers for the same directory with `AlbertTokenizer`, or `BertTokenizer`
+/// where the vocabulary is WordPiece. Texts go through the `tokenizers` crate, which is the same code; how
+/// `transformers` assembles it from files holds three surprises, all of them matched:
+///
+/// - **`tokenizer.json` gives its pieces, not its rules.** Vocabulary, charsmap, added tokens and (for Unigram) the
+///   template come from the file; quotes, accents, case and words follow `tokenizer_config.json` and its defaults, so
+///   `do_lower_case` there wins over the file's normalizer. If `tokenizer_class` names a class other than these two
+///   (`PreTrainedTokenizerFast`, say), the file is taken literally.
+/// - **`spiece.model` alone is not quite the published tokenizer.** The `tokenizer.json` files on the Hub were written
+///   by an older converter. It lowered the score of pieces like `9,` by 100 (the original tokenizer splits that comma
+///   off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and let `[MASK]` swallow the space before
+///   it. From `spiece.model`, `transformers` 5 does none of this: scores stay, each user-defined symbol splits the text
+///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
+///   one; with both files there, that is the one that is read.
+/// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
+///   `added_tokens_decoder`; then what they say wins over it.
+///
+/// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
+/// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
+/// class whose rules only a missing `tokenizer.json` could tell.
+#[derive(Clone)]
 pub struct AlbertTokenizer {
     /// Without post-processor, truncation and padding: those follow in `encode_input`.
     tokenizer: Arc<Tokenizer>,
@@ -69,6 +76,19 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+}
+
+/// What it is, not its thousands of pieces.
+impl fmt::Debug for AlbertTokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlbertTokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("special", &self.special)
+            .field("truncation", &self.truncation)
+            .field("truncation_side", &self.truncation_side)
+            .field("model_max_length", &self.model_max_length)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The ids of the five tokens that every ALBERT vocabulary has.

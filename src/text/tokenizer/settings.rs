@@ -21,16 +21,8 @@ pub(super) struct Settings {
     pub clean_up_spaces: bool,
     pub truncation_side: Option<TruncationSide>,
     pub model_max_length: Option<usize>,
-    pub class: Class,
-}
-
-/// What `tokenizer_class` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// ALBERT's or BERT's class, or none: the pipeline is built by the rules of that class.
-    Known,
-    /// Some other class: a `tokenizer.json` is taken literally.
-    Other,
+    /// What `tokenizer_class` names, unless it is ALBERT's or BERT's class, whose rules are known here.
+    pub other_class: Option<String>,
 }
 
 impl Settings {
@@ -46,7 +38,7 @@ impl Settings {
             clean_up_spaces: switch("clean_up_tokenization_spaces", false)?,
             truncation_side: truncation_side(config)?,
             model_max_length: config.length("model_max_length")?,
-            class: class(config)?,
+            other_class: other_class(config)?,
         })
     }
 }
@@ -63,10 +55,11 @@ fn truncation_side(config: &JsonFile) -> Result<Option<TruncationSide>> {
     }
 }
 
-fn class(config: &JsonFile) -> Result<Class> {
+fn other_class(config: &JsonFile) -> Result<Option<String>> {
     let name = config.string("tokenizer_class")?;
-    Ok(match name.map(|name| name.strip_suffix("Fast").unwrap_or(name)) {
-        None | Some("AlbertTokenizer" | "BertTokenizer") => Class::Known,
-        Some(_) => Class::Other,
-    })
+    let is_known = |name: &str| {
+        let name = name.strip_suffix("Fast").unwrap_or(name);
+        name == "AlbertTokenizer" || name == "BertTokenizer"
+    };
+    Ok(name.filter(|name| !is_known(name)).map(str::to_owned))
 }

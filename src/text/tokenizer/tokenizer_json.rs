@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{AddedToken, Tokenizer};
@@ -12,7 +13,7 @@ use super::charsmap;
 use super::config_files::{JsonFile, brief};
 use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
-use super::settings::{Class, Settings};
+use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::text::TruncationSide;
 
@@ -22,9 +23,9 @@ pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) ->
     let model = file.object("model")?;
     let model =
         model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
-    let draft = match (model.get("type").and_then(Value::as_str), settings.class) {
-        (Some("Unigram"), Class::Known) => rebuilt_unigram(&file, settings, declared)?,
-        (Some("WordPiece"), Class::Known) => rebuilt_wordpiece(&file, settings, declared)?,
+    let draft = match (kind(model), settings.other_class.is_none()) {
+        (Kind::Unigram, true) => rebuilt_unigram(&file, settings, declared)?,
+        (Kind::WordPiece, true) => rebuilt_wordpiece(&file, settings, declared)?,
         (kind, _) => literal(&file, &bytes, kind)?,
     };
     Ok(Draft {
@@ -34,12 +35,33 @@ pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) ->
     })
 }
 
+/// The algorithms whose surroundings are known here.
+enum Kind {
+    Unigram,
+    WordPiece,
+    Other,
+}
+
+/// By its `type`, or, in a file from before there was one, by what else it has.
+fn kind(model: &Map<String, Value>) -> Kind {
+    match model.get("type").and_then(Value::as_str) {
+        Some("Unigram") => Kind::Unigram,
+        Some("WordPiece") => Kind::WordPiece,
+        Some(_) => Kind::Other,
+        None if model.get("vocab").is_some_and(Value::is_array) => Kind::Unigram,
+        None if model.contains_key("max_input_chars_per_word") => Kind::WordPiece,
+        None => Kind::Other,
+    }
+}
+
 /// `AlbertTokenizer`: pieces, charsmap and template of the file, the rest by the config.
 fn rebuilt_unigram(file: &JsonFile, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let vocabulary: Vec<(String, f64)> = serde_json::from_value(vocabulary(file).clone())
-        .map_err(|error| wrong(file, "model.vocab", "a list of [piece, score]", error))?;
+    let vocabulary = vocabulary(file);
+    let pieces = Vec::<(String, f64)>::deserialize(vocabulary).map_err(|error| {
+        wrong(file, "model.vocab", "a list of [piece, score]", vocabulary, error)
+    })?;
     let unknown = declared.content("unk_token", Family::SentencePiece);
-    let model = unigram(&file.path, vocabulary, &unknown)?;
+    let model = unigram(&file.path, pieces, &unknown)?;
     let charsmap = match charsmaps(&file.entries).first() {
         Some(encoded) => {
             Some(charsmap::precompiled(&file.path, &charsmap::from_base64(&file.path, encoded)?)?)
@@ -59,23 +81,24 @@ fn rebuilt_wordpiece(
     settings: &Settings,
     declared: &Declarations,
 ) -> Result<Draft> {
+    let vocabulary = vocabulary(file);
     // Through text, because the library's reader borrows its strings.
     let text = serde_json::json!({
         "type": "WordPiece",
         "unk_token": declared.content("unk_token", Family::WordPiece),
         "continuing_subword_prefix": "##",
         "max_input_chars_per_word": 100,
-        "vocab": vocabulary(file),
+        "vocab": vocabulary,
     })
     .to_string();
     let model: WordPiece = serde_json::from_str(&text)
-        .map_err(|error| wrong(file, "model.vocab", "an object of ids", error))?;
+        .map_err(|error| wrong(file, "model.vocab", "an object of ids", vocabulary, error))?;
     let tokenizer = pipeline::wordpiece(model, settings)?;
     Ok(Draft::new(&file.path, tokenizer, Family::WordPiece))
 }
 
 /// Another class's file: taken as it stands, less its own truncation and padding.
-fn literal(file: &JsonFile, bytes: &[u8], kind: Option<&str>) -> Result<Draft> {
+fn literal(file: &JsonFile, bytes: &[u8], kind: Kind) -> Result<Draft> {
     for encoded in charsmaps(&file.entries) {
         charsmap::precompiled(&file.path, &charsmap::from_base64(&file.path, encoded)?)?;
     }
@@ -85,15 +108,15 @@ fn literal(file: &JsonFile, bytes: &[u8], kind: Option<&str>) -> Result<Draft> {
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(super::refused)?;
     let family = match kind {
-        Some("WordPiece") => Family::WordPiece,
-        _ => Family::SentencePiece,
+        Kind::WordPiece => Family::WordPiece,
+        Kind::Unigram | Kind::Other => Family::SentencePiece,
     };
     let template = tokenizer.get_post_processor().cloned();
     Ok(Draft { is_literal: true, template, ..Draft::new(&file.path, tokenizer, family) })
 }
 
 /// The charsmaps in the normalizer, still in base 64, outermost first.
-fn charsmaps(entries: &serde_json::Map<String, Value>) -> Vec<&str> {
+fn charsmaps(entries: &Map<String, Value>) -> Vec<&str> {
     let mut found = Vec::new();
     let mut pending: Vec<&Value> = entries.get("normalizer").into_iter().collect();
     while let Some(value) = pending.pop() {
@@ -118,7 +141,7 @@ fn template(file: &JsonFile) -> Result<Option<PostProcessorWrapper>> {
     let Some(value) = file.get("post_processor") else { return Ok(None) };
     serde_json::from_str(&value.to_string())
         .map(Some)
-        .map_err(|error| wrong(file, "post_processor", "a post-processor", error))
+        .map_err(|error| wrong(file, "post_processor", "a post-processor", value, error))
 }
 
 fn added_tokens(file: &JsonFile) -> Result<Vec<(u64, AddedToken)>> {
@@ -138,10 +161,13 @@ fn truncation_side(file: &JsonFile) -> Option<TruncationSide> {
     }
 }
 
-fn wrong(file: &JsonFile, key: &str, expected: &str, error: serde_json::Error) -> Error {
-    let found = key.split('.').try_fold(None, |outer: Option<&Value>, key| {
-        Some(Some(outer.map_or(file.entries.get(key), |outer| outer.get(key))?))
-    });
-    let found = found.flatten().map_or("nothing".to_owned(), brief);
+fn wrong(
+    file: &JsonFile,
+    key: &str,
+    expected: &str,
+    found: &Value,
+    error: serde_json::Error,
+) -> Error {
+    let found = brief(found);
     Error::format(&file.path, format!("`{key}`: expected {expected}, found {found}: {error}"))
 }

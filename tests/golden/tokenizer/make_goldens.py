@@ -49,6 +49,18 @@ DECODER = {
     "4": added("[MASK]", True, lstrip=True), "2000": added("Hello", False), "2001": added("[E1]", True, rstrip=True),
 }
 
+# What transformers 4 saved next to a tokenizer.json.
+CONFIG_OF_4 = dict(
+    added_tokens_decoder={key: value for key, value in DECODER.items() if int(key) < 5}, bos_token="[CLS]", cls_token="[CLS]", eos_token="[SEP]", sep_token="[SEP]",
+    clean_up_tokenization_spaces=True, do_lower_case=True, extra_special_tokens={}, keep_accents=False, mask_token="[MASK]", model_max_length=512,
+    pad_token="<pad>", remove_space=True, tokenizer_class="AlbertTokenizer", unk_token="<unk>",
+)
+BERT_CONFIG_OF_4 = dict(
+    added_tokens_decoder={str(id): added(token, True) for id, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}, cls_token="[CLS]",
+    clean_up_tokenization_spaces=False, do_basic_tokenize=True, do_lower_case=False, mask_token="[MASK]", model_max_length=512, never_split=None,
+    pad_token="[PAD]", sep_token="[SEP]", strip_accents=None, tokenize_chinese_chars=True, tokenizer_class="BertTokenizerFast", unk_token="[UNK]",
+)
+
 # name, fixture, reference class, files next to it, every n-th case
 SETS = [
     ("sentencepiece", "sentencepiece", AlbertTokenizer, {}, 1),
@@ -68,6 +80,7 @@ SETS = [
     ("converted", "converted", AlbertTokenizer, {}, 1),
     ("converted-cased", "converted", AlbertTokenizer, config(tokenizer_class="AlbertTokenizerFast", do_lower_case=False), 5),
     ("converted-verbatim", "converted", PreTrainedTokenizerFast, config(tokenizer_class="PreTrainedTokenizerFast", do_lower_case=False, cls_token="[CLS]"), 5),
+    ("converted-saved-by-4", "converted", AlbertTokenizer, {**config(**CONFIG_OF_4), "special_tokens_map.json": LEGACY_MAP}, 5),
     ("saved", "saved", AlbertTokenizer, {}, 5),
     ("chinese", "chinese", BertTokenizer, {}, 1),
     ("chinese-cased", "chinese", BertTokenizer, config(do_lower_case=False), 5),
@@ -79,6 +92,7 @@ SETS = [
         "added_tokens.json": {"World": 3868, "<new>": 3867}, "special_tokens_map.json": {"additional_special_tokens": ["<S>", "<new>"], "unk_token": "[UNK]"}}, 5),
     ("wordpiece", "wordpiece", BertTokenizer, {}, 5),
     ("saved-wordpiece", "saved-wordpiece", BertTokenizer, {}, 5),
+    ("saved-wordpiece-by-4", "saved-wordpiece", BertTokenizer, config(**BERT_CONFIG_OF_4), 5),
 ]
 TRUNCATED = ["sentencepiece", "chinese"]
 
