@@ -143,6 +143,9 @@ fn choices_that_do_not_divide_are_refused() {
     refused(output.loss(Labels::Values(wide.view())), &["labels", "[1, 3]", "[1, 2]"]);
 }
 
+/// A loss against labels `[B, S]`.
+type Loss<'a> = dyn Fn(Array2<i64>) -> ndalbert::Result<f32> + 'a;
+
 #[test]
 fn labels_that_do_not_fit_tokens_are_refused() {
     let ignored = Array2::from_elem((3, 5), -100_i64);
@@ -153,7 +156,7 @@ fn labels_that_do_not_fit_tokens_are_refused() {
     };
     let masked_lm = model::<AlbertForMaskedLM>().forward(&batch()).unwrap();
     let tokens = model::<AlbertForTokenClassification>().forward(&batch()).unwrap();
-    let losses: [(&dyn Fn(Array2<i64>) -> ndalbert::Result<f32>, i64); 2] =
+    let losses: [(&Loss<'_>, i64); 2] =
         [(&|labels| masked_lm.loss(labels.view()), 41), (&|labels| tokens.loss(labels.view()), 2)];
     for (loss, classes) in losses {
         let below = format!("below {classes}");

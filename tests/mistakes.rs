@@ -7,7 +7,7 @@ mod common;
 
 use common::compare::{TOLERANCE, differences};
 use common::golden::{self, Run};
-use common::weights::{Block, Weights, applications, build_changed, unroll};
+use common::weights::{Block, Change, Weights, applications, build_changed, unroll};
 use ndalbert::{Activation, AlbertConfig, ConfigFields};
 use ndarray::{ArrayD, Axis};
 
@@ -18,7 +18,7 @@ const MARGIN: f32 = 50.0;
 struct Mistake {
     name: &'static str,
     case: &'static str,
-    model: Box<dyn Fn(&mut ConfigFields, &mut Weights)>,
+    model: Box<Change<'static>>,
     input: Box<dyn Fn(&mut Run)>,
 }
 
