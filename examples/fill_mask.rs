@@ -28,12 +28,13 @@ use table::{Align, Table};
 const HELP: &str = "\
 Prints the most probable words for each [MASK] in a text.
 
-Usage: fill_mask [--model DIR] [--top-k K] [TEXT]
+Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [TEXT]
 
-  TEXT            has at least one [MASK] [default: a Chinese sentence]
-  --model DIR     a checkpoint: config.json, weights, vocabulary [default: the untrained demo checkpoint]
-  --top-k K       how many words for each [MASK] [default: 5]
-  --seed N        what a head that the checkpoint lacks is drawn from [default: 0]
+  TEXT         has at least one [MASK] [default: a Chinese sentence]
+  --model DIR  a checkpoint: config.json, weights, vocabulary
+               [default: the untrained demo checkpoint]
+  --top-k K    how many words for each [MASK] [default: 5]
+  --seed N     what a head that the checkpoint lacks is drawn from [default: 0]
   --help
 ";
 

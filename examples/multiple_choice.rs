@@ -32,14 +32,19 @@ use table::{Align, Table};
 const HELP: &str = "\
 Scores the choices that could go with a prompt.
 
-Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT [--choice TEXT]...] [--label LABEL]
+Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
+                       [--label LABEL] [--seed N]
 
-  --model DIR     a checkpoint: config.json, weights, vocabulary [default: the untrained demo checkpoint]
-  --prompt TEXT   what the choices are compared for [default: the article's prompt and four choices]
-  --choice TEXT   one choice; once for each
-  --label LABEL   what to compute the loss against: the number of the right choice, counted from 0, or a
-                  probability for each choice, as 0,1,0,0 [default: that, for the article's choices; else none]
-  --seed N        what a classifier that the checkpoint lacks is drawn from [default: 0]
+  --model DIR    a checkpoint: config.json, weights, vocabulary
+                 [default: the untrained demo checkpoint]
+  --prompt TEXT  what the choices are compared for
+                 [default: the article's prompt and four choices]
+  --choice TEXT  one choice; once for each
+  --label LABEL  what to compute the loss against: the right choice, counted
+                 from 0, or a probability for each, as 0,1,0,0
+                 [default: that, for the article's choices; else none]
+  --seed N       what a classifier that the checkpoint lacks is drawn from
+                 [default: 0]
   --help
 ";
 

@@ -19,7 +19,8 @@ use cli::Failure;
 use table::{Align, Table};
 
 const HELP: &str = "\
-Prints the parameter counts of the ALBERT paper's tables (arXiv:1909.11942) beside what its models have here.
+Prints the parameter counts of the ALBERT paper's tables (arXiv:1909.11942)
+beside what its models have here.
 
 Usage: parameter_table [--help]
 ";

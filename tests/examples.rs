@@ -71,6 +71,7 @@ fn help_is_printed_and_unknown_options_are_refused() {
         let help = succeed(example, &["--help"]);
         assert!(help.stdout.contains(&format!("Usage: {example}")), "{}", help.stdout);
         assert_eq!(help.stderr, "");
+        assert!(help.stdout.lines().all(|line| line.len() <= 80), "{}", help.stdout);
         fail(example, &["--wrong"], &["--wrong", "--help"]);
     }
 }
@@ -447,6 +448,8 @@ fn unusable_inputs_are_named() {
     fail("extract_features", &[&arguments[..], &["--text", "a"]].concat(), &["--input", "--text"]);
     fail("extract_features", &[&arguments[..], &["--head", "sop"]].concat(), &["masked-lm", "sop"]);
     fail("extract_features", &[&arguments[..], &["--batch-size", "0"]].concat(), &["--batch-size"]);
+    let folder = [&arguments[..5], &[directory.path().to_str().unwrap()]].concat();
+    fail("extract_features", &folder, &["is a directory"]);
     let nowhere = directory.path().join("missing/out");
     let elsewhere = [&arguments[..5], &[nowhere.to_str().unwrap()]].concat();
     fail("extract_features", &elsewhere, &["missing", "no such directory"]);

@@ -53,7 +53,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             temporary_file()?
         }
     };
-    check_directory_of(&path)?;
+    check_output(&path)?;
     let directory = options.model.clone().unwrap_or_else(checkpoint::demo);
     let load = LoadOptions::new().seed(options.seed);
     let (model, report) = options.head.load(&directory, &load)?;
@@ -121,12 +121,15 @@ fn read_text(path: &Path) -> Result<String, Error> {
 }
 
 /// Finds out before the work, not after it, that there is nowhere to put its result.
-fn check_directory_of(path: &Path) -> Result<(), Error> {
+fn check_output(path: &Path) -> Result<(), Error> {
+    let refuse = |path: &Path, kind, what| {
+        Err(Error::Io { path: path.to_owned(), source: io::Error::new(kind, what) })
+    };
     match path.parent() {
-        Some(parent) if parent != Path::new("") && !parent.is_dir() => Err(Error::Io {
-            path: parent.to_owned(),
-            source: io::Error::new(io::ErrorKind::NotFound, "no such directory to write to"),
-        }),
+        _ if path.is_dir() => refuse(path, io::ErrorKind::IsADirectory, "is a directory"),
+        Some(parent) if parent != Path::new("") && !parent.is_dir() => {
+            refuse(parent, io::ErrorKind::NotFound, "no such directory to write to")
+        }
         _ => Ok(()),
     }
 }

@@ -11,38 +11,46 @@ use crate::heads::Head;
 pub const HELP: &str = "\
 Runs a checkpoint and writes what it computes to a safetensors file.
 
-Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT [OPTIONS]
-       extract_features [OPTIONS]     a small case on the untrained demo checkpoint
+Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT ...
+       extract_features ...       a small case on the untrained demo checkpoint
 
-  --model DIR       a checkpoint: config.json and weights; for --text also the vocabulary
-  --head HEAD       base, pretraining, masked-lm, multiple-choice, sequence-classification,
-                    token-classification or question-answering [default: base]
-  --input IN        a safetensors file with integers input_ids [B,S] (multiple-choice: [B,N,S]) and, if need
-                    be, attention_mask, token_type_ids, position_ids, each of that shape or [1,S];
-                    in place of input_ids also f32 inputs_embeds [B,S,E] (multiple-choice: [B,N,S,E])
-  --text FILE       in place of --input: a line is a text, or two separated by a tab; for multiple-choice a
-                    prompt and its choices, separated by tabs
-  --output OUT      the safetensors file to write, replaced atomically
-  --hidden-states   write hidden_states.0 (after the mapping E to H), .1, ... (after each layer)
-  --attentions      write attentions.0, ...
-  --max-length N    cut longer texts of --text to N tokens [default: refuse what the model is too short for]
-  --batch-size N    rows that are computed together [default: 32]
-  --seed N          what weights that the checkpoint lacks are drawn from [default: 0]; a warning names them
+  --model DIR      a checkpoint: config.json, weights; for --text a vocabulary
+  --head HEAD      base, pretraining, masked-lm, multiple-choice,
+                   sequence-classification, token-classification or
+                   question-answering [default: base]
+  --input IN       a safetensors file: integers input_ids [B,S] and, if need be,
+                   attention_mask, token_type_ids, position_ids, each of that
+                   shape or [1,S]; in place of input_ids also f32 inputs_embeds
+                   [B,S,E]. For multiple-choice [B,N,S] and [B,N,S,E]
+  --text FILE      in place of --input: a line is a text, or two separated by a
+                   tab; for multiple-choice a prompt and its choices
+  --output OUT     the safetensors file to write, replaced atomically
+  --hidden-states  write the states after the mapping E to H and every layer
+  --attentions     write the attention probabilities of every layer
+  --max-length N   cut the texts of --text to N tokens
+                   [default: refuse what the model is too short for]
+  --batch-size N   rows that are computed together [default: 32]
+  --seed N         what weights that the checkpoint lacks (a classifier, a
+                   pooler) are drawn from; a warning names them [default: 0]
   --help
 
-The output's tensors, f32:
+The tensors of OUT, f32:
 
   base                     last_hidden_state [B,S,H], pooler_output [B,H]
   pretraining              prediction_logits [B,S,V], sop_logits [B,2]
-  masked-lm                prediction_logits [B,S,V], and the same as logits (transformers' name)
+  masked-lm                prediction_logits [B,S,V], and the same as logits,
+                           which is transformers' name
   multiple-choice          logits [B,N]
   sequence-classification  logits [B,C]
   token-classification     logits [B,S,C]
   question-answering       start_logits [B,S], end_logits [B,S]
-  all, where asked for     hidden_states.I [B,S,H], attentions.I [B,A,S,S]; multiple-choice: B*N for B
+  all, where asked for     hidden_states.0, ... [B,S,H],
+                           attentions.0, ... [B,A,S,S];
+                           of multiple-choice with B*N in place of B
 
-With --text also i64 input_ids, attention_mask and token_type_ids, padded at the end with the vocabulary's
-padding token. Where the attention mask is 0, whatever has an S is 0 (transformers computes something there).
+With --text also i64 input_ids, attention_mask and token_type_ids, padded at the
+end with the vocabulary's padding token. Where the attention mask is 0, all that
+has an S is 0; transformers computes something there.
 ";
 
 pub struct Options {
