@@ -1,0 +1,213 @@
+//! Which of several choices fits a prompt? The demo of the article that this crate started from.
+//!
+//! ```text
+//! cargo run --release --example multiple_choice
+//! cargo run --release --example multiple_choice -- --model DIR --prompt … --choice … --choice …
+//! ```
+
+#[path = "common/checkpoint.rs"]
+mod checkpoint;
+#[path = "common/cli.rs"]
+mod cli;
+#[path = "common/softmax.rs"]
+mod softmax;
+#[path = "common/table.rs"]
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+use ndalbert::heads::MultipleChoiceOutput;
+use ndalbert::ndarray::{Array1, Array2};
+use ndalbert::{
+    AlbertForMultipleChoice, AlbertTokenizer, Batch, Encoding, Labels, LoadOptions, LoadReport,
+    PreTrainedModel,
+};
+
+use cli::Failure;
+use table::{Align, Table};
+
+const HELP: &str = "\
+Scores the choices that could go with a prompt.
+
+Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
+                       [--label LABEL] [--seed N]
+
+  --model DIR    a checkpoint: config.json, weights, vocabulary
+                 [default: the untrained demo checkpoint]
+  --prompt TEXT  what the choices are compared for
+                 [default: the article's prompt and four choices]
+  --choice TEXT  one choice; once for each
+  --label LABEL  what to compute the loss against: the right choice, counted
+                 from 0, or a probability for each, as 0,1,0,0
+                 [default: that, for the article's choices; else none]
+  --seed N       what a classifier that the checkpoint lacks is drawn from
+                 [default: 0]
+  --help
+";
+
+/// The article's prompt, its choices, and which of them is right.
+const PROMPT: &str = "算法组的成员们精通各种AI算法.";
+const CHOICES: [&str; 4] = [
+    "成都动物园里的大熊猫人人都想摸一下.",
+    "他们主要负责AI算法的研究和落地.",
+    "我没吃上吉士果.",
+    "你吃饭了吗?",
+];
+const LABELS: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
+
+#[derive(Default)]
+struct Options {
+    /// The demo checkpoint if there is none.
+    model: Option<PathBuf>,
+    prompt: String,
+    choices: Vec<String>,
+    label: Option<Label>,
+    seed: u64,
+}
+
+/// What the scores are compared with.
+enum Label {
+    Choice(i64),
+    Distribution(Vec<f32>),
+}
+
+fn main() -> ExitCode {
+    cli::main(HELP, parse, run)
+}
+
+fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let Options { model: directory, prompt, choices, label, seed } = options;
+    let is_demo = directory.is_none();
+    let directory = directory.unwrap_or_else(checkpoint::demo);
+
+    let load = LoadOptions::new().seed(seed);
+    let (model, report) = AlbertForMultipleChoice::from_pretrained_with(&directory, &load)?;
+    checkpoint::warn(&report);
+    let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+
+    // The prompt is paired with every choice. Nothing needs padding, and there is no attention mask.
+    let encodings = tokenizer.encode_choices(&prompt, &choices)?;
+    let batch = Batch::from_encodings(&encodings)?;
+    let output = model.forward(&batch, choices.len())?;
+    let loss = label.map(|label| loss(&output, label)).transpose()?;
+
+    print_caveats(is_demo, &report, out)?;
+    writeln!(out, "prompt  {prompt}\n")?;
+    print_choices(&choices, &encodings, &output, out)?;
+    if let Some(loss) = loss {
+        writeln!(out, "loss    {loss}")?;
+    }
+    Ok(())
+}
+
+/// What whoever reads the numbers has to know.
+fn print_caveats(is_demo: bool, report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
+    if is_demo {
+        writeln!(out, "{}", checkpoint::UNTRAINED)?;
+    }
+    let is_new = report.newly_initialized.iter().any(|name| name.starts_with("classifier"));
+    if is_new {
+        writeln!(out, "The classifier is untrained: newly initialised, as the article's was.")?;
+    }
+    if is_demo || is_new {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// A row for each choice, and which of them is chosen.
+fn print_choices(
+    choices: &[String],
+    encodings: &[Encoding],
+    output: &MultipleChoiceOutput,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    // Logits are `[B, N]`, and there is one prompt.
+    let logits = output.logits.row(0);
+    let probabilities = softmax::softmax(logits);
+    let chosen = argmax(&probabilities);
+    let mut table = Table::new([
+        ("#", Align::Right),
+        ("choice", Align::Left),
+        ("tokens", Align::Right),
+        ("logit", Align::Right),
+        ("softmax", Align::Right),
+    ]);
+    for (i, choice) in choices.iter().enumerate() {
+        table.row([
+            format!("{}{i}", if i == chosen { "> " } else { "" }),
+            choice.clone(),
+            encodings[i].len().to_string(),
+            format!("{:.4}", logits[i]),
+            format!("{:.4}", probabilities[i]),
+        ]);
+    }
+    writeln!(out, "{table}")?;
+    writeln!(out, "argmax  {chosen}")?;
+    Ok(writeln!(out, "chosen  {}", choices[chosen])?)
+}
+
+/// The place of the greatest value, the first of them if there are several.
+fn argmax(values: &Array1<f32>) -> usize {
+    let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
+    (0..values.len()).fold(0, better)
+}
+
+/// The loss, and what it was computed against.
+fn loss(output: &MultipleChoiceOutput, label: Label) -> Result<String, Failure> {
+    match label {
+        Label::Choice(choice) => {
+            let loss = output.loss(Labels::Classes(&[choice]))?;
+            Ok(format!("{loss:.4} against choice {choice}"))
+        }
+        Label::Distribution(values) => {
+            let numbers: Vec<String> = values.iter().map(f32::to_string).collect();
+            let values = Array2::from_shape_vec((1, values.len()), values)?;
+            let loss = output.loss(Labels::Values(values.view()))?;
+            Ok(format!("{loss:.4} against [{}]", numbers.join(", ")))
+        }
+    }
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let mut options = Options::default();
+    let mut prompt = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("model") => options.model = Some(arguments.value()?.into()),
+            Long("prompt") => prompt = Some(arguments.value()?.string()?),
+            Long("choice") => options.choices.push(arguments.value()?.string()?),
+            Long("label") => options.label = Some(arguments.value()?.parse_with(parse_label)?),
+            Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("help") | Short('h') => return Ok(None),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    match (prompt, options.choices.is_empty()) {
+        (Some(prompt), false) => options.prompt = prompt,
+        (None, true) => {
+            options.prompt = PROMPT.to_owned();
+            options.choices = CHOICES.map(str::to_owned).to_vec();
+            options.label.get_or_insert(Label::Distribution(LABELS.to_vec()));
+        }
+        (Some(_), true) => return Err("--prompt needs at least one --choice".into()),
+        (None, false) => return Err("--choice needs a --prompt".into()),
+    }
+    Ok(Some(options))
+}
+
+fn parse_label(text: &str) -> Result<Label, String> {
+    if let Ok(choice) = text.parse() {
+        return Ok(Label::Choice(choice));
+    }
+    let values = text.split(',').map(|value| value.trim().parse::<f32>());
+    match values.collect::<Result<Vec<_>, _>>() {
+        Ok(values) if values.iter().all(|value| (0.0..=1.0).contains(value)) => {
+            Ok(Label::Distribution(values))
+        }
+        _ => Err("expected a choice's number or probabilities as 0,1,0,0".to_owned()),
+    }
+}
