@@ -9,8 +9,6 @@
 mod checkpoint;
 #[path = "common/cli.rs"]
 mod cli;
-#[path = "common/softmax.rs"]
-mod softmax;
 #[path = "common/table.rs"]
 mod table;
 
@@ -20,6 +18,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use ndalbert::ndarray::Array1;
+use ndalbert::nn::softmax;
 use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, Batch, Encoding, LoadOptions, PreTrainedModel};
 
 use cli::Failure;
@@ -76,7 +75,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{text}")?;
     for ((number, column), logits) in (1..).zip(columns).zip(logits.outer_iter()) {
         writeln!(out, "\n[MASK] {number} of {}, token {column}:\n", positions.len())?;
-        write!(out, "{}", words(&softmax::softmax(logits), top_k, &tokenizer))?;
+        write!(out, "{}", words(&softmax(logits), top_k, &tokenizer))?;
     }
     Ok(())
 }

@@ -9,8 +9,6 @@
 mod checkpoint;
 #[path = "common/cli.rs"]
 mod cli;
-#[path = "common/softmax.rs"]
-mod softmax;
 #[path = "common/table.rs"]
 mod table;
 
@@ -21,6 +19,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use ndalbert::heads::MultipleChoiceOutput;
 use ndalbert::ndarray::{Array1, Array2};
+use ndalbert::nn::softmax;
 use ndalbert::{
     AlbertForMultipleChoice, AlbertTokenizer, Batch, Encoding, Labels, LoadOptions, LoadReport,
     PreTrainedModel,
@@ -127,7 +126,7 @@ fn print_choices(
 ) -> Result<(), Failure> {
     // Logits are `[B, N]`, and there is one prompt.
     let logits = output.logits.row(0);
-    let probabilities = softmax::softmax(logits);
+    let probabilities = softmax(logits);
     let chosen = argmax(&probabilities);
     let mut table = Table::new([
         ("#", Align::Right),

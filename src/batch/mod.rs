@@ -171,8 +171,8 @@ impl Batch {
             "type_vocab_size",
             config.type_vocab_size,
         )?;
-        let positions = config.max_position_embeddings;
-        self.check_ids("position_ids", &self.position_ids, "max_position_embeddings", positions)
+        let field = "max_position_embeddings (truncate longer texts)";
+        self.check_ids("position_ids", &self.position_ids, field, config.max_position_embeddings)
     }
 
     fn check_ids(&self, what: &str, ids: &[u32], field: &str, limit: usize) -> Result<()> {

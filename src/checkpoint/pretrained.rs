@@ -8,8 +8,9 @@ use ndarray::ArrayViewMutD;
 use serde_json::json;
 
 use super::names;
-use super::{Checkpoint, LoadReport, MismatchedShape, write_safetensors};
-use crate::config::{AlbertConfig, default_labels, write_json};
+use super::write::{stage, stage_safetensors};
+use super::{Checkpoint, LoadReport, MismatchedShape};
+use crate::config::{AlbertConfig, default_labels};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
@@ -130,8 +131,15 @@ pub trait PreTrainedModel: Model {
         Ok((config, parameters, report))
     }
 
-    /// Writes `model.safetensors` (f32) and `config.json` into a directory, which is made if need be. transformers loads
-    /// them. Each file is replaced atomically, so that an interrupted save leaves the old one.
+    /// Writes `model.safetensors` (f32) and `config.json` into a directory, which is made if need be.
+    ///
+    /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
+    /// old ones as they were.
+    ///
+    /// transformers loads the directory without a warning, with two exceptions that it has no words for: layers that
+    /// share only their attention or only their feed-forward blocks (see
+    /// [`ParameterSharing`](crate::ParameterSharing)), and
+    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -152,14 +160,16 @@ pub trait PreTrainedModel: Model {
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
         let mut tensors = Vec::new();
         parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
-        write_safetensors(directory.join("model.safetensors"), tensors)?;
         let mut json = config.to_json();
         json["architectures"] = json!([Self::ARCHITECTURE]);
         json["dtype"] = json!("float32");
         if let Some(dtype) = json.get_mut("torch_dtype") {
             *dtype = json!("float32");
         }
-        write_json(&directory.join("config.json"), &json)
+        let weights = stage_safetensors(&directory.join("model.safetensors"), tensors)?;
+        let config = stage(&directory.join("config.json"), |file| writeln!(file, "{json:#}"))?;
+        weights.commit()?;
+        config.commit()
     }
 }
 

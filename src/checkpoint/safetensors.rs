@@ -59,6 +59,11 @@ fn read_header(source: &Source) -> Result<(Vec<u8>, u64)> {
     let room = len - PREFIX;
     if header_len > MAX_HEADER || header_len > room {
         let head = source.head::<16>()?;
+        if header_len <= MAX_HEADER && head.get(PREFIX as usize) == Some(&b'{') {
+            return Err(source.error(format!(
+                "truncated: expected a header of {header_len} bytes, found {room}"
+            )));
+        }
         return Err(source.error(format!(
             "expected a safetensors header of at most {} bytes (the file has {len}), found the length {header_len}; \
              the file begins like {}",

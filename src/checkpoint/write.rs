@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayViewD;
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -33,26 +33,59 @@ pub fn write_atomically(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    replace(path, write).map_err(|source| Error::io(path, source))
+    stage(path.as_ref(), write)?.commit()
 }
 
-fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// A file that is written and synced, but does not stand at its path yet. Dropped, it is removed.
+///
+/// Files that belong together are all staged before the first of them is committed.
+pub(super) struct Staged {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+/// Writes what will stand at `path` to a temporary file beside it.
+pub(super) fn stage(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Staged> {
+    let temporary = write_temporary(path, write).map_err(|source| Error::io(path, source))?;
+    Ok(Staged { temporary, path: path.to_owned() })
+}
+
+impl Staged {
+    /// Puts the file in its place.
+    pub(super) fn commit(self) -> Result<()> {
+        let Self { temporary, path } = self;
+        temporary
+            .persist(&path)
+            .map_err(|error| error.error)
+            .and_then(|_| sync_directory(directory_of(&path)))
+            .map_err(|source| Error::io(&path, source))
+    }
+}
+
+fn write_temporary(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<NamedTempFile> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
     }
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut temporary = temporary_for(path, directory)?;
+    let mut temporary = temporary_for(path, directory_of(path))?;
     let mut writer = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
     write(&mut writer)?;
     writer.flush()?;
     drop(writer);
     temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory)
+    Ok(temporary)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// A file that is removed when it is dropped, with the permissions that the target has or would get.
@@ -104,7 +137,14 @@ pub fn write_safetensors<'a, N: Into<String>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    stage_safetensors(path.as_ref(), tensors)?.commit()
+}
+
+/// As [`write_safetensors`], without putting the file in its place yet.
+pub(super) fn stage_safetensors<'a, N: Into<String>>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,
+) -> Result<Staged> {
     let mut by_name = BTreeMap::new();
     for (name, view) in tensors {
         let name = name.into();
@@ -117,7 +157,7 @@ pub fn write_safetensors<'a, N: Into<String>>(
         by_name.insert(name, view);
     }
     let header = header(path, &by_name)?;
-    write_atomically(path, |file| {
+    stage(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         by_name.values().try_for_each(|view| write_values(file, view))

@@ -119,7 +119,12 @@ impl AlbertConfig {
             ("label2id", Value::Object(label2id)),
         ];
         for (key, value) in known {
-            map.insert(key.into(), value);
+            // A list of end tokens is kept as long as its first is still the one.
+            let is_first =
+                map.get(key).and_then(|list| list.get(0)).is_some_and(|first| *first == value);
+            if !is_first {
+                map.insert(key.into(), value);
+            }
         }
         if let Some(problem) = self.problem_type {
             let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
@@ -133,13 +138,8 @@ impl AlbertConfig {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_json(path.as_ref(), &self.to_json())
+        write_atomically(path, |file| writeln!(file, "{:#}", self.to_json()))
     }
-}
-
-/// Writes JSON as Hugging Face does: two spaces, a newline at the end.
-pub(crate) fn write_json(path: &Path, value: &Value) -> Result<()> {
-    write_atomically(path, |file| writeln!(file, "{value:#}"))
 }
 
 /// The keys of the file that have not been used yet.
@@ -200,10 +200,11 @@ impl Keys {
         let value = match self.0.remove(key) {
             None => return Ok(default),
             Some(Value::Null) => return Ok(None),
-            Some(Value::Array(list)) => match list.into_iter().next() {
-                None => return Ok(None),
-                Some(first) => first,
-            },
+            Some(Value::Array(list)) => {
+                let Some(first) = list.first().cloned() else { return Ok(None) };
+                self.0.insert(key.to_owned(), Value::Array(list));
+                first
+            }
             Some(value) => value,
         };
         // -1 is an old way of saying "none".
@@ -322,6 +323,7 @@ mod tests {
         let written = config.to_json();
         assert_eq!(written["my"], json!({"nested": [1, null]}));
         assert_eq!(written["classifier_dropout_prob"], Value::Null);
+        assert_eq!(written["eos_token_id"], json!([4, 5]));
         assert_eq!(written["parameter_sharing"], "ffn");
         assert_eq!(AlbertConfig::from_json(written).unwrap(), config);
     }

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
-pub(crate) use json::write_json;
 
 /// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
 ///
@@ -31,6 +30,9 @@ pub enum ParameterSharing {
     #[default]
     All,
     /// The attention blocks of a group are shared; every layer has its own feed-forward block.
+    ///
+    /// transformers has nothing like it: it loads such a checkpoint, but drops what it does not expect, and its
+    /// outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
     Attention,
     /// The feed-forward blocks of a group are shared; every layer has its own attention block.
     Ffn,

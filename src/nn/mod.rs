@@ -11,6 +11,7 @@ mod init;
 mod layer_norm;
 mod linear;
 pub mod loss;
+mod softmax;
 
 pub use activation::Activation;
 pub use attention::AttentionParameters;
@@ -23,6 +24,7 @@ pub use layer_norm::LayerNorm;
 pub(crate) use layer_norm::Norm;
 pub use linear::Linear;
 pub(crate) use linear::PackedLinear;
+pub use softmax::softmax;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
