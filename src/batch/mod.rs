@@ -171,8 +171,8 @@ impl Batch {
             "type_vocab_size",
             config.type_vocab_size,
         )?;
-        let field = "max_position_embeddings (truncate longer texts)";
-        self.check_ids("position_ids", &self.position_ids, field, config.max_position_embeddings)
+        let positions = config.max_position_embeddings;
+        self.check_ids("position_ids", &self.position_ids, "max_position_embeddings", positions)
     }
 
     fn check_ids(&self, what: &str, ids: &[u32], field: &str, limit: usize) -> Result<()> {
@@ -180,7 +180,8 @@ impl Batch {
         let of_row = |s: &Sequence| (s.start..s.start + s.tokens).contains(&row);
         let sequence = self.layout.sequences.iter().position(of_row).unwrap_or_default();
         let column = self.layout.columns[row];
-        let expected = format!("an id below {field} = {limit}");
+        let hint = if what == "position_ids" { " (truncate longer texts)" } else { "" };
+        let expected = format!("an id below {field} = {limit}{hint}");
         Err(Error::input(format!("{what}[{sequence}, {column}]"), expected, ids[row].to_string()))
     }
 }
