@@ -69,8 +69,10 @@ impl AlbertForMultipleChoice {
     ) -> Result<MultipleChoiceOutput> {
         let sequences = batch.num_sequences();
         if !sequences.is_multiple_of(num_choices) {
-            let expected =
-                format!("a multiple of num_choices = {num_choices}, which is at least 1");
+            let expected = match num_choices {
+                0 => "at least 1 choice for each prompt".to_owned(),
+                _ => format!("a multiple of {num_choices} choices"),
+            };
             return Err(Error::input("number of sequences", expected, sequences.to_string()));
         }
         let output = self.albert.forward_with(batch, options)?;
