@@ -132,7 +132,8 @@ fn arrays_of_choices_are_flattened() {
 #[test]
 fn choices_that_do_not_divide_are_refused() {
     let model: AlbertForMultipleChoice = model();
-    for (choices, words) in [(2, "a multiple of 2"), (0, "at least 1 choice"), (4, "of 4 choices")] {
+    for (choices, words) in [(2, "a multiple of 2"), (0, "at least 1 choice"), (4, "of 4 choices")]
+    {
         refused(model.forward(&batch(), choices), &["number of sequences", words, "found 3"]);
     }
     let output = model.forward(&batch(), 3).unwrap();
