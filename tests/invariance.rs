@@ -196,3 +196,24 @@ fn models_can_be_sent_and_shared() {
     is_send_and_sync::<AlbertForPreTraining>();
     is_send_and_sync::<Batch>();
 }
+
+/// The pooled output alone, whose last layer is computed for first tokens only, at widths where queries, keys and values
+/// do and do not begin at a panel's edge.
+#[test]
+fn the_pooled_output_alone_is_the_same_to_the_bit() {
+    let sequences = sequences();
+    let batch = batch(&sequences.iter().collect::<Vec<_>>());
+    for hidden in [128, 100, 20] {
+        for layers in [1, 3] {
+            let config = small_config(|fields| {
+                *fields = config().to_fields();
+                fields.hidden_size = hidden;
+                fields.num_hidden_layers = layers;
+            });
+            let albert = Albert::from_config(config, 3).unwrap();
+            let whole = albert.forward(&batch).unwrap().pooler_output.unwrap();
+            let alone = albert.pooler_output(&batch).unwrap();
+            assert_same_bits(&format!("H = {hidden}, L = {layers}"), &whole, &alone);
+        }
+    }
+}

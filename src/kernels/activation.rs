@@ -1,6 +1,5 @@
 //! Element-wise nonlinearities.
 
-use super::isa::multiversion;
 use super::math::{erf, exp, tanh};
 
 /// A nonlinearity as arithmetic; [`nn::Activation`](crate::nn::Activation) maps names to these.
@@ -52,34 +51,39 @@ fn mish(x: f32) -> f32 {
     x * (n / (n + 2.0))
 }
 
-multiversion! {
-    /// Applies the nonlinearity to every value, in place.
-    #[inline]
-    pub(crate) fn apply(nonlinearity: Nonlinearity, values: &mut [f32]) {
-        // One loop each, so that the choice is made outside of it.
-        macro_rules! each {
-            ($f:expr) => {
-                for value in values.iter_mut() {
-                    *value = $f(*value);
-                }
-            };
-        }
-        match nonlinearity {
-            Nonlinearity::Identity => {}
-            Nonlinearity::Gelu => each!(gelu),
-            Nonlinearity::GeluTanh => each!(gelu_tanh),
-            Nonlinearity::Relu => each!(relu),
-            Nonlinearity::Silu => each!(silu),
-            Nonlinearity::Tanh => each!(tanh),
-            Nonlinearity::Mish => each!(mish),
-        }
+/// Applies the nonlinearity to every value, in place; to be inlined where the instruction set is chosen.
+#[inline(always)]
+pub(super) fn apply_inline(nonlinearity: Nonlinearity, values: &mut [f32]) {
+    // One loop each, so that the choice is made outside of it.
+    macro_rules! each {
+        ($f:expr) => {
+            for value in values.iter_mut() {
+                *value = $f(*value);
+            }
+        };
+    }
+    match nonlinearity {
+        Nonlinearity::Identity => {}
+        Nonlinearity::Gelu => each!(gelu),
+        Nonlinearity::GeluTanh => each!(gelu_tanh),
+        Nonlinearity::Relu => each!(relu),
+        Nonlinearity::Silu => each!(silu),
+        Nonlinearity::Tanh => each!(tanh),
+        Nonlinearity::Mish => each!(mish),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::isa::multiversion;
     use super::super::{Isa, reference};
     use super::*;
+
+    multiversion! {
+        fn apply(nonlinearity: Nonlinearity, values: &mut [f32]) {
+            apply_inline(nonlinearity, values);
+        }
+    }
 
     #[test]
     fn every_nonlinearity_on_every_instruction_set() {

@@ -24,6 +24,15 @@ pub(crate) struct Sequence {
     pub(crate) keys: Vec<usize>,
 }
 
+/// Which tokens of a sequence are queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queries {
+    /// All: the context has a row for each token.
+    All,
+    /// The first alone: the context has a row for each sequence.
+    First,
+}
+
 /// Heads and their width D.
 #[derive(Clone, Copy)]
 pub(crate) struct Heads {
@@ -31,23 +40,27 @@ pub(crate) struct Heads {
     pub(crate) size: usize,
 }
 
-/// `context[T, A·D] = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side
-/// by side.
+/// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side.
+/// `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
 ///
-/// Where `probabilities` is not empty, it receives for each sequence, one after the other, its softmax [A, n, n]; it
-/// must be 0 before. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
+/// Where `probabilities` is not empty, it receives for each sequence, one after the other, its softmax [A, n, n] (of
+/// rows that are queries); it must be 0 before. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
 pub(crate) fn attention(
     isa: Isa,
     qkv: &[f32],
     sequences: &[Sequence],
     heads: Heads,
+    queries: Queries,
     context: &mut [f32],
     probabilities: &mut [f32],
 ) {
     let hidden = heads.count * heads.size;
-    assert!(sequences.iter().all(|s| (s.start + s.tokens) * hidden <= context.len()));
+    assert!(sequences.iter().all(|s| (s.start + s.tokens) * 3 * hidden <= qkv.len()));
     assert!(sequences.iter().all(|s| s.keys.iter().all(|&key| key < s.tokens)));
-    assert_eq!(qkv.len(), 3 * context.len());
+    match queries {
+        Queries::All => assert_eq!(3 * context.len(), qkv.len()),
+        Queries::First => assert_eq!(context.len(), sequences.len() * hidden),
+    }
     let squares: Vec<usize> = sequences.iter().map(|s| heads.count * s.tokens * s.tokens).collect();
     assert!(probabilities.is_empty() || probabilities.len() == squares.iter().sum::<usize>());
     let wanted = !probabilities.is_empty();
@@ -58,7 +71,8 @@ pub(crate) fn attention(
             Some(*end - square)
         })
         .collect();
-    let work: usize = sequences.iter().map(|s| 2 * s.tokens * s.keys.len() * hidden).sum();
+    let count = |s: &Sequence| if queries == Queries::All { s.tokens } else { s.tokens.min(1) };
+    let work: usize = sequences.iter().map(|s| 2 * count(s) * s.keys.len() * hidden).sum();
     let context = Output::new(context, hidden);
     let probabilities = Output::new(probabilities, 1);
     parallel::for_each(work, sequences.len() * heads.count, |buffer, task| {
@@ -70,10 +84,12 @@ pub(crate) fn attention(
             hidden,
             size: heads.size,
             sequence,
+            queries: count(sequence),
         };
+        let first_row = if queries == Queries::All { sequence.start } else { index };
         let emit = |query: usize, row: &[f32], softmax: &[f32]| {
             // SAFETY: this task alone writes this head's columns of this sequence's rows, within `context`.
-            unsafe { context.row(sequence.start + query, column, heads.size) }.copy_from_slice(row);
+            unsafe { context.row(first_row + query, column, heads.size) }.copy_from_slice(row);
             if wanted {
                 let n = sequence.tokens;
                 let start = offsets[index] + (head * n + query) * n;
@@ -93,13 +109,15 @@ struct HeadInput<'a> {
     hidden: usize,
     size: usize,
     sequence: &'a Sequence,
+    /// How many of its tokens are queries, from the first on.
+    queries: usize,
 }
 
 impl HeadInput<'_> {
     /// Calls `emit` for every query with its context [D] and its probabilities over the keys.
     fn attend(&self, isa: Isa, buffer: &mut Vec<f32>, emit: impl Fn(usize, &[f32], &[f32])) {
-        let (tokens, size, n) = (self.sequence.tokens, self.size, self.sequence.keys.len());
-        let block = QUERIES_PER_BLOCK.min(tokens);
+        let (size, n) = (self.size, self.sequence.keys.len());
+        let block = QUERIES_PER_BLOCK.min(self.queries);
         let key_panels = n.next_multiple_of(LANES) * size;
         let value_panels = size.next_multiple_of(LANES) * n;
         buffer.clear();
@@ -110,8 +128,8 @@ impl HeadInput<'_> {
         self.pack_keys(key_panels);
         self.pack_values(value_panels);
         let scale = 1.0 / (size as f32).sqrt();
-        for first in (0..tokens).step_by(block.max(1)) {
-            let count = block.min(tokens - first);
+        for first in (0..self.queries).step_by(block.max(1)) {
+            let count = block.min(self.queries - first);
             if n > 0 {
                 let stride = 3 * self.hidden;
                 let queries = Rows { values: &self.qkv[first * stride..], stride, count };
@@ -212,7 +230,13 @@ mod tests {
             for isa in Isa::available() {
                 let mut context = vec![f32::NAN; total * hidden];
                 let mut probabilities = vec![0.0; squares];
-                attention(isa, &qkv, &sequences, heads, &mut context, &mut probabilities);
+                let all = Queries::All;
+                attention(isa, &qkv, &sequences, heads, all, &mut context, &mut probabilities);
+                let mut firsts = vec![f32::NAN; sequences.len() * hidden];
+                attention(isa, &qkv, &sequences, heads, Queries::First, &mut firsts, &mut []);
+                for (s, first) in sequences.iter().zip(firsts.chunks(hidden)) {
+                    assert_eq!(first, &context[s.start * hidden..][..hidden], "to the bit");
+                }
                 let mut squares = probabilities.as_slice();
                 for s in &sequences {
                     for head in 0..count {

@@ -5,13 +5,14 @@
 //! nonlinearity are applied on the way out. Every sum runs over k in ascending order, whatever the tile's shape.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::activation::{self, Nonlinearity};
-use super::isa::{Isa, Level};
+use super::isa::{Isa, Level, multiversion};
 use super::packed::{LANES, PANEL, PackedMatrix, pack_panel, panel_width};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
-use super::{parallel, portable, vector};
+use super::{parallel, portable};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
@@ -79,39 +80,81 @@ pub(crate) fn multiply(
     epilogue: Epilogue<'_>,
     out: &mut [f32],
 ) {
+    multiply_columns(isa, a, weights, 0..weights.n(), epilogue, out);
+}
+
+/// As [`multiply`], of certain outputs alone. Columns of `out` that share a panel with them are overwritten, too, with
+/// what belongs there; the others are left as they are.
+pub(crate) fn multiply_columns(
+    isa: Isa,
+    a: &[f32],
+    weights: Weights<'_>,
+    columns: Range<usize>,
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+) {
     let (n, k) = (weights.n(), weights.k());
     let rows = a.len() / k;
     assert_eq!(a.len(), rows * k, "activations [T, {k}]");
     assert_eq!(out.len(), rows * n, "outputs [T, {n}]");
     assert!(epilogue.bias.is_empty() || epilogue.bias.len() == n, "bias [{n}]");
-    let row_blocks = rows.div_ceil(match weights {
+    assert!(columns.start <= columns.end && columns.end <= n, "columns of {n}");
+    let panels = columns.start / PANEL..columns.end.div_ceil(PANEL);
+    let rows_per_task = match weights {
         Weights::Packed(_) => ROWS_PER_TASK,
         // Packing a panel costs as much as a few rows' products, so it is done once for all rows.
         Weights::Rows { .. } => rows.max(1),
-    });
-    let rows_per_block = rows.div_ceil(row_blocks.max(1));
-    let panels = n.div_ceil(PANEL);
-    let out = Output::new(out, n);
+    };
+    let blocks = rows.div_ceil(rows_per_task);
+    let product = Product { isa, a, k, n, epilogue, out: Output::new(out, n) };
+    let work = rows * k * panels.len() * PANEL;
     // Tasks that share a panel follow each other.
-    parallel::for_each(rows * n * k, panels * row_blocks, |buffer, task| {
-        let (index, block) = (task / row_blocks, task % row_blocks);
-        let panel = weights.panel(index, buffer);
-        let columns = index * PANEL..n.min((index + 1) * PANEL);
-        let bias = if epilogue.bias.is_empty() { &[] } else { &epilogue.bias[columns.clone()] };
-        for first in (block * rows_per_block..rows.min((block + 1) * rows_per_block)).step_by(ROWS)
-        {
-            let count = ROWS.min(rows.min((block + 1) * rows_per_block) - first);
-            let mut scratch = [[0.0; PANEL]; ROWS];
-            tile(isa, &a[first * k..], k, count, panel, panel.len() / k, &mut scratch);
-            for (i, sums) in scratch.iter_mut().take(count).enumerate() {
-                let sums = &mut sums[..columns.len()];
-                vector::add(isa, bias, sums);
-                activation::apply(isa, epilogue.nonlinearity, sums);
-                // SAFETY: this task alone writes these columns of this row, and both lie within `out`.
-                unsafe { out.row(first + i, columns.start, columns.len()) }.copy_from_slice(sums);
+    parallel::for_each(work, panels.len() * blocks, |buffer, task| {
+        let (index, block) = (panels.start + task / blocks, task % blocks);
+        let rows = block * rows_per_task..rows.min((block + 1) * rows_per_task);
+        product.panel(index, weights.panel(index, buffer), rows);
+    });
+}
+
+/// What all tasks of one product share.
+struct Product<'a> {
+    isa: Isa,
+    a: &'a [f32],
+    k: usize,
+    n: usize,
+    epilogue: Epilogue<'a>,
+    out: Output<'a>,
+}
+
+impl Product<'_> {
+    /// Some rows times one panel.
+    fn panel(&self, index: usize, panel: &[f32], rows: Range<usize>) {
+        let (isa, k) = (self.isa, self.k);
+        let columns = index * PANEL..self.n.min((index + 1) * PANEL);
+        let Epilogue { bias, nonlinearity } = self.epilogue;
+        let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
+        let mut scratch = [[0.0; PANEL]; ROWS];
+        for first in rows.clone().step_by(ROWS) {
+            let count = ROWS.min(rows.end - first);
+            tile(isa, &self.a[first * k..], k, count, panel, panel.len() / k, &mut scratch);
+            finish(isa, bias, nonlinearity, &mut scratch[..count]);
+            for (i, sums) in scratch.iter().take(count).enumerate() {
+                // SAFETY: the task that this is alone writes these columns of these rows, which lie within `out`.
+                let row = unsafe { self.out.row(first + i, columns.start, columns.len()) };
+                row.copy_from_slice(&sums[..columns.len()]);
             }
         }
-    });
+    }
+}
+
+multiversion! {
+    /// Adds a bias (if there is one) to the sums of a tile and applies a nonlinearity.
+    fn finish(bias: &[f32], nonlinearity: Nonlinearity, rows: &mut [[f32; PANEL]]) {
+        for row in rows.iter_mut() {
+            row.iter_mut().zip(bias).for_each(|(sum, &bias)| *sum += bias);
+        }
+        activation::apply_inline(nonlinearity, rows.as_flattened_mut());
+    }
 }
 
 /// A matrix that tasks write disjoint parts of.
@@ -239,6 +282,28 @@ mod tests {
                 let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Gelu };
                 multiply(isa, &a, weights, epilogue, &mut out);
                 reference::assert_close(&out, &biased, 1e-5, &what);
+            }
+        }
+    }
+
+    /// Only the panels that were asked for are written.
+    #[test]
+    fn columns_are_those_of_the_whole_product() {
+        let (rows, n, k) = (7, 300, 5);
+        let (a, b) = (reference::noise(rows * k, 1, 1.0), reference::noise(n * k, 2, 1.0));
+        let packed = PackedMatrix::new(&[&b], k);
+        let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
+        for isa in Isa::available() {
+            let mut whole = vec![0.0; rows * n];
+            multiply(isa, &a, Weights::Packed(&packed), epilogue, &mut whole);
+            for (columns, written) in [(0..1, 0..64), (100..150, 64..192), (128..300, 128..300)] {
+                let mut part = vec![f32::NAN; rows * n];
+                multiply_columns(isa, &a, Weights::Packed(&packed), columns, epilogue, &mut part);
+                for (i, (&found, &expected)) in part.iter().zip(&whole).enumerate() {
+                    let is_right =
+                        if written.contains(&(i % n)) { found == expected } else { found.is_nan() };
+                    assert!(is_right, "{isa}: element {i} is {found}");
+                }
             }
         }
     }

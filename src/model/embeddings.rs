@@ -9,7 +9,7 @@ use super::parameters::EmbeddingParameters;
 use crate::batch::{Batch, Words};
 use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
-use crate::nn::{Linear, Norm, PackedLinear, gather_rows};
+use crate::nn::{Linear, Norm, PackedLinear, contiguous_mut, gather_rows};
 
 /// Embedding tables and projection, to be executed.
 pub(super) struct FactorizedEmbeddings {
@@ -59,9 +59,7 @@ impl FactorizedEmbeddings {
         // In this order, as transformers adds them.
         gather_rows(&self.token_type_embeddings, &batch.type_ids, &mut sum);
         gather_rows(&self.position_embeddings, &batch.position_ids, &mut sum);
-        if let Some(rows) = sum.as_slice_mut() {
-            self.layer_norm.forward(rows);
-        }
+        self.layer_norm.forward(contiguous_mut(&mut sum));
         self.mapping.forward(sum.view(), Nonlinearity::Identity)
     }
 }

@@ -1,6 +1,6 @@
 //! The encoder: a few layers with parameters of their own, applied L times.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::albert::OutputOptions;
 use super::layer::{Layer, Workspace};
@@ -8,7 +8,9 @@ use super::parameters::EncoderParameters;
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::kernels::Isa;
-use crate::nn::{AttentionParameters, FeedForward, FeedForwardParameters, SelfAttention};
+use crate::nn::{
+    AttentionParameters, FeedForward, FeedForwardParameters, SelfAttention, contiguous_mut,
+};
 
 /// The distinct blocks, and in which order they are applied.
 pub(super) struct SharedEncoder {
@@ -86,6 +88,30 @@ impl SharedEncoder {
         }
     }
 
+    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. To the bit what
+    /// [`forward`](Self::forward) gives there, but the last application computes B tokens instead of T.
+    pub(super) fn forward_first(&self, mut states: Array2<f32>, batch: &Batch) -> Array2<f32> {
+        let sequences = &batch.layout.sequences;
+        let mut workspace = Workspace::new(states.nrows(), self.hidden, self.intermediate);
+        let Some((last, others)) = self.plan.split_last() else { return states };
+        for application in others {
+            let states = contiguous_mut(&mut states);
+            self.layer(application).forward(states, sequences, &mut workspace, &mut []);
+        }
+        let rows: Vec<usize> = batch.layout.first_rows().collect();
+        let mut first = states.select(Axis(0), &rows);
+        let (states, rows) = (contiguous_mut(&mut states), contiguous_mut(&mut first));
+        self.layer(last).forward_first(states, rows, sequences, &mut workspace);
+        first
+    }
+
+    fn layer(&self, application: &Application) -> Layer<'_> {
+        Layer {
+            attention: &self.attentions[application.attention],
+            feed_forward: &self.feed_forwards[application.feed_forward],
+        }
+    }
+
     /// Applies the layers to states `[T, H]`.
     pub(super) fn forward(
         &self,
@@ -101,17 +127,12 @@ impl SharedEncoder {
             hidden_states.push(Packed::new(states.clone(), layout.clone()));
         }
         for application in &self.plan {
-            let layer = Layer {
-                attention: &self.attentions[application.attention],
-                feed_forward: &self.feed_forwards[application.feed_forward],
-            };
             let mut probabilities = options
                 .attentions
                 .then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
             let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
-            if let Some(states) = states.as_slice_mut() {
-                layer.forward(states, &layout.sequences, &mut workspace, square);
-            }
+            let rows = contiguous_mut(&mut states);
+            self.layer(application).forward(rows, &layout.sequences, &mut workspace, square);
             attentions.extend(probabilities);
             if options.hidden_states {
                 hidden_states.push(Packed::new(states.clone(), layout.clone()));

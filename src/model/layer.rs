@@ -42,4 +42,20 @@ impl Layer<'_> {
         self.attention.forward(states, sequences, (qkv, context), probabilities, middle);
         self.feed_forward.forward(middle, &mut scratch[..*tokens * *intermediate], states);
     }
+
+    /// The layer's output at each sequence's first token alone, `[B, H]`, of states `[T, H]`: what the pooler reads of
+    /// the last layer. `first` holds those tokens' states and is replaced by their outputs.
+    pub(super) fn forward_first(
+        &self,
+        states: &[f32],
+        first: &mut [f32],
+        sequences: &[Sequence],
+        workspace: &mut Workspace,
+    ) {
+        let Workspace { tokens, hidden, scratch, middle, intermediate } = workspace;
+        let (qkv, rest) = scratch.split_at_mut(*tokens * 3 * *hidden);
+        let (context, middle) = (&mut rest[..first.len()], &mut middle[..first.len()]);
+        self.attention.forward_first((states, first), sequences, (qkv, context), middle);
+        self.feed_forward.forward(middle, &mut scratch[..sequences.len() * *intermediate], first);
+    }
 }

@@ -3,7 +3,7 @@
 use super::{LayerNorm, Linear, Norm, PackedLinear};
 use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
-use crate::kernels::attention::{Heads, Sequence, attention};
+use crate::kernels::attention::{Heads, Queries, Sequence, attention};
 
 /// The parameters of one attention block.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +80,32 @@ impl SelfAttention {
         out: &mut [f32],
     ) {
         self.query_key_value.forward_into(x, Nonlinearity::Identity, qkv);
-        attention(self.isa, qkv, sequences, self.heads, context, probabilities);
+        attention(self.isa, qkv, sequences, self.heads, Queries::All, context, probabilities);
         self.dense.forward_into(context, Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(x, out);
+    }
+
+    /// As [`forward`](Self::forward), of each sequence's first token alone: keys and values of all tokens, but queries
+    /// and whatever follows of B tokens only.
+    ///
+    /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `context` and `out` are as large.
+    pub(crate) fn forward_first(
+        &self,
+        (x, first): (&[f32], &[f32]),
+        sequences: &[Sequence],
+        (qkv, context): (&mut [f32], &mut [f32]),
+        out: &mut [f32],
+    ) {
+        let hidden = self.dense.outputs();
+        let width = self.query_key_value.outputs();
+        self.query_key_value.forward_columns_into(x, hidden..width, qkv);
+        let mut queries = vec![0.0; sequences.len() * width];
+        self.query_key_value.forward_columns_into(first, 0..hidden, &mut queries);
+        for (sequence, query) in sequences.iter().zip(queries.chunks_exact(width)) {
+            qkv[sequence.start * width..][..hidden].copy_from_slice(&query[..hidden]);
+        }
+        attention(self.isa, qkv, sequences, self.heads, Queries::First, context, &mut []);
+        self.dense.forward_into(context, Nonlinearity::Identity, out);
+        self.layer_norm.forward_residual(first, out);
     }
 }

@@ -1,10 +1,13 @@
 //! y = x·Wᵀ + b.
 
+use std::ops::Range;
+
 use ndarray::{Array1, Array2, ArrayView2};
 
+use super::{contiguous, contiguous_mut};
 use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
-use crate::kernels::gemm::{Epilogue, Weights, multiply};
+use crate::kernels::gemm::{Epilogue, Weights, multiply, multiply_columns};
 use crate::kernels::packed::PackedMatrix;
 
 /// The parameters of a linear layer, in PyTorch's layout.
@@ -35,8 +38,7 @@ impl PackedLinear {
     pub(crate) fn new<const N: usize>(isa: Isa, layers: [Linear; N]) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
         let weights = layers.each_ref().map(|layer| layer.weight.as_standard_layout());
-        let slices: Vec<&[f32]> =
-            weights.iter().map(|weight| weight.as_slice().unwrap_or_default()).collect();
+        let slices: Vec<&[f32]> = weights.iter().map(contiguous).collect();
         let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();
         Self { isa, weight: PackedMatrix::new(&slices, inputs), bias }
     }
@@ -65,6 +67,12 @@ impl PackedLinear {
         multiply(self.isa, x, Weights::Packed(&self.weight), epilogue, out);
     }
 
+    /// x·Wᵀ + b in certain columns of `out` `[T, out]`. Others may be overwritten with what belongs there, or not at all.
+    pub(crate) fn forward_columns_into(&self, x: &[f32], columns: Range<usize>, out: &mut [f32]) {
+        let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
+        multiply_columns(self.isa, x, Weights::Packed(&self.weight), columns, epilogue, out);
+    }
+
     /// As [`forward_into`](Self::forward_into), `[T, in]` to `[T, out]`.
     pub(crate) fn forward(
         &self,
@@ -73,9 +81,7 @@ impl PackedLinear {
     ) -> Array2<f32> {
         let mut out = Array2::zeros((x.nrows(), self.outputs()));
         let x = x.as_standard_layout();
-        if let (Some(x), Some(out)) = (x.as_slice(), out.as_slice_mut()) {
-            self.forward_into(x, nonlinearity, out);
-        }
+        self.forward_into(contiguous(&x), nonlinearity, contiguous_mut(&mut out));
         out
     }
 }

@@ -26,7 +26,7 @@ pub use linear::Linear;
 pub(crate) use linear::PackedLinear;
 pub use softmax::softmax;
 
-use ndarray::{ArrayViewD, ArrayViewMutD};
+use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, DataMut, Dimension};
 
 /// A tree of named arrays: weights, or their gradients, or an optimizer's moments.
 ///
@@ -49,4 +49,16 @@ pub trait Parameters {
         self.visit("", &mut |_, values| count += values.len());
         count
     }
+}
+
+/// The values of an array that this crate made in standard layout, one after the other.
+pub(crate) fn contiguous<S: Data<Elem = f32>, D: Dimension>(array: &ArrayBase<S, D>) -> &[f32] {
+    array.as_slice().expect("the array was made in standard layout")
+}
+
+/// As [`contiguous`], to be changed.
+pub(crate) fn contiguous_mut<S: DataMut<Elem = f32>, D: Dimension>(
+    array: &mut ArrayBase<S, D>,
+) -> &mut [f32] {
+    array.as_slice_mut().expect("the array was made in standard layout")
 }

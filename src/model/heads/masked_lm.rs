@@ -11,7 +11,7 @@ use crate::kernels::activation::Nonlinearity;
 use crate::kernels::gemm::{Epilogue, Weights, multiply};
 use crate::model::albert::{Albert, OutputOptions};
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
-use crate::nn::{LayerNorm, Linear, Norm, PackedLinear};
+use crate::nn::{LayerNorm, Linear, Norm, PackedLinear, contiguous, contiguous_mut};
 
 /// The head's parameters; the decoder's matrix is the word embeddings, so it is not among them.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,14 +85,11 @@ impl MaskedLmHead {
         let mut transformed = self.dense.forward(states, self.activation);
         let mut logits = Array2::zeros((states.nrows(), self.bias.len()));
         let table = word_embeddings.as_standard_layout();
-        if let (Some(rows), Some(table), Some(out)) =
-            (transformed.as_slice_mut(), table.as_slice(), logits.as_slice_mut())
-        {
-            self.layer_norm.forward(rows);
-            let weights = Weights::Rows { rows: table, k: self.dense.outputs() };
-            let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
-            multiply(self.isa, rows, weights, epilogue, out);
-        }
+        let rows = contiguous_mut(&mut transformed);
+        self.layer_norm.forward(rows);
+        let weights = Weights::Rows { rows: contiguous(&table), k: self.dense.outputs() };
+        let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
+        multiply(self.isa, rows, weights, epilogue, contiguous_mut(&mut logits));
         Ok(logits)
     }
 }

@@ -26,8 +26,8 @@ pub use token_classification::{AlbertForTokenClassification, TokenClassification
 
 use ndarray::{Array2, ArrayView2};
 
-use super::albert::AlbertOutput;
-use crate::batch::Packed;
+use super::albert::{Albert, AlbertOutput, OutputOptions, no_pooler};
+use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::{Error, Result};
 use crate::nn::loss::IGNORE_INDEX;
 
@@ -78,12 +78,22 @@ macro_rules! impl_model {
 }
 use impl_model;
 
-/// The pooled output of a backbone that has a pooler.
-fn pooled(output: &AlbertOutput) -> Result<ArrayView2<'_, f32>> {
-    let pooled = output.pooler_output.as_ref();
-    pooled
-        .map(|pooled| pooled.view())
-        .ok_or_else(|| Error::input("backbone", "one with a pooler", "one without"))
+/// A backbone's pooled output, and what else was asked for.
+struct Pooled {
+    pooled: Array2<f32>,
+    hidden_states: Vec<Packed>,
+    attentions: Vec<AttentionProbabilities>,
+}
+
+/// Runs a backbone for its pooled output.
+fn pooled(albert: &Albert, batch: &Batch, options: OutputOptions) -> Result<Pooled> {
+    if options == OutputOptions::default() {
+        let pooled = albert.pooler_output(batch)?;
+        return Ok(Pooled { pooled, hidden_states: Vec::new(), attentions: Vec::new() });
+    }
+    let AlbertOutput { pooler_output, hidden_states, attentions, .. } =
+        albert.forward_with(batch, options)?;
+    Ok(Pooled { pooled: pooler_output.ok_or_else(no_pooler)?, hidden_states, attentions })
 }
 
 /// The packed values of positions that labels `[B, S]` count, and these labels.

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::classifier::{ClassifierHead, ClassifierParameters};
-use super::{impl_model, pooled};
+use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::{Error, Result};
 use crate::model::albert::{Albert, OutputOptions};
@@ -75,12 +75,11 @@ impl AlbertForMultipleChoice {
             };
             return Err(Error::input("number of sequences", expected, sequences.to_string()));
         }
-        let output = self.albert.forward_with(batch, options)?;
-        let logits = self.head.forward(pooled(&output)?)?;
+        let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
+        let logits = self.head.forward(pooled.view())?;
         let logits = logits
             .into_shape_with_order((sequences / num_choices, num_choices))
             .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;
-        let (hidden_states, attentions) = (output.hidden_states, output.attentions);
         Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
     }
 }

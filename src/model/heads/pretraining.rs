@@ -2,13 +2,13 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use super::impl_model;
 use super::masked_lm::{MaskedLmHead, MaskedLmHeadParameters, logits_at, masked_lm_loss};
 use super::sentence_order::{SentenceOrderHead, SentenceOrderHeadParameters};
-use super::{impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::Result;
-use crate::model::albert::{Albert, OutputOptions};
+use crate::model::albert::{Albert, AlbertOutput, OutputOptions, no_pooler};
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 
 /// The parameters of both heads.
@@ -39,6 +39,13 @@ impl PreTrainingHead {
             masked_lm: self.masked_lm.to_parameters(),
             sentence_order: self.sentence_order.to_parameters(),
         }
+    }
+}
+
+impl PreTrainingHead {
+    fn order_scores(&self, output: &AlbertOutput) -> Result<Array2<f32>> {
+        let pooled = output.pooler_output.as_ref().ok_or_else(no_pooler)?;
+        self.sentence_order.forward(pooled.view())
     }
 }
 
@@ -98,7 +105,7 @@ impl AlbertForPreTraining {
         let output = self.albert.forward_with(batch, options)?;
         let (states, table) = (output.last_hidden_state.rows(), self.albert.word_embeddings());
         let predictions = self.head.masked_lm.forward(states, table)?;
-        let sop_logits = self.head.sentence_order.forward(pooled(&output)?)?;
+        let sop_logits = self.head.order_scores(&output)?;
         Ok(PreTrainingOutput {
             prediction_logits: Packed::new(predictions, batch.layout.clone()),
             sop_logits,
@@ -119,6 +126,6 @@ impl AlbertForPreTraining {
         let output = self.albert.forward(batch)?;
         let (states, table) = (&output.last_hidden_state, self.albert.word_embeddings());
         let words = logits_at(states, &self.head.masked_lm, table, positions)?;
-        Ok((words, self.head.sentence_order.forward(pooled(&output)?)?))
+        Ok((words, self.head.order_scores(&output)?))
     }
 }

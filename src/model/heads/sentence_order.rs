@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::classifier::{ClassifierHead, ClassifierParameters};
-use super::{impl_model, pooled};
+use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::Result;
@@ -101,9 +101,8 @@ impl AlbertForSentenceOrder {
         batch: &Batch,
         options: OutputOptions,
     ) -> Result<SentenceOrderOutput> {
-        let output = self.albert.forward_with(batch, options)?;
-        let logits = self.head.forward(pooled(&output)?)?;
-        let (hidden_states, attentions) = (output.hidden_states, output.attentions);
+        let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
+        let logits = self.head.forward(pooled.view())?;
         Ok(SentenceOrderOutput { logits, hidden_states, attentions })
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::classifier::{ClassifierHead, ClassifierParameters};
-use super::{impl_model, pooled};
+use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::ProblemType;
 use crate::error::{Error, Result};
@@ -93,12 +93,12 @@ impl AlbertForSequenceClassification {
         batch: &Batch,
         options: OutputOptions,
     ) -> Result<SequenceClassificationOutput> {
-        let output = self.albert.forward_with(batch, options)?;
-        let logits = self.head.forward(pooled(&output)?)?;
+        let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
+        let logits = self.head.forward(pooled.view())?;
         Ok(SequenceClassificationOutput {
             logits,
-            hidden_states: output.hidden_states,
-            attentions: output.attentions,
+            hidden_states,
+            attentions,
             problem_type: crate::model::Model::config(self).problem_type,
         })
     }
