@@ -23,12 +23,23 @@ macro_rules! id {
         impl sealed::Sealed for $integer {}
         impl Id for $integer {
             fn to_id(self) -> Option<u32> {
+                // Some of these conversions cannot fail.
+                #[allow(clippy::unnecessary_fallible_conversions)]
                 u32::try_from(self).ok()
             }
         }
     )*};
 }
-id!(u32, i64, i32, u64, usize);
+id!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
+
+impl sealed::Sealed for bool {}
+
+/// Masks are often of this type.
+impl Id for bool {
+    fn to_id(self) -> Option<u32> {
+        Some(u32::from(self))
+    }
+}
 
 /// Collects sequences into a layout.
 #[derive(Default)]
@@ -188,8 +199,11 @@ fn flatten<I: Id, D: Dimension>(name: &str, array: ArrayView<'_, I, D>) -> Resul
     let Some((&length, outer)) = shape.split_last() else {
         return Err(Error::input(format!("{name} axes"), "at least 1", "0"));
     };
-    let ids = array.indexed_iter().map(|(_, &id)| {
-        id.to_id().ok_or_else(|| Error::input(name, "ids from 0 to 2³² − 1", id.to_string()))
+    let ids = array.iter().enumerate().map(|(i, &id)| {
+        id.to_id().ok_or_else(|| {
+            let what = format!("{name}[{}, {}]", i / length, i % length);
+            Error::input(what, "an id from 0 to 2³² − 1", id.to_string())
+        })
     });
     let ids: Vec<u32> = ids.collect::<Result<_>>()?;
     Array2::from_shape_vec((outer.iter().product(), length), ids)

@@ -15,9 +15,12 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
-/// How many parameters a model may have beyond those in the checkpoint: a large classifier's, and a few more. A
-/// `config.json` that asks for more does not belong to the checkpoint, and is refused before memory is.
-const MAX_NEW_PARAMETERS: usize = 1 << 28;
+/// How many parameters a model may have beyond those in the checkpoint: a classifier's, for all that anyone trains. A
+/// `config.json` that asks for more does not belong to the checkpoint, and is refused before memory is taken for it.
+const MAX_NEW_HEAD: usize = 1 << 26;
+
+/// The same where the backbone may be missing, too: ALBERT-xxlarge's.
+const MAX_NEW_MODEL: usize = 1 << 28;
 
 /// How a checkpoint is loaded.
 ///
@@ -218,9 +221,6 @@ impl<'a> Loader<'a> {
 
     /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
     fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
-        if self.options.initialize_missing_backbone {
-            return Ok(());
-        }
         for (name, shape) in names::landmarks(config) {
             let Some(&source) = self.unused.get(name) else { continue };
             let found = self.checkpoint.get(source).filter(|found| found.shape() != shape);
@@ -233,7 +233,11 @@ impl<'a> Loader<'a> {
         let needed = config.parameter_count().total()
             + config.masked_lm_head_parameter_count()
             + config.classifier_parameter_count(config.num_labels());
-        if needed > available.saturating_add(MAX_NEW_PARAMETERS) {
+        let new = match self.options.initialize_missing_backbone {
+            true => MAX_NEW_MODEL,
+            false => MAX_NEW_HEAD,
+        };
+        if needed > available.saturating_add(new) {
             let expected = format!("about the {needed} parameters that config.json makes");
             let found = format!("{available} in the checkpoint");
             return Err(Error::tensor(self.checkpoint.path(), "(all)", expected, found));

@@ -80,8 +80,8 @@ fn count(fields: &ConfigFields) -> ParameterCount {
 
 /// Refuses sizes whose product nothing could hold, so that later arithmetic on them cannot overflow.
 pub(super) fn check_total(fields: &ConfigFields) -> Result<()> {
-    /// More than the largest model anyone has trained, and less than 2^63 bytes.
-    const LIMIT: u128 = 1 << 44;
+    /// More than the largest model anyone has trained, where addresses allow it.
+    const LIMIT: u128 = if usize::BITS > 44 { 1 << 44 } else { isize::MAX as u128 / 4 };
     let wide = |size: usize| size as u128;
     let (e, h, i) =
         (wide(fields.embedding_size), wide(fields.hidden_size), wide(fields.intermediate_size));

@@ -1,5 +1,6 @@
 //! `config.json` read and written key by key, so that an error can name the key and what it held.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -88,11 +89,8 @@ impl AlbertConfig {
 
     /// The JSON object that [`from_json`](Self::from_json) reads, unknown keys included.
     pub fn to_json(&self) -> Value {
-        let id2label: Map<String, Value> =
-            (0..).zip(&self.labels).map(|(id, label)| (format!("{id}"), json!(label))).collect();
-        let label2id: Map<String, Value> =
-            (0..).zip(&self.labels).map(|(id, label)| (label.clone(), json!(id as u64))).collect();
         let mut map = self.other.clone();
+        self.write_labels(&mut map);
         map.insert("model_type".into(), json!("albert"));
         let known = [
             ("vocab_size", json!(self.vocab_size)),
@@ -115,8 +113,6 @@ impl AlbertConfig {
             ("bos_token_id", json!(self.bos_token_id)),
             ("eos_token_id", json!(self.eos_token_id)),
             ("parameter_sharing", json!(self.parameter_sharing.name())),
-            ("id2label", Value::Object(id2label)),
-            ("label2id", Value::Object(label2id)),
         ];
         for (key, value) in known {
             // A list of end tokens is kept as long as its first is still the one.
@@ -131,6 +127,19 @@ impl AlbertConfig {
             map.insert("problem_type".into(), json!(name.map(|(name, _)| name)));
         }
         Value::Object(map)
+    }
+
+    /// Writes the labels, unless those that the file had are still the same: its ids need not begin at 0.
+    fn write_labels(&self, map: &mut Map<String, Value>) {
+        let old = map.get("id2label").and_then(Value::as_object).map(labels_in_order);
+        if matches!(old, Some(Ok(labels)) if labels == self.labels) {
+            return;
+        }
+        let ids = || (0u64..).zip(&self.labels);
+        let id2label: Map<_, _> = ids().map(|(id, label)| (id.to_string(), json!(label))).collect();
+        let label2id: Map<_, _> = ids().map(|(id, label)| (label.clone(), json!(id))).collect();
+        map.insert("id2label".into(), Value::Object(id2label));
+        map.insert("label2id".into(), Value::Object(label2id));
     }
 
     /// Writes a `config.json`, atomically.
@@ -159,9 +168,6 @@ impl Keys {
                 "\"absolute\"",
                 format!("{kind:?}"),
             ));
-        }
-        if self.0.get("tie_word_embeddings") == Some(&Value::Bool(false)) {
-            return Err(Error::config("tie_word_embeddings", "true", "false"));
         }
         Ok(())
     }
@@ -223,31 +229,26 @@ impl Keys {
         }
     }
 
-    /// `id2label`, or as many made-up labels as `num_labels` says, or two.
+    /// The labels of `id2label` in the order of their ids; made-up ones where it is absent, or where `num_labels` says
+    /// another number than it has, as in transformers.
     fn labels(&mut self) -> Result<Vec<String>> {
-        let count = match self.0.remove("num_labels") {
+        let count = match self.0.get("num_labels") {
             None | Some(Value::Null) => None,
-            Some(value) => {
-                self.0.insert("num_labels".into(), value);
-                Some(self.size("num_labels", 2)?)
-            }
+            Some(_) => Some(self.size("num_labels", 2)?),
         };
-        self.0.remove("label2id");
-        let id2label = match self.0.remove("id2label") {
+        self.0.remove("num_labels");
+        let id2label = match self.0.get("id2label") {
             None | Some(Value::Null) => return bounded_labels(count.unwrap_or(2)),
             Some(Value::Object(map)) => map,
-            Some(value) => return Err(Error::config("id2label", "an object", shown(&value))),
+            Some(value) => return Err(Error::config("id2label", "an object", shown(value))),
         };
-        let mut labels = vec![None; id2label.len()];
-        for (id, label) in &id2label {
-            let slot = id.parse::<usize>().ok().and_then(|id| labels.get_mut(id));
-            let (Some(slot @ None), Some(label)) = (slot, label.as_str()) else {
-                let expected = format!("ids 0 to {} with a string each", id2label.len() - 1);
-                return Err(Error::config("id2label", expected, format!("{id:?}: {label}")));
-            };
-            *slot = Some(label.to_owned());
+        if count.is_some_and(|count| count != id2label.len()) {
+            let labels = bounded_labels(count.unwrap_or(2));
+            self.0.remove("id2label");
+            self.0.remove("label2id");
+            return labels;
         }
-        Ok(labels.into_iter().flatten().collect())
+        labels_in_order(id2label)
     }
 
     fn problem_type(&mut self) -> Result<Option<ProblemType>> {
@@ -260,6 +261,23 @@ impl Keys {
             }
         }
     }
+}
+
+/// Labels by ids, which are whole numbers but need not begin at 0.
+fn labels_in_order(id2label: &Map<String, Value>) -> Result<Vec<String>> {
+    let entry = |(id, label): (&String, &Value)| match (id.parse::<i64>(), label.as_str()) {
+        (Ok(id), Some(label)) => Ok((id, label.to_owned())),
+        _ => {
+            let found = format!("{id:?}: {}", shown(label));
+            Err(Error::config("id2label", "whole numbers with a string each", found))
+        }
+    };
+    let labels: BTreeMap<i64, String> = id2label.iter().map(entry).collect::<Result<_>>()?;
+    if labels.len() != id2label.len() {
+        let found = format!("{} for {} ids", id2label.len(), labels.len());
+        return Err(Error::config("id2label", "one label for each id", found));
+    }
+    Ok(labels.into_values().collect())
 }
 
 /// Labels are made here, so their number is bounded before they are.
@@ -349,13 +367,19 @@ mod tests {
             (r#"{"layer_norm_eps": 0}"#, "layer_norm_eps", "0"),
             (r#"{"layer_norm_eps": 1e-60}"#, "layer_norm_eps", "0.000"),
             (r#"{"initializer_range": -0.02}"#, "initializer_range", "-0.02"),
-            (r#"{"hidden_dropout_prob": 1}"#, "hidden_dropout_prob", "1"),
+            (r#"{"hidden_dropout_prob": 1.5}"#, "hidden_dropout_prob", "1.5"),
             (r#"{"attention_probs_dropout_prob": -0.1}"#, "attention_probs_dropout_prob", "-0.1"),
             (r#"{"classifier_dropout_prob": "x"}"#, "classifier_dropout_prob", "x"),
             (r#"{"parameter_sharing": "some"}"#, "parameter_sharing", "some"),
             (r#"{"parameter_sharing": "none", "num_hidden_groups": 2}"#, "num_hidden_groups", "2"),
             (r#"{"pad_token_id": 30000}"#, "pad_token_id", "30000"),
-            (r#"{"id2label": {"0": "a", "2": "b"}}"#, "id2label", "2"),
+            (r#"{"id2label": {"0": "a", "x": "b"}}"#, "id2label", "x"),
+            (r#"{"id2label": {"0": "a", "00": "b"}}"#, "id2label", "2 for 1 ids"),
+            (r#"{"id2label": {"0": 1}}"#, "id2label", "1"),
+            (r#"{"num_hidden_layers": 4000000000}"#, "num_hidden_layers", "4000000000"),
+            (r#"{"inner_group_num": 70000}"#, "num_hidden_layers", "70000"),
+            (r#"{"layer_norm_eps": 1e300}"#, "layer_norm_eps", "1000"),
+            (r#"{"initializer_range": 1e300}"#, "initializer_range", "1000"),
             (r#"{"id2label": {}}"#, "num_labels", "0"),
             (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
             (r#"{"problem_type": "x"}"#, "problem_type", "x"),
@@ -381,6 +405,25 @@ mod tests {
         }
         let nan = ConfigFields { layer_norm_eps: f64::NAN, ..ConfigFields::default() };
         assert!(AlbertConfig::new(nan).unwrap_err().to_string().contains("layer_norm_eps"));
+    }
+
+    /// As transformers 5.23 reads the same JSON.
+    #[test]
+    fn labels_are_as_many_as_either_key_says() {
+        let labels = |text| read(text).unwrap().labels.clone();
+        assert_eq!(labels("{}"), ["LABEL_0", "LABEL_1"]);
+        assert_eq!(labels(r#"{"num_labels": 1}"#), ["LABEL_0"]);
+        let differing = r#"{"num_labels": 3, "id2label": {"0": "a", "1": "b"}}"#;
+        assert_eq!(labels(differing), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+        let later = r#"{"id2label": {"2": "b", "1": "a"}, "label2id": {"b": 2, "a": 1}}"#;
+        assert_eq!(labels(later), ["a", "b"]);
+        assert_eq!(read(later).unwrap().to_json()["id2label"], json!({"2": "b", "1": "a"}));
+        let renamed = ConfigFields { labels: vec!["x".into()], ..read(later).unwrap().to_fields() };
+        let written = AlbertConfig::new(renamed).unwrap().to_json();
+        assert_eq!(
+            (&written["id2label"], &written["label2id"]),
+            (&json!({"0": "x"}), &json!({"x": 0}))
+        );
     }
 
     #[test]

@@ -313,13 +313,21 @@ fn check_sizes(fields: &ConfigFields) -> Result<()> {
     Ok(())
 }
 
+/// How many layers may be applied one after the other; the deepest ALBERT that was published has 24.
+const MAX_APPLICATIONS: usize = 1 << 16;
+
 fn check_layout(fields: &ConfigFields) -> Result<()> {
+    let (layers, inner) = (fields.num_hidden_layers, fields.inner_group_num);
+    if layers.saturating_mul(inner) > MAX_APPLICATIONS {
+        let expected = format!("at most {MAX_APPLICATIONS} layers, inner ones counted");
+        return Err(Error::config("num_hidden_layers", expected, format!("{layers} × {inner}")));
+    }
     let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
     if !hidden.is_multiple_of(heads) {
         let expected = format!("a divisor of hidden_size = {hidden}");
         return Err(Error::config("num_attention_heads", expected, heads.to_string()));
     }
-    let (layers, groups) = (fields.num_hidden_layers, fields.num_hidden_groups);
+    let groups = fields.num_hidden_groups;
     if groups > layers {
         let expected = format!("at most num_hidden_layers = {layers}");
         return Err(Error::config("num_hidden_groups", expected, groups.to_string()));
@@ -342,21 +350,20 @@ fn check_numbers(fields: &ConfigFields) -> Result<()> {
         ("classifier_dropout_prob", fields.classifier_dropout_prob),
     ];
     for (name, value) in probabilities {
-        if let Some(value) = value.filter(|value| !(0.0..1.0).contains(value)) {
-            return Err(Error::config(name, "a probability, 0 ≤ p < 1", value.to_string()));
+        if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
+            return Err(Error::config(name, "a probability, 0 ≤ p ≤ 1", value.to_string()));
         }
     }
-    for (name, value) in
-        [("layer_norm_eps", fields.layer_norm_eps), ("initializer_range", fields.initializer_range)]
-    {
-        if !(value.is_finite() && value > 0.0) {
-            return Err(Error::config(name, "a finite number above 0", value.to_string()));
-        }
+    let range = fields.initializer_range;
+    if !((range as f32).is_finite() && range >= 0.0) {
+        let expected = "a standard deviation: a finite number, at least 0";
+        return Err(Error::config("initializer_range", expected, range.to_string()));
     }
-    // It is used in single precision, where it must not vanish: a constant row would become NaN.
-    if fields.layer_norm_eps as f32 == 0.0 {
-        let found = fields.layer_norm_eps.to_string();
-        return Err(Error::config("layer_norm_eps", "a number that f32 can hold", found));
+    // It is used in single precision, where it must neither vanish (a constant row would become NaN) nor overflow.
+    let eps = fields.layer_norm_eps;
+    if !((eps as f32).is_finite() && eps as f32 > 0.0) {
+        let expected = "a finite number above 0, in single precision";
+        return Err(Error::config("layer_norm_eps", expected, eps.to_string()));
     }
     Ok(())
 }

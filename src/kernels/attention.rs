@@ -55,7 +55,9 @@ pub(crate) fn attention(
     probabilities: &mut [f32],
 ) {
     let hidden = heads.count * heads.size;
-    assert!(sequences.iter().all(|s| (s.start + s.tokens) * 3 * hidden <= qkv.len()));
+    let ends = sequences.iter().map(|s| s.start.saturating_add(s.tokens));
+    let starts = sequences.iter().map(|s| s.start).skip(1).chain([qkv.len() / (3 * hidden)]);
+    assert!(ends.zip(starts).all(|(end, next)| end <= next), "sequences follow each other in qkv");
     assert!(sequences.iter().all(|s| s.keys.iter().all(|&key| key < s.tokens)));
     match queries {
         Queries::All => assert_eq!(3 * context.len(), qkv.len()),

@@ -160,6 +160,7 @@ multiversion! {
 /// A matrix that tasks write disjoint parts of.
 pub(super) struct Output<'a> {
     start: *mut f32,
+    len: usize,
     stride: usize,
     borrow: PhantomData<&'a mut [f32]>,
 }
@@ -170,7 +171,7 @@ unsafe impl Sync for Output<'_> {}
 
 impl<'a> Output<'a> {
     pub(super) fn new(values: &'a mut [f32], stride: usize) -> Self {
-        Self { start: values.as_mut_ptr(), stride, borrow: PhantomData }
+        Self { start: values.as_mut_ptr(), len: values.len(), stride, borrow: PhantomData }
     }
 
     /// Columns `first..first + count` of a row.
@@ -179,6 +180,7 @@ impl<'a> Output<'a> {
     /// They lie within the matrix, and nobody else reads or writes them meanwhile.
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn row(&self, row: usize, first: usize, count: usize) -> &mut [f32] {
+        debug_assert!(row * self.stride + first + count <= self.len);
         // SAFETY: by this function's contract.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride + first), count) }
     }

@@ -7,8 +7,8 @@ const GRAIN: usize = 1 << 20;
 
 /// Runs `task(0..count)`, on the current rayon pool where `work` multiply-adds in all are worth it.
 ///
-/// Each call of `task` is given a buffer that belongs to its thread for that time and that starts empty. What a task
-/// computes must not depend on the thread that runs it.
+/// Each call of `task` is given a buffer that belongs to its thread for that time and holds whatever the task before
+/// left in it. What a task computes must not depend on that, nor on the thread that runs it.
 pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Vec<f32>, usize) + Sync) {
     if count <= 1 || work < 2 * GRAIN || rayon::current_num_threads() == 1 {
         let mut buffer = Vec::new();

@@ -9,7 +9,7 @@ use super::packed::{LANES, PANEL};
 ///
 /// # Safety
 /// The processor has AVX-512F. `a` is readable for k values at each of `M` rows that are `stride` apart, and `panel`
-/// for k·16·V values on a cache line's boundary.
+/// for k·16·V values.
 #[target_feature(enable = "avx512f")]
 unsafe fn tile_avx512<const M: usize, const V: usize>(
     a: *const f32,

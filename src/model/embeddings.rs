@@ -23,7 +23,8 @@ pub(super) struct FactorizedEmbeddings {
 impl FactorizedEmbeddings {
     pub(super) fn new(isa: Isa, tables: EmbeddingParameters, mapping: Linear, eps: f64) -> Self {
         Self {
-            word_embeddings: tables.word_embeddings,
+            // The decoder reads it row by row, so it is put in order once.
+            word_embeddings: tables.word_embeddings.as_standard_layout().into_owned(),
             position_embeddings: tables.position_embeddings,
             token_type_embeddings: tables.token_type_embeddings,
             layer_norm: Norm::new(isa, tables.layer_norm, eps),

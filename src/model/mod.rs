@@ -65,31 +65,17 @@ pub trait Model: Sized + Send + Sync {
     }
 }
 
-/// Checks that a tree has the arrays and shapes of another.
+/// Checks that a tree has the arrays and shapes of another; both come in the order of the visitor.
 fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<()> {
     let (expected, found) = (shapes(expected), shapes(found));
-    for (name, shape) in &expected {
-        match found.iter().find(|(other, _)| other == name) {
-            Some((_, other)) if other == shape => {}
-            Some((_, other)) => {
-                let what = format!("parameter `{name}`");
-                return Err(Error::input(what, format!("{shape:?}"), format!("{other:?}")));
-            }
-            None => {
-                return Err(Error::input(
-                    format!("parameter `{name}`"),
-                    format!("{shape:?}"),
-                    "none",
-                ));
-            }
-        }
-    }
-    match found.iter().find(|(name, _)| !expected.iter().any(|(other, _)| other == name)) {
-        Some((name, shape)) => {
-            Err(Error::input(format!("parameter `{name}`"), "none", format!("{shape:?}")))
-        }
-        None => Ok(()),
-    }
+    let count = expected.len().max(found.len());
+    let differs = (0..count).find(|&i| expected.get(i) != found.get(i));
+    let Some(i) = differs else { return Ok(()) };
+    let shown = |entry: Option<&(String, Vec<usize>)>| match entry {
+        Some((name, shape)) => format!("`{name}` of shape {shape:?}"),
+        None => "no more".to_owned(),
+    };
+    Err(Error::input(format!("parameter {i}"), shown(expected.get(i)), shown(found.get(i))))
 }
 
 fn shapes(parameters: &impl Parameters) -> Vec<(String, Vec<usize>)> {
