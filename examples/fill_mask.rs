@@ -27,13 +27,14 @@ use table::{Align, Table};
 const HELP: &str = "\
 Prints the most probable words for each [MASK] in a text.
 
-Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [TEXT]
+Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [--max-length N] [TEXT]
 
-  TEXT         has at least one [MASK] [default: a Chinese sentence]
-  --model DIR  a checkpoint: config.json, weights, vocabulary
-               [default: the untrained demo checkpoint]
-  --top-k K    how many words for each [MASK] [default: 5]
-  --seed N     what a head that the checkpoint lacks is drawn from [default: 0]
+  TEXT            has at least one [MASK] [default: a Chinese sentence]
+  --model DIR     a checkpoint: config.json, weights, vocabulary
+                  [default: the untrained demo checkpoint]
+  --top-k K       how many words for each [MASK] [default: 5]
+  --seed N        what a head that the checkpoint lacks is drawn from [default: 0]
+  --max-length N  cut a longer text to N tokens [default: it is an error]
   --help
 ";
 
@@ -45,6 +46,8 @@ struct Options {
     text: String,
     top_k: usize,
     seed: u64,
+    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer positions.
+    max_length: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -52,11 +55,14 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let Options { model: directory, text, top_k, seed } = options;
+    let Options { model: directory, text, top_k, seed, max_length } = options;
     let is_demo = directory.is_none();
     let directory = directory.unwrap_or_else(checkpoint::demo);
 
-    let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+    let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+    if let Some(max_length) = max_length {
+        tokenizer = tokenizer.with_max_length(max_length)?;
+    }
     let encoding = tokenizer.encode(&text)?;
     let columns = masks(&encoding, &tokenizer)?;
 
@@ -112,12 +118,14 @@ fn words(probabilities: &Array1<f32>, top_k: usize, tokenizer: &AlbertTokenizer)
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
     let mut text = None;
-    let mut options = Options { model: None, text: TEXT.to_owned(), top_k: 5, seed: 0 };
+    let mut options =
+        Options { model: None, text: TEXT.to_owned(), top_k: 5, seed: 0, max_length: None };
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("model") => options.model = Some(arguments.value()?.into()),
             Long("top-k") => options.top_k = arguments.value()?.parse()?,
             Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("max-length") => options.max_length = Some(arguments.value()?.parse()?),
             Long("help") | Short('h') => return Ok(None),
             Value(value) if text.is_none() => text = Some(value.string()?),
             Value(_) => return Err("one TEXT is expected: put it in quotes".into()),

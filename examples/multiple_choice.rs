@@ -32,7 +32,7 @@ const HELP: &str = "\
 Scores the choices that could go with a prompt.
 
 Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
-                       [--label LABEL] [--seed N]
+                       [--label LABEL] [--seed N] [--max-length N]
 
   --model DIR    a checkpoint: config.json, weights, vocabulary
                  [default: the untrained demo checkpoint]
@@ -44,6 +44,7 @@ Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
                  [default: that, for the article's choices; else none]
   --seed N       what a classifier that the checkpoint lacks is drawn from
                  [default: 0]
+  --max-length N cut longer texts to N tokens [default: they are an error]
   --help
 ";
 
@@ -65,6 +66,8 @@ struct Options {
     choices: Vec<String>,
     label: Option<Label>,
     seed: u64,
+    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer positions.
+    max_length: Option<usize>,
 }
 
 /// What the scores are compared with.
@@ -78,14 +81,17 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let Options { model: directory, prompt, choices, label, seed } = options;
+    let Options { model: directory, prompt, choices, label, seed, max_length } = options;
     let is_demo = directory.is_none();
     let directory = directory.unwrap_or_else(checkpoint::demo);
 
     let load = LoadOptions::new().seed(seed);
     let (model, report) = AlbertForMultipleChoice::from_pretrained_with(&directory, &load)?;
     checkpoint::warn(&report);
-    let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+    let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+    if let Some(max_length) = max_length {
+        tokenizer = tokenizer.with_max_length(max_length)?;
+    }
 
     // The prompt is paired with every choice. Nothing needs padding, and there is no attention mask.
     let encodings = tokenizer.encode_choices(&prompt, &choices)?;
@@ -181,6 +187,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
             Long("choice") => options.choices.push(arguments.value()?.string()?),
             Long("label") => options.label = Some(arguments.value()?.parse_with(parse_label)?),
             Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("max-length") => options.max_length = Some(arguments.value()?.parse()?),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
