@@ -33,7 +33,7 @@ Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [--max-length N] [TEXT]
   --model DIR     a checkpoint: config.json, weights, vocabulary
                   [default: the untrained demo checkpoint]
   --top-k K       how many words for each [MASK] [default: 5]
-  --seed N        what a head that the checkpoint lacks is drawn from [default: 0]
+  --seed N        what a head that is missing is drawn from [default: 0]
   --max-length N  cut a longer text to N tokens [default: it is an error]
   --help
 ";

@@ -248,7 +248,13 @@ impl Keys {
             self.0.remove("label2id");
             return labels;
         }
-        labels_in_order(id2label)
+        let labels = labels_in_order(id2label)?;
+        if (0..labels.len()).all(|id| id2label.contains_key(&id.to_string())) {
+            // The usual ids say nothing that the labels do not; others are kept.
+            self.0.remove("id2label");
+            self.0.remove("label2id");
+        }
+        Ok(labels)
     }
 
     fn problem_type(&mut self) -> Result<Option<ProblemType>> {
