@@ -78,6 +78,8 @@ impl Packed {
 pub struct AttentionProbabilities {
     /// `[A, n, n]` per sequence, one after the other; n counts a masked first token too.
     values: Vec<f32>,
+    /// Where each sequence's values begin.
+    starts: Vec<usize>,
     heads: usize,
     layout: Arc<Layout>,
 }
@@ -85,8 +87,14 @@ pub struct AttentionProbabilities {
 impl AttentionProbabilities {
     /// Zeros for every sequence of a layout.
     pub(crate) fn zeros(heads: usize, layout: Arc<Layout>) -> Self {
-        let squares = layout.sequences.iter().map(|s| heads * s.tokens * s.tokens);
-        Self { values: vec![0.0; squares.sum()], heads, layout }
+        let mut end = 0;
+        let starts = layout.sequences.iter().map(|sequence| {
+            let start = end;
+            end += heads * sequence.tokens.pow(2);
+            start
+        });
+        let starts = starts.collect();
+        Self { values: vec![0.0; end], starts, heads, layout }
     }
 
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
@@ -116,10 +124,31 @@ impl AttentionProbabilities {
     }
 
     fn square(&self, index: usize) -> ArrayView3<'_, f32> {
-        let size = |i: usize| self.heads * self.layout.sequences[i].tokens.pow(2);
-        let start = (0..index).map(size).sum::<usize>();
         let n = self.layout.sequences[index].tokens;
-        ArrayView3::from_shape((self.heads, n, n), &self.values[start..start + size(index)])
+        let size = self.heads * n * n;
+        ArrayView3::from_shape((self.heads, n, n), &self.values[self.starts[index]..][..size])
             .expect("a square was allocated for every sequence")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+
+    #[test]
+    fn squares_of_different_sizes_follow_each_other() {
+        let lengths = [3, 1, 4, 1, 2];
+        let batch = Batch::from_sequences(&lengths.map(|length| vec![2; length])).unwrap();
+        let mut attentions = AttentionProbabilities::zeros(2, batch.layout.clone());
+        let values = attentions.values_mut();
+        values.iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
+        let mut next = 0.0;
+        for (index, n) in lengths.into_iter().enumerate() {
+            let square = attentions.sequence(index);
+            assert_eq!((square.dim(), square[[0, 0, 0]]), ((2, n, n), next));
+            next += (2 * n * n) as f32;
+        }
+        assert_eq!(next as usize, attentions.values.len());
     }
 }
