@@ -39,6 +39,8 @@ macro_rules! impl_model {
 
             const ARCHITECTURE: &'static str = $architecture;
 
+            const NAME: &'static str = stringify!($model);
+
             fn zero_parameters($config: &$crate::AlbertConfig) -> Self::Parameters {
                 $crate::model::ModelParameters {
                     albert: $crate::model::AlbertParameters::zeros($config, $pooler),
