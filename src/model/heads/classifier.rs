@@ -22,8 +22,10 @@ impl ClassifierHead {
     /// Packs a linear layer.
     ///
     /// # Errors
-    /// [`Error::Input`] if the environment forces an instruction set that this processor lacks.
+    /// [`Error::Input`] if the weight `[C, H]` is empty or the bias is not `[C]`, or if the environment forces an
+    /// instruction set that this processor lacks.
     pub fn from_linear(linear: Linear) -> Result<Self> {
+        linear.check()?;
         Ok(Self(PackedLinear::new(Isa::current()?, [linear])))
     }
 

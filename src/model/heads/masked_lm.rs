@@ -10,6 +10,7 @@ use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::gemm::{Epilogue, Weights, multiply};
 use crate::model::albert::{Albert, OutputOptions};
+use crate::model::check_shapes;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 use crate::nn::{LayerNorm, Linear, Norm, PackedLinear, contiguous, contiguous_mut};
 
@@ -25,7 +26,8 @@ pub struct MaskedLmHeadParameters {
 }
 
 impl MaskedLmHeadParameters {
-    pub(super) fn zeros(config: &AlbertConfig) -> Self {
+    /// Zeros of the configuration's shapes, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
         Self {
             dense: Linear::zeros(config.hidden_size, config.embedding_size),
             layer_norm: LayerNorm::zeros(config.embedding_size),
@@ -47,8 +49,10 @@ impl MaskedLmHead {
     /// Packs the head's parameters.
     ///
     /// # Errors
-    /// [`Error::Input`] if the environment forces an instruction set that this processor lacks.
+    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
+    /// forces an instruction set that this processor lacks.
     pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
+        check_shapes(&parameters, &MaskedLmHeadParameters::zeros(config))?;
         let isa = Isa::current()?;
         Ok(Self {
             isa,
