@@ -1,9 +1,16 @@
 //! Heads without a model around them, and what models say of themselves.
 
-use ndalbert::heads::{ClassifierHead, MaskedLmHead, MaskedLmHeadParameters};
+use ndalbert::heads::{
+    LinearHead, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput, QuestionAnsweringOutput,
+    SentenceOrderOutput,
+};
+use ndalbert::ndarray::array;
 use ndalbert::ndarray::{Array1, Array2};
 use ndalbert::nn::{LayerNorm, Linear};
-use ndalbert::{AlbertConfig, AlbertForSentenceOrder, ConfigFields, Model, PreTrainedModel};
+use ndalbert::{
+    AlbertConfig, AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSentenceOrder, Batch,
+    ConfigFields, EmbeddingParameters, EncoderParameters, Model, PreTrainedModel,
+};
 
 const CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
 
@@ -41,10 +48,10 @@ fn linear_layers_that_do_not_fit_are_refused() {
         ([0, 12], 0, "[out, in], neither of them 0, found [0, 12]"),
     ] {
         let linear = Linear { weight: Array2::zeros(weight), bias: Array1::zeros(bias) };
-        let error = ClassifierHead::from_linear(linear).err().unwrap().to_string();
+        let error = LinearHead::new(linear).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let head = ClassifierHead::from_linear(Linear::zeros(12, 2)).unwrap();
+    let head = LinearHead::new(Linear::zeros(12, 2)).unwrap();
     assert_eq!(head.forward(Array2::zeros((0, 12)).view()).unwrap().dim(), (0, 2));
     assert!(head.forward(Array2::zeros((3, 11)).view()).is_err());
 }
@@ -65,4 +72,57 @@ fn masked_lm_parameters_that_do_not_fit_are_refused() {
     refused(&|p| p.dense.bias = Array1::zeros(0), "`predictions.dense.bias`: expected [6]");
     refused(&|p| p.dense = Linear::zeros(11, 6), "expected [6, 12], found [6, 11]");
     refused(&|p| p.bias = Array1::zeros(19), "`predictions.bias`: expected [20], found [19]");
+}
+
+/// Two sequences, the first token of the second one masked.
+fn batch() -> Batch {
+    let ids = array![[2_i64, 7, 8, 3], [2, 9, 3, 0]];
+    let mask = array![[1_i64, 1, 1, 1], [0, 1, 1, 0]];
+    Batch::padded(ids.view()).attention_mask(mask.view()).build().unwrap()
+}
+
+#[test]
+fn heads_of_several_models_share_one_backbone() {
+    let pretraining = AlbertForPreTraining::from_config(config(), 1).unwrap();
+    let answering = AlbertForQuestionAnswering::from_config(config(), 1).unwrap();
+    let expected = pretraining.forward(&batch()).unwrap();
+    let spans = answering.forward(&batch()).unwrap();
+
+    let (albert, heads) = pretraining.into_parts();
+    let output = albert.forward(&batch()).unwrap();
+    let states = &output.last_hidden_state;
+    let words = heads.masked_lm.forward(states.rows(), albert.word_embeddings()).unwrap();
+    let words = MaskedLmOutput::new(states.with_rows(words).unwrap());
+    let order = heads.sentence_order.forward(output.pooler_output.unwrap().view()).unwrap();
+    let order = SentenceOrderOutput::new(order);
+    assert_eq!(words.logits.to_padded(), expected.prediction_logits.to_padded());
+    assert_eq!(order.logits, expected.sop_logits);
+    let labels = array![[-100, 7, -100, -100], [-100, 9, -100, -100]];
+    let loss = words.loss(labels.view()).unwrap() + order.loss(&[0, 1]).unwrap();
+    assert_eq!(loss, expected.loss(labels.view(), &[0, 1]).unwrap());
+
+    let logits = states.with_rows(answering.head().forward(states.rows()).unwrap()).unwrap();
+    let found = QuestionAnsweringOutput::new(logits).unwrap();
+    assert_eq!(found.start_logits(), spans.start_logits());
+    assert_eq!(found.loss(&[1, 2], &[2, 2]).unwrap(), spans.loss(&[1, 2], &[2, 2]).unwrap());
+    assert!(QuestionAnsweringOutput::new(states.clone()).is_err());
+}
+
+#[test]
+fn rows_are_of_all_tokens_that_were_computed_and_of_no_others() {
+    let albert = ndalbert::Albert::from_config(config(), 1).unwrap();
+    let states = albert.forward(&batch()).unwrap().last_hidden_state;
+    assert_eq!(states.rows().dim(), (batch().num_tokens(), 12));
+    assert_eq!((states.rows().nrows(), states.sequence(1).nrows()), (7, 2));
+    assert!(states.with_rows(Array2::zeros((7, 1))).is_ok());
+    let error = states.with_rows(Array2::zeros((6, 12))).err().unwrap().to_string();
+    assert_eq!(error, "number of rows: expected 7, found 6");
+}
+
+#[test]
+fn every_part_of_the_parameters_has_zeros() {
+    let zeros = AlbertForPreTraining::zero_parameters(&config());
+    assert_eq!(EmbeddingParameters::zeros(&config()), zeros.albert.embeddings);
+    assert_eq!(EncoderParameters::zeros(&config()), zeros.albert.encoder);
+    assert_eq!(MaskedLmHeadParameters::zeros(&config()), zeros.head.masked_lm);
 }

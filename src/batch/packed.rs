@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, s};
 
 use super::Layout;
+use crate::error::{Error, Result};
 
 /// Values `[T, F]` of the tokens of a batch, for instance hidden states or logits.
 #[derive(Clone, Debug)]
@@ -64,8 +65,26 @@ impl Packed {
         padded
     }
 
-    pub(crate) fn rows(&self) -> ArrayView2<'_, f32> {
+    /// The values `[T, F]` of every token that was computed, the sequences one after the other: what a head of one's own
+    /// is computed from, before [`with_rows`](Self::with_rows) puts its outputs in their places.
+    ///
+    /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's first token, that token
+    /// has a row here all the same**, because the pooler reads it; [`sequence`](Self::sequence) and
+    /// [`to_padded`](Self::to_padded) leave it out.
+    pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()
+    }
+
+    /// Other values `[T, F']` for the same tokens, row by row those of [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not T rows.
+    pub fn with_rows(&self, rows: Array2<f32>) -> Result<Self> {
+        if rows.nrows() != self.rows.nrows() {
+            let (expected, found) = (self.rows.nrows().to_string(), rows.nrows().to_string());
+            return Err(Error::input("number of rows", expected, found));
+        }
+        Ok(Self::new(rows, self.layout.clone()))
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {

@@ -43,6 +43,8 @@ pub struct Albert {
 }
 
 /// What to return besides the last hidden state.
+///
+/// To be written with `..OutputOptions::default()`, so that it still compiles when there is more to ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputOptions {
     /// The states after the embeddings and after every layer.
@@ -53,6 +55,7 @@ pub struct OutputOptions {
 
 /// What the backbone computes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AlbertOutput {
     /// The states after the last layer, H values per token.
     pub last_hidden_state: Packed,

@@ -63,7 +63,8 @@ impl MaskedLmHead {
         })
     }
 
-    pub(super) fn to_parameters(&self) -> MaskedLmHeadParameters {
+    /// The head's parameters, to the bit what was packed.
+    pub fn to_parameters(&self) -> MaskedLmHeadParameters {
         MaskedLmHeadParameters {
             dense: self.dense.unpack(0, self.dense.outputs()),
             layer_norm: self.layer_norm.unpack(),
@@ -106,11 +107,15 @@ pub struct AlbertForMaskedLM {
 
 impl_model!(
     AlbertForMaskedLM, "AlbertForMaskedLM", pooler: false, head: MaskedLmHead,
-    MaskedLmHeadParameters, |config| MaskedLmHeadParameters::zeros(config)
+    parameters: MaskedLmHeadParameters,
+    zeros: |config| MaskedLmHeadParameters::zeros(config),
+    build: |config, parameters| MaskedLmHead::new(config, parameters),
+    unpack: |head| head.to_parameters(),
 );
 
 /// Scores of the vocabulary.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MaskedLmOutput {
     /// V scores per token, before softmax.
     pub logits: Packed,
@@ -121,6 +126,11 @@ pub struct MaskedLmOutput {
 }
 
 impl MaskedLmOutput {
+    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Packed) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, s};
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
 use super::impl_model;
+use super::linear::LinearHead;
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
@@ -21,36 +21,30 @@ pub struct QuestionAnsweringHeadParameters {
     pub qa_outputs: Linear,
 }
 
-/// The linear layer of [`QuestionAnsweringHeadParameters`].
-struct QuestionAnsweringHead(ClassifierHead);
-
-impl QuestionAnsweringHead {
-    fn new(config: &AlbertConfig, parameters: QuestionAnsweringHeadParameters) -> Result<Self> {
-        let parameters = ClassifierParameters { classifier: parameters.qa_outputs };
-        ClassifierHead::new(config, parameters).map(Self)
-    }
-
-    fn to_parameters(&self) -> QuestionAnsweringHeadParameters {
-        QuestionAnsweringHeadParameters { qa_outputs: self.0.to_linear() }
+impl QuestionAnsweringHeadParameters {
+    /// Zeros of the configuration's width, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
+        Self { qa_outputs: Linear::zeros(config.hidden_size, OUTPUTS) }
     }
 }
 
 /// ALBERT that finds the span of an answer.
 pub struct AlbertForQuestionAnswering {
     albert: Albert,
-    head: QuestionAnsweringHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForQuestionAnswering, "AlbertForQuestionAnswering", pooler: false,
-    head: QuestionAnsweringHead, QuestionAnsweringHeadParameters,
-    |config| QuestionAnsweringHeadParameters {
-        qa_outputs: Linear::zeros(config.hidden_size, OUTPUTS),
-    }
+    AlbertForQuestionAnswering, "AlbertForQuestionAnswering", pooler: false, head: LinearHead,
+    parameters: QuestionAnsweringHeadParameters,
+    zeros: |config| QuestionAnsweringHeadParameters::zeros(config),
+    build: |_, parameters| LinearHead::new(parameters.qa_outputs),
+    unpack: |head| QuestionAnsweringHeadParameters { qa_outputs: head.to_linear() },
 );
 
 /// Scores of each token as the first and as the last of the answer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct QuestionAnsweringOutput {
     /// Two scores per token: as the answer's first and as its last.
     pub logits: Packed,
@@ -61,6 +55,18 @@ pub struct QuestionAnsweringOutput {
 }
 
 impl QuestionAnsweringOutput {
+    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not two scores per token.
+    pub fn new(logits: Packed) -> Result<Self> {
+        if logits.width() != OUTPUTS {
+            let (expected, found) = (OUTPUTS.to_string(), logits.width().to_string());
+            return Err(Error::input("scores per token", expected, found));
+        }
+        Ok(Self { logits, hidden_states: Vec::new(), attentions: Vec::new() })
+    }
+
     /// Scores as the answer's first token, `[B, S]`; 0 outside the attention mask.
     pub fn start_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 0]).to_owned()
@@ -132,7 +138,7 @@ impl AlbertForQuestionAnswering {
         options: OutputOptions,
     ) -> Result<QuestionAnsweringOutput> {
         let output = self.albert.forward_with(batch, options)?;
-        let logits = self.head.0.forward(output.last_hidden_state.rows())?;
+        let logits = self.head.forward(output.last_hidden_state.rows())?;
         Ok(QuestionAnsweringOutput {
             logits: Packed::new(logits, batch.layout.clone()),
             hidden_states: output.hidden_states,
