@@ -126,3 +126,30 @@ fn every_part_of_the_parameters_has_zeros() {
     assert_eq!(EncoderParameters::zeros(&config()), zeros.albert.encoder);
     assert_eq!(MaskedLmHeadParameters::zeros(&config()), zeros.head.masked_lm);
 }
+
+#[test]
+fn the_best_span_is_neither_padding_nor_too_long_nor_outside_the_text() {
+    let albert = ndalbert::Albert::from_config(config(), 1).unwrap();
+    let states = albert.forward(&batch()).unwrap().last_hidden_state;
+    // Two scores for each of 7 tokens, the fifth of which is masked; all are below padding's 0.
+    let logits = array![
+        [-1.0, -9.0],
+        [-2.0, -8.0],
+        [-7.0, -6.0],
+        [-8.0, -3.0],
+        [-0.5, -0.5],
+        [-4.0, -5.0],
+        [-6.0, -2.0]
+    ];
+    let output = QuestionAnsweringOutput::new(states.with_rows(logits).unwrap()).unwrap();
+    let span = |sequence, columns, length| {
+        output.best_span(sequence, columns, length).map(|span| (span.start, span.end, span.score))
+    };
+    assert_eq!(span(0, 0..4, 4), Some((0, 3, -4.0)));
+    assert_eq!(span(0, 1..4, 4), Some((1, 3, -5.0)));
+    assert_eq!(span(0, 1..4, 2), Some((1, 2, -8.0)));
+    assert_eq!(span(1, 0..4, 4), Some((1, 2, -6.0)));
+    assert_eq!(span(1, 0..4, 1), Some((2, 2, -8.0)));
+    assert_eq!((span(1, 3..4, 4), span(1, 0..4, 0)), (None, None));
+    assert_eq!(output.start_logits()[[1, 3]], 0.0);
+}

@@ -57,7 +57,8 @@ pub use pretraining::{
     AlbertForPreTraining, PreTrainingHead, PreTrainingHeadParameters, PreTrainingOutput,
 };
 pub use question_answering::{
-    AlbertForQuestionAnswering, QuestionAnsweringHeadParameters, QuestionAnsweringOutput,
+    AlbertForQuestionAnswering, AnswerSpan, QuestionAnsweringHeadParameters,
+    QuestionAnsweringOutput,
 };
 pub use sentence_order::{
     AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput,

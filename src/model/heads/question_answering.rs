@@ -1,5 +1,7 @@
 //! Extractive question answering: where in the text does the answer begin and end?
 
+use std::ops::Range;
+
 use ndarray::{Array2, s};
 
 use super::impl_model;
@@ -42,6 +44,18 @@ impl_model!(
     unpack: |head| QuestionAnsweringHeadParameters { qa_outputs: head.to_linear() },
 );
 
+/// A span of tokens, by columns of the padded arrays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AnswerSpan {
+    /// The first token's column.
+    pub start: usize,
+    /// The last token's column, which belongs to the span.
+    pub end: usize,
+    /// The sum of both scores.
+    pub score: f32,
+}
+
 /// Scores of each token as the first and as the last of the answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -67,14 +81,53 @@ impl QuestionAnsweringOutput {
         Ok(Self { logits, hidden_states: Vec::new(), attentions: Vec::new() })
     }
 
-    /// Scores as the answer's first token, `[B, S]`; 0 outside the attention mask.
+    /// Scores as the answer's first token, `[B, S]`.
+    ///
+    /// **Outside the attention mask they are 0, which is more than a negative score: the largest of a row may be that of
+    /// padding.** To choose a span, use [`best_span`](Self::best_span), or `logits.sequence(i)`, which has no padding.
     pub fn start_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 0]).to_owned()
     }
 
-    /// Scores as the answer's last token, `[B, S]`; 0 outside the attention mask.
+    /// Scores as the answer's last token, `[B, S]`.
+    ///
+    /// **Outside the attention mask they are 0, which is more than a negative score**: see
+    /// [`start_logits`](Self::start_logits).
     pub fn end_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 1]).to_owned()
+    }
+
+    /// The span with the largest sum of its first token's and its last token's score, among spans of at most
+    /// `max_tokens` tokens inside the attention mask and inside `columns` of the padded arrays; none if there are none
+    /// (or only with scores that are NaN).
+    ///
+    /// `columns` are to be those of the text, so that no answer is found in the question or at `[CLS]`, to which models of
+    /// SQuAD 2 point where there is no answer.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn best_span(
+        &self,
+        sequence: usize,
+        columns: Range<usize>,
+        max_tokens: usize,
+    ) -> Option<AnswerSpan> {
+        let tokens = self.logits.columns(sequence).iter().map(|&column| column as usize);
+        let scores = self.logits.sequence(sequence);
+        let tokens: Vec<_> = tokens
+            .zip(scores.outer_iter())
+            .filter(|(column, _)| columns.contains(column))
+            .collect();
+        let mut best: Option<AnswerSpan> = None;
+        for (i, (start, first)) in tokens.iter().enumerate() {
+            for (end, last) in tokens[i..].iter().take(max_tokens) {
+                let score = first[0] + last[1];
+                if !score.is_nan() && best.is_none_or(|best| score > best.score) {
+                    best = Some(AnswerSpan { start: *start, end: *end, score });
+                }
+            }
+        }
+        best
     }
 
     /// Mean of the cross-entropies of first and last position `[B]`.
