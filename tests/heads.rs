@@ -48,7 +48,7 @@ fn linear_layers_that_do_not_fit_are_refused() {
         ([0, 12], 0, "[out, in], neither of them 0, found [0, 12]"),
     ] {
         let linear = Linear { weight: Array2::zeros(weight), bias: Array1::zeros(bias) };
-        let error = LinearHead::new(linear).err().unwrap().to_string();
+        let error = LinearHead::new(linear).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let head = LinearHead::new(Linear::zeros(12, 2)).unwrap();
@@ -61,7 +61,7 @@ fn masked_lm_parameters_that_do_not_fit_are_refused() {
     let refused = |change: &dyn Fn(&mut MaskedLmHeadParameters), expected: &str| {
         let mut parameters = MaskedLmHeadParameters::zeros(&config());
         change(&mut parameters);
-        let error = MaskedLmHead::new(&config(), parameters).err().unwrap().to_string();
+        let error = MaskedLmHead::new(&config(), parameters).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
     let norm = "`predictions.LayerNorm.weight`: expected [6], found";
@@ -115,7 +115,7 @@ fn rows_are_of_all_tokens_that_were_computed_and_of_no_others() {
     assert_eq!(states.rows().dim(), (batch().num_tokens(), 12));
     assert_eq!((states.rows().nrows(), states.sequence(1).nrows()), (7, 2));
     assert!(states.with_rows(Array2::zeros((7, 1))).is_ok());
-    let error = states.with_rows(Array2::zeros((6, 12))).err().unwrap().to_string();
+    let error = states.with_rows(Array2::zeros((6, 12))).unwrap_err().to_string();
     assert_eq!(error, "number of rows: expected 7, found 6");
 }
 
@@ -152,4 +152,20 @@ fn the_best_span_is_neither_padding_nor_too_long_nor_outside_the_text() {
     assert_eq!(span(1, 0..4, 1), Some((2, 2, -8.0)));
     assert_eq!((span(1, 3..4, 4), span(1, 0..4, 0)), (None, None));
     assert_eq!(output.start_logits()[[1, 3]], 0.0);
+}
+
+#[test]
+fn models_are_shown_by_their_sizes() {
+    let shown = format!("{:?}", AlbertForPreTraining::from_config(config(), 1).unwrap());
+    for part in [
+        "AlbertForPreTraining { albert: Albert { vocab_size: 20, embedding_size: 6, hidden_size: 12",
+        "parameter_sharing: All, pooler: true }",
+        "MaskedLmHead { hidden_size: 12, embedding_size: 6, vocab_size: 20 }",
+        "LinearHead { inputs: 12, outputs: 2 }",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert!(shown.len() < 500, "{shown}");
+    // That this compiles is what is tested.
+    AlbertForQuestionAnswering::from_pretrained("nowhere/at/all").unwrap_err();
 }

@@ -1,5 +1,7 @@
 //! The backbone: embeddings → encoder → pooler.
 
+use std::fmt;
+
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::embeddings::FactorizedEmbeddings;
@@ -40,6 +42,23 @@ pub struct Albert {
     embeddings: FactorizedEmbeddings,
     encoder: SharedEncoder,
     pooler: Option<PackedLinear>,
+}
+
+/// Sizes, no weights.
+impl fmt::Debug for Albert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.config;
+        f.debug_struct("Albert")
+            .field("vocab_size", &config.vocab_size)
+            .field("embedding_size", &config.embedding_size)
+            .field("hidden_size", &config.hidden_size)
+            .field("intermediate_size", &config.intermediate_size)
+            .field("num_hidden_layers", &config.num_hidden_layers)
+            .field("num_attention_heads", &config.num_attention_heads)
+            .field("parameter_sharing", &config.parameter_sharing)
+            .field("pooler", &self.pooler.is_some())
+            .finish()
+    }
 }
 
 /// What to return besides the last hidden state.

@@ -1,5 +1,7 @@
 //! Masked language modelling: which word stands at `[MASK]`?
 
+use std::fmt;
+
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::{impl_model, labelled};
@@ -99,7 +101,19 @@ impl MaskedLmHead {
     }
 }
 
+/// Sizes, no weights.
+impl fmt::Debug for MaskedLmHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaskedLmHead")
+            .field("hidden_size", &self.dense.inputs())
+            .field("embedding_size", &self.dense.outputs())
+            .field("vocab_size", &self.bias.len())
+            .finish()
+    }
+}
+
 /// ALBERT that fills in masked words.
+#[derive(Debug)]
 pub struct AlbertForMaskedLM {
     albert: Albert,
     head: MaskedLmHead,

@@ -10,6 +10,7 @@ use crate::model::albert::{Albert, OutputOptions};
 use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 
 /// ALBERT that scores choices: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
+#[derive(Debug)]
 pub struct AlbertForMultipleChoice {
     albert: Albert,
     head: LinearHead,

@@ -32,6 +32,7 @@ impl PreTrainingHeadParameters {
 }
 
 /// Both heads, to be executed.
+#[derive(Debug)]
 pub struct PreTrainingHead {
     /// On the states of all tokens.
     pub masked_lm: MaskedLmHead,
@@ -68,6 +69,7 @@ impl PreTrainingHead {
 }
 
 /// ALBERT with both heads that it was pre-trained with.
+#[derive(Debug)]
 pub struct AlbertForPreTraining {
     albert: Albert,
     head: PreTrainingHead,

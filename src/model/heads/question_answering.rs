@@ -31,6 +31,7 @@ impl QuestionAnsweringHeadParameters {
 }
 
 /// ALBERT that finds the span of an answer.
+#[derive(Debug)]
 pub struct AlbertForQuestionAnswering {
     albert: Albert,
     head: LinearHead,

@@ -32,6 +32,7 @@ impl SentenceOrderHeadParameters {
 ///
 /// transformers has no such class; the checkpoint is that of `AlbertForPreTraining` without the masked-LM head, and is
 /// read from one.
+#[derive(Debug)]
 pub struct AlbertForSentenceOrder {
     albert: Albert,
     head: LinearHead,

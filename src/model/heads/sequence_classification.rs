@@ -13,6 +13,7 @@ use crate::nn::loss::{
 };
 
 /// ALBERT that classifies sequences (or pairs), or predicts numbers for them.
+#[derive(Debug)]
 pub struct AlbertForSequenceClassification {
     albert: Albert,
     head: LinearHead,

@@ -10,6 +10,7 @@ use crate::model::albert::{Albert, OutputOptions};
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 
 /// ALBERT that classifies tokens.
+#[derive(Debug)]
 pub struct AlbertForTokenClassification {
     albert: Albert,
     head: LinearHead,
