@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, s};
 
 use super::Layout;
+use crate::error::{Error, Result};
 
 /// Values `[T, F]` of the tokens of a batch, for instance hidden states or logits.
 #[derive(Clone, Debug)]
@@ -64,8 +65,26 @@ impl Packed {
         padded
     }
 
-    pub(crate) fn rows(&self) -> ArrayView2<'_, f32> {
+    /// The values `[T, F]` of every token that was computed, the sequences one after the other: what a head of one's own
+    /// is computed from, before [`with_rows`](Self::with_rows) puts its outputs in their places.
+    ///
+    /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's first token, that token
+    /// has a row here all the same**, because the pooler reads it; [`sequence`](Self::sequence) and
+    /// [`to_padded`](Self::to_padded) leave it out.
+    pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()
+    }
+
+    /// Other values `[T, F']` for the same tokens, row by row those of [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not T rows.
+    pub fn with_rows(&self, rows: Array2<f32>) -> Result<Self> {
+        if rows.nrows() != self.rows.nrows() {
+            let (expected, found) = (self.rows.nrows().to_string(), rows.nrows().to_string());
+            return Err(Error::input("number of rows", expected, found));
+        }
+        Ok(Self::new(rows, self.layout.clone()))
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {
@@ -78,6 +97,8 @@ impl Packed {
 pub struct AttentionProbabilities {
     /// `[A, n, n]` per sequence, one after the other; n counts a masked first token too.
     values: Vec<f32>,
+    /// Where each sequence's values begin.
+    starts: Vec<usize>,
     heads: usize,
     layout: Arc<Layout>,
 }
@@ -85,8 +106,14 @@ pub struct AttentionProbabilities {
 impl AttentionProbabilities {
     /// Zeros for every sequence of a layout.
     pub(crate) fn zeros(heads: usize, layout: Arc<Layout>) -> Self {
-        let squares = layout.sequences.iter().map(|s| heads * s.tokens * s.tokens);
-        Self { values: vec![0.0; squares.sum()], heads, layout }
+        let mut end = 0;
+        let starts = layout.sequences.iter().map(|sequence| {
+            let start = end;
+            end += heads * sequence.tokens.pow(2);
+            start
+        });
+        let starts = starts.collect();
+        Self { values: vec![0.0; end], starts, heads, layout }
     }
 
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
@@ -116,10 +143,31 @@ impl AttentionProbabilities {
     }
 
     fn square(&self, index: usize) -> ArrayView3<'_, f32> {
-        let size = |i: usize| self.heads * self.layout.sequences[i].tokens.pow(2);
-        let start = (0..index).map(size).sum::<usize>();
         let n = self.layout.sequences[index].tokens;
-        ArrayView3::from_shape((self.heads, n, n), &self.values[start..start + size(index)])
+        let size = self.heads * n * n;
+        ArrayView3::from_shape((self.heads, n, n), &self.values[self.starts[index]..][..size])
             .expect("a square was allocated for every sequence")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+
+    #[test]
+    fn squares_of_different_sizes_follow_each_other() {
+        let lengths = [3, 1, 4, 1, 2];
+        let batch = Batch::from_sequences(&lengths.map(|length| vec![2; length])).unwrap();
+        let mut attentions = AttentionProbabilities::zeros(2, batch.layout.clone());
+        let values = attentions.values_mut();
+        values.iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
+        let mut next = 0.0;
+        for (index, n) in lengths.into_iter().enumerate() {
+            let square = attentions.sequence(index);
+            assert_eq!((square.dim(), square[[0, 0, 0]]), ((2, n, n), next));
+            next += (2 * n * n) as f32;
+        }
+        assert_eq!(next as usize, attentions.values.len());
     }
 }

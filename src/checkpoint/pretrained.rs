@@ -120,7 +120,7 @@ pub trait PreTrainedModel: Model {
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
         let checkpoint = Checkpoint::open(directory)?;
-        let mut loader = Loader::new(&checkpoint, &config, options, Self::ARCHITECTURE)?;
+        let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
         let mut parameters = Self::zero_parameters(&config);
         let mut result = Ok(());

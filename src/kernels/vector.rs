@@ -76,6 +76,8 @@ multiversion! {
     /// The variance takes a second pass: with an epsilon of 1e-12, E[x²] − E[x]² would turn negative.
     pub(crate) fn layer_norm<'a>(norm: Norm<'a>, rows: &mut [f32]) {
         let width = norm.weight.len();
+        assert_eq!(norm.bias.len(), width, "weight and bias of a LayerNorm are of one length");
+        assert!(rows.len().is_multiple_of(width), "rows of {width} values, not {}", rows.len());
         for row in rows.chunks_exact_mut(width) {
             let mean = sum(row, |x| x) / width as f32;
             let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f32;
@@ -90,6 +92,7 @@ multiversion! {
 multiversion! {
     /// Adds `from` to `to`, element by element.
     pub(crate) fn add(from: &[f32], to: &mut [f32]) {
+        assert_eq!(from.len(), to.len(), "what is added is of one length");
         for (to, &from) in to.iter_mut().zip(from) {
             *to += from;
         }
@@ -149,6 +152,20 @@ mod tests {
                 reference::assert_close(&found, &expected, 1e-4, &format!("{isa} norm {width}"));
             }
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of 3 values, not 4")]
+    fn layer_norm_of_half_a_row_is_refused() {
+        let norm = Norm { weight: &[1.0; 3], bias: &[0.0; 3], eps: 1e-5 };
+        layer_norm(Isa::available().next().unwrap(), norm, &mut [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "weight and bias of a LayerNorm")]
+    fn layer_norm_without_a_bias_for_every_value_is_refused() {
+        let norm = Norm { weight: &[1.0; 6], bias: &[0.0; 2], eps: 1e-5 };
+        layer_norm(Isa::available().next().unwrap(), norm, &mut [0.0; 6]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The backbone: embeddings → encoder → pooler.
 
+use std::fmt;
+
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::embeddings::FactorizedEmbeddings;
@@ -42,7 +44,26 @@ pub struct Albert {
     pooler: Option<PackedLinear>,
 }
 
+/// Sizes, no weights.
+impl fmt::Debug for Albert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.config;
+        f.debug_struct("Albert")
+            .field("vocab_size", &config.vocab_size)
+            .field("embedding_size", &config.embedding_size)
+            .field("hidden_size", &config.hidden_size)
+            .field("intermediate_size", &config.intermediate_size)
+            .field("num_hidden_layers", &config.num_hidden_layers)
+            .field("num_attention_heads", &config.num_attention_heads)
+            .field("parameter_sharing", &config.parameter_sharing)
+            .field("pooler", &self.pooler.is_some())
+            .finish()
+    }
+}
+
 /// What to return besides the last hidden state.
+///
+/// To be written with `..OutputOptions::default()`, so that it still compiles when there is more to ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputOptions {
     /// The states after the embeddings and after every layer.
@@ -53,6 +74,7 @@ pub struct OutputOptions {
 
 /// What the backbone computes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AlbertOutput {
     /// The states after the last layer, H values per token.
     pub last_hidden_state: Packed,

@@ -28,6 +28,9 @@ pub trait Model: Sized + Send + Sync {
     /// Its class in transformers, as `config.json` names it under `architectures`.
     const ARCHITECTURE: &'static str;
 
+    /// Its name in load reports: that of its class in this crate, where transformers has no such class.
+    const NAME: &'static str = Self::ARCHITECTURE;
+
     /// Parameters of the right shapes, all zero.
     fn zero_parameters(config: &AlbertConfig) -> Self::Parameters;
 

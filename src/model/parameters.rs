@@ -43,7 +43,7 @@ pub struct AlbertParameters {
     pub pooler: Option<Linear>,
 }
 
-/// A backbone's parameters and a head's.
+/// A backbone's parameters and a head's. Zeros are [`Model::zero_parameters`](crate::Model::zero_parameters).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelParameters<H> {
     /// The backbone.
@@ -53,7 +53,8 @@ pub struct ModelParameters<H> {
 }
 
 impl EmbeddingParameters {
-    fn zeros(config: &AlbertConfig) -> Self {
+    /// Parameters of the configuration's shapes, all zero.
+    pub fn zeros(config: &AlbertConfig) -> Self {
         let table = |rows| Array2::zeros((rows, config.embedding_size));
         Self {
             word_embeddings: table(config.vocab_size),
@@ -65,7 +66,8 @@ impl EmbeddingParameters {
 }
 
 impl EncoderParameters {
-    fn zeros(config: &AlbertConfig) -> Self {
+    /// Parameters of the configuration's shapes, all zero.
+    pub fn zeros(config: &AlbertConfig) -> Self {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let inner = config.inner_group_num;
         let groups =

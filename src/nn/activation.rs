@@ -9,6 +9,7 @@ use crate::kernels::activation::Nonlinearity;
 ///
 /// Several names are one function; each is kept as it was given, so that a config is written back as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Activation {
     /// `gelu`: x·Φ(x) with the error function.
     Gelu,
@@ -36,7 +37,7 @@ pub enum Activation {
 
 impl Activation {
     /// Every activation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: &'static [Self] = &[
         Self::Gelu,
         Self::GeluPython,
         Self::GeluNew,
@@ -55,7 +56,7 @@ impl Activation {
     /// # Errors
     /// [`Error::Config`] if there is none.
     pub fn from_name(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|activation| activation.name() == name).ok_or_else(|| {
+        Self::ALL.iter().copied().find(|activation| activation.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|activation| activation.name()).collect();
             Error::config("hidden_act", format!("one of {}", names.join(", ")), format!("{name:?}"))
         })

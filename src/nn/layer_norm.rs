@@ -32,6 +32,7 @@ pub(crate) struct Norm {
 impl Norm {
     pub(crate) fn new(isa: Isa, parameters: LayerNorm, eps: f64) -> Self {
         let LayerNorm { weight, bias } = parameters;
+        assert_eq!(weight.len(), bias.len(), "weight and bias of a LayerNorm are of one length");
         Self { isa, weight: weight.to_vec(), bias: bias.to_vec(), eps: eps as f32 }
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{contiguous, contiguous_mut};
+use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::gemm::{Epilogue, Weights, multiply, multiply_columns};
@@ -24,6 +25,27 @@ impl Linear {
     pub fn zeros(inputs: usize, outputs: usize) -> Self {
         Self { weight: Array2::zeros((outputs, inputs)), bias: Array1::zeros(outputs) }
     }
+
+    /// Checks that there are inputs and outputs, and a bias for every output.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that names what does not fit.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { weight, bias } = self;
+        if weight.is_empty() {
+            let found = format!("{:?}", weight.shape());
+            return Err(Error::input(
+                "shape of a linear layer's weight",
+                "[out, in], neither of them 0",
+                found,
+            ));
+        }
+        if bias.len() != weight.nrows() {
+            let (expected, found) = (weight.nrows().to_string(), bias.len().to_string());
+            return Err(Error::input("length of a linear layer's bias", expected, found));
+        }
+        Ok(())
+    }
 }
 
 /// A linear layer, or several over the same input as one, packed to be executed.
@@ -34,9 +56,13 @@ pub(crate) struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Packs layers with the same number of inputs; their outputs follow each other.
+    /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must have been checked.
     pub(crate) fn new<const N: usize>(isa: Isa, layers: [Linear; N]) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
+        for Linear { weight, bias } in &layers {
+            assert_eq!(weight.ncols(), inputs, "layers packed as one have the same inputs");
+            assert_eq!(weight.nrows(), bias.len(), "a linear layer has a bias for every output");
+        }
         let weights = layers.each_ref().map(|layer| layer.weight.as_standard_layout());
         let slices: Vec<&[f32]> = weights.iter().map(contiguous).collect();
         let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();

@@ -11,6 +11,7 @@ pub const IGNORE_INDEX: i64 = -100;
 
 /// What the outputs of a classifier are compared with.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Labels<'a> {
     /// One class index per row, `[B]`.
     Classes(&'a [i64]),

@@ -1,5 +1,7 @@
 //! Masked language modelling: which word stands at `[MASK]`?
 
+use std::fmt;
+
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::{impl_model, labelled};
@@ -10,6 +12,7 @@ use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::gemm::{Epilogue, Weights, multiply};
 use crate::model::albert::{Albert, OutputOptions};
+use crate::model::check_shapes;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 use crate::nn::{LayerNorm, Linear, Norm, PackedLinear, contiguous, contiguous_mut};
 
@@ -25,7 +28,8 @@ pub struct MaskedLmHeadParameters {
 }
 
 impl MaskedLmHeadParameters {
-    pub(super) fn zeros(config: &AlbertConfig) -> Self {
+    /// Zeros of the configuration's shapes, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
         Self {
             dense: Linear::zeros(config.hidden_size, config.embedding_size),
             layer_norm: LayerNorm::zeros(config.embedding_size),
@@ -47,8 +51,10 @@ impl MaskedLmHead {
     /// Packs the head's parameters.
     ///
     /// # Errors
-    /// [`Error::Input`] if the environment forces an instruction set that this processor lacks.
+    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
+    /// forces an instruction set that this processor lacks.
     pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
+        check_shapes(&parameters, &MaskedLmHeadParameters::zeros(config))?;
         let isa = Isa::current()?;
         Ok(Self {
             isa,
@@ -59,7 +65,8 @@ impl MaskedLmHead {
         })
     }
 
-    pub(super) fn to_parameters(&self) -> MaskedLmHeadParameters {
+    /// The head's parameters, to the bit what was packed.
+    pub fn to_parameters(&self) -> MaskedLmHeadParameters {
         MaskedLmHeadParameters {
             dense: self.dense.unpack(0, self.dense.outputs()),
             layer_norm: self.layer_norm.unpack(),
@@ -94,7 +101,19 @@ impl MaskedLmHead {
     }
 }
 
+/// Sizes, no weights.
+impl fmt::Debug for MaskedLmHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaskedLmHead")
+            .field("hidden_size", &self.dense.inputs())
+            .field("embedding_size", &self.dense.outputs())
+            .field("vocab_size", &self.bias.len())
+            .finish()
+    }
+}
+
 /// ALBERT that fills in masked words.
+#[derive(Debug)]
 pub struct AlbertForMaskedLM {
     albert: Albert,
     head: MaskedLmHead,
@@ -102,11 +121,15 @@ pub struct AlbertForMaskedLM {
 
 impl_model!(
     AlbertForMaskedLM, "AlbertForMaskedLM", pooler: false, head: MaskedLmHead,
-    MaskedLmHeadParameters, |config| MaskedLmHeadParameters::zeros(config)
+    parameters: MaskedLmHeadParameters,
+    zeros: |config| MaskedLmHeadParameters::zeros(config),
+    build: |config, parameters| MaskedLmHead::new(config, parameters),
+    unpack: |head| head.to_parameters(),
 );
 
 /// Scores of the vocabulary.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MaskedLmOutput {
     /// V scores per token, before softmax.
     pub logits: Packed,
@@ -117,6 +140,11 @@ pub struct MaskedLmOutput {
 }
 
 impl MaskedLmOutput {
+    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Packed) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors

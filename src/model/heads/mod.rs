@@ -1,8 +1,47 @@
 //! What is put on top of the backbone, and the models that consist of both.
 //!
-//! A head is a small module of its own: [`MaskedLmHead`] and [`ClassifierHead`] can be put on any `[N, H]` states.
+//! A head is a small module of its own, [`MaskedLmHead`] or [`LinearHead`], and can be put on any `[N, H]` states. So
+//! several heads can share one backbone, which then runs once for all of them:
+//!
+//! ```
+//! use ndalbert::heads::{LinearHead, TokenClassificationOutput};
+//! use ndalbert::{Albert, AlbertConfig, AlbertForTokenClassification, Batch, ConfigFields, Model};
+//!
+//! # let config = AlbertConfig::new(ConfigFields {
+//! #     vocab_size: 100,
+//! #     embedding_size: 16,
+//! #     hidden_size: 32,
+//! #     num_attention_heads: 4,
+//! #     num_hidden_layers: 2,
+//! #     intermediate_size: 64,
+//! #     ..ConfigFields::default()
+//! # })?;
+//! let albert = Albert::from_config(config.clone(), 1)?;
+//! // Heads from wherever they come: a checkpoint's parameters, …
+//! let parameters = AlbertForTokenClassification::random_parameters(&config, 2)?;
+//! let tagger = LinearHead::new(parameters.head.classifier)?;
+//! // … or a layer of one's own.
+//! let order = LinearHead::new(ndalbert::nn::Linear::zeros(config.hidden_size, 2))?;
+//!
+//! let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]])?;
+//! let output = albert.forward(&batch)?;
+//! let states = &output.last_hidden_state;
+//! let tags = states.with_rows(tagger.forward(states.rows())?)?;
+//! let order = order.forward(output.pooler_output.unwrap().view())?;
+//! assert_eq!((tags.sequence(1).dim(), order.dim()), ((3, 2), (2, 2)));
+//!
+//! // The losses are those of the models' outputs.
+//! let labels = ndalbert::ndarray::array![[0, 1, 1, 0], [0, 1, 0, -100]];
+//! let loss = TokenClassificationOutput::new(tags).loss(labels.view())?;
+//! # assert!(loss > 0.0);
+//! # Ok::<(), ndalbert::Error>(())
+//! ```
+//!
+//! Every output can be made of logits, as here, and may get more fields; losses of plain arrays are in
+//! [`nn::loss`](crate::nn::loss). Zero parameters of a whole model are
+//! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has `zeros` of its own.
 
-mod classifier;
+mod linear;
 mod masked_lm;
 mod multiple_choice;
 mod pretraining;
@@ -11,12 +50,15 @@ mod sentence_order;
 mod sequence_classification;
 mod token_classification;
 
-pub use classifier::{ClassifierHead, ClassifierParameters};
+pub use linear::{ClassifierParameters, LinearHead};
 pub use masked_lm::{AlbertForMaskedLM, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput};
 pub use multiple_choice::{AlbertForMultipleChoice, MultipleChoiceOutput};
-pub use pretraining::{AlbertForPreTraining, PreTrainingHeadParameters, PreTrainingOutput};
+pub use pretraining::{
+    AlbertForPreTraining, PreTrainingHead, PreTrainingHeadParameters, PreTrainingOutput,
+};
 pub use question_answering::{
-    AlbertForQuestionAnswering, QuestionAnsweringHeadParameters, QuestionAnsweringOutput,
+    AlbertForQuestionAnswering, AnswerSpan, QuestionAnsweringHeadParameters,
+    QuestionAnsweringOutput,
 };
 pub use sentence_order::{
     AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput,
@@ -31,13 +73,22 @@ use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::{Error, Result};
 use crate::nn::loss::IGNORE_INDEX;
 
-/// Implements [`Model`](crate::Model) for a struct of `albert` and `head`.
+/// Implements [`Model`](crate::Model) for a struct of `albert` and `head`, given how the head's parameters are made as
+/// zeros, become a head, and are taken out of it.
 macro_rules! impl_model {
-    ($model:ident, $architecture:literal, pooler: $pooler:literal, head: $head:ident, $parameters:ty, |$config:ident| $zeros:expr) => {
+    (
+        $model:ident, $architecture:literal, pooler: $pooler:literal, head: $head:ty,
+        parameters: $parameters:ty,
+        zeros: |$config:ident| $zeros:expr,
+        build: |$build_config:pat_param, $given:ident| $build:expr,
+        unpack: |$built:ident| $unpack:expr $(,)?
+    ) => {
         impl $crate::model::Model for $model {
             type Parameters = $crate::model::ModelParameters<$parameters>;
 
             const ARCHITECTURE: &'static str = $architecture;
+
+            const NAME: &'static str = stringify!($model);
 
             fn zero_parameters($config: &$crate::AlbertConfig) -> Self::Parameters {
                 $crate::model::ModelParameters {
@@ -51,15 +102,17 @@ macro_rules! impl_model {
                 parameters: Self::Parameters,
             ) -> $crate::Result<Self> {
                 $crate::model::check_shapes(&parameters, &Self::zero_parameters(&config))?;
-                let head = $head::new(&config, parameters.head)?;
+                let ($build_config, $given) = (&config, parameters.head);
+                let head = $build?;
                 let albert = $crate::model::Albert::from_parameters(config, parameters.albert)?;
                 Ok(Self { albert, head })
             }
 
             fn to_parameters(&self) -> Self::Parameters {
+                let $built = &self.head;
                 $crate::model::ModelParameters {
                     albert: self.albert.to_parameters(),
-                    head: self.head.to_parameters(),
+                    head: $unpack,
                 }
             }
 
@@ -72,6 +125,16 @@ macro_rules! impl_model {
             /// The backbone.
             pub fn albert(&self) -> &$crate::model::Albert {
                 &self.albert
+            }
+
+            /// The head, which can be put on the states of another backbone too.
+            pub fn head(&self) -> &$head {
+                &self.head
+            }
+
+            /// The backbone and the head, for instance to keep one backbone for the heads of several models.
+            pub fn into_parts(self) -> ($crate::model::Albert, $head) {
+                (self.albert, self.head)
             }
         }
     };

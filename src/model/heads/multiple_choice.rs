@@ -2,29 +2,31 @@
 
 use ndarray::Array2;
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::linear::{ClassifierParameters, LinearHead};
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::{Error, Result};
 use crate::model::albert::{Albert, OutputOptions};
-use crate::nn::Linear;
 use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 
 /// ALBERT that scores choices: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
+#[derive(Debug)]
 pub struct AlbertForMultipleChoice {
     albert: Albert,
-    head: ClassifierHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForMultipleChoice, "AlbertForMultipleChoice", pooler: true, head: ClassifierHead,
-    ClassifierParameters, |config| ClassifierParameters {
-        classifier: Linear::zeros(config.hidden_size, 1),
-    }
+    AlbertForMultipleChoice, "AlbertForMultipleChoice", pooler: true, head: LinearHead,
+    parameters: ClassifierParameters,
+    zeros: |config| ClassifierParameters::zeros(config, 1),
+    build: |_, parameters| LinearHead::new(parameters.classifier),
+    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
 );
 
 /// Scores of choices.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MultipleChoiceOutput {
     /// `[B, N]`, before softmax.
     pub logits: Array2<f32>,
@@ -35,6 +37,11 @@ pub struct MultipleChoiceOutput {
 }
 
 impl MultipleChoiceOutput {
+    /// An output of logits `[B, N]` alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Array2<f32>) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
     /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices `[B, N]`, as the
     /// article's `[[0, 1, 0, 0]]`.
     ///

@@ -3,8 +3,9 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::impl_model;
+use super::linear::LinearHead;
 use super::masked_lm::{MaskedLmHead, MaskedLmHeadParameters, logits_at, masked_lm_loss};
-use super::sentence_order::{SentenceOrderHead, SentenceOrderHeadParameters};
+use super::sentence_order::SentenceOrderHeadParameters;
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::Result;
@@ -20,29 +21,47 @@ pub struct PreTrainingHeadParameters {
     pub sentence_order: SentenceOrderHeadParameters,
 }
 
-/// Both heads, to be executed.
-struct PreTrainingHead {
-    masked_lm: MaskedLmHead,
-    sentence_order: SentenceOrderHead,
-}
-
-impl PreTrainingHead {
-    fn new(config: &AlbertConfig, parameters: PreTrainingHeadParameters) -> Result<Self> {
-        Ok(Self {
-            masked_lm: MaskedLmHead::new(config, parameters.masked_lm)?,
-            sentence_order: SentenceOrderHead::new(config, parameters.sentence_order)?,
-        })
-    }
-
-    fn to_parameters(&self) -> PreTrainingHeadParameters {
-        PreTrainingHeadParameters {
-            masked_lm: self.masked_lm.to_parameters(),
-            sentence_order: self.sentence_order.to_parameters(),
+impl PreTrainingHeadParameters {
+    /// Zeros of the configuration's shapes, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
+        Self {
+            masked_lm: MaskedLmHeadParameters::zeros(config),
+            sentence_order: SentenceOrderHeadParameters::zeros(config),
         }
     }
 }
 
+/// Both heads, to be executed.
+#[derive(Debug)]
+pub struct PreTrainingHead {
+    /// On the states of all tokens.
+    pub masked_lm: MaskedLmHead,
+    /// On the pooled output.
+    pub sentence_order: LinearHead,
+}
+
 impl PreTrainingHead {
+    /// Packs the parameters of both heads.
+    ///
+    /// # Errors
+    /// As [`MaskedLmHead::new`] and [`LinearHead::new`].
+    pub fn new(config: &AlbertConfig, parameters: PreTrainingHeadParameters) -> Result<Self> {
+        Ok(Self {
+            masked_lm: MaskedLmHead::new(config, parameters.masked_lm)?,
+            sentence_order: LinearHead::new(parameters.sentence_order.classifier)?,
+        })
+    }
+
+    /// The parameters of both heads, to the bit what was packed.
+    pub fn to_parameters(&self) -> PreTrainingHeadParameters {
+        PreTrainingHeadParameters {
+            masked_lm: self.masked_lm.to_parameters(),
+            sentence_order: SentenceOrderHeadParameters {
+                classifier: self.sentence_order.to_linear(),
+            },
+        }
+    }
+
     fn order_scores(&self, output: &AlbertOutput) -> Result<Array2<f32>> {
         let pooled = output.pooler_output.as_ref().ok_or_else(no_pooler)?;
         self.sentence_order.forward(pooled.view())
@@ -50,6 +69,7 @@ impl PreTrainingHead {
 }
 
 /// ALBERT with both heads that it was pre-trained with.
+#[derive(Debug)]
 pub struct AlbertForPreTraining {
     albert: Albert,
     head: PreTrainingHead,
@@ -57,14 +77,15 @@ pub struct AlbertForPreTraining {
 
 impl_model!(
     AlbertForPreTraining, "AlbertForPreTraining", pooler: true, head: PreTrainingHead,
-    PreTrainingHeadParameters, |config| PreTrainingHeadParameters {
-        masked_lm: MaskedLmHeadParameters::zeros(config),
-        sentence_order: SentenceOrderHeadParameters::zeros(config),
-    }
+    parameters: PreTrainingHeadParameters,
+    zeros: |config| PreTrainingHeadParameters::zeros(config),
+    build: |config, parameters| PreTrainingHead::new(config, parameters),
+    unpack: |head| head.to_parameters(),
 );
 
 /// Scores of words and of the order of segments.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PreTrainingOutput {
     /// V scores per token, before softmax.
     pub prediction_logits: Packed,
@@ -77,6 +98,12 @@ pub struct PreTrainingOutput {
 }
 
 impl PreTrainingOutput {
+    /// An output of both heads' logits alone, the words' and the order's `[B, 2]`; hidden states and attentions are empty.
+    pub fn new(prediction_logits: Packed, sop_logits: Array2<f32>) -> Self {
+        let (hidden_states, attentions) = (Vec::new(), Vec::new());
+        Self { prediction_logits, sop_logits, hidden_states, attentions }
+    }
+
     /// Masked-LM loss over the labels `[B, S]` that are not −100, plus sentence-order loss against labels `[B]`.
     ///
     /// # Errors

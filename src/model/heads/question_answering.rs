@@ -1,9 +1,11 @@
 //! Extractive question answering: where in the text does the answer begin and end?
 
+use std::ops::Range;
+
 use ndarray::{Array2, s};
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
 use super::impl_model;
+use super::linear::LinearHead;
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
@@ -21,36 +23,43 @@ pub struct QuestionAnsweringHeadParameters {
     pub qa_outputs: Linear,
 }
 
-/// The linear layer of [`QuestionAnsweringHeadParameters`].
-struct QuestionAnsweringHead(ClassifierHead);
-
-impl QuestionAnsweringHead {
-    fn new(config: &AlbertConfig, parameters: QuestionAnsweringHeadParameters) -> Result<Self> {
-        let parameters = ClassifierParameters { classifier: parameters.qa_outputs };
-        ClassifierHead::new(config, parameters).map(Self)
-    }
-
-    fn to_parameters(&self) -> QuestionAnsweringHeadParameters {
-        QuestionAnsweringHeadParameters { qa_outputs: self.0.to_linear() }
+impl QuestionAnsweringHeadParameters {
+    /// Zeros of the configuration's width, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
+        Self { qa_outputs: Linear::zeros(config.hidden_size, OUTPUTS) }
     }
 }
 
 /// ALBERT that finds the span of an answer.
+#[derive(Debug)]
 pub struct AlbertForQuestionAnswering {
     albert: Albert,
-    head: QuestionAnsweringHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForQuestionAnswering, "AlbertForQuestionAnswering", pooler: false,
-    head: QuestionAnsweringHead, QuestionAnsweringHeadParameters,
-    |config| QuestionAnsweringHeadParameters {
-        qa_outputs: Linear::zeros(config.hidden_size, OUTPUTS),
-    }
+    AlbertForQuestionAnswering, "AlbertForQuestionAnswering", pooler: false, head: LinearHead,
+    parameters: QuestionAnsweringHeadParameters,
+    zeros: |config| QuestionAnsweringHeadParameters::zeros(config),
+    build: |_, parameters| LinearHead::new(parameters.qa_outputs),
+    unpack: |head| QuestionAnsweringHeadParameters { qa_outputs: head.to_linear() },
 );
+
+/// A span of tokens, by columns of the padded arrays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AnswerSpan {
+    /// The first token's column.
+    pub start: usize,
+    /// The last token's column, which belongs to the span.
+    pub end: usize,
+    /// The sum of both scores.
+    pub score: f32,
+}
 
 /// Scores of each token as the first and as the last of the answer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct QuestionAnsweringOutput {
     /// Two scores per token: as the answer's first and as its last.
     pub logits: Packed,
@@ -61,14 +70,65 @@ pub struct QuestionAnsweringOutput {
 }
 
 impl QuestionAnsweringOutput {
-    /// Scores as the answer's first token, `[B, S]`; 0 outside the attention mask.
+    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not two scores per token.
+    pub fn new(logits: Packed) -> Result<Self> {
+        if logits.width() != OUTPUTS {
+            let (expected, found) = (OUTPUTS.to_string(), logits.width().to_string());
+            return Err(Error::input("scores per token", expected, found));
+        }
+        Ok(Self { logits, hidden_states: Vec::new(), attentions: Vec::new() })
+    }
+
+    /// Scores as the answer's first token, `[B, S]`.
+    ///
+    /// **Outside the attention mask they are 0, which is more than a negative score: the largest of a row may be that of
+    /// padding.** To choose a span, use [`best_span`](Self::best_span), or `logits.sequence(i)`, which has no padding.
     pub fn start_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 0]).to_owned()
     }
 
-    /// Scores as the answer's last token, `[B, S]`; 0 outside the attention mask.
+    /// Scores as the answer's last token, `[B, S]`.
+    ///
+    /// **Outside the attention mask they are 0, which is more than a negative score**: see
+    /// [`start_logits`](Self::start_logits).
     pub fn end_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 1]).to_owned()
+    }
+
+    /// The span with the largest sum of its first token's and its last token's score, among spans of at most
+    /// `max_tokens` tokens inside the attention mask and inside `columns` of the padded arrays; none if there are none
+    /// (or only with scores that are NaN).
+    ///
+    /// `columns` are to be those of the text, so that no answer is found in the question or at `[CLS]`, to which models of
+    /// SQuAD 2 point where there is no answer.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn best_span(
+        &self,
+        sequence: usize,
+        columns: Range<usize>,
+        max_tokens: usize,
+    ) -> Option<AnswerSpan> {
+        let tokens = self.logits.columns(sequence).iter().map(|&column| column as usize);
+        let scores = self.logits.sequence(sequence);
+        let tokens: Vec<_> = tokens
+            .zip(scores.outer_iter())
+            .filter(|(column, _)| columns.contains(column))
+            .collect();
+        let mut best: Option<AnswerSpan> = None;
+        for (i, (start, first)) in tokens.iter().enumerate() {
+            for (end, last) in tokens[i..].iter().take(max_tokens) {
+                let score = first[0] + last[1];
+                if !score.is_nan() && best.is_none_or(|best| score > best.score) {
+                    best = Some(AnswerSpan { start: *start, end: *end, score });
+                }
+            }
+        }
+        best
     }
 
     /// Mean of the cross-entropies of first and last position `[B]`.
@@ -132,7 +192,7 @@ impl AlbertForQuestionAnswering {
         options: OutputOptions,
     ) -> Result<QuestionAnsweringOutput> {
         let output = self.albert.forward_with(batch, options)?;
-        let logits = self.head.0.forward(output.last_hidden_state.rows())?;
+        let logits = self.head.forward(output.last_hidden_state.rows())?;
         Ok(QuestionAnsweringOutput {
             logits: Packed::new(logits, batch.layout.clone()),
             hidden_states: output.hidden_states,

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::linear::LinearHead;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
@@ -22,29 +22,9 @@ pub struct SentenceOrderHeadParameters {
 }
 
 impl SentenceOrderHeadParameters {
-    pub(super) fn zeros(config: &AlbertConfig) -> Self {
+    /// Zeros of the configuration's width, to be filled.
+    pub fn zeros(config: &AlbertConfig) -> Self {
         Self { classifier: Linear::zeros(config.hidden_size, CLASSES) }
-    }
-}
-
-/// The classifier of [`SentenceOrderHeadParameters`].
-pub(super) struct SentenceOrderHead(ClassifierHead);
-
-impl SentenceOrderHead {
-    pub(super) fn new(
-        config: &AlbertConfig,
-        parameters: SentenceOrderHeadParameters,
-    ) -> Result<Self> {
-        let parameters = ClassifierParameters { classifier: parameters.classifier };
-        ClassifierHead::new(config, parameters).map(Self)
-    }
-
-    pub(super) fn to_parameters(&self) -> SentenceOrderHeadParameters {
-        SentenceOrderHeadParameters { classifier: self.0.to_linear() }
-    }
-
-    pub(super) fn forward(&self, pooled: ndarray::ArrayView2<'_, f32>) -> Result<Array2<f32>> {
-        self.0.forward(pooled)
     }
 }
 
@@ -52,18 +32,23 @@ impl SentenceOrderHead {
 ///
 /// transformers has no such class; the checkpoint is that of `AlbertForPreTraining` without the masked-LM head, and is
 /// read from one.
+#[derive(Debug)]
 pub struct AlbertForSentenceOrder {
     albert: Albert,
-    head: SentenceOrderHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForSentenceOrder, "AlbertForPreTraining", pooler: true, head: SentenceOrderHead,
-    SentenceOrderHeadParameters, |config| SentenceOrderHeadParameters::zeros(config)
+    AlbertForSentenceOrder, "AlbertForPreTraining", pooler: true, head: LinearHead,
+    parameters: SentenceOrderHeadParameters,
+    zeros: |config| SentenceOrderHeadParameters::zeros(config),
+    build: |_, parameters| LinearHead::new(parameters.classifier),
+    unpack: |head| SentenceOrderHeadParameters { classifier: head.to_linear() },
 );
 
 /// Scores of "in order" and "swapped".
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SentenceOrderOutput {
     /// `[B, 2]`: 0 in order, 1 swapped.
     pub logits: Array2<f32>,
@@ -74,6 +59,11 @@ pub struct SentenceOrderOutput {
 }
 
 impl SentenceOrderOutput {
+    /// An output of logits `[B, 2]` alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Array2<f32>) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
     /// Mean cross-entropy against labels `[B]`: 0 in order, 1 swapped.
     ///
     /// # Errors

@@ -2,32 +2,34 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::linear::{ClassifierParameters, LinearHead};
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::ProblemType;
 use crate::error::{Error, Result};
 use crate::model::albert::{Albert, OutputOptions};
-use crate::nn::Linear;
 use crate::nn::loss::{
     IGNORE_INDEX, Labels, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
 
 /// ALBERT that classifies sequences (or pairs), or predicts numbers for them.
+#[derive(Debug)]
 pub struct AlbertForSequenceClassification {
     albert: Albert,
-    head: ClassifierHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForSequenceClassification, "AlbertForSequenceClassification", pooler: true,
-    head: ClassifierHead, ClassifierParameters, |config| ClassifierParameters {
-        classifier: Linear::zeros(config.hidden_size, config.num_labels()),
-    }
+    AlbertForSequenceClassification, "AlbertForSequenceClassification", pooler: true, head: LinearHead,
+    parameters: ClassifierParameters,
+    zeros: |config| ClassifierParameters::zeros(config, config.num_labels()),
+    build: |_, parameters| LinearHead::new(parameters.classifier),
+    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
 );
 
 /// Scores of classes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SequenceClassificationOutput {
     /// `[B, C]`, before softmax (or sigmoid); the prediction itself in a regression.
     pub logits: Array2<f32>,
@@ -35,10 +37,16 @@ pub struct SequenceClassificationOutput {
     pub hidden_states: Vec<Packed>,
     /// As in [`AlbertOutput`](crate::AlbertOutput).
     pub attentions: Vec<AttentionProbabilities>,
-    problem_type: Option<ProblemType>,
+    /// What the loss is, where the config says it.
+    pub problem_type: Option<ProblemType>,
 }
 
 impl SequenceClassificationOutput {
+    /// An output of logits `[B, C]` alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Array2<f32>, problem_type: Option<ProblemType>) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new(), problem_type }
+    }
+
     /// The loss that transformers takes: what the config's `problem_type` says or, where it says nothing, mean squared
     /// error for one label, cross-entropy for class indices, binary cross-entropy for values.
     ///

@@ -2,29 +2,31 @@
 
 use ndarray::ArrayView2;
 
-use super::classifier::{ClassifierHead, ClassifierParameters};
+use super::linear::{ClassifierParameters, LinearHead};
 use super::{impl_model, labelled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::Result;
 use crate::model::albert::{Albert, OutputOptions};
-use crate::nn::Linear;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 
 /// ALBERT that classifies tokens.
+#[derive(Debug)]
 pub struct AlbertForTokenClassification {
     albert: Albert,
-    head: ClassifierHead,
+    head: LinearHead,
 }
 
 impl_model!(
-    AlbertForTokenClassification, "AlbertForTokenClassification", pooler: false,
-    head: ClassifierHead, ClassifierParameters, |config| ClassifierParameters {
-        classifier: Linear::zeros(config.hidden_size, config.num_labels()),
-    }
+    AlbertForTokenClassification, "AlbertForTokenClassification", pooler: false, head: LinearHead,
+    parameters: ClassifierParameters,
+    zeros: |config| ClassifierParameters::zeros(config, config.num_labels()),
+    build: |_, parameters| LinearHead::new(parameters.classifier),
+    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
 );
 
 /// Scores of classes, token by token.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TokenClassificationOutput {
     /// C scores per token, before softmax.
     pub logits: Packed,
@@ -35,6 +37,11 @@ pub struct TokenClassificationOutput {
 }
 
 impl TokenClassificationOutput {
+    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    pub fn new(logits: Packed) -> Self {
+        Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors

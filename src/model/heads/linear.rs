@@ -1,5 +1,7 @@
 //! A linear layer that makes logits of states: what most heads are.
 
+use std::fmt;
+
 use ndarray::{Array2, ArrayView2};
 
 use crate::config::AlbertConfig;
@@ -15,24 +17,28 @@ pub struct ClassifierParameters {
     pub classifier: Linear,
 }
 
-/// A classifier to be executed: logits = x·Wᵀ + b.
-pub struct ClassifierHead(PackedLinear);
+impl ClassifierParameters {
+    /// Zeros of the configuration's width, to be filled.
+    pub fn zeros(config: &AlbertConfig, classes: usize) -> Self {
+        Self { classifier: Linear::zeros(config.hidden_size, classes) }
+    }
+}
 
-impl ClassifierHead {
+/// A head that is one linear layer, logits = x·Wᵀ + b: the classifiers of sequences, tokens and choices, sentence order,
+/// and question answering.
+///
+/// It is put on states of whatever width its weight has; see [the module](super) for an example.
+pub struct LinearHead(PackedLinear);
+
+impl LinearHead {
     /// Packs a linear layer.
     ///
     /// # Errors
-    /// [`Error::Input`] if the environment forces an instruction set that this processor lacks.
-    pub fn from_linear(linear: Linear) -> Result<Self> {
+    /// [`Error::Input`] if the weight `[C, H]` is empty or the bias is not `[C]`, or if the environment forces an
+    /// instruction set that this processor lacks.
+    pub fn new(linear: Linear) -> Result<Self> {
+        linear.check()?;
         Ok(Self(PackedLinear::new(Isa::current()?, [linear])))
-    }
-
-    pub(super) fn new(_: &AlbertConfig, parameters: ClassifierParameters) -> Result<Self> {
-        Self::from_linear(parameters.classifier)
-    }
-
-    pub(super) fn to_parameters(&self) -> ClassifierParameters {
-        ClassifierParameters { classifier: self.to_linear() }
     }
 
     /// The linear layer, to the bit what was packed.
@@ -50,5 +56,13 @@ impl ClassifierHead {
             return Err(Error::input("width of the states", expected, found));
         }
         Ok(self.0.forward(states, Nonlinearity::Identity))
+    }
+}
+
+/// Sizes, no weights.
+impl fmt::Debug for LinearHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (inputs, outputs) = (self.0.inputs(), self.0.outputs());
+        f.debug_struct("LinearHead").field("inputs", &inputs).field("outputs", &outputs).finish()
     }
 }
