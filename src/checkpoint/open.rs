@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewMutD};
 
 use super::source::Source;
 use super::tensor::TensorInfo;
@@ -141,11 +141,26 @@ impl Checkpoint {
     /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64, or if there is no
     /// memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
-        let tensor = self.get(name).ok_or_else(|| {
+        self.find(name)?.read(name)
+    }
+
+    /// As [`read`](Self::read), into an array that is there already, whatever its layout.
+    ///
+    /// Nothing is allocated but a buffer of bounded size if the array is in row-major order without gaps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), and `Error::Tensor` if the array has another shape than the tensor. If the file
+    /// cannot be read to the end, the array may have some of its values.
+    pub fn read_into(&self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
+        self.find(name)?.read_into(name, values)
+    }
+
+    fn find(&self, name: &str) -> Result<&TensorInfo> {
+        self.get(name).ok_or_else(|| {
             let found = format!("none among the {} of the checkpoint", self.len());
             Error::tensor(&self.path, name, "a tensor of this name", found)
-        })?;
-        tensor.read(name)
+        })
     }
 
     fn new(

@@ -268,7 +268,7 @@ impl<'a> Loader<'a> {
             self.report.mismatched.push(MismatchedShape { name: source, expected, found });
             return Ok(());
         }
-        values.assign(&self.checkpoint.read(source)?);
+        self.checkpoint.read_into(source, values.view_mut())?;
         if values.iter().any(|value| !value.is_finite()) {
             self.report.non_finite.push(source.to_owned());
         }
