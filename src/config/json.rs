@@ -263,7 +263,7 @@ impl Keys {
 }
 
 /// Labels are made here, so their number is bounded before they are.
-fn bounded_labels(count: usize) -> Result<Vec<String>> {
+pub(crate) fn bounded_labels(count: usize) -> Result<Vec<String>> {
     const MAX_LABELS: usize = 1 << 20;
     if count > MAX_LABELS {
         return Err(Error::config(

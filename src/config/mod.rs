@@ -8,6 +8,8 @@ mod counts;
 mod json;
 mod presets;
 
+pub(crate) use json::bounded_labels;
+
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
@@ -197,7 +199,7 @@ impl Default for ConfigFields {
 }
 
 /// The labels that transformers makes up for `count` classes.
-pub(crate) fn default_labels(count: usize) -> Vec<String> {
+fn default_labels(count: usize) -> Vec<String> {
     (0..count).map(|id| format!("LABEL_{id}")).collect()
 }
 
