@@ -82,6 +82,11 @@ fn errors_of_the_config_name_the_file_and_the_field() {
     fs::remove_file(&path).unwrap();
     assert!(matches!(load(), Err(Error::Io { path: named, .. }) if named == path));
     refused(Albert::from_pretrained(directory.path().join("none")), &["none"]);
+    // What can be asked of the error is what its text says.
+    write_config(directory.path(), r#"{"hidden_size": "wide"}"#);
+    let error = load().err().unwrap();
+    let Error::Config { path: at, field, found, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((at.as_deref(), &**field, &**found), (Some(&*path), "hidden_size", "\"wide\""));
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn open_file(path: &Path, format: Format) -> Result<Contents> {
 
 fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
     open_file(shard, format).map_err(|error| match error {
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+        Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
             Error::format(index, format!("the shard {} is missing", shard.display()))
         }
         error => error,

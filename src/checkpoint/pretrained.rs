@@ -142,7 +142,8 @@ pub trait PreTrainedModel: Model {
     /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
+    /// there are more than a safetensors file can hold, neither of which a model of this crate does.
     fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         Self::save_parameters(directory, self.config(), &self.to_parameters())
     }
@@ -150,7 +151,7 @@ pub trait PreTrainedModel: Model {
     /// As [`save_pretrained`](Self::save_pretrained), of parameters that no executable model was built from.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`save_pretrained`](Self::save_pretrained).
     fn save_parameters(
         directory: impl AsRef<Path>,
         config: &AlbertConfig,

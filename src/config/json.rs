@@ -29,13 +29,7 @@ impl AlbertConfig {
         let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
-        Self::from_json(value).map_err(|error| match error {
-            Error::Config { field, expected, found } => {
-                let reason = format!("config field `{field}`: expected {expected}, found {found}");
-                Error::format(path, reason)
-            }
-            other => other,
-        })
+        Self::from_json(value).map_err(|error| error.in_config(path))
     }
 
     /// Reads the JSON object of a `config.json`.

@@ -262,7 +262,7 @@ impl AlbertConfig {
     /// Reads `config.json` in a checkpoint's directory.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] for a bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         Self::from_file(directory.as_ref().join("config.json"))
     }
