@@ -12,7 +12,7 @@
 //! torch/          archive or old pickle → tensors  (a pickle machine that can only describe tensors)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
-//! write.rs        f32 → safetensors                (a temporary file, synced and renamed)
+//! write.rs        f32 → safetensors                (through `src/files.rs`: a temporary file, synced and renamed)
 //! ```
 //!
 //! and above them, where tensors become parameters:
@@ -45,9 +45,10 @@ mod tensor;
 mod torch;
 mod write;
 
+pub use crate::files::write_atomically;
 pub use dtype::DType;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};
 pub use tensor::TensorInfo;
-pub use write::{write_atomically, write_safetensors};
+pub use write::write_safetensors;

@@ -10,6 +10,7 @@ use ndarray::{ArrayD, ArrayViewMutD};
 use super::source::Source;
 use super::tensor::TensorInfo;
 use super::{index, safetensors, torch};
+use crate::files::check_path;
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
@@ -77,6 +78,7 @@ impl Checkpoint {
     /// occurs twice, or that an index looks for in a shard that lacks it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        check_path(path, "a checkpoint")?;
         let is_directory = fs::metadata(path).map_err(|error| Error::io(path, error))?.is_dir();
         let (file, kind) = if is_directory { choose(path)? } else { by_name(path) };
         match kind {

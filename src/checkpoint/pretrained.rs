@@ -8,10 +8,11 @@ use ndarray::ArrayViewMutD;
 use serde_json::json;
 
 use super::names;
-use super::write::{stage, stage_safetensors};
+use super::write::stage_safetensors;
 use super::{Checkpoint, LoadReport, MismatchedShape};
 use crate::config::{AlbertConfig, bounded_labels};
 use crate::error::{Error, Result};
+use crate::files::{check_path, stage};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
@@ -158,6 +159,7 @@ pub trait PreTrainedModel: Model {
         parameters: &Self::Parameters,
     ) -> Result<()> {
         let directory = directory.as_ref();
+        check_path(directory, "a directory to save to")?;
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
         let mut tensors = Vec::new();
         parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));

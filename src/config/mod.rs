@@ -17,6 +17,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::files::check_path;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
@@ -264,7 +265,9 @@ impl AlbertConfig {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
-        Self::from_file(directory.as_ref().join("config.json"))
+        let directory = directory.as_ref();
+        check_path(directory, "a checkpoint's directory")?;
+        Self::from_file(directory.join("config.json"))
     }
 
     /// D, the width of one attention head.
