@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Fault;
 use super::globals::{Described, Global};
-use super::input::Input;
+use super::input::{Input, MAX_LINE};
 use super::value::{Id, Object, Value};
 
 /// The most instructions of a pickle. ALBERT's have a few thousand. Each makes at most one value of some 100 bytes
@@ -244,6 +244,10 @@ impl Machine {
     fn stack_global(&mut self) -> Result<(), Fault> {
         let (name, module) = (self.pop()?, self.pop()?);
         match (self.described.heap.get(module), self.described.heap.get(name)) {
+            // As long as a line may be; an error would show it with each byte escaped.
+            (Value::Str(module), Value::Str(name)) if module.len().max(name.len()) > MAX_LINE => {
+                Err(format!("a name of more than {MAX_LINE} bytes").into())
+            }
             (Value::Str(module), Value::Str(name)) => {
                 let (module, name) = (module.clone(), name.clone());
                 self.global(&module, &name)
