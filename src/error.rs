@@ -14,17 +14,22 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or directory could not be read or written.
-    #[error("{}: {source}", path.display())]
+    ///
+    /// What the operating system said is part of this error's text, and so it is not its
+    /// [`source`](std::error::Error::source) too: a chain of errors that is printed would say it twice.
+    #[error("{}: {error}", shown(path))]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 
     /// A config field has a value that no ALBERT model can have.
-    #[error("config field `{field}`: expected {expected}, found {found}")]
+    #[error("{}config field `{field}`: expected {expected}, found {found}", prefix(path.as_deref()))]
     Config {
+        /// The `config.json`, if it was read from a file.
+        path: Option<PathBuf>,
         /// The field's Hugging Face name.
         field: String,
         /// What the field may be.
@@ -34,7 +39,7 @@ pub enum Error {
     },
 
     /// A file is not what its name says: truncated, corrupt, or of an unknown format.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", shown(path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -43,7 +48,7 @@ pub enum Error {
     },
 
     /// A tensor of a checkpoint cannot be used.
-    #[error("{}: tensor `{tensor}`: expected {expected}, found {found}", path.display())]
+    #[error("{}: tensor `{tensor}`: expected {expected}, found {found}", shown(path))]
     Tensor {
         /// The checkpoint file or directory.
         path: PathBuf,
@@ -73,8 +78,8 @@ pub enum Error {
 
 impl Error {
     /// An I/O error at `path`.
-    pub(crate) fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_owned(), source }
+    pub(crate) fn io(path: impl AsRef<Path>, error: io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), error }
     }
 
     /// A malformed file at `path`.
@@ -112,6 +117,46 @@ impl Error {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> Self {
-        Self::Config { field: field.into(), expected: expected.into(), found: found.into() }
+        let (field, expected, found) = (field.into(), expected.into(), found.into());
+        Self::Config { path: None, field, expected, found }
+    }
+
+    /// The same error, which came from the `config.json` at `path` if it is one about a config.
+    pub(crate) fn in_config(self, path: &Path) -> Self {
+        match self {
+            Self::Config { field, expected, found, .. } => {
+                Self::Config { path: Some(path.to_owned()), field, expected, found }
+            }
+            other => other,
+        }
+    }
+}
+
+/// A path as an error shows it: also an empty one can be seen.
+fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() { "\"\"".into() } else { path.display().to_string() }
+}
+
+/// What stands before an error in a file that may not be known.
+fn prefix(path: Option<&Path>) -> String {
+    path.map(|path| format!("{}: ", shown(path))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_errors_says_nothing_twice() {
+        let error = Error::io("spiece.model", io::Error::other("the disk is on fire"));
+        let mut chain = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            chain += &format!(": {inner}");
+            cause = inner.source();
+        }
+        assert_eq!(chain, "spiece.model: the disk is on fire");
     }
 }

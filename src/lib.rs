@@ -20,6 +20,7 @@ mod batch;
 pub mod checkpoint;
 mod config;
 mod error;
+mod files;
 mod kernels;
 mod model;
 pub mod nn;

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use checkpoint_support::fixture;
 use checkpoint_support::torch::{dict, legacy, storage, tensor};
-use ndalbert::Error;
+use checkpoint_support::{fixture, peak_of};
 use ndalbert::checkpoint::{Checkpoint, DType, Format, write_safetensors};
+use ndalbert::{Albert, AlbertConfig, ConfigFields, Error, LoadOptions, Model, PreTrainedModel};
 use ndarray::{Array2, ArrayD, Dimension, IxDyn, arr0};
 
 /// The values by the `safetensors` crate, which shares no code with the reader under test.
@@ -239,4 +239,49 @@ fn a_save_over_an_open_checkpoint_does_not_mix_with_it() {
     write_safetensors(&path, [("added", new.view()), ("w", new.view())]).unwrap();
     assert_same_bits("w", &old, &checkpoint.read("w").unwrap());
     assert_same_bits("w", &new, &Checkpoint::open(&path).unwrap().read("w").unwrap());
+}
+
+#[test]
+fn tensors_are_read_into_arrays_of_any_layout() {
+    let expected = reference(&fixture("expected.safetensors"));
+    let checkpoint = Checkpoint::open(fixture("tensors_zip.bin")).unwrap();
+    for (name, values) in &expected {
+        let mut rows = ArrayD::from_elem(values.shape(), f32::NAN);
+        checkpoint.read_into(name, rows.view_mut()).unwrap();
+        assert_same_bits(name, values, &rows);
+        let mut columns = ArrayD::from_elem(values.t().shape(), f32::NAN);
+        checkpoint.read_into(name, columns.view_mut().reversed_axes()).unwrap();
+        assert_same_bits(name, values, &columns.reversed_axes().as_standard_layout().to_owned());
+        let mut wider = values.shape().to_vec();
+        wider.push(2);
+        let error = checkpoint.read_into(name, ArrayD::zeros(&wider[..]).view_mut()).unwrap_err();
+        assert!(matches!(&error, Error::Tensor { .. }), "{error}");
+        for shape in [&wider, values.shape()].map(|shape| format!("{shape:?}")) {
+            assert!(error.to_string().contains(&shape), "{name}: {error}");
+        }
+    }
+    let mut none = ArrayD::zeros(IxDyn(&[]));
+    assert!(checkpoint.read_into("none", none.view_mut()).is_err());
+}
+
+/// A model's parameters are there before its checkpoint is read: no tensor is beside them while it is.
+#[test]
+fn loading_holds_no_tensor_twice() {
+    let fields = ConfigFields {
+        vocab_size: 40_000,
+        embedding_size: 64,
+        hidden_size: 8,
+        num_attention_heads: 1,
+        intermediate_size: 8,
+        ..ConfigFields::default()
+    };
+    let config = AlbertConfig::new(fields).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let zeros = Albert::zero_parameters(&config);
+    Albert::save_parameters(directory.path(), &config, &zeros).unwrap();
+    let options = LoadOptions::new();
+    let (loaded, peak) = peak_of(|| Albert::load_parameters(directory.path(), &options).unwrap());
+    drop(loaded);
+    let size = 4 * config.parameter_count().total();
+    assert!(size > 10_000_000 && peak < size + (1 << 20), "{peak} bytes for {size} of parameters");
 }

@@ -185,6 +185,15 @@ fn pickles_that_go_on_and_on() {
     let shape = [b"(", &b"K\x01".repeat(10_000)[..], b"tq\x02"].concat();
     let wide = [&id("k")[..], b"Q", &shape, &rebuild, b"q\x01(h\0QK\0h\x02h\x02tq\x03"].concat();
     check(&deep(&wide, &b"h\x01h\x03R".repeat(50_000)), "expected a dictionary");
+    // One long list of pairs, made into a dictionary again and again: the pairs are not there as often.
+    let pairs = [b"](", &b"h\x01".repeat(100_000)[..], b"e\x85q\x02"].concat();
+    let named = global("collections", "OrderedDict");
+    let list = [&named[..], b"q\0K\x01K\x02\x86q\x01", &pairs].concat();
+    check(&deep(&list, &b"h\0h\x02R".repeat(300)), "copies more than 262144 pairs");
+    check(&deep(&list, b"h\0h\x02R"), "no tensors");
+    // A name that would be eight times as long in a message.
+    let name = text(&"\u{1}".repeat(7 << 20));
+    check(&deep(&[&text("os")[..], &name].concat(), b"\x93"), "a name of more than 256 bytes");
     // Longer than any pickle may be, though it is all there.
     let long = [b"X", &(9u32 << 20).to_le_bytes()[..], &vec![b'a'; 9 << 20]].concat();
     check(&deep(&long, b""), "8388608 bytes");

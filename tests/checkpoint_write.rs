@@ -58,7 +58,7 @@ fn a_failed_write_changes_nothing() {
         file.write_all(&[1; 1 << 20])?;
         Err(io::Error::other("the disk is full"))
     });
-    let Err(Error::Io { path: at, source }) = error else { panic!("{error:?}") };
+    let Err(Error::Io { path: at, error: source }) = error else { panic!("{error:?}") };
     assert_eq!((at, source.to_string()), (path.clone(), "the disk is full".into()));
     unchanged();
     let panicked = std::panic::catch_unwind(|| {

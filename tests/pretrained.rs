@@ -318,3 +318,13 @@ fn assert_normal(name: &str, values: &ArrayD<f32>, deviation: f64) {
     let inside = drawn.iter().filter(|value| value.abs() < deviation).count() as f64 / count;
     assert!((inside - 0.6827).abs() < 2.5 / count.sqrt(), "{name}: {inside} within σ");
 }
+
+#[test]
+fn more_labels_than_memory_are_refused() {
+    let (directory, _) = saved::<Albert>(&small_config(|_| {}), 1);
+    for count in [usize::MAX, (1 << 20) + 1] {
+        let options = LoadOptions::new().num_labels(count);
+        let result = Albert::from_pretrained_with(directory.path(), &options);
+        refused(result, &["num_labels", "at most 1048576", &count.to_string()]);
+    }
+}

@@ -9,7 +9,10 @@ use common::compare::assert_same_tensors;
 use common::directory::{config_json, saved, stored, weights_in};
 use common::random::small_config;
 use common::{golden, refused};
-use ndalbert::{Albert, AlbertConfig, AlbertForMaskedLM, Error, Model, PreTrainedModel};
+use ndalbert::checkpoint::Checkpoint;
+use ndalbert::{
+    Albert, AlbertConfig, AlbertForMaskedLM, AlbertTokenizer, Error, Model, PreTrainedModel,
+};
 use serde_json::json;
 
 fn write_config(directory: &Path, text: &str) {
@@ -79,6 +82,11 @@ fn errors_of_the_config_name_the_file_and_the_field() {
         write_config(directory.path(), text);
         refused(load(), &[path.to_str().unwrap(), words[0], words[1]]);
     }
+    // What can be asked of the error is what its text says.
+    write_config(directory.path(), r#"{"hidden_size": "wide"}"#);
+    let error = load().err().unwrap();
+    let Error::Config { path: at, field, found, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((at.as_deref(), &**field, &**found), (Some(&*path), "hidden_size", "\"wide\""));
     fs::remove_file(&path).unwrap();
     assert!(matches!(load(), Err(Error::Io { path: named, .. }) if named == path));
     refused(Albert::from_pretrained(directory.path().join("none")), &["none"]);
@@ -146,4 +154,17 @@ fn a_config_alone_is_written_and_read() {
     let config = small_config(|fields| fields.classifier_dropout_prob = None);
     config.save(directory.path().join("config.json")).unwrap();
     assert_eq!(AlbertConfig::from_pretrained(directory.path()).unwrap(), config);
+}
+
+/// An empty path is neither the working directory nor a file that could not be found.
+#[test]
+fn an_empty_path_is_refused_by_name() {
+    let model = Albert::from_config(small_config(|_| {}), 2).unwrap();
+    refused(model.save_pretrained(""), &["\"\"", "a directory to save to", "an empty path"]);
+    refused(Albert::from_pretrained(""), &["\"\"", "a checkpoint's directory", "an empty path"]);
+    refused(AlbertConfig::from_pretrained(""), &["\"\"", "a checkpoint's directory"]);
+    refused(AlbertTokenizer::from_pretrained(""), &["\"\"", "a tokenizer's directory"]);
+    refused(Checkpoint::open(""), &["\"\"", "a checkpoint", "an empty path"]);
+    refused(AlbertConfig::from_file(""), &["\"\"", "a config.json", "an empty path"]);
+    refused(small_config(|_| {}).save(""), &["\"\"", "a file to write", "an empty path"]);
 }

@@ -89,7 +89,7 @@ impl Inputs {
 
     /// Reads a safetensors file.
     pub fn from_file(path: &Path, has_choices: bool) -> Result<Self, Failure> {
-        let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|error| Error::Io { path: path.to_owned(), error })?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| Error::Format { path: path.to_owned(), reason: error.to_string() })?;
         let file = InputFile { path, tensors };

@@ -117,13 +117,13 @@ fn read_inputs(options: &Options, directory: &Path) -> Result<Inputs, Failure> {
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
 /// Finds out before the work, not after it, that there is nowhere to put its result.
 fn check_output(path: &Path) -> Result<(), Error> {
     let refuse = |path: &Path, kind, what| {
-        Err(Error::Io { path: path.to_owned(), source: io::Error::new(kind, what) })
+        Err(Error::Io { path: path.to_owned(), error: io::Error::new(kind, what) })
     };
     match path.parent() {
         _ if path.is_dir() => refuse(path, io::ErrorKind::IsADirectory, "is a directory"),

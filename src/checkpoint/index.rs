@@ -9,10 +9,8 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::source::{Source, describe};
 use super::tensor::TensorInfo;
+use crate::files::MAX_JSON;
 use crate::{Error, Result};
-
-/// The longest index. Those of models a thousand times as large as ALBERT have a few hundred KB.
-const MAX_INDEX: u64 = 16 << 20;
 
 /// The most shards, all of which are open at the same time.
 const MAX_SHARDS: usize = 128;
@@ -35,14 +33,14 @@ pub(super) struct Index {
 /// twice, names no shard or more than [`MAX_SHARDS`], or names one that is not a plain name of a file.
 pub(super) fn read(path: &Path) -> Result<Index> {
     let source = Source::open(path)?;
-    if source.len() > MAX_INDEX {
+    if source.len() > MAX_JSON {
         return Err(source.error(format!(
-            "expected an index of at most {MAX_INDEX} bytes, found {}; it begins like {}",
+            "expected an index of at most {MAX_JSON} bytes, found {}; it begins like {}",
             source.len(),
             describe(&source.head::<16>()?),
         )));
     }
-    // At most MAX_INDEX.
+    // At most MAX_JSON.
     let mut text = vec![0; source.len() as usize];
     source.read_exact_at(0, &mut text)?;
     let Document { weight_map: WeightMap(entries) } = serde_json::from_slice(&text)

@@ -12,7 +12,7 @@
 //! torch/          archive or old pickle → tensors  (a pickle machine that can only describe tensors)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
-//! write.rs        f32 → safetensors                (a temporary file, synced and renamed)
+//! write.rs        f32 → safetensors                (through `src/files.rs`: a temporary file, synced and renamed)
 //! ```
 //!
 //! and above them, where tensors become parameters:
@@ -26,8 +26,8 @@
 //! # What is trusted
 //!
 //! Nothing that is in a file. Every length, offset, shape and stride is checked against the file's real length with
-//! overflow-checked arithmetic before it is used, so that what opening allocates is bounded by the size of the file,
-//! and never by a number written in it. No pickle code is executed: a pickle may name what a dictionary of tensors is
+//! overflow-checked arithmetic before it is used, so that what opening allocates is bounded by a
+//! multiple of the size of the file, and never by a number written in it. No pickle code is executed: a pickle may name what a dictionary of tensors is
 //! made of (`torch/globals.rs` has the list) and nothing else, and those names stand for descriptions here, not for
 //! functions. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
@@ -45,9 +45,10 @@ mod tensor;
 mod torch;
 mod write;
 
+pub use crate::files::write_atomically;
 pub use dtype::DType;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};
 pub use tensor::TensorInfo;
-pub use write::{write_atomically, write_safetensors};
+pub use write::write_safetensors;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewMutD};
 
 use super::source::Source;
 use super::tensor::TensorInfo;
 use super::{index, safetensors, torch};
+use crate::files::check_path;
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
@@ -77,6 +78,7 @@ impl Checkpoint {
     /// occurs twice, or that an index looks for in a shard that lacks it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        check_path(path, "a checkpoint")?;
         let is_directory = fs::metadata(path).map_err(|error| Error::io(path, error))?.is_dir();
         let (file, kind) = if is_directory { choose(path)? } else { by_name(path) };
         match kind {
@@ -141,11 +143,26 @@ impl Checkpoint {
     /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64, or if there is no
     /// memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
-        let tensor = self.get(name).ok_or_else(|| {
+        self.find(name)?.read(name)
+    }
+
+    /// As [`read`](Self::read), into an array that is there already, whatever its layout.
+    ///
+    /// Nothing is allocated but a buffer of bounded size if the array is in row-major order without gaps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), and `Error::Tensor` if the array has another shape than the tensor. If the file
+    /// cannot be read to the end, the array may have some of its values.
+    pub fn read_into(&self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
+        self.find(name)?.read_into(name, values)
+    }
+
+    fn find(&self, name: &str) -> Result<&TensorInfo> {
+        self.get(name).ok_or_else(|| {
             let found = format!("none among the {} of the checkpoint", self.len());
             Error::tensor(&self.path, name, "a tensor of this name", found)
-        })?;
-        tensor.read(name)
+        })
     }
 
     fn new(
@@ -191,7 +208,7 @@ fn open_file(path: &Path, format: Format) -> Result<Contents> {
 
 fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
     open_file(shard, format).map_err(|error| match error {
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+        Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
             Error::format(index, format!("the shard {} is missing", shard.display()))
         }
         error => error,

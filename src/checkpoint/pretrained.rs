@@ -8,10 +8,11 @@ use ndarray::ArrayViewMutD;
 use serde_json::json;
 
 use super::names;
-use super::write::{stage, stage_safetensors};
+use super::write::stage_safetensors;
 use super::{Checkpoint, LoadReport, MismatchedShape};
-use crate::config::{AlbertConfig, default_labels};
+use crate::config::{AlbertConfig, bounded_labels};
 use crate::error::{Error, Result};
+use crate::files::{check_path, stage};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
@@ -116,7 +117,7 @@ pub trait PreTrainedModel: Model {
         let directory = directory.as_ref();
         let mut config = AlbertConfig::from_pretrained(directory)?;
         if let Some(count) = options.num_labels {
-            let labels = default_labels(count);
+            let labels = bounded_labels(count)?;
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
         let checkpoint = Checkpoint::open(directory)?;
@@ -145,7 +146,8 @@ pub trait PreTrainedModel: Model {
     /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
+    /// there are more than a safetensors file can hold, neither of which a model of this crate does.
     fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         Self::save_parameters(directory, self.config(), &self.to_parameters())
     }
@@ -153,13 +155,14 @@ pub trait PreTrainedModel: Model {
     /// As [`save_pretrained`](Self::save_pretrained), of parameters that no executable model was built from.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`save_pretrained`](Self::save_pretrained).
     fn save_parameters(
         directory: impl AsRef<Path>,
         config: &AlbertConfig,
         parameters: &Self::Parameters,
     ) -> Result<()> {
         let directory = directory.as_ref();
+        check_path(directory, "a directory to save to")?;
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
         let mut tensors = Vec::new();
         parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
@@ -272,7 +275,7 @@ impl<'a> Loader<'a> {
             self.report.mismatched.push(MismatchedShape { name: source, expected, found });
             return Ok(());
         }
-        values.assign(&self.checkpoint.read(source)?);
+        self.checkpoint.read_into(source, values.view_mut())?;
         if values.iter().any(|value| !value.is_finite()) {
             self.report.non_finite.push(source.to_owned());
         }

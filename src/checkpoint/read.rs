@@ -1,7 +1,7 @@
 //! The one reader: a tensor's bytes → `f32`, in pieces.
 
 use half::{bf16, f16};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, ArrayViewMutD, IxDyn};
 
 use super::dtype::DType;
 use super::tensor::TensorInfo;
@@ -29,21 +29,47 @@ impl TensorInfo {
     pub(super) fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         let refuse =
             |expected: &str, found: String| self.source.tensor_error(name, expected, found);
-        let size = match self.dtype.size() {
-            Some(size) if self.dtype.is_float() => size,
-            _ => return Err(refuse("elements of f32, f16, bf16 or f64", self.dtype.to_string())),
-        };
+        self.float_size(name)?;
         let len = self.len();
         let mut values = Vec::new();
         values
             .try_reserve_exact(len)
             .map_err(|_| refuse("a tensor that fits in memory", format!("{len} elements")))?;
         values.resize(len, 0.0);
-        if len > 0 {
-            Filler { tensor: self, size, buffer: Vec::new(), values: &mut values }.fill()?;
-        }
+        self.fill(name, &mut values)?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), values)
             .map_err(|error| refuse("a shape", format!("{:?} ({error})", self.shape)))
+    }
+
+    /// As [`read`](Self::read), into an array of the same shape; through a copy only if its rows do not follow each
+    /// other in memory.
+    pub(super) fn read_into(&self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
+        if self.shape != values.shape() {
+            let expected = format!("shape {:?}", values.shape());
+            return Err(self.source.tensor_error(name, expected, format!("{:?}", self.shape)));
+        }
+        if let Some(values) = values.as_slice_mut() {
+            return self.fill(name, values);
+        }
+        values.assign(&self.read(name)?);
+        Ok(())
+    }
+
+    /// Fills a slice that has room for exactly the elements.
+    fn fill(&self, name: &str, values: &mut [f32]) -> Result<()> {
+        let size = self.float_size(name)?;
+        if values.is_empty() {
+            return Ok(());
+        }
+        Filler { tensor: self, size, buffer: Vec::new(), values }.fill()
+    }
+
+    /// The bytes of an element, if it is one that becomes an `f32`.
+    fn float_size(&self, name: &str) -> Result<usize> {
+        self.dtype.size().filter(|_| self.dtype.is_float()).ok_or_else(|| {
+            let found = self.dtype.to_string();
+            self.source.tensor_error(name, "elements of f32, f16, bf16 or f64", found)
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! One opened file: its path, its length, and reads at a place.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::files::open_regular;
 use crate::{Error, Result};
 
 /// What a git-lfs pointer file begins with.
@@ -26,15 +27,11 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// `Error::Io` if it cannot be opened; `Error::Format` if it is not a regular file (reading a pipe would never
+    /// `Error::Io` if it cannot be opened or is a directory; `Error::Format` if it is not a regular file (reading a pipe would never
     /// end), is empty, or is what one often finds in place of weights: a git-lfs pointer or a web page.
     pub fn open(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(|source| Error::io(path, source))?;
-        if !metadata.is_file() {
-            return Err(Error::format(path, "expected a regular file, found something else"));
-        }
-        let file = File::open(path).map_err(|source| Error::io(path, source))?;
-        let len = file.metadata().map_err(|source| Error::io(path, source))?.len();
+        let file = open_regular(path)?;
+        let len = file.metadata().map_err(|error| Error::io(path, error))?.len();
         let source = Self { path: path.to_owned(), len, file: Mutex::new(file) };
         source.refuse_placeholders()?;
         Ok(source)

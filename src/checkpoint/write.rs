@@ -1,130 +1,20 @@
-//! Saving: a temporary file beside the target, synced, then renamed over it.
+//! Saving: tensors → a safetensors file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use ndarray::ArrayViewD;
 use safetensors::tensor::{Dtype, TensorInfo};
-use tempfile::{Builder, NamedTempFile};
 
 use super::safetensors::{MAX_HEADER, METADATA_KEY};
+use crate::files::{Staged, stage};
 use crate::{Error, Result};
-
-/// How many bytes are handed to the operating system at once.
-const BUFFER: usize = 256 << 10;
 
 /// The header's length is a multiple of this, so that the data after it is aligned.
 const ALIGNMENT: usize = 8;
 
-/// Replaces the file at `path` by what `write` writes, wholly or not at all.
-///
-/// `write` gets a buffered temporary file in the same directory. If it succeeds, the file is synced and renamed to
-/// `path` (and on Unix the directory is synced, so that the rename outlives a power cut). Whatever fails, also a panic,
-/// leaves what was at `path` as it was, and no temporary file. A symbolic link at `path` is replaced, not followed: the
-/// file it points to may be another checkpoint's, as in the Hugging Face cache. A file that is replaced hands down its
-/// permissions on Unix; a new one gets the usual ones.
-///
-/// # Errors
-///
-/// `Error::Io` if `write` fails, if `path` is a directory, or if its directory does not exist or cannot be written to.
-pub fn write_atomically(
-    path: impl AsRef<Path>,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
-    stage(path.as_ref(), write)?.commit()
-}
-
-/// A file that is written and synced, but does not stand at its path yet. Dropped, it is removed.
-///
-/// Files that belong together are all staged before the first of them is committed.
-pub(super) struct Staged {
-    temporary: NamedTempFile,
-    path: PathBuf,
-}
-
-/// Writes what will stand at `path` to a temporary file beside it.
-pub(super) fn stage(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<Staged> {
-    let temporary = write_temporary(path, write).map_err(|source| Error::io(path, source))?;
-    Ok(Staged { temporary, path: path.to_owned() })
-}
-
-impl Staged {
-    /// Puts the file in its place.
-    pub(super) fn commit(self) -> Result<()> {
-        let Self { temporary, path } = self;
-        temporary
-            .persist(&path)
-            .map_err(|error| error.error)
-            .and_then(|_| sync_directory(directory_of(&path)))
-            .map_err(|source| Error::io(&path, source))
-    }
-}
-
-fn write_temporary(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<NamedTempFile> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
-    }
-    let mut temporary = temporary_for(path, directory_of(path))?;
-    let mut writer = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
-    write(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    Ok(temporary)
-}
-
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// A file that is removed when it is dropped, with the permissions that the target has or would get.
-fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".ndalbert-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let temporary = builder.tempfile_in(directory)?;
-    if cfg!(unix)
-        && let Ok(old) = fs::metadata(path)
-    {
-        temporary.as_file().set_permissions(old.permissions())?;
-    }
-    Ok(temporary)
-}
-
-/// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the worse.
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    match fs::File::open(directory).and_then(|directory| directory.sync_all()) {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
-        {
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Writes tensors to a safetensors file, atomically (see [`write_atomically`]), in the order of their names.
+/// Writes tensors to a safetensors file, atomically (see [`write_atomically`](super::write_atomically)), in the order of their names.
 ///
 /// Each is written from where it is, in row-major order, through a buffer of fixed size: nothing is copied as a whole.
 /// The file says of itself `format` = `pt`, which transformers requires.
@@ -132,7 +22,7 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// `Error::Tensor` if two have the same name, or one that the format reserves; otherwise those of
-/// [`write_atomically`].
+/// [`write_atomically`](super::write_atomically).
 pub fn write_safetensors<'a, N: Into<String>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,

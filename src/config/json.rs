@@ -1,18 +1,14 @@
 //! `config.json` read and written key by key, so that an error can name the key and what it held.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, default_labels};
-use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
+use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
 use crate::nn::Activation;
-
-/// A `config.json` is a few hundred bytes; whatever is larger than this is something else.
-const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 impl AlbertConfig {
     /// Reads a `config.json`.
@@ -21,22 +17,11 @@ impl AlbertConfig {
     /// As [`from_pretrained`](Self::from_pretrained).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let size = fs::metadata(path).map_err(|error| Error::io(path, error))?.len();
-        if size > MAX_CONFIG_BYTES {
-            let reason =
-                format!("expected a config of at most {MAX_CONFIG_BYTES} bytes, found {size}");
-            return Err(Error::format(path, reason));
-        }
-        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+        check_path(path, "a config.json")?;
+        let bytes = read_small(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
-        Self::from_json(value).map_err(|error| match error {
-            Error::Config { field, expected, found } => {
-                let reason = format!("config field `{field}`: expected {expected}, found {found}");
-                Error::format(path, reason)
-            }
-            other => other,
-        })
+        Self::from_json(value).map_err(|error| error.in_config(path))
     }
 
     /// Reads the JSON object of a `config.json`.
@@ -287,7 +272,7 @@ fn labels_in_order(id2label: &Map<String, Value>) -> Result<Vec<String>> {
 }
 
 /// Labels are made here, so their number is bounded before they are.
-fn bounded_labels(count: usize) -> Result<Vec<String>> {
+pub(crate) fn bounded_labels(count: usize) -> Result<Vec<String>> {
     const MAX_LABELS: usize = 1 << 20;
     if count > MAX_LABELS {
         return Err(Error::config(

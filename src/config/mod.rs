@@ -8,6 +8,8 @@ mod counts;
 mod json;
 mod presets;
 
+pub(crate) use json::bounded_labels;
+
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
@@ -15,6 +17,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::files::check_path;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
@@ -197,7 +200,7 @@ impl Default for ConfigFields {
 }
 
 /// The labels that transformers makes up for `count` classes.
-pub(crate) fn default_labels(count: usize) -> Vec<String> {
+fn default_labels(count: usize) -> Vec<String> {
     (0..count).map(|id| format!("LABEL_{id}")).collect()
 }
 
@@ -260,9 +263,11 @@ impl AlbertConfig {
     /// Reads `config.json` in a checkpoint's directory.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] for a bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
-        Self::from_file(directory.as_ref().join("config.json"))
+        let directory = directory.as_ref();
+        check_path(directory, "a checkpoint's directory")?;
+        Self::from_file(directory.join("config.json"))
     }
 
     /// D, the width of one attention head.

@@ -13,6 +13,10 @@ use super::value::{Heap, Id, RawTensor, StorageRef, Value};
 /// would cost its length many times.
 const MAX_KEY: usize = 64;
 
+/// The most pairs that the dictionaries of one pickle are made of. An `OrderedDict` of a list copies it, which is the
+/// one way to get more out of a pickle than its instructions put in: one list can be given to many.
+const MAX_COPIED: usize = 1 << 18;
+
 /// A name of the allow-list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Global {
@@ -66,6 +70,8 @@ pub(super) struct Described {
     pub heap: Heap,
     pub storages: Vec<StorageRef>,
     pub tensors: Vec<RawTensor>,
+    /// How many pairs have been copied.
+    copied: usize,
 }
 
 impl Described {
@@ -191,6 +197,10 @@ impl Described {
         let (Value::List(pairs) | Value::Tuple(pairs)) = self.heap.get(pairs) else {
             return Err("an OrderedDict of something else than pairs".into());
         };
+        self.copied = self.copied.saturating_add(pairs.len());
+        if self.copied > MAX_COPIED {
+            return Err(format!("the pickle copies more than {MAX_COPIED} pairs"));
+        }
         let entries = pairs
             .iter()
             .map(|&pair| match self.heap.get(pair) {

@@ -9,7 +9,7 @@ use super::Fault;
 pub(super) const MAX_PICKLE: u64 = 8 << 20;
 
 /// The longest line of text, the name of a module or of a class.
-const MAX_LINE: usize = 256;
+pub(super) const MAX_LINE: usize = 256;
 
 /// What is left of a part of a file.
 pub(super) struct Input<'a> {

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 
 use super::Fault;
 use super::globals::{Described, Global};
-use super::input::Input;
+use super::input::{Input, MAX_LINE};
 use super::value::{Id, Object, Value};
 
-/// The most instructions of a pickle. ALBERT's have a few thousand; each makes at most one value of some 100 bytes,
-/// so this bounds the memory that the machine takes whatever a file says.
+/// The most instructions of a pickle. ALBERT's have a few thousand. Each makes at most one value of some 100 bytes
+/// beside the text that it brings along: no instruction copies a value, they all share it by its [`Id`], except for an
+/// `OrderedDict` of a list, whose copies are counted (`globals.rs`). So this bounds the memory that the machine takes
+/// whatever a file says.
 const MAX_INSTRUCTIONS: u64 = 1 << 18;
 
 /// Reads one pickle.
@@ -30,7 +32,7 @@ pub(super) fn load(input: &mut Input<'_>) -> Result<Object, Fault> {
         if let Some(root) =
             step.map_err(|fault| fault.within(|| format!("pickle, byte {position}")))?
         {
-            let Described { heap, storages, tensors } = machine.described;
+            let Described { heap, storages, tensors, .. } = machine.described;
             return Ok(Object { heap, root, storages, tensors });
         }
     }
@@ -242,6 +244,10 @@ impl Machine {
     fn stack_global(&mut self) -> Result<(), Fault> {
         let (name, module) = (self.pop()?, self.pop()?);
         match (self.described.heap.get(module), self.described.heap.get(name)) {
+            // As long as a line may be; an error would show it with each byte escaped.
+            (Value::Str(module), Value::Str(name)) if module.len().max(name.len()) > MAX_LINE => {
+                Err(format!("a name of more than {MAX_LINE} bytes").into())
+            }
             (Value::Str(module), Value::Str(name)) => {
                 let (module, name) = (module.clone(), name.clone());
                 self.global(&module, &name)

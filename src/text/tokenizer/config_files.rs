@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::error::{Error, Result};
+use crate::files::{MAX_JSON, read_small};
 
 /// A JSON object and the file it came from.
 #[derive(Debug, Clone)]
@@ -43,12 +44,12 @@ impl Declared {
 impl JsonFile {
     /// The object in `path`, or an empty one if there is no such file.
     pub fn read_if_there(path: &Path) -> Result<Self> {
-        match std::fs::read(path) {
+        match read_small(path, MAX_JSON) {
             Ok(bytes) => Self::parse(path, &bytes),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
                 Ok(Self { path: path.to_owned(), entries: Map::new() })
             }
-            Err(error) => Err(Error::io(path, error)),
+            Err(error) => Err(error),
         }
     }
 

@@ -11,6 +11,7 @@ use super::pipeline::{self, Draft};
 use super::settings::Settings;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
+use crate::files::check_path;
 
 type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
 
@@ -33,6 +34,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
+    check_path(directory, "a tokenizer's directory")?;
     let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
     if !metadata.is_dir() {
         return Err(Error::format(directory, "expected a directory, found a file"));

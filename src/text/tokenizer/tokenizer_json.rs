@@ -15,10 +15,11 @@ use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use crate::files::{MAX_VOCABULARY, read_small};
 use crate::text::TruncationSide;
 
 pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    let bytes = read_small(path, MAX_VOCABULARY)?;
     let file = JsonFile::parse(path, &bytes)?;
     let model = file.object("model")?;
     let model =

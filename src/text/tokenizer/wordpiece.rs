@@ -8,9 +8,10 @@ use super::added::Declarations;
 use super::pipeline::{self, Draft, Family};
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use crate::files::{MAX_VOCABULARY, read_small};
 
 pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    let bytes = read_small(path, MAX_VOCABULARY)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         Error::format(path, format!("line {line}: expected UTF-8, found other bytes"))

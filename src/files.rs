@@ -1,0 +1,222 @@
+//! Whole files: read if they are as small as they should be, replaced wholly or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+
+use crate::error::{Error, Result};
+
+/// How many bytes are handed to the operating system at once.
+const BUFFER: usize = 256 << 10;
+
+/// The longest JSON file beside weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
+/// a thousand times as large as ALBERT, a few hundred KB.
+pub(crate) const MAX_JSON: u64 = 16 << 20;
+
+/// The longest vocabulary. ALBERT's have one or two MB, the largest multilingual ones some twenty.
+pub(crate) const MAX_VOCABULARY: u64 = 64 << 20;
+
+/// Refuses an empty path, which joined with a name would mean the working directory, and alone nothing at all.
+pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        let reason = format!("expected the path of {expected}, found an empty path");
+        return Err(Error::io(path, io::Error::new(io::ErrorKind::InvalidInput, reason)));
+    }
+    Ok(())
+}
+
+/// Opens a file that can be read to an end.
+///
+/// # Errors
+///
+/// [`Error::Io`] if it cannot be opened or is a directory; [`Error::Format`] if it is a pipe or a device: opening or reading one may wait
+/// forever, or give bytes forever.
+pub(crate) fn open_regular(path: &Path) -> Result<File> {
+    let metadata = fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    if metadata.is_dir() {
+        let reason = "expected a regular file, found a directory";
+        return Err(Error::io(path, io::Error::new(io::ErrorKind::IsADirectory, reason)));
+    }
+    if !metadata.is_file() {
+        let found = kind(metadata.file_type());
+        return Err(Error::format(path, format!("expected a regular file, found {found}")));
+    }
+    File::open(path).map_err(|error| Error::io(path, error))
+}
+
+#[cfg(unix)]
+fn kind(found: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if found.is_fifo() {
+        "a pipe"
+    } else if found.is_char_device() || found.is_block_device() {
+        "a device"
+    } else if found.is_socket() {
+        "a socket"
+    } else {
+        "something else"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_found: fs::FileType) -> &'static str {
+    "something else"
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// The limit holds whatever length the file claims: some grow while they are read, and those of `/proc` claim none.
+///
+/// # Errors
+///
+/// Those of [`open_regular`]; [`Error::Format`] if the file is longer.
+pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let too_long = |found: String| {
+        Error::format(path, format!("expected a file of at most {limit} bytes, found {found}"))
+    };
+    let claimed = file.metadata().map_err(|error| Error::io(path, error))?.len();
+    if claimed > limit {
+        return Err(too_long(claimed.to_string()));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_long("more".into()));
+    }
+    Ok(bytes)
+}
+
+/// Replaces the file at `path` by what `write` writes, wholly or not at all.
+///
+/// `write` gets a buffered temporary file in the same directory. If it succeeds, the file is synced and renamed to
+/// `path` (and on Unix the directory is synced, so that the rename outlives a power cut). Whatever fails, also a panic,
+/// leaves what was at `path` as it was, and no temporary file. A symbolic link at `path` is replaced, not followed: the
+/// file it points to may be another checkpoint's, as in the Hugging Face cache. A file that is replaced hands down its
+/// permissions on Unix; a new one gets the usual ones.
+///
+/// # Errors
+///
+/// `Error::Io` if `write` fails, if `path` is a directory, or if its directory does not exist or cannot be written to.
+pub fn write_atomically(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    stage(path.as_ref(), write)?.commit()
+}
+
+/// A file that is written and synced, but does not stand at its path yet. Dropped, it is removed.
+///
+/// Files that belong together are all staged before the first of them is committed.
+pub(crate) struct Staged {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+/// Writes what will stand at `path` to a temporary file beside it.
+pub(crate) fn stage(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Staged> {
+    check_path(path, "a file to write")?;
+    let temporary = write_temporary(path, write).map_err(|error| Error::io(path, error))?;
+    Ok(Staged { temporary, path: path.to_owned() })
+}
+
+impl Staged {
+    /// Puts the file in its place.
+    pub(crate) fn commit(self) -> Result<()> {
+        let Self { temporary, path } = self;
+        temporary
+            .persist(&path)
+            .map_err(|error| error.error)
+            .and_then(|_| sync_directory(directory_of(&path)))
+            .map_err(|error| Error::io(&path, error))
+    }
+}
+
+fn write_temporary(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+    }
+    let mut temporary = temporary_for(path, directory_of(path))?;
+    let mut writer = BufWriter::with_capacity(BUFFER, temporary.as_file_mut());
+    write(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that is removed when it is dropped, with the permissions that the target has or would get.
+fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(".ndalbert-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let temporary = builder.tempfile_in(directory)?;
+    if cfg!(unix)
+        && let Ok(old) = fs::metadata(path)
+    {
+        temporary.as_file().set_permissions(old.permissions())?;
+    }
+    Ok(temporary)
+}
+
+/// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the worse.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    match fs::File::open(directory).and_then(|directory| directory.sync_all()) {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_the_longest_that_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("five");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_small(&path, 5).unwrap(), b"12345");
+        let error = read_small(&path, 4).unwrap_err().to_string();
+        assert!(error.ends_with("five: expected a file of at most 4 bytes, found 5"), "{error}");
+    }
+
+    /// Files of the kernel's are regular, claim to be empty, and are not.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_limit_holds_for_files_that_claim_no_length() {
+        let path = Path::new("/proc/self/status");
+        assert!(!read_small(path, MAX_JSON).unwrap().is_empty());
+        let error = read_small(path, 4).unwrap_err().to_string();
+        assert!(error.ends_with("at most 4 bytes, found more"), "{error}");
+    }
+}
