@@ -183,11 +183,11 @@ fn a_model_is_not_built_from_parameters_of_another_shape() {
     let mut parameters = AlbertForMultipleChoice::zero_parameters(&config);
     parameters.head.classifier.bias = ndarray::Array1::zeros(2);
     let built = AlbertForMultipleChoice::from_parameters(config.clone(), parameters);
-    refused(built, &["expected `classifier.bias` of shape [1]", "of shape [2]"]);
+    refused(built, &["classifier.bias", "expected [1]", "found [2]"]);
     let mut parameters = AlbertForMultipleChoice::zero_parameters(&config);
     parameters.albert.pooler = None;
     let built = AlbertForMultipleChoice::from_parameters(config.clone(), parameters);
-    refused(built, &["expected `albert.pooler.weight` of shape [15, 15]"]);
+    refused(built, &["expected `albert.pooler.weight`", "found `classifier.weight`"]);
     let two = small_config(|fields| fields.num_hidden_groups = 2);
     let built = Albert::from_parameters(config, Albert::zero_parameters(&two));
     refused(built, &["found `encoder.albert_layer_groups.1"]);

@@ -168,3 +168,20 @@ fn an_empty_path_is_refused_by_name() {
     refused(AlbertConfig::from_file(""), &["\"\"", "a config.json", "an empty path"]);
     refused(small_config(|_| {}).save(""), &["\"\"", "a file to write", "an empty path"]);
 }
+
+/// A decoder that is not tied matters only to models with a decoder.
+#[test]
+fn an_untied_decoder_is_refused_where_there_is_one() {
+    let (directory, _) = saved::<AlbertForMaskedLM>(&small_config(|_| {}), 1);
+    let mut json = config_json(directory.path());
+    json["tie_word_embeddings"] = json!(false);
+    write_config(directory.path(), &json.to_string());
+    refused(
+        AlbertForMaskedLM::from_pretrained(directory.path()),
+        &["tie_word_embeddings", "expected true", "found false"],
+    );
+    let (albert, _) = Albert::from_pretrained(directory.path()).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    albert.save_pretrained(target.path()).unwrap();
+    assert_eq!(config_json(target.path())["tie_word_embeddings"], json!(false));
+}

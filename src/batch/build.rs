@@ -1,5 +1,6 @@
 //! Building a batch from padded arrays.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView, ArrayView2, Dimension};
@@ -118,6 +119,17 @@ impl Batch {
         )
         .map_err(|error| Error::input("inputs_embeds", "[…, S, E]", error.to_string()));
         BatchBuilder::new(rows.map(PaddedWords::Embeddings), (batch, *length))
+    }
+}
+
+impl fmt::Debug for BatchBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchBuilder")
+            .field("shape", &self.shape)
+            .field("attention_mask", &self.attention_mask.is_some())
+            .field("token_type_ids", &self.token_type_ids.is_some())
+            .field("position_ids", &self.position_ids.is_some())
+            .finish_non_exhaustive()
     }
 }
 

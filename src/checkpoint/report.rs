@@ -20,7 +20,7 @@ use std::path::PathBuf;
 pub struct LoadReport {
     /// The file (of a sharded checkpoint, the index) that was loaded.
     pub path: PathBuf,
-    /// The model's class, as transformers names it.
+    /// The class that was loaded ([`Model::NAME`](crate::Model::NAME)).
     pub architecture: &'static str,
     /// Tensors of the checkpoint that the model has no use for, by their names there.
     pub unexpected: Vec<String>,

@@ -28,6 +28,7 @@ pub use counts::ParameterCount;
 /// shared, so that a published config means what it meant. [`num_hidden_groups`](ConfigFields::num_hidden_groups) says
 /// among how many groups of consecutive layers the shared part is divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ParameterSharing {
     /// Every layer of a group has the same parameters: ALBERT's default.
     #[default]
@@ -45,27 +46,19 @@ pub enum ParameterSharing {
 }
 
 impl ParameterSharing {
-    /// The names used in `config.json`.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("all", Self::All),
-        ("attention", Self::Attention),
-        ("ffn", Self::Ffn),
-        ("none", Self::None),
-    ];
+    /// Every strategy.
+    pub const ALL: &'static [Self] = &[Self::All, Self::Attention, Self::Ffn, Self::None];
 
     /// The strategy of that name.
     ///
     /// # Errors
     /// [`Error::Config`] if there is none.
     pub fn from_name(name: &str) -> Result<Self> {
-        match Self::NAMES.iter().find(|(known, _)| *known == name) {
-            Some((_, sharing)) => Ok(*sharing),
-            None => Err(Error::config(
-                "parameter_sharing",
-                "one of \"all\", \"attention\", \"ffn\", \"none\"",
-                format!("{name:?}"),
-            )),
-        }
+        Self::ALL.iter().copied().find(|sharing| sharing.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|sharing| sharing.name()).collect();
+            let expected = format!("one of {}", names.join(", "));
+            Error::config("parameter_sharing", expected, format!("{name:?}"))
+        })
     }
 
     /// Its name in `config.json`.
@@ -98,6 +91,7 @@ impl fmt::Display for ParameterSharing {
 /// What [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) is trained for, as transformers
 /// names it; it decides the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProblemType {
     /// Mean squared error against real numbers.
     Regression,

@@ -74,11 +74,19 @@ fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<(
     let count = expected.len().max(found.len());
     let differs = (0..count).find(|&i| expected.get(i) != found.get(i));
     let Some(i) = differs else { return Ok(()) };
-    let shown = |entry: Option<&(String, Vec<usize>)>| match entry {
-        Some((name, shape)) => format!("`{name}` of shape {shape:?}"),
-        None => "no more".to_owned(),
-    };
-    Err(Error::input(format!("parameter {i}"), shown(expected.get(i)), shown(found.get(i))))
+    match (expected.get(i), found.get(i)) {
+        (Some((name, expected)), Some((other, found))) if name == other => {
+            let what = format!("parameter `{name}`");
+            Err(Error::input(what, format!("{expected:?}"), format!("{found:?}")))
+        }
+        (expected, found) => {
+            let shown = |entry: Option<&(String, _)>| match entry {
+                Some((name, _)) => format!("`{name}`"),
+                None => "no more".to_owned(),
+            };
+            Err(Error::input(format!("parameter {i}"), shown(expected), shown(found)))
+        }
+    }
 }
 
 fn shapes(parameters: &impl Parameters) -> Vec<(String, Vec<usize>)> {

@@ -52,8 +52,16 @@ impl MaskedLmHead {
     ///
     /// # Errors
     /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
-    /// forces an instruction set that this processor lacks.
+    /// forces an instruction set that this processor lacks; [`Error::Config`] if `tie_word_embeddings` is `false`: a
+    /// decoder with a matrix of its own is not supported (no ALBERT was published with one).
     pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
+        if config.other.get("tie_word_embeddings") == Some(&serde_json::Value::Bool(false)) {
+            return Err(Error::config(
+                "tie_word_embeddings",
+                "true, for a masked-LM head",
+                "false",
+            ));
+        }
         check_shapes(&parameters, &MaskedLmHeadParameters::zeros(config))?;
         let isa = Isa::current()?;
         Ok(Self {
