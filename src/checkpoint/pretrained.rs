@@ -10,7 +10,7 @@ use serde_json::json;
 use super::names;
 use super::write::stage_safetensors;
 use super::{Checkpoint, LoadReport, MismatchedShape};
-use crate::config::{AlbertConfig, bounded_labels};
+use crate::config::{AlbertConfig, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
 use crate::model::Model;
@@ -117,7 +117,7 @@ pub trait PreTrainedModel: Model {
         let directory = directory.as_ref();
         let mut config = AlbertConfig::from_pretrained(directory)?;
         if let Some(count) = options.num_labels {
-            let labels = bounded_labels(count)?;
+            let labels = made_up_labels(count)?;
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
         let checkpoint = Checkpoint::open(directory)?;

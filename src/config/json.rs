@@ -1,11 +1,10 @@
 //! `config.json` read and written key by key, so that an error can name the key and what it held.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, default_labels};
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
 use crate::nn::Activation;
@@ -65,7 +64,7 @@ impl AlbertConfig {
                 Some(name) => ParameterSharing::from_name(&name)?,
                 None => default.parameter_sharing,
             },
-            labels: keys.labels()?,
+            labels: labels::read(&mut keys)?,
             problem_type: keys.problem_type()?,
             other: keys.0,
         };
@@ -75,7 +74,7 @@ impl AlbertConfig {
     /// The JSON object that [`from_json`](Self::from_json) reads, unknown keys included.
     pub fn to_json(&self) -> Value {
         let mut map = self.other.clone();
-        self.write_labels(&mut map);
+        labels::write(&self.labels, &mut map);
         map.insert("model_type".into(), json!("albert"));
         let known = [
             ("vocab_size", json!(self.vocab_size)),
@@ -114,19 +113,6 @@ impl AlbertConfig {
         Value::Object(map)
     }
 
-    /// Writes the labels, unless those that the file had are still the same: its ids need not begin at 0.
-    fn write_labels(&self, map: &mut Map<String, Value>) {
-        let old = map.get("id2label").and_then(Value::as_object).map(labels_in_order);
-        if matches!(old, Some(Ok(labels)) if labels == self.labels) {
-            return;
-        }
-        let ids = || (0u64..).zip(&self.labels);
-        let id2label: Map<_, _> = ids().map(|(id, label)| (id.to_string(), json!(label))).collect();
-        let label2id: Map<_, _> = ids().map(|(id, label)| (label.clone(), json!(id))).collect();
-        map.insert("id2label".into(), Value::Object(id2label));
-        map.insert("label2id".into(), Value::Object(label2id));
-    }
-
     /// Writes a `config.json`, atomically.
     ///
     /// # Errors
@@ -137,7 +123,7 @@ impl AlbertConfig {
 }
 
 /// The keys of the file that have not been used yet.
-struct Keys(Map<String, Value>);
+pub(super) struct Keys(pub(super) Map<String, Value>);
 
 impl Keys {
     /// Refuses what is not an ALBERT config, or is one of a kind that this crate would compute wrongly.
@@ -157,7 +143,7 @@ impl Keys {
         Ok(())
     }
 
-    fn size(&mut self, key: &str, default: usize) -> Result<usize> {
+    pub(super) fn size(&mut self, key: &str, default: usize) -> Result<usize> {
         match self.0.remove(key) {
             None => Ok(default),
             Some(value) => whole(&value)
@@ -214,34 +200,6 @@ impl Keys {
         }
     }
 
-    /// The labels of `id2label` in the order of their ids; made-up ones where it is absent, or where `num_labels` says
-    /// another number than it has, as in transformers.
-    fn labels(&mut self) -> Result<Vec<String>> {
-        let count = match self.0.get("num_labels") {
-            None | Some(Value::Null) => None,
-            Some(_) => Some(self.size("num_labels", 2)?),
-        };
-        self.0.remove("num_labels");
-        let id2label = match self.0.get("id2label") {
-            None | Some(Value::Null) => return bounded_labels(count.unwrap_or(2)),
-            Some(Value::Object(map)) => map,
-            Some(value) => return Err(Error::config("id2label", "an object", shown(value))),
-        };
-        if count.is_some_and(|count| count != id2label.len()) {
-            let labels = bounded_labels(count.unwrap_or(2));
-            self.0.remove("id2label");
-            self.0.remove("label2id");
-            return labels;
-        }
-        let labels = labels_in_order(id2label)?;
-        if (0..labels.len()).all(|id| id2label.contains_key(&id.to_string())) {
-            // The usual ids say nothing that the labels do not; others are kept.
-            self.0.remove("id2label");
-            self.0.remove("label2id");
-        }
-        Ok(labels)
-    }
-
     fn problem_type(&mut self) -> Result<Option<ProblemType>> {
         let Some(name) = self.string("problem_type")? else { return Ok(None) };
         match ProblemType::NAMES.iter().find(|(known, _)| *known == name) {
@@ -254,36 +212,6 @@ impl Keys {
     }
 }
 
-/// Labels by ids, which are whole numbers but need not begin at 0.
-fn labels_in_order(id2label: &Map<String, Value>) -> Result<Vec<String>> {
-    let entry = |(id, label): (&String, &Value)| match (id.parse::<i64>(), label.as_str()) {
-        (Ok(id), Some(label)) => Ok((id, label.to_owned())),
-        _ => {
-            let found = format!("{id:?}: {}", shown(label));
-            Err(Error::config("id2label", "whole numbers with a string each", found))
-        }
-    };
-    let labels: BTreeMap<i64, String> = id2label.iter().map(entry).collect::<Result<_>>()?;
-    if labels.len() != id2label.len() {
-        let found = format!("{} for {} ids", id2label.len(), labels.len());
-        return Err(Error::config("id2label", "one label for each id", found));
-    }
-    Ok(labels.into_values().collect())
-}
-
-/// Labels are made here, so their number is bounded before they are.
-pub(crate) fn bounded_labels(count: usize) -> Result<Vec<String>> {
-    const MAX_LABELS: usize = 1 << 20;
-    if count > MAX_LABELS {
-        return Err(Error::config(
-            "num_labels",
-            format!("at most {MAX_LABELS}"),
-            count.to_string(),
-        ));
-    }
-    Ok(default_labels(count))
-}
-
 /// A whole number, also one that was written as `768.0`.
 fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..9e15).contains(x));
@@ -291,7 +219,7 @@ fn whole(value: &Value) -> Option<u64> {
 }
 
 /// A value as an error message shows it: never pages of it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -396,25 +324,6 @@ mod tests {
         }
         let nan = ConfigFields { layer_norm_eps: f64::NAN, ..ConfigFields::default() };
         assert!(AlbertConfig::new(nan).unwrap_err().to_string().contains("layer_norm_eps"));
-    }
-
-    /// As transformers 5.23 reads the same JSON.
-    #[test]
-    fn labels_are_as_many_as_either_key_says() {
-        let labels = |text| read(text).unwrap().labels.clone();
-        assert_eq!(labels("{}"), ["LABEL_0", "LABEL_1"]);
-        assert_eq!(labels(r#"{"num_labels": 1}"#), ["LABEL_0"]);
-        let differing = r#"{"num_labels": 3, "id2label": {"0": "a", "1": "b"}}"#;
-        assert_eq!(labels(differing), ["LABEL_0", "LABEL_1", "LABEL_2"]);
-        let later = r#"{"id2label": {"2": "b", "1": "a"}, "label2id": {"b": 2, "a": 1}}"#;
-        assert_eq!(labels(later), ["a", "b"]);
-        assert_eq!(read(later).unwrap().to_json()["id2label"], json!({"2": "b", "1": "a"}));
-        let renamed = ConfigFields { labels: vec!["x".into()], ..read(later).unwrap().to_fields() };
-        let written = AlbertConfig::new(renamed).unwrap().to_json();
-        assert_eq!(
-            (&written["id2label"], &written["label2id"]),
-            (&json!({"0": "x"}), &json!({"x": 0}))
-        );
     }
 
     #[test]

@@ -6,9 +6,10 @@
 
 mod counts;
 mod json;
+mod labels;
 mod presets;
 
-pub(crate) use json::bounded_labels;
+pub(crate) use labels::made_up as made_up_labels;
 
 use std::fmt;
 use std::ops::Deref;
@@ -186,16 +187,11 @@ impl Default for ConfigFields {
             bos_token_id: Some(2),
             eos_token_id: Some(3),
             parameter_sharing: ParameterSharing::All,
-            labels: default_labels(2),
+            labels: vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
             problem_type: None,
             other: Map::new(),
         }
     }
-}
-
-/// The labels that transformers makes up for `count` classes.
-fn default_labels(count: usize) -> Vec<String> {
-    (0..count).map(|id| format!("LABEL_{id}")).collect()
 }
 
 /// A valid configuration.
