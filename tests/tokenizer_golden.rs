@@ -142,6 +142,7 @@ fn describe(case: &Value) -> String {
 /// Fails with the first few differences if there are any.
 fn report(wrong: Vec<String>, compared: usize) {
     let count = wrong.len();
+    println!("{compared} cases");
     let first: Vec<String> = wrong.into_iter().take(12).collect();
     assert!(count == 0, "{count} of {compared} cases differ:\n{}", first.join("\n"));
 }
