@@ -30,13 +30,14 @@ pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
 pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};
 pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
 pub use error::{Error, Result};
+pub use kernels::{Precision, instruction_set};
 pub use model::heads::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
     AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
 };
 pub use model::{
     Albert, AlbertOutput, AlbertParameters, EmbeddingParameters, EncoderParameters, Model,
-    ModelParameters, OutputOptions, heads,
+    ModelParameters, OutputOptions, Workspace, heads,
 };
 pub use ndarray;
 pub use nn::loss::Labels;

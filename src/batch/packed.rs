@@ -75,6 +75,11 @@ impl Packed {
         self.rows.view()
     }
 
+    /// All values `[T, F]`, as [`rows`](Self::rows) shows them.
+    pub fn into_rows(self) -> Array2<f32> {
+        self.rows
+    }
+
     /// Other values `[T, F']` for the same tokens, row by row those of [`rows`](Self::rows).
     ///
     /// # Errors

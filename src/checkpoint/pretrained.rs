@@ -13,6 +13,7 @@ use super::{Checkpoint, LoadReport, MismatchedShape};
 use crate::config::{AlbertConfig, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
+use crate::kernels::Precision;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
@@ -40,6 +41,7 @@ pub struct LoadOptions {
     num_labels: Option<usize>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
+    precision: Precision,
 }
 
 impl LoadOptions {
@@ -59,6 +61,13 @@ impl LoadOptions {
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
         self.num_labels = Some(count);
+        self
+    }
+
+    /// Executes the model's layers in this precision; see [`Precision`] for what that means.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -103,7 +112,7 @@ pub trait PreTrainedModel: Model {
         options: &LoadOptions,
     ) -> Result<(Self, LoadReport)> {
         let (config, parameters, report) = Self::load_parameters(directory, options)?;
-        Ok((Self::from_parameters(config, parameters)?, report))
+        Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
     }
 
     /// Loads the parameters without building an executable model, for training or converting.

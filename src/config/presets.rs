@@ -1,6 +1,7 @@
 //! The published shapes by name.
 
 use super::{AlbertConfig, ConfigFields, ParameterSharing};
+use crate::error::{Error, Result};
 use crate::nn::Activation;
 
 /// L, H, A and I of a published model.
@@ -78,7 +79,37 @@ impl Shape {
 }
 
 /// Published shapes. Token ids follow the vocabulary that each was published with.
+/// Presets by name.
+const PRESETS: [(&str, fn() -> AlbertConfig); 13] = [
+    ("base", AlbertConfig::base_v2),
+    ("large", AlbertConfig::large_v2),
+    ("xlarge", AlbertConfig::xlarge_v2),
+    ("xxlarge", AlbertConfig::xxlarge_v2),
+    ("base-v1", AlbertConfig::base_v1),
+    ("large-v1", AlbertConfig::large_v1),
+    ("xlarge-v1", AlbertConfig::xlarge_v1),
+    ("xxlarge-v1", AlbertConfig::xxlarge_v1),
+    ("chinese-tiny", AlbertConfig::chinese_tiny),
+    ("chinese-small", AlbertConfig::chinese_small),
+    ("chinese-base", AlbertConfig::chinese_base),
+    ("bert-base", AlbertConfig::bert_base),
+    ("bert-large", AlbertConfig::bert_large),
+];
+
 impl AlbertConfig {
+    /// The preset of that name: `base`, `large`, `xlarge` or `xxlarge` (version 2), the same with `-v1`, `chinese-tiny`,
+    /// `chinese-small`, `chinese-base`, `bert-base` or `bert-large`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that lists the names.
+    pub fn from_preset(name: &str) -> Result<Self> {
+        let found = PRESETS.iter().find(|(known, _)| *known == name);
+        found.map(|(_, preset)| preset()).ok_or_else(|| {
+            let names = PRESETS.map(|(known, _)| known).join(", ");
+            Error::input("preset", format!("one of {names}"), format!("{name:?}"))
+        })
+    }
+
     /// ALBERT-base v1: 12 layers, H 768, `gelu`, dropout 0.1.
     pub fn base_v1() -> Self {
         BASE.v1(0.1)

@@ -1,27 +1,23 @@
 //! Products with a packed matrix: `out[T, n] = nonlinearity(a[T, k] · weightᵀ[k, n] + bias)`.
 //!
 //! The unit of work is a register tile: up to six rows of activations times one panel of up to 64 outputs, over all of
-//! k, in registers. Its sums go through a scratch of 1.5 KB that never leaves the first cache, where bias and
-//! nonlinearity are applied on the way out. Every sum runs over k in ascending order, whatever the tile's shape.
+//! k, in registers. Its sums go through a scratch of 1.5 KB that never leaves the first cache, and are scaled back (if
+//! they are of bytes), get their bias and nonlinearity on the way out. Every sum runs over k in one fixed order, whatever
+//! the tile's shape.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::activation::{self, Nonlinearity};
-use super::isa::{Isa, Level, multiversion};
-use super::packed::{LANES, PANEL, PackedMatrix, pack_panel, panel_width};
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
-use super::{parallel, portable};
+use super::convert::{Inputs, Values};
+use super::isa::{Isa, multiversion};
+use super::packed::{PANEL, PackedMatrix, pack_panel, panel_width};
+use super::parallel;
+use super::precision::Precision;
+use super::tile::{self, ROWS, Sums, Tile};
 
-/// Rows of a register tile.
-pub(super) const ROWS: usize = 6;
-
-/// Rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
-const ROWS_PER_TASK: usize = 8 * ROWS;
-
-/// Where a tile leaves its sums.
-pub(super) type Scratch = [[f32; PANEL]; ROWS];
+/// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
+const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
 
 /// What is done to a product on its way out.
 #[derive(Clone, Copy)]
@@ -42,7 +38,7 @@ pub(crate) enum Weights<'a> {
     Rows { rows: &'a [f32], k: usize },
 }
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
     fn n(&self) -> usize {
         match self {
             Self::Packed(matrix) => matrix.n(),
@@ -57,103 +53,204 @@ impl Weights<'_> {
         }
     }
 
-    /// The panel with that index, built in `buffer` if need be.
-    fn panel<'b>(&'b self, index: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+    fn precision(&self) -> Precision {
         match self {
-            Self::Packed(matrix) => matrix.panel(index),
+            Self::Packed(matrix) => matrix.precision(),
+            Self::Rows { .. } => Precision::F32,
+        }
+    }
+
+    /// The panel of `f32` with that index, built in `buffer` if need be.
+    fn float_panel<'b>(&self, index: usize, buffer: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match *self {
+            Self::Packed(matrix) => matrix.float_panel(index),
             Self::Rows { rows, k } => {
                 let n = self.n();
                 buffer.resize(panel_width(n, index) * k, 0.0);
                 let count = (n - index * PANEL).min(PANEL);
-                pack_panel(&rows[index * PANEL * k..], count, *k, buffer);
+                pack_panel(&rows[index * PANEL * k..], count, k, buffer);
                 buffer
             }
         }
     }
 }
 
-/// `out[T, n] = nonlinearity(a[T, k] · weightsᵀ + bias)`, over the threads of the current rayon pool.
+/// `out[T, n] = nonlinearity(a[T, k] · weightsᵀ + bias)`, over the threads of the current rayon pool. The inputs are
+/// encoded for the weights' precision.
 pub(crate) fn multiply(
     isa: Isa,
-    a: &[f32],
+    inputs: Inputs<'_>,
     weights: Weights<'_>,
     epilogue: Epilogue<'_>,
     out: &mut [f32],
 ) {
-    multiply_columns(isa, a, weights, 0..weights.n(), epilogue, out);
+    multiply_columns(isa, inputs, weights, 0..weights.n(), epilogue, out);
 }
 
 /// As [`multiply`], of certain outputs alone. Columns of `out` that share a panel with them are overwritten, too, with
 /// what belongs there; the others are left as they are.
 pub(crate) fn multiply_columns(
     isa: Isa,
-    a: &[f32],
+    inputs: Inputs<'_>,
     weights: Weights<'_>,
     columns: Range<usize>,
     epilogue: Epilogue<'_>,
     out: &mut [f32],
 ) {
-    let (n, k) = (weights.n(), weights.k());
-    let rows = a.len() / k;
-    assert_eq!(a.len(), rows * k, "activations [T, {k}]");
+    let (n, rows) = (weights.n(), inputs.rows);
+    assert_eq!((inputs.k, inputs.precision), (weights.k(), weights.precision()), "inputs fit");
     assert_eq!(out.len(), rows * n, "outputs [T, {n}]");
     assert!(epilogue.bias.is_empty() || epilogue.bias.len() == n, "bias [{n}]");
     assert!(columns.start <= columns.end && columns.end <= n, "columns of {n}");
     let panels = columns.start / PANEL..columns.end.div_ceil(PANEL);
     let rows_per_task = match weights {
-        Weights::Packed(_) => ROWS_PER_TASK,
+        Weights::Packed(_) => rows.div_ceil(parallel::pieces(panels.len())),
         // Packing a panel costs as much as a few rows' products, so it is done once for all rows.
-        Weights::Rows { .. } => rows.max(1),
+        Weights::Rows { .. } => rows,
     };
+    let rows_per_task = rows_per_task.next_multiple_of(ROWS).max(MIN_ROWS_PER_TASK);
     let blocks = rows.div_ceil(rows_per_task);
-    let product = Product { isa, a, k, n, epilogue, out: Output::new(out, n) };
-    let work = rows * k * panels.len() * PANEL;
+    let product = Product { isa, inputs, weights, epilogue, out: Output::new(out, n) };
+    let work = rows * weights.k() * panels.len() * PANEL;
     // Tasks that share a panel follow each other.
     parallel::for_each(work, panels.len() * blocks, |buffer, task| {
         let (index, block) = (panels.start + task / blocks, task % blocks);
-        let rows = block * rows_per_task..rows.min((block + 1) * rows_per_task);
-        product.panel(index, weights.panel(index, buffer), rows);
+        product.panel(index, block * rows_per_task..rows.min((block + 1) * rows_per_task), buffer);
     });
 }
 
 /// What all tasks of one product share.
 struct Product<'a> {
     isa: Isa,
-    a: &'a [f32],
-    k: usize,
-    n: usize,
+    inputs: Inputs<'a>,
+    weights: Weights<'a>,
     epilogue: Epilogue<'a>,
     out: Output<'a>,
 }
 
 impl Product<'_> {
     /// Some rows times one panel.
-    fn panel(&self, index: usize, panel: &[f32], rows: Range<usize>) {
-        let (isa, k) = (self.isa, self.k);
-        let columns = index * PANEL..self.n.min((index + 1) * PANEL);
+    fn panel(&self, index: usize, rows: Range<usize>, buffer: &mut Vec<f32>) {
+        let (isa, n, k) = (self.isa, self.weights.n(), self.weights.k());
+        let columns = index * PANEL..n.min((index + 1) * PANEL);
+        let width = panel_width(n, index);
         let Epilogue { bias, nonlinearity } = self.epilogue;
         let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
-        let mut scratch = [[0.0; PANEL]; ROWS];
-        for first in rows.clone().step_by(ROWS) {
-            let count = ROWS.min(rows.end - first);
-            tile(isa, &self.a[first * k..], k, count, panel, panel.len() / k, &mut scratch);
-            finish(isa, bias, nonlinearity, &mut scratch[..count]);
-            for (i, sums) in scratch.iter().take(count).enumerate() {
+        match (self.inputs.values, self.weights) {
+            (Values::Floats(a), weights) => {
+                let panel = weights.float_panel(index, buffer);
+                self.tiles(
+                    rows,
+                    &columns,
+                    |rows, sums| {
+                        let inputs = &a[rows.start * k..];
+                        let tile = Tile { inputs, stride: k, rows: rows.len(), panel, width };
+                        tile::float(isa, tile, sums);
+                    },
+                    |_, sums, out| finish(isa, sums, bias, nonlinearity, out),
+                );
+            }
+            (Values::Words { words, stride, scales }, Weights::Packed(matrix)) => {
+                let panel = matrix.panel(index);
+                let tile = |rows: &Range<usize>| {
+                    let inputs = &words[rows.start * stride..];
+                    Tile { inputs, stride, rows: rows.len(), panel, width }
+                };
+                if matrix.precision() == Precision::Bf16 {
+                    self.tiles(
+                        rows,
+                        &columns,
+                        |rows, sums| tile::bf16(isa, tile(rows), sums),
+                        |_, sums, out| {
+                            finish(isa, sums, bias, nonlinearity, out);
+                        },
+                    );
+                } else {
+                    let quantization = matrix.quantization();
+                    let outputs = Outputs {
+                        scales: &quantization.scales[columns.clone()],
+                        corrections: &quantization.corrections[columns.clone()],
+                        bias,
+                    };
+                    self.tiles(
+                        rows,
+                        &columns,
+                        |rows, sums| tile::int8(isa, tile(rows), sums),
+                        |row, sums, out| {
+                            finish_quantized(isa, sums, scales[row], outputs, nonlinearity, out);
+                        },
+                    );
+                }
+            }
+            (Values::Words { .. }, Weights::Rows { .. }) => unreachable!("rows are of f32"),
+        }
+    }
+
+    /// Cuts rows into tiles, computes each, and brings its sums to where they belong.
+    fn tiles<S: Copy + Default>(
+        &self,
+        rows: Range<usize>,
+        columns: &Range<usize>,
+        compute: impl Fn(&Range<usize>, &mut Sums<S>),
+        finish: impl Fn(usize, &[S], &mut [f32]),
+    ) {
+        let mut sums = [[S::default(); PANEL]; ROWS];
+        let tiles = rows.len().div_ceil(ROWS);
+        // Tiles of nearly the same height: eight rows are twice four, not six and two.
+        let start = |tile: usize| rows.start + tile * rows.len() / tiles;
+        for tile in 0..tiles {
+            let rows = start(tile)..start(tile + 1);
+            compute(&rows, &mut sums);
+            for (row, sums) in rows.zip(&sums) {
                 // SAFETY: the task that this is alone writes these columns of these rows, which lie within `out`.
-                let row = unsafe { self.out.row(first + i, columns.start, columns.len()) };
-                row.copy_from_slice(&sums[..columns.len()]);
+                let out = unsafe { self.out.row(row, columns.start, columns.len()) };
+                finish(row, &sums[..columns.len()], out);
             }
         }
     }
 }
 
 multiversion! {
-    /// Adds a bias (if there is one) to the sums of a tile and applies a nonlinearity.
-    fn finish(bias: &[f32], nonlinearity: Nonlinearity, rows: &mut [[f32; PANEL]]) {
-        for row in rows.iter_mut() {
-            row.iter_mut().zip(bias).for_each(|(sum, &bias)| *sum += bias);
+    /// Adds a bias (if there is one) to sums, and applies a nonlinearity.
+    fn finish(sums: &[f32], bias: &[f32], nonlinearity: Nonlinearity, out: &mut [f32]) {
+        if bias.is_empty() {
+            out.copy_from_slice(sums);
+        } else {
+            let sums = sums.iter().zip(bias);
+            out.iter_mut().zip(sums).for_each(|(out, (sum, bias))| *out = sum + bias);
         }
-        activation::apply_inline(nonlinearity, rows.as_flattened_mut());
+        activation::apply_inline(nonlinearity, out);
+    }
+}
+
+/// What is known of the outputs of a panel of bytes.
+#[derive(Clone, Copy)]
+struct Outputs<'a> {
+    scales: &'a [f32],
+    corrections: &'a [i32],
+    bias: &'a [f32],
+}
+
+multiversion! {
+    /// Brings sums of products of bytes to scale, adds a bias (if there is one), and applies a nonlinearity. `scale` is
+    /// the row's.
+    fn finish_quantized<'a>(
+        sums: &[i32],
+        scale: f32,
+        outputs: Outputs<'a>,
+        nonlinearity: Nonlinearity,
+        out: &mut [f32],
+    ) {
+        let Outputs { scales, corrections, bias } = outputs;
+        let sums = sums.iter().zip(corrections).zip(scales);
+        for (out, ((sum, &correction), &weight)) in out.iter_mut().zip(sums) {
+            *out = sum.wrapping_sub(correction) as f32 * (scale * weight);
+        }
+        out.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
+        activation::apply_inline(nonlinearity, out);
     }
 }
 
@@ -202,50 +299,28 @@ pub(super) fn multiply_panels(
     (n, k): (usize, usize),
     out: &mut [f32],
 ) {
+    let mut sums = [[0.0; PANEL]; ROWS];
     for first in (0..a.count).step_by(ROWS) {
-        let count = ROWS.min(a.count - first);
+        let rows = ROWS.min(a.count - first);
         let mut rest = panels;
         for column in (0..n).step_by(PANEL) {
             let width = panel_width(n, column / PANEL);
             let (panel, after) = rest.split_at(width * k);
             rest = after;
-            let mut scratch = [[0.0; PANEL]; ROWS];
-            tile(isa, &a.values[first * a.stride..], a.stride, count, panel, width, &mut scratch);
+            let inputs = &a.values[first * a.stride..];
+            let tile = Tile { inputs, stride: a.stride, rows, panel, width };
+            tile::float(isa, tile, &mut sums);
             let filled = PANEL.min(n - column);
-            for (i, sums) in scratch.iter().take(count).enumerate() {
+            for (i, sums) in sums.iter().take(rows).enumerate() {
                 out[(first + i) * n + column..][..filled].copy_from_slice(&sums[..filled]);
             }
         }
     }
 }
 
-/// One register tile: `rows` (1 to [`ROWS`]) rows of `a`, `stride` apart, times a panel of `width` outputs. Overwrites
-/// the first `width` columns of the first `rows` rows of `out`.
-pub(super) fn tile(
-    isa: Isa,
-    a: &[f32],
-    stride: usize,
-    rows: usize,
-    panel: &[f32],
-    width: usize,
-    out: &mut Scratch,
-) {
-    let k = panel.len() / width;
-    assert!(width.is_multiple_of(LANES) && width <= PANEL && panel.len() == k * width);
-    assert!((1..=ROWS).contains(&rows) && a.len() >= (rows - 1) * stride + k);
-    match isa.level() {
-        Level::Portable => portable::tile(a, stride, rows, panel, width, out),
-        // SAFETY: the `Isa` proves the instructions, the assertions above the sizes.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86_64::avx2(a, stride, rows, panel, width, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86_64::avx512(a, stride, rows, panel, width, out) },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::convert::{self, InputBuffer};
     use super::super::reference;
     use super::*;
 
@@ -273,17 +348,71 @@ mod tests {
             .zip(bias.iter().cycle())
             .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Gelu, x + f64::from(bias)))
             .collect();
-        let packed = PackedMatrix::new(&[&b], k);
         for isa in Isa::available() {
+            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
             for weights in [Weights::Packed(&packed), Weights::Rows { rows: &b, k }] {
                 let mut out = vec![f32::NAN; rows * n];
                 let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
-                multiply(isa, &a, weights, epilogue, &mut out);
+                multiply(isa, Inputs::floats(&a, k), weights, epilogue, &mut out);
                 let what = format!("{isa} [{rows}, {k}]·[{k}, {n}]");
                 reference::assert_close(&out, &plain, 1e-5, &what);
                 let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Gelu };
-                multiply(isa, &a, weights, epilogue, &mut out);
+                multiply(isa, Inputs::floats(&a, k), weights, epilogue, &mut out);
                 reference::assert_close(&out, &biased, 1e-5, &what);
+            }
+        }
+    }
+
+    /// Narrow products against sums over the very same rounded values, and against each other: the same bits on every
+    /// instruction set that has no instruction of its own for them.
+    #[test]
+    fn narrow_products_match_the_reference_on_every_instruction_set() {
+        for precision in [Precision::Bf16, Precision::Int8] {
+            for rows in [1, 2, 5, 6, 7, 13, 50, 101] {
+                for n in SIZES {
+                    for k in [1, 2, 3, 4, 5, 7, 16, 17, 64, 65, 130] {
+                        check_narrow(precision, rows, n, k);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rounded as activations of that precision are.
+    fn rounded(precision: Precision, rows: &[f32], k: usize) -> Vec<f32> {
+        let row = |row: &[f32]| -> Vec<f32> {
+            let scale = convert::scale(row);
+            let value = |&x: &f32| match precision {
+                Precision::F32 => x,
+                Precision::Bf16 => convert::from_bf16(convert::bf16(x)),
+                Precision::Int8 => scale * f32::from(convert::quantize(x, convert::inverse(scale))),
+            };
+            row.iter().map(value).collect()
+        };
+        rows.chunks(k).flat_map(row).collect()
+    }
+
+    fn check_narrow(precision: Precision, rows: usize, n: usize, k: usize) {
+        let a = reference::noise(rows * k, 1, 1.0);
+        let b = reference::noise(n * k, 2, 1.0);
+        let bias = reference::noise(n, 3, 1.0);
+        let product = reference::matmul(&rounded(precision, &a, k), &rounded(precision, &b, k), k);
+        let sums = product.iter().zip(bias.iter().cycle());
+        let expected: Vec<f64> = sums
+            .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Silu, x + f64::from(bias)))
+            .collect();
+        let mut before: Option<Vec<f32>> = None;
+        let mut buffer = InputBuffer::default();
+        for isa in Isa::available() {
+            let packed = PackedMatrix::new(isa, &[&b], k, precision);
+            let mut out = vec![f32::NAN; rows * n];
+            let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Silu };
+            let inputs = buffer.encode(isa, precision, &a, k);
+            multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
+            let what = format!("{isa} {precision} [{rows}, {k}]·[{k}, {n}]");
+            reference::assert_close(&out, &expected, 1e-5, &what);
+            if let Some(before) = before.replace(out.clone()) {
+                assert_eq!(before, out, "{what}: to the bit");
             }
         }
     }
@@ -293,14 +422,22 @@ mod tests {
     fn columns_are_those_of_the_whole_product() {
         let (rows, n, k) = (7, 300, 5);
         let (a, b) = (reference::noise(rows * k, 1, 1.0), reference::noise(n * k, 2, 1.0));
-        let packed = PackedMatrix::new(&[&b], k);
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
         for isa in Isa::available() {
+            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
+            let inputs = Inputs::floats(&a, k);
             let mut whole = vec![0.0; rows * n];
-            multiply(isa, &a, Weights::Packed(&packed), epilogue, &mut whole);
+            multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut whole);
             for (columns, written) in [(0..1, 0..64), (100..150, 64..192), (128..300, 128..300)] {
                 let mut part = vec![f32::NAN; rows * n];
-                multiply_columns(isa, &a, Weights::Packed(&packed), columns, epilogue, &mut part);
+                multiply_columns(
+                    isa,
+                    inputs,
+                    Weights::Packed(&packed),
+                    columns,
+                    epilogue,
+                    &mut part,
+                );
                 for (i, (&found, &expected)) in part.iter().zip(&whole).enumerate() {
                     let is_right =
                         if written.contains(&(i % n)) { found == expected } else { found.is_nan() };
@@ -313,21 +450,29 @@ mod tests {
     /// A row's product is the same to the bit alone, among others, packed or not, on one thread or two.
     #[test]
     fn a_row_does_not_depend_on_its_company() {
-        let (rows, n, k) = (100, 200, 300);
+        let (rows, n, k) = (200, 200, 300);
         let a = reference::noise(rows * k, 1, 1.0);
         let b = reference::noise(n * k, 2, 1.0);
-        let packed = PackedMatrix::new(&[&b], k);
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
-        for isa in Isa::available() {
+        for (isa, precision) in
+            Isa::available().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
+        {
+            let packed = PackedMatrix::new(isa, &[&b], k, precision);
             let run = |threads, a: &[f32], weights| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut out = vec![0.0; a.len() / k * n];
-                pool.install(|| multiply(isa, a, weights, epilogue, &mut out));
+                let mut buffer = InputBuffer::default();
+                pool.install(|| {
+                    let inputs = buffer.encode(isa, precision, a, k);
+                    multiply(isa, inputs, weights, epilogue, &mut out);
+                });
                 out
             };
             let whole = run(1, &a, Weights::Packed(&packed));
             assert_eq!(whole, run(2, &a, Weights::Packed(&packed)));
-            assert_eq!(whole, run(3, &a, Weights::Rows { rows: &b, k }));
+            if precision == Precision::F32 {
+                assert_eq!(whole, run(3, &a, Weights::Rows { rows: &b, k }));
+            }
             for i in [0, 5, 99] {
                 let alone = run(2, &a[i * k..(i + 1) * k], Weights::Packed(&packed));
                 assert_eq!(alone, whole[i * n..(i + 1) * n]);

@@ -15,7 +15,7 @@ const VARIABLE: &str = "NDALBERT_ISA";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Isa(Level);
 
-/// The instruction sets that there are bodies for, weakest first.
+/// The instruction sets that there are bodies for. A processor is given the last in the list that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// Whatever the target that was compiled for always has.
@@ -23,15 +23,52 @@ pub(super) enum Level {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 F, BW, DQ and VL, besides the former.
+    /// AVX-VNNI (256-bit `vpdpbusd`), besides AVX2.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    /// AVX-512 F, BW, DQ and VL, besides AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// VNNI (`vpdpbusd`), besides AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// BF16 (`vdpbf16ps`), besides AVX-512 and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    /// NEON, which every 64-bit ARM processor has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// The dot product of bytes (`sdot`), besides NEON.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
+}
+
+/// How wide the vectors are that a loop is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vectors {
+    /// The target's own.
+    Portable,
+    /// 256 bits, with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
 
 impl Level {
     #[cfg(target_arch = "x86_64")]
-    const ALL: &[Self] = &[Self::Portable, Self::Avx2, Self::Avx512];
-    #[cfg(not(target_arch = "x86_64"))]
+    const ALL: &[Self] = &[
+        Self::Portable,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+    ];
+    #[cfg(target_arch = "aarch64")]
+    const ALL: &[Self] = &[Self::Portable, Self::Neon, Self::NeonDot];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     const ALL: &[Self] = &[Self::Portable];
 
     fn name(self) -> &'static str {
@@ -40,7 +77,17 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "avx512bf16",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => "neondot",
         }
     }
 
@@ -50,6 +97,8 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_available()
                     && is_x86_feature_detected!("avx512f")
@@ -57,8 +106,41 @@ impl Level {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => {
+                Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
         }
     }
+
+    fn vectors(self) -> Vectors {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::AvxVnni => Vectors::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => Vectors::Avx512,
+            _ => Vectors::Portable,
+        }
+    }
+}
+
+/// The name of the instruction set that models are built for: the best that this processor has, or the one that the
+/// environment variable `NDALBERT_ISA` names.
+///
+/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`.
+///
+/// # Errors
+/// [`Error::Input`] if the variable names one that is unknown or that this processor lacks.
+pub fn instruction_set() -> Result<&'static str> {
+    Isa::current().map(Isa::name)
 }
 
 impl Isa {
@@ -86,7 +168,7 @@ impl Isa {
             })
     }
 
-    /// Every instruction set that this processor has, weakest first.
+    /// Every instruction set that this processor has, in the order of [`Level::ALL`].
     pub(crate) fn available() -> impl Iterator<Item = Self> {
         Level::ALL.iter().copied().filter(|level| level.is_available()).map(Self)
     }
@@ -106,6 +188,10 @@ impl Isa {
 
     pub(super) fn level(self) -> Level {
         self.0
+    }
+
+    pub(super) fn vectors(self) -> Vectors {
+        self.0.vectors()
     }
 }
 
@@ -138,14 +224,14 @@ macro_rules! multiversion {
                 body($($arg),*)
             }
 
-            match isa.level() {
-                $crate::kernels::isa::Level::Portable => body($($arg),*),
-                // SAFETY: an `Isa` of this level exists only where the processor has these features.
+            match isa.vectors() {
+                $crate::kernels::isa::Vectors::Portable => body($($arg),*),
+                // SAFETY: an `Isa` with these vectors exists only where the processor has these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::isa::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::kernels::isa::Vectors::Avx2 => unsafe { avx2($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::isa::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::kernels::isa::Vectors::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };

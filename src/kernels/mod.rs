@@ -7,24 +7,33 @@
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
 //! * [`vector`]: softmax and LayerNorm over rows, compiled once per instruction set;
-//! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; `x86_64`, [`portable`]: its register tiles;
+//! * [`precision`]: what weights are held in; [`convert`]: to and from it;
+//! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
+//!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention of one head;
 //! * [`parallel`]: when and how work is split over rayon's threads;
 //! * `reference`: the naive oracle that all of it is tested against.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod convert;
 pub(crate) mod gemm;
 pub(crate) mod isa;
 mod math;
 pub(crate) mod packed;
 pub(crate) mod parallel;
 mod portable;
+pub(crate) mod precision;
 #[cfg(test)]
 pub(crate) mod reference;
+mod tile;
 pub(crate) mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub(crate) use isa::Isa;
+pub use isa::instruction_set;
+pub use precision::Precision;

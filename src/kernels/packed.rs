@@ -1,13 +1,21 @@
 //! A matrix laid out the way the register tiles read it.
 //!
-//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of [`PANEL`] outputs. Within a panel the k inputs
-//! follow each other, each with its outputs side by side, so that a tile reads memory strictly forwards:
+//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of [`PANEL`] outputs. Within a panel the inputs
+//! follow each other in lines, each with its outputs side by side, so that a tile reads memory strictly forwards:
 //!
 //! ```text
-//! panel 0: k rows of 64 outputs │ panel 1: k rows of 64 outputs │ … │ last panel: k rows of 16, 32, 48 or 64
+//! panel 0: lines of 64 outputs │ panel 1: lines of 64 outputs │ … │ last panel: lines of 16, 32, 48 or 64
 //! ```
 //!
-//! The last panel's outputs are filled up with zeros to whole registers.
+//! An element of a line is a word of 32 bits whatever the precision: one `f32`, two bfloat16 or four bytes, which are
+//! the weights of as many inputs that follow each other. So the layout, and what walks over it, is the same for all.
+//! The last panel's outputs are filled up with zeros to whole registers, and the last word of inputs likewise.
+
+use rayon::prelude::*;
+
+use super::convert;
+use super::isa::Isa;
+use super::precision::{Encoding, Precision};
 
 /// Outputs in a full panel: four 512-bit registers.
 pub(super) const PANEL: usize = 64;
@@ -15,16 +23,28 @@ pub(super) const PANEL: usize = 64;
 /// Outputs in a register, and the unit that panels are filled up to.
 pub(super) const LANES: usize = 16;
 
-/// Sixteen values on a cache line of their own.
+/// Sixteen words on a cache line of their own.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; LANES]);
+struct Line([u32; LANES]);
 
 /// A matrix [n, k], packed once for any number of products.
 pub(crate) struct PackedMatrix {
     lines: Vec<Line>,
     n: usize,
     k: usize,
+    precision: Precision,
+    /// What brings sums of bytes back to the weights' scale; empty in other precisions.
+    quantization: Quantization,
+}
+
+/// What is known of the outputs of a matrix of bytes.
+#[derive(Default)]
+pub(super) struct Quantization {
+    /// What a byte of each output is worth.
+    pub(super) scales: Vec<f32>,
+    /// What is to be taken off each output's sum, because the inputs come with an offset.
+    pub(super) corrections: Vec<i32>,
 }
 
 /// Outputs of the panel with that index, filled up to whole registers.
@@ -32,41 +52,49 @@ pub(super) fn panel_width(n: usize, panel: usize) -> usize {
     (n - panel * PANEL).min(PANEL).next_multiple_of(LANES)
 }
 
-/// Packs `rows` [count, k] into one panel of at least that many outputs; outputs past them are zero.
-pub(super) fn pack_panel(rows: &[f32], count: usize, k: usize, panel: &mut [f32]) {
-    let width = panel.len() / k;
+/// Packs `rows` [count, depth] into one panel of at least that many outputs; outputs past them are zero.
+pub(super) fn pack_panel<W: Copy + Default>(
+    rows: &[W],
+    count: usize,
+    depth: usize,
+    panel: &mut [W],
+) {
+    let width = panel.len() / depth;
     for block in (0..width).step_by(LANES) {
         let filled = count.saturating_sub(block).min(LANES);
-        let sources: [&[f32]; LANES] =
-            std::array::from_fn(|i| if i < filled { &rows[(block + i) * k..][..k] } else { &[] });
+        let sources: [&[W]; LANES] = std::array::from_fn(|i| {
+            if i < filled { &rows[(block + i) * depth..][..depth] } else { &[] }
+        });
         for (p, line) in panel.chunks_exact_mut(width).enumerate() {
             for (value, source) in line[block..block + LANES].iter_mut().zip(sources) {
-                *value = source.get(p).copied().unwrap_or(0.0);
+                *value = source.get(p).copied().unwrap_or_default();
             }
         }
     }
 }
 
 impl PackedMatrix {
-    /// Packs the matrices `[n_i, k]`, one below the other, into one.
-    pub(crate) fn new(matrices: &[&[f32]], k: usize) -> Self {
+    /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an instruction set.
+    pub(crate) fn new(isa: Isa, matrices: &[&[f32]], k: usize, precision: Precision) -> Self {
         assert!(
             k > 0 && matrices.iter().all(|matrix| matrix.len().is_multiple_of(k)),
             "rows of k = {k}"
         );
-        let n: usize = matrices.iter().map(|matrix| matrix.len() / k).sum();
-        let lines = n.div_ceil(LANES) * k;
-        let mut packed = Self { lines: vec![Line([0.0; LANES]); lines], n, k };
-        // A panel may straddle two matrices, so rows are gathered before they are packed.
-        let mut rows = matrices.iter().flat_map(|matrix| matrix.chunks_exact(k));
-        let mut gathered = Vec::with_capacity(PANEL * k);
-        for panel in 0..packed.panels() {
+        assert!(k <= precision.max_inputs(), "{k} inputs are too many for {precision}");
+        let rows: Vec<&[f32]> = matrices.iter().flat_map(|matrix| matrix.chunks_exact(k)).collect();
+        let (n, depth) = (rows.len(), k.div_ceil(precision.inputs_per_word()));
+        let quantization = match precision {
+            Precision::Int8 => Quantization::of(&rows, Encoding::of(precision, isa).offset()),
+            Precision::F32 | Precision::Bf16 => Quantization::default(),
+        };
+        let mut lines = vec![Line([0; LANES]); n.div_ceil(LANES) * depth];
+        let panels = lines.par_chunks_mut(PANEL / LANES * depth).zip(rows.par_chunks(PANEL));
+        panels.for_each_init(Vec::new, |gathered, (lines, rows)| {
             gathered.clear();
-            rows.by_ref().take(PANEL).for_each(|row| gathered.extend_from_slice(row));
-            let count = gathered.len() / k;
-            pack_panel(&gathered, count, k, packed.panel_mut(panel));
-        }
-        packed
+            rows.iter().for_each(|row| convert::weights(row, precision, gathered));
+            pack_panel(gathered, rows.len(), depth, words_mut(lines));
+        });
+        Self { lines, n, k, precision, quantization }
     }
 
     /// Outputs.
@@ -79,44 +107,75 @@ impl PackedMatrix {
         self.k
     }
 
-    pub(super) fn panels(&self) -> usize {
-        self.n.div_ceil(PANEL)
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
-    /// The values of one panel: k rows of its width.
-    pub(super) fn panel(&self, index: usize) -> &[f32] {
-        let (start, end) = self.bounds(index);
-        &floats(&self.lines)[start..end]
+    pub(super) fn quantization(&self) -> &Quantization {
+        &self.quantization
     }
 
-    fn panel_mut(&mut self, index: usize) -> &mut [f32] {
-        let (start, end) = self.bounds(index);
-        &mut floats_mut(&mut self.lines)[start..end]
+    fn depth(&self) -> usize {
+        self.k.div_ceil(self.precision.inputs_per_word())
     }
 
-    fn bounds(&self, panel: usize) -> (usize, usize) {
-        let start = panel * PANEL * self.k;
-        (start, start + panel_width(self.n, panel) * self.k)
+    /// The words of one panel: lines of its width.
+    pub(super) fn panel(&self, index: usize) -> &[u32] {
+        let start = index * PANEL * self.depth();
+        &words(&self.lines)[start..start + panel_width(self.n, index) * self.depth()]
     }
 
-    /// Row `row` of the matrix as it was before packing.
+    /// The values of one panel of a matrix of `f32`.
+    pub(super) fn float_panel(&self, index: usize) -> &[f32] {
+        assert_eq!(self.precision, Precision::F32);
+        floats(self.panel(index))
+    }
+
+    /// Row `row` of the matrix as it was before packing, but for what the precision took away.
     pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = f32> {
         assert!(row < self.n);
         let panel = row / PANEL;
         let width = panel_width(self.n, panel);
-        self.panel(panel).chunks_exact(width).map(move |line| line[row % PANEL])
+        let scale = self.quantization.scales.get(row).copied().unwrap_or(1.0);
+        let words = self.panel(panel).chunks_exact(width).map(move |line| line[row % PANEL]);
+        let precision = self.precision;
+        let per_word = precision.inputs_per_word();
+        words
+            .flat_map(move |word| {
+                convert::values(word, precision, scale).into_iter().take(per_word)
+            })
+            .take(self.k)
     }
 }
 
-/// The lines as the values that they consist of.
-fn floats(lines: &[Line]) -> &[f32] {
-    // SAFETY: a `Line` is sixteen `f32` without padding (size and alignment 64), valid for any bits.
+impl Quantization {
+    fn of(rows: &[&[f32]], offset: i32) -> Self {
+        let scales = rows.iter().map(|row| convert::scale(row)).collect();
+        let sum = |row: &&[f32]| {
+            let inverse = convert::inverse(convert::scale(row));
+            let sum: i32 = row.iter().map(|&x| i32::from(convert::quantize(x, inverse))).sum();
+            // A product with an offset may wrap around; so does the sum that this is taken off.
+            sum.wrapping_mul(offset)
+        };
+        Self { scales, corrections: rows.iter().map(sum).collect() }
+    }
+}
+
+/// The lines as the words that they consist of.
+fn words(lines: &[Line]) -> &[u32] {
+    // SAFETY: a `Line` is sixteen words without padding (size and alignment 64), valid for any bits.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
 }
 
-fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+fn words_mut(lines: &mut [Line]) -> &mut [u32] {
     // SAFETY: as above, and the borrow is unique.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
+}
+
+/// Words as the floating-point numbers that they are.
+fn floats(words: &[u32]) -> &[f32] {
+    // SAFETY: `u32` and `f32` have one size and alignment, and any bits are valid for both.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }
 
 #[cfg(test)]
@@ -126,6 +185,7 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_were() {
+        let isa = Isa::available().next().unwrap();
         for (counts, k) in [(vec![1], 1), (vec![64], 3), (vec![26, 26, 26], 7), (vec![65, 200], 5)]
         {
             let matrices: Vec<Vec<f32>> = counts
@@ -134,9 +194,22 @@ mod tests {
                 .map(|(count, seed)| reference::noise(count * k, seed, 1.0))
                 .collect();
             let slices: Vec<&[f32]> = matrices.iter().map(Vec::as_slice).collect();
-            let packed = PackedMatrix::new(&slices, k);
-            let rows: Vec<Vec<f32>> = (0..packed.n()).map(|i| packed.row(i).collect()).collect();
-            assert_eq!(rows.concat(), matrices.concat());
+            for (precision, error) in [
+                (Precision::F32, 0.0),
+                (Precision::Bf16, 1.0 / 256.0),
+                (Precision::Int8, 0.5 / 127.0),
+            ] {
+                let packed = PackedMatrix::new(isa, &slices, k, precision);
+                let rows: Vec<Vec<f32>> =
+                    (0..packed.n()).map(|i| packed.row(i).collect()).collect();
+                assert_eq!(rows.concat().len(), matrices.concat().len());
+                for (row, expected) in rows.iter().zip(matrices.concat().chunks(k)) {
+                    let largest = expected.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+                    for (x, y) in row.iter().zip(expected) {
+                        assert!((x - y).abs() <= error * largest * 1.001, "{precision}: {x} {y}");
+                    }
+                }
+            }
         }
     }
 }

@@ -1,25 +1,65 @@
 //! When and how work is split over rayon's threads.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 /// Multiply-adds below which handing work to another thread costs more than it saves (some tens of microseconds).
 const GRAIN: usize = 1 << 20;
 
+/// What one value of an element-wise pass counts as, in multiply-adds.
+const PASS: usize = 8;
+
+/// Tasks per thread: enough that a thread that was interrupted does not keep the others waiting for long.
+const TASKS_PER_THREAD: usize = 8;
+
+thread_local! {
+    /// What tasks on this thread use as working memory. Kept, so that a steady state allocates nothing.
+    static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether `work` multiply-adds are worth being handed to other threads, if there are any.
+fn is_worth(work: usize) -> bool {
+    work >= 2 * GRAIN && rayon::current_num_threads() > 1
+}
+
+/// Runs `call` on the current rayon pool, so that the many small parallel sections in it start from one of its threads:
+/// starting one from outside costs a wake-up each time. With a single thread, nothing is handed over.
+pub(crate) fn in_pool<R: Send>(call: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
+        return call();
+    }
+    rayon::scope(|_| call())
+}
+
 /// Runs `task(0..count)`, on the current rayon pool where `work` multiply-adds in all are worth it.
 ///
 /// Each call of `task` is given a buffer that belongs to its thread for that time and holds whatever the task before
-/// left in it. What a task computes must not depend on that, nor on the thread that runs it.
+/// left in it. What a task computes must not depend on that, nor on the thread that runs it; and it must not start
+/// parallel work of its own.
 pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Vec<f32>, usize) + Sync) {
-    if count <= 1 || work < 2 * GRAIN || rayon::current_num_threads() == 1 {
-        let mut buffer = Vec::new();
-        (0..count).for_each(|index| task(&mut buffer, index));
+    let run = |index| BUFFER.with_borrow_mut(|buffer| task(buffer, index));
+    if count <= 1 || !is_worth(work) {
+        (0..count).for_each(run);
     } else {
         let tasks_per_job = (GRAIN / (work / count).max(1)).max(1);
-        (0..count)
-            .into_par_iter()
-            .with_min_len(tasks_per_job)
-            .for_each_init(Vec::new, |buffer, index| task(buffer, index));
+        (0..count).into_par_iter().with_min_len(tasks_per_job).for_each(run);
     }
+}
+
+/// Into how many pieces a product of `rows` rows is to be cut, where `others` tasks share each piece: as few as keep all
+/// threads busy, since longer ones use what they fetch more often.
+pub(crate) fn pieces(others: usize) -> usize {
+    match rayon::current_num_threads() {
+        1 => 1,
+        threads => (TASKS_PER_THREAD * threads).div_ceil(others.max(1)),
+    }
+}
+
+/// How many rows of `width` values each task of an element-wise pass should have, or `None` if one thread should do all.
+pub(crate) fn rows_per_task(rows: usize, width: usize) -> Option<usize> {
+    let threads = rayon::current_num_threads();
+    is_worth(rows * width * PASS).then(|| rows.div_ceil(TASKS_PER_THREAD * threads))
 }
 
 #[cfg(test)]

@@ -1,34 +1,55 @@
-//! The register tile in ordinary Rust, for processors that have no body of their own.
+//! The register tiles in ordinary Rust, for processors that have no bodies of their own.
 
-use super::gemm::{ROWS, Scratch};
+use super::convert::from_bf16;
 use super::packed::LANES;
+use super::tile::{Sums, Tile};
 
-/// `rows` rows of `a` times one panel; the contract is that of [`super::gemm::tile`].
-pub(super) fn tile(
-    a: &[f32],
-    stride: usize,
-    rows: usize,
-    panel: &[f32],
-    width: usize,
-    out: &mut Scratch,
+/// Multiply-adds of `f32`.
+pub(super) fn float(tile: Tile<'_, f32>, sums: &mut Sums<f32>) {
+    product(tile, 1, sums, |sum, x, weight| *sum += x[0] * weight);
+}
+
+/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
+/// that adding them rounds where that instruction does.
+pub(super) fn bf16(tile: Tile<'_, u32>, sums: &mut Sums<f32>) {
+    product(tile, 2, sums, |sum, x, weights| {
+        *sum += f32::from_bits(x[0]) * from_bf16((weights >> 16) as u16);
+        *sum += f32::from_bits(x[1]) * from_bf16(weights as u16);
+    });
+}
+
+/// Fours of bytes.
+pub(super) fn int8(tile: Tile<'_, u32>, sums: &mut Sums<i32>) {
+    product(tile, 1, sums, |sum, x, weights| {
+        let byte = |word: u32, i: u32| i32::from((word >> (8 * i)) as u8 as i8);
+        let product = |i| byte(x[0], i) * byte(weights, i);
+        *sum = sum.wrapping_add(product(0) + product(1) + product(2) + product(3));
+    });
+}
+
+/// Walks over a tile: two rows by sixteen outputs fit the registers of the smallest vector unit.
+#[inline(always)]
+fn product<W: Copy, S: Copy + Default>(
+    tile: Tile<'_, W>,
+    words: usize,
+    sums: &mut Sums<S>,
+    add: impl Fn(&mut S, &[W], W),
 ) {
-    // Two rows by sixteen outputs fit the sixteen registers of the smallest vector unit.
+    let Tile { inputs, stride, rows, panel, width } = tile;
+    let row = |index: usize| inputs[index * stride..][..tile.depth() * words].chunks_exact(words);
     for first in (0..rows).step_by(2) {
         let second = (first + 1).min(rows - 1);
         for block in (0..width).step_by(LANES) {
-            let mut sums = [[0.0f32; LANES]; 2];
-            let k = panel.len() / width;
-            let (x, y) = (&a[first * stride..][..k], &a[second * stride..][..k]);
-            for ((line, &x), &y) in panel.chunks_exact(width).zip(x).zip(y) {
-                let line = &line[block..block + LANES];
+            let mut totals = [[S::default(); LANES]; 2];
+            let lines = panel.chunks_exact(width).map(|line| &line[block..block + LANES]);
+            for ((line, x), y) in lines.zip(row(first)).zip(row(second)) {
                 for (i, &weight) in line.iter().enumerate() {
-                    sums[0][i] += x * weight;
-                    sums[1][i] += y * weight;
+                    add(&mut totals[0][i], x, weight);
+                    add(&mut totals[1][i], y, weight);
                 }
             }
-            out[first][block..block + LANES].copy_from_slice(&sums[0]);
-            out[second][block..block + LANES].copy_from_slice(&sums[1]);
+            sums[first][block..block + LANES].copy_from_slice(&totals[0]);
+            sums[second][block..block + LANES].copy_from_slice(&totals[1]);
         }
     }
-    debug_assert!(rows <= ROWS);
 }

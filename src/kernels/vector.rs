@@ -3,8 +3,11 @@
 //! Sums run over [`LANES`] partial sums that are added up in a fixed order, which vectorises and keeps the result the
 //! same for every instruction set.
 
-use super::isa::multiversion;
+use rayon::prelude::*;
+
+use super::isa::{Isa, multiversion};
 use super::math::exp;
+use super::parallel;
 
 /// Partial sums of a reduction: one 512-bit register, or two or four narrower ones.
 const LANES: usize = 16;
@@ -70,15 +73,36 @@ pub(crate) struct Norm<'a> {
     pub(crate) eps: f32,
 }
 
+/// LayerNorm over each row of `norm.weight.len()` values, in place, over the threads of the current rayon pool. Where
+/// `residual` is not empty, it is added to the rows before.
+pub(crate) fn layer_norm(isa: Isa, norm: Norm<'_>, residual: &[f32], rows: &mut [f32]) {
+    let width = norm.weight.len();
+    assert_eq!(norm.bias.len(), width, "weight and bias of a LayerNorm are of one length");
+    assert!(rows.len().is_multiple_of(width), "rows of {width} values, not {}", rows.len());
+    assert!(residual.is_empty() || residual.len() == rows.len(), "a residual for every row");
+    match parallel::rows_per_task(rows.len() / width, width) {
+        None => layer_norm_rows(isa, norm, residual, rows),
+        Some(block) if residual.is_empty() => rows
+            .par_chunks_mut(block * width)
+            .for_each(|rows| layer_norm_rows(isa, norm, residual, rows)),
+        Some(block) => rows
+            .par_chunks_mut(block * width)
+            .zip(residual.par_chunks(block * width))
+            .for_each(|(rows, residual)| layer_norm_rows(isa, norm, residual, rows)),
+    }
+}
+
 multiversion! {
-    /// LayerNorm over each row of `norm.weight.len()` values, in place.
+    /// As [`layer_norm`], on this thread.
     ///
     /// The variance takes a second pass: with an epsilon of 1e-12, E[x²] − E[x]² would turn negative.
-    pub(crate) fn layer_norm<'a>(norm: Norm<'a>, rows: &mut [f32]) {
+    fn layer_norm_rows<'a>(norm: Norm<'a>, residual: &[f32], rows: &mut [f32]) {
         let width = norm.weight.len();
-        assert_eq!(norm.bias.len(), width, "weight and bias of a LayerNorm are of one length");
-        assert!(rows.len().is_multiple_of(width), "rows of {width} values, not {}", rows.len());
+        let mut residual = residual.chunks_exact(width);
         for row in rows.chunks_exact_mut(width) {
+            if let Some(residual) = residual.next() {
+                row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
+            }
             let mean = sum(row, |x| x) / width as f32;
             let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f32;
             let factor = 1.0 / (variance + norm.eps).sqrt();
@@ -89,19 +113,9 @@ multiversion! {
     }
 }
 
-multiversion! {
-    /// Adds `from` to `to`, element by element.
-    pub(crate) fn add(from: &[f32], to: &mut [f32]) {
-        assert_eq!(from.len(), to.len(), "what is added is of one length");
-        for (to, &from) in to.iter_mut().zip(from) {
-            *to += from;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Isa, reference};
+    use super::super::reference;
     use super::*;
 
     #[test]
@@ -148,7 +162,7 @@ mod tests {
                 .collect();
             for isa in Isa::available() {
                 let mut found = rows.clone();
-                layer_norm(isa, Norm { weight: &weight, bias: &bias, eps: 1e-5 }, &mut found);
+                layer_norm(isa, Norm { weight: &weight, bias: &bias, eps: 1e-5 }, &[], &mut found);
                 reference::assert_close(&found, &expected, 1e-4, &format!("{isa} norm {width}"));
             }
         }
@@ -158,14 +172,14 @@ mod tests {
     #[should_panic(expected = "rows of 3 values, not 4")]
     fn layer_norm_of_half_a_row_is_refused() {
         let norm = Norm { weight: &[1.0; 3], bias: &[0.0; 3], eps: 1e-5 };
-        layer_norm(Isa::available().next().unwrap(), norm, &mut [0.0; 4]);
+        layer_norm(Isa::available().next().unwrap(), norm, &[], &mut [0.0; 4]);
     }
 
     #[test]
     #[should_panic(expected = "weight and bias of a LayerNorm")]
     fn layer_norm_without_a_bias_for_every_value_is_refused() {
         let norm = Norm { weight: &[1.0; 6], bias: &[0.0; 2], eps: 1e-5 };
-        layer_norm(Isa::available().next().unwrap(), norm, &mut [0.0; 6]);
+        layer_norm(Isa::available().next().unwrap(), norm, &[], &mut [0.0; 6]);
     }
 
     #[test]
@@ -175,9 +189,9 @@ mod tests {
         let results: Vec<Vec<f32>> = Isa::available()
             .map(|isa| {
                 let mut found = row.clone();
-                layer_norm(isa, Norm { weight: &weight, bias: &weight, eps: 1e-12 }, &mut found);
+                let norm = Norm { weight: &weight, bias: &weight, eps: 1e-12 };
+                layer_norm(isa, norm, &row, &mut found);
                 softmax(isa, &mut found, 777, 0.125);
-                add(isa, &row, &mut found);
                 found
             })
             .collect();

@@ -7,12 +7,13 @@ use ndarray::{Array2, ArrayView2, Axis};
 use super::embeddings::FactorizedEmbeddings;
 use super::encoder::{EncoderOutput, SharedEncoder};
 use super::parameters::{AlbertParameters, EncoderParameters};
+use super::workspace::{Workspace, Workspaces};
 use super::{Model, check_shapes};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::{Isa, Precision, parallel};
 use crate::nn::PackedLinear;
 
 /// The ALBERT backbone (`AlbertModel` in transformers), ready to run.
@@ -42,6 +43,8 @@ pub struct Albert {
     embeddings: FactorizedEmbeddings,
     encoder: SharedEncoder,
     pooler: Option<PackedLinear>,
+    precision: Precision,
+    workspaces: Workspaces,
 }
 
 /// Sizes, no weights.
@@ -57,6 +60,7 @@ impl fmt::Debug for Albert {
             .field("num_attention_heads", &config.num_attention_heads)
             .field("parameter_sharing", &config.parameter_sharing)
             .field("pooler", &self.pooler.is_some())
+            .field("precision", &self.precision)
             .finish()
     }
 }
@@ -97,17 +101,29 @@ impl Model for Albert {
     }
 
     /// Builds the backbone, without a pooler if the parameters have none.
-    fn from_parameters(config: AlbertConfig, parameters: AlbertParameters) -> Result<Self> {
+    fn from_parameters_in(
+        config: AlbertConfig,
+        parameters: AlbertParameters,
+        precision: Precision,
+    ) -> Result<Self> {
         let isa = Isa::current()?;
+        let (inputs, most) =
+            (config.hidden_size.max(config.intermediate_size), precision.max_inputs());
+        if inputs > most {
+            let (expected, found) = (format!("at most {most}"), inputs.to_string());
+            return Err(Error::input(format!("inputs of a layer in {precision}"), expected, found));
+        }
         check_shapes(&parameters, &AlbertParameters::zeros(&config, parameters.pooler.is_some()))?;
         let AlbertParameters { embeddings, encoder, pooler } = parameters;
         let EncoderParameters { embedding_hidden_mapping_in, attentions, feed_forwards } = encoder;
         let (eps, mapping) = (config.layer_norm_eps, embedding_hidden_mapping_in);
         Ok(Self {
             embeddings: FactorizedEmbeddings::new(isa, embeddings, mapping, eps),
-            encoder: SharedEncoder::new(isa, &config, attentions, feed_forwards),
-            pooler: pooler.map(|pooler| PackedLinear::new(isa, [pooler])),
+            encoder: SharedEncoder::new(isa, precision, &config, attentions, feed_forwards),
+            pooler: pooler.map(|pooler| PackedLinear::new(isa, Precision::F32, [pooler])),
             config,
+            precision,
+            workspaces: Workspaces::default(),
         })
     }
 
@@ -118,6 +134,10 @@ impl Model for Albert {
             encoder: self.encoder.unpack(mapping),
             pooler: self.pooler.as_ref().map(|pooler| pooler.unpack(0, pooler.outputs())),
         }
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn config(&self) -> &AlbertConfig {
@@ -147,16 +167,46 @@ impl Albert {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_with(&self, batch: &Batch, options: OutputOptions) -> Result<AlbertOutput> {
+        self.workspaces.with(|workspace| self.forward_with_workspace(batch, options, workspace))
+    }
+
+    /// As [`forward_with`](Self::forward_with), in working memory of the caller's.
+    ///
+    /// ```
+    /// use ndalbert::{Albert, Batch, Model, OutputOptions, PreTrainedModel, Workspace};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+    /// let (albert, _) = Albert::from_pretrained(directory)?;
+    /// let mut workspace = Workspace::new();
+    /// for ids in [[2, 17, 5, 3], [2, 8, 9, 3]] {
+    ///     let batch = Batch::from_sequences(&[ids])?;
+    ///     let output =
+    ///         albert.forward_with_workspace(&batch, OutputOptions::default(), &mut workspace)?;
+    ///     assert_eq!(output.last_hidden_state.rows().dim(), (4, albert.config().hidden_size));
+    /// }
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_with_workspace(
+        &self,
+        batch: &Batch,
+        options: OutputOptions,
+        workspace: &mut Workspace,
+    ) -> Result<AlbertOutput> {
         batch.check(&self.config)?;
-        let embedded = self.embeddings.forward(batch);
-        let EncoderOutput { states, hidden_states, attentions } =
-            self.encoder.forward(embedded, batch, options);
-        let pooler_output = self.pooler.as_ref().map(|pooler| {
-            let first: Vec<usize> = batch.layout.first_rows().collect();
-            pooler.forward(states.select(Axis(0), &first).view(), Nonlinearity::Tanh)
-        });
-        let last_hidden_state = Packed::new(states, batch.layout.clone());
-        Ok(AlbertOutput { last_hidden_state, pooler_output, hidden_states, attentions })
+        Ok(parallel::in_pool(|| {
+            let embedded = self.embeddings.forward(batch);
+            let EncoderOutput { states, hidden_states, attentions } =
+                self.encoder.forward(embedded, batch, options, workspace);
+            let pooler_output = self.pooler.as_ref().map(|pooler| {
+                let first: Vec<usize> = batch.layout.first_rows().collect();
+                pooler.forward(states.select(Axis(0), &first).view(), Nonlinearity::Tanh)
+            });
+            let last_hidden_state = Packed::new(states, batch.layout.clone());
+            AlbertOutput { last_hidden_state, pooler_output, hidden_states, attentions }
+        }))
     }
 
     /// The pooled output `[B, H]` alone: to the bit the [`forward`](Self::forward)'s, but faster, because the last layer is
@@ -166,10 +216,25 @@ impl Albert {
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no pooler.
     pub fn pooler_output(&self, batch: &Batch) -> Result<Array2<f32>> {
+        self.workspaces.with(|workspace| self.pooler_output_with_workspace(batch, workspace))
+    }
+
+    /// As [`pooler_output`](Self::pooler_output), in working memory of the caller's.
+    ///
+    /// # Errors
+    /// As [`pooler_output`](Self::pooler_output).
+    pub fn pooler_output_with_workspace(
+        &self,
+        batch: &Batch,
+        workspace: &mut Workspace,
+    ) -> Result<Array2<f32>> {
         let Some(pooler) = &self.pooler else { return Err(no_pooler()) };
         batch.check(&self.config)?;
-        let first = self.encoder.forward_first(self.embeddings.forward(batch), batch);
-        Ok(pooler.forward(first.view(), Nonlinearity::Tanh))
+        Ok(parallel::in_pool(|| {
+            let embedded = self.embeddings.forward(batch);
+            let first = self.encoder.forward_first(embedded, batch, workspace);
+            pooler.forward(first.view(), Nonlinearity::Tanh)
+        }))
     }
 
     /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.

@@ -7,8 +7,8 @@ use ndarray::{Array2, ArrayView2};
 
 use super::parameters::EmbeddingParameters;
 use crate::batch::{Batch, Words};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::{Isa, Precision};
 use crate::nn::{Linear, Norm, PackedLinear, contiguous_mut, gather_rows};
 
 /// Embedding tables and projection, to be executed.
@@ -28,7 +28,7 @@ impl FactorizedEmbeddings {
             position_embeddings: tables.position_embeddings,
             token_type_embeddings: tables.token_type_embeddings,
             layer_norm: Norm::new(isa, tables.layer_norm, eps),
-            mapping: PackedLinear::new(isa, [mapping]),
+            mapping: PackedLinear::new(isa, Precision::F32, [mapping]),
         }
     }
 

@@ -3,11 +3,12 @@
 use ndarray::{Array2, Axis};
 
 use super::albert::OutputOptions;
-use super::layer::{Layer, Workspace};
+use super::layer::Layer;
 use super::parameters::EncoderParameters;
+use super::workspace::{Buffers, Workspace};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
-use crate::kernels::Isa;
+use crate::kernels::{Isa, Precision};
 use crate::nn::{
     AttentionParameters, FeedForward, FeedForwardParameters, SelfAttention, contiguous_mut,
 };
@@ -55,13 +56,14 @@ fn plan(config: &AlbertConfig) -> Vec<Application> {
 impl SharedEncoder {
     pub(super) fn new(
         isa: Isa,
+        precision: Precision,
         config: &AlbertConfig,
         attentions: Vec<Vec<AttentionParameters>>,
         feed_forwards: Vec<Vec<FeedForwardParameters>>,
     ) -> Self {
         let (eps, heads) = (config.layer_norm_eps, config.num_attention_heads);
-        let attention = |block| SelfAttention::new(isa, block, heads, eps);
-        let feed_forward = |block| FeedForward::new(isa, block, config.hidden_act, eps);
+        let attention = |block| SelfAttention::new(isa, precision, block, heads, eps);
+        let feed_forward = |block| FeedForward::new(isa, precision, block, config.hidden_act, eps);
         Self {
             attentions: attentions.into_iter().flatten().map(attention).collect(),
             feed_forwards: feed_forwards.into_iter().flatten().map(feed_forward).collect(),
@@ -90,19 +92,28 @@ impl SharedEncoder {
 
     /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. To the bit what
     /// [`forward`](Self::forward) gives there, but the last application computes B tokens instead of T.
-    pub(super) fn forward_first(&self, mut states: Array2<f32>, batch: &Batch) -> Array2<f32> {
+    pub(super) fn forward_first(
+        &self,
+        mut states: Array2<f32>,
+        batch: &Batch,
+        workspace: &mut Workspace,
+    ) -> Array2<f32> {
         let sequences = &batch.layout.sequences;
-        let mut workspace = Workspace::new(states.nrows(), self.hidden, self.intermediate);
+        let mut buffers = self.buffers(workspace, states.nrows());
         let Some((last, others)) = self.plan.split_last() else { return states };
         for application in others {
             let states = contiguous_mut(&mut states);
-            self.layer(application).forward(states, sequences, &mut workspace, &mut []);
+            self.layer(application).forward(states, sequences, &mut buffers, &mut []);
         }
         let rows: Vec<usize> = batch.layout.first_rows().collect();
         let mut first = states.select(Axis(0), &rows);
         let (states, rows) = (contiguous_mut(&mut states), contiguous_mut(&mut first));
-        self.layer(last).forward_first(states, rows, sequences, &mut workspace);
+        self.layer(last).forward_first(states, rows, sequences, &mut buffers);
         first
+    }
+
+    fn buffers<'a>(&self, workspace: &'a mut Workspace, tokens: usize) -> Buffers<'a> {
+        workspace.buffers(tokens, self.hidden, self.intermediate)
     }
 
     fn layer(&self, application: &Application) -> Layer<'_> {
@@ -118,9 +129,10 @@ impl SharedEncoder {
         mut states: Array2<f32>,
         batch: &Batch,
         options: OutputOptions,
+        workspace: &mut Workspace,
     ) -> EncoderOutput {
         let layout = &batch.layout;
-        let mut workspace = Workspace::new(states.nrows(), self.hidden, self.intermediate);
+        let mut buffers = self.buffers(workspace, states.nrows());
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
         if options.hidden_states {
@@ -132,7 +144,7 @@ impl SharedEncoder {
                 .then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
             let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
             let rows = contiguous_mut(&mut states);
-            self.layer(application).forward(rows, &layout.sequences, &mut workspace, square);
+            self.layer(application).forward(rows, &layout.sequences, &mut buffers, square);
             attentions.extend(probabilities);
             if options.hidden_states {
                 hidden_states.push(Packed::new(states.clone(), layout.clone()));

@@ -1,25 +1,8 @@
 //! One layer: attention, then feed-forward, each followed by residual and LayerNorm.
 
+use super::workspace::Buffers;
 use crate::kernels::attention::Sequence;
-use crate::nn::{FeedForward, SelfAttention};
-
-/// Working memory of the layers of one call, allocated once and used by every application.
-pub(super) struct Workspace {
-    tokens: usize,
-    hidden: usize,
-    /// Queries, keys, values and context `[T, 4H]` in the first half of a layer, `[T, I]` in the second.
-    scratch: Vec<f32>,
-    /// The state between the halves, `[T, H]`.
-    middle: Vec<f32>,
-    intermediate: usize,
-}
-
-impl Workspace {
-    pub(super) fn new(tokens: usize, hidden: usize, intermediate: usize) -> Self {
-        let scratch = vec![0.0; tokens * intermediate.max(4 * hidden)];
-        Self { tokens, hidden, scratch, middle: vec![0.0; tokens * hidden], intermediate }
-    }
-}
+use crate::nn::{AttentionBuffers, FeedForward, SelfAttention};
 
 /// A layer as it is applied: one of the encoder's attention blocks and one of its feed-forward blocks.
 pub(super) struct Layer<'a> {
@@ -33,14 +16,16 @@ impl Layer<'_> {
         &self,
         states: &mut [f32],
         sequences: &[Sequence],
-        workspace: &mut Workspace,
+        buffers: &mut Buffers<'_>,
         probabilities: &mut [f32],
     ) {
-        let Workspace { tokens, hidden, scratch, middle, intermediate } = workspace;
-        let (qkv, rest) = scratch.split_at_mut(*tokens * 3 * *hidden);
-        let context = &mut rest[..*tokens * *hidden];
-        self.attention.forward(states, sequences, (qkv, context), probabilities, middle);
-        self.feed_forward.forward(middle, &mut scratch[..*tokens * *intermediate], states);
+        let Buffers { scratch, middle, inputs } = buffers;
+        let (qkv, rest) = scratch.split_at_mut(3 * states.len());
+        let context = &mut rest[..states.len()];
+        let attention = AttentionBuffers { qkv, context, inputs };
+        self.attention.forward(states, sequences, attention, probabilities, middle);
+        let intermediate = &mut scratch[..self.feed_forward.intermediate_len(middle.len())];
+        self.feed_forward.forward(middle, intermediate, inputs, states);
     }
 
     /// The layer's output at each sequence's first token alone, `[B, H]`, of states `[T, H]`: what the pooler reads of
@@ -50,12 +35,14 @@ impl Layer<'_> {
         states: &[f32],
         first: &mut [f32],
         sequences: &[Sequence],
-        workspace: &mut Workspace,
+        buffers: &mut Buffers<'_>,
     ) {
-        let Workspace { tokens, hidden, scratch, middle, intermediate } = workspace;
-        let (qkv, rest) = scratch.split_at_mut(*tokens * 3 * *hidden);
+        let Buffers { scratch, middle, inputs } = buffers;
+        let (qkv, rest) = scratch.split_at_mut(3 * states.len());
         let (context, middle) = (&mut rest[..first.len()], &mut middle[..first.len()]);
-        self.attention.forward_first((states, first), sequences, (qkv, context), middle);
-        self.feed_forward.forward(middle, &mut scratch[..sequences.len() * *intermediate], first);
+        let attention = AttentionBuffers { qkv, context, inputs };
+        self.attention.forward_first((states, first), sequences, attention, middle);
+        let intermediate = &mut scratch[..self.feed_forward.intermediate_len(first.len())];
+        self.feed_forward.forward(middle, intermediate, inputs, first);
     }
 }

@@ -10,12 +10,15 @@ mod encoder;
 pub mod heads;
 mod layer;
 mod parameters;
+mod workspace;
 
 pub use albert::{Albert, AlbertOutput, OutputOptions};
 pub use parameters::{AlbertParameters, EmbeddingParameters, EncoderParameters, ModelParameters};
+pub use workspace::Workspace;
 
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
+use crate::kernels::Precision;
 use crate::nn::{Initializer, Parameters};
 
 /// What every model has in common: a configuration, and parameters that it is built from.
@@ -34,15 +37,32 @@ pub trait Model: Sized + Send + Sync {
     /// Parameters of the right shapes, all zero.
     fn zero_parameters(config: &AlbertConfig) -> Self::Parameters;
 
-    /// Builds the executable model.
+    /// Builds the executable model, in single precision.
     ///
     /// # Errors
     /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
     /// forces an instruction set that this processor lacks.
-    fn from_parameters(config: AlbertConfig, parameters: Self::Parameters) -> Result<Self>;
+    fn from_parameters(config: AlbertConfig, parameters: Self::Parameters) -> Result<Self> {
+        Self::from_parameters_in(config, parameters, Precision::F32)
+    }
 
-    /// The parameters that the model was built from, to the bit.
+    /// Builds the executable model in some precision.
+    ///
+    /// # Errors
+    /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more inputs than can be summed
+    /// up in [`Precision::Int8`] (133,144).
+    fn from_parameters_in(
+        config: AlbertConfig,
+        parameters: Self::Parameters,
+        precision: Precision,
+    ) -> Result<Self>;
+
+    /// The parameters that the model was built from: to the bit in single precision, and otherwise as rounded as the
+    /// model holds them.
     fn to_parameters(&self) -> Self::Parameters;
+
+    /// The precision that it was built in.
+    fn precision(&self) -> Precision;
 
     /// The model's configuration.
     fn config(&self) -> &AlbertConfig;
@@ -63,8 +83,16 @@ pub trait Model: Sized + Send + Sync {
     /// # Errors
     /// As [`random_parameters`](Self::random_parameters) and [`from_parameters`](Self::from_parameters).
     fn from_config(config: AlbertConfig, seed: u64) -> Result<Self> {
+        Self::from_config_in(config, seed, Precision::F32)
+    }
+
+    /// As [`from_config`](Self::from_config), in some precision.
+    ///
+    /// # Errors
+    /// As [`random_parameters`](Self::random_parameters) and [`from_parameters_in`](Self::from_parameters_in).
+    fn from_config_in(config: AlbertConfig, seed: u64, precision: Precision) -> Result<Self> {
         let parameters = Self::random_parameters(&config, seed)?;
-        Self::from_parameters(config, parameters)
+        Self::from_parameters_in(config, parameters, precision)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Multi-head self-attention with its output projection, residual and LayerNorm.
 
 use super::{LayerNorm, Linear, Norm, PackedLinear};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::attention::{Heads, Queries, Sequence, attention};
+use crate::kernels::convert::InputBuffer;
+use crate::kernels::{Isa, Precision};
 
 /// The parameters of one attention block.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,15 +44,30 @@ pub(crate) struct SelfAttention {
     layer_norm: Norm,
 }
 
+/// Working memory of an attention block; all of it is overwritten.
+pub(crate) struct AttentionBuffers<'a> {
+    /// Queries, keys and values, `[T, 3H]`.
+    pub(crate) qkv: &'a mut [f32],
+    /// `[T, H]`, or `[B, H]` of first tokens alone.
+    pub(crate) context: &'a mut [f32],
+    pub(crate) inputs: &'a mut InputBuffer,
+}
+
 impl SelfAttention {
-    pub(crate) fn new(isa: Isa, parameters: AttentionParameters, heads: usize, eps: f64) -> Self {
+    pub(crate) fn new(
+        isa: Isa,
+        precision: Precision,
+        parameters: AttentionParameters,
+        heads: usize,
+        eps: f64,
+    ) -> Self {
         let AttentionParameters { query, key, value, dense, layer_norm } = parameters;
         let size = query.weight.nrows() / heads;
         Self {
             isa,
             heads: Heads { count: heads, size },
-            query_key_value: PackedLinear::new(isa, [query, key, value]),
-            dense: PackedLinear::new(isa, [dense]),
+            query_key_value: PackedLinear::new(isa, precision, [query, key, value]),
+            dense: PackedLinear::new(isa, precision, [dense]),
             layer_norm: Norm::new(isa, layer_norm, eps),
         }
     }
@@ -67,45 +83,48 @@ impl SelfAttention {
         }
     }
 
-    /// LayerNorm(x + dense(attention(x))) of `x` `[T, H]`, into `out`.
-    ///
-    /// `qkv` `[T, 3H]` and `context` `[T, H]` are overwritten; `probabilities`, where not empty, receives the softmax
-    /// of every sequence `[A, n, n]`.
+    /// LayerNorm(x + dense(attention(x))) of `x` `[T, H]`, into `out`. `probabilities`, where not empty, receives the
+    /// softmax of every sequence `[A, n, n]`.
     pub(crate) fn forward(
         &self,
         x: &[f32],
         sequences: &[Sequence],
-        (qkv, context): (&mut [f32], &mut [f32]),
+        buffers: AttentionBuffers<'_>,
         probabilities: &mut [f32],
         out: &mut [f32],
     ) {
-        self.query_key_value.forward_into(x, Nonlinearity::Identity, qkv);
+        let AttentionBuffers { qkv, context, inputs } = buffers;
+        let encoded = self.query_key_value.encode(x, inputs);
+        self.query_key_value.forward_into(encoded, Nonlinearity::Identity, qkv);
         attention(self.isa, qkv, sequences, self.heads, Queries::All, context, probabilities);
-        self.dense.forward_into(context, Nonlinearity::Identity, out);
+        self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(x, out);
     }
 
     /// As [`forward`](Self::forward), of each sequence's first token alone: keys and values of all tokens, but queries
     /// and whatever follows of B tokens only.
     ///
-    /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `context` and `out` are as large.
+    /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `out` and the context are as large.
     pub(crate) fn forward_first(
         &self,
         (x, first): (&[f32], &[f32]),
         sequences: &[Sequence],
-        (qkv, context): (&mut [f32], &mut [f32]),
+        buffers: AttentionBuffers<'_>,
         out: &mut [f32],
     ) {
+        let AttentionBuffers { qkv, context, inputs } = buffers;
         let hidden = self.dense.outputs();
         let width = self.query_key_value.outputs();
-        self.query_key_value.forward_columns_into(x, hidden..width, qkv);
+        let encoded = self.query_key_value.encode(x, inputs);
+        self.query_key_value.forward_columns_into(encoded, hidden..width, qkv);
         let mut queries = vec![0.0; sequences.len() * width];
-        self.query_key_value.forward_columns_into(first, 0..hidden, &mut queries);
+        let encoded = self.query_key_value.encode(first, inputs);
+        self.query_key_value.forward_columns_into(encoded, 0..hidden, &mut queries);
         for (sequence, query) in sequences.iter().zip(queries.chunks_exact(width)) {
             qkv[sequence.start * width..][..hidden].copy_from_slice(&query[..hidden]);
         }
         attention(self.isa, qkv, sequences, self.heads, Queries::First, context, &mut []);
-        self.dense.forward_into(context, Nonlinearity::Identity, out);
+        self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(first, out);
     }
 }

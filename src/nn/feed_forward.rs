@@ -1,8 +1,9 @@
 //! The position-wise feed-forward block with its residual and LayerNorm.
 
 use super::{Activation, LayerNorm, Linear, Norm, PackedLinear};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::convert::InputBuffer;
+use crate::kernels::{Isa, Precision};
 
 /// The parameters of one feed-forward block.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,14 +38,15 @@ pub(crate) struct FeedForward {
 impl FeedForward {
     pub(crate) fn new(
         isa: Isa,
+        precision: Precision,
         parameters: FeedForwardParameters,
         activation: Activation,
         eps: f64,
     ) -> Self {
         let FeedForwardParameters { ffn, ffn_output, layer_norm } = parameters;
         Self {
-            ffn: PackedLinear::new(isa, [ffn]),
-            ffn_output: PackedLinear::new(isa, [ffn_output]),
+            ffn: PackedLinear::new(isa, precision, [ffn]),
+            ffn_output: PackedLinear::new(isa, precision, [ffn_output]),
             layer_norm: Norm::new(isa, layer_norm, eps),
             activation: activation.nonlinearity(),
         }
@@ -58,11 +60,23 @@ impl FeedForward {
         }
     }
 
-    /// LayerNorm(x + ffn_output(activation(ffn(x)))) of `x` `[T, H]`, into `out`. `intermediate` `[T, I]` is
-    /// overwritten.
-    pub(crate) fn forward(&self, x: &[f32], intermediate: &mut [f32], out: &mut [f32]) {
-        self.ffn.forward_into(x, self.activation, intermediate);
-        self.ffn_output.forward_into(intermediate, Nonlinearity::Identity, out);
+    /// How many values the intermediate states of `len` values `[T, H]` are.
+    pub(crate) fn intermediate_len(&self, len: usize) -> usize {
+        len / self.ffn.inputs() * self.ffn.outputs()
+    }
+
+    /// LayerNorm(x + ffn_output(activation(ffn(x)))) of `x` `[T, H]`, into `out`. `intermediate` `[T, I]` and `inputs`
+    /// are overwritten.
+    pub(crate) fn forward(
+        &self,
+        x: &[f32],
+        intermediate: &mut [f32],
+        inputs: &mut InputBuffer,
+        out: &mut [f32],
+    ) {
+        self.ffn.forward_into(self.ffn.encode(x, inputs), self.activation, intermediate);
+        let encoded = self.ffn_output.encode(intermediate, inputs);
+        self.ffn_output.forward_into(encoded, Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(x, out);
     }
 }

@@ -42,13 +42,12 @@ impl Norm {
 
     /// Normalises rows in place.
     pub(crate) fn forward(&self, rows: &mut [f32]) {
-        let norm = vector::Norm { weight: &self.weight, bias: &self.bias, eps: self.eps };
-        vector::layer_norm(self.isa, norm, rows);
+        self.forward_residual(&[], rows);
     }
 
     /// Adds `residual` to the rows, then normalises them, in place.
     pub(crate) fn forward_residual(&self, residual: &[f32], rows: &mut [f32]) {
-        vector::add(self.isa, residual, rows);
-        self.forward(rows);
+        let norm = vector::Norm { weight: &self.weight, bias: &self.bias, eps: self.eps };
+        vector::layer_norm(self.isa, norm, residual, rows);
     }
 }

@@ -6,10 +6,11 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{contiguous, contiguous_mut};
 use crate::error::{Error, Result};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::convert::{InputBuffer, Inputs};
 use crate::kernels::gemm::{Epilogue, Weights, multiply, multiply_columns};
 use crate::kernels::packed::PackedMatrix;
+use crate::kernels::{Isa, Precision};
 
 /// The parameters of a linear layer, in PyTorch's layout.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,13 +52,14 @@ impl Linear {
 /// A linear layer, or several over the same input as one, packed to be executed.
 pub(crate) struct PackedLinear {
     isa: Isa,
+    precision: Precision,
     weight: PackedMatrix,
     bias: Vec<f32>,
 }
 
 impl PackedLinear {
     /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must have been checked.
-    pub(crate) fn new<const N: usize>(isa: Isa, layers: [Linear; N]) -> Self {
+    pub(crate) fn new<const N: usize>(isa: Isa, precision: Precision, layers: [Linear; N]) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
         for Linear { weight, bias } in &layers {
             assert_eq!(weight.ncols(), inputs, "layers packed as one have the same inputs");
@@ -66,7 +68,7 @@ impl PackedLinear {
         let weights = layers.each_ref().map(|layer| layer.weight.as_standard_layout());
         let slices: Vec<&[f32]> = weights.iter().map(contiguous).collect();
         let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();
-        Self { isa, weight: PackedMatrix::new(&slices, inputs), bias }
+        Self { isa, precision, weight: PackedMatrix::new(isa, &slices, inputs, precision), bias }
     }
 
     /// The parameters of outputs `first..first + count`, to the bit what was packed.
@@ -87,19 +89,29 @@ impl PackedLinear {
         self.weight.n()
     }
 
-    /// nonlinearity(x·Wᵀ + b) of the rows `[T, in]`, into `out` `[T, out]`.
-    pub(crate) fn forward_into(&self, x: &[f32], nonlinearity: Nonlinearity, out: &mut [f32]) {
+    /// Brings rows `[T, in]` into the form that the products below read.
+    pub(crate) fn encode<'a>(&self, x: &'a [f32], buffer: &'a mut InputBuffer) -> Inputs<'a> {
+        buffer.encode(self.isa, self.precision, x, self.inputs())
+    }
+
+    /// nonlinearity(x·Wᵀ + b) of encoded rows `[T, in]`, into `out` `[T, out]`.
+    pub(crate) fn forward_into(&self, x: Inputs<'_>, nonlinearity: Nonlinearity, out: &mut [f32]) {
         let epilogue = Epilogue { bias: &self.bias, nonlinearity };
         multiply(self.isa, x, Weights::Packed(&self.weight), epilogue, out);
     }
 
     /// x·Wᵀ + b in certain columns of `out` `[T, out]`. Others may be overwritten with what belongs there, or not at all.
-    pub(crate) fn forward_columns_into(&self, x: &[f32], columns: Range<usize>, out: &mut [f32]) {
+    pub(crate) fn forward_columns_into(
+        &self,
+        x: Inputs<'_>,
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) {
         let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
         multiply_columns(self.isa, x, Weights::Packed(&self.weight), columns, epilogue, out);
     }
 
-    /// As [`forward_into`](Self::forward_into), `[T, in]` to `[T, out]`.
+    /// nonlinearity(x·Wᵀ + b), `[T, in]` to `[T, out]`.
     pub(crate) fn forward(
         &self,
         x: ArrayView2<'_, f32>,
@@ -107,7 +119,12 @@ impl PackedLinear {
     ) -> Array2<f32> {
         let mut out = Array2::zeros((x.nrows(), self.outputs()));
         let x = x.as_standard_layout();
-        self.forward_into(contiguous(&x), nonlinearity, contiguous_mut(&mut out));
+        let mut buffer = InputBuffer::default();
+        self.forward_into(
+            self.encode(contiguous(&x), &mut buffer),
+            nonlinearity,
+            contiguous_mut(&mut out),
+        );
         out
     }
 }

@@ -15,7 +15,7 @@ mod softmax;
 
 pub use activation::Activation;
 pub use attention::AttentionParameters;
-pub(crate) use attention::SelfAttention;
+pub(crate) use attention::{AttentionBuffers, SelfAttention};
 pub(crate) use embedding::gather_rows;
 pub(crate) use feed_forward::FeedForward;
 pub use feed_forward::FeedForwardParameters;

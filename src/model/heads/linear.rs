@@ -6,8 +6,8 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::{Isa, Precision};
 use crate::nn::{Linear, PackedLinear};
 
 /// The parameters of a classifier over C classes.
@@ -38,7 +38,7 @@ impl LinearHead {
     /// instruction set that this processor lacks.
     pub fn new(linear: Linear) -> Result<Self> {
         linear.check()?;
-        Ok(Self(PackedLinear::new(Isa::current()?, [linear])))
+        Ok(Self(PackedLinear::new(Isa::current()?, Precision::F32, [linear])))
     }
 
     /// The linear layer, to the bit what was packed.

@@ -8,9 +8,10 @@ use super::{impl_model, labelled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
-use crate::kernels::Isa;
 use crate::kernels::activation::Nonlinearity;
+use crate::kernels::convert::Inputs;
 use crate::kernels::gemm::{Epilogue, Weights, multiply};
+use crate::kernels::{Isa, Precision};
 use crate::model::albert::{Albert, OutputOptions};
 use crate::model::check_shapes;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
@@ -66,7 +67,7 @@ impl MaskedLmHead {
         let isa = Isa::current()?;
         Ok(Self {
             isa,
-            dense: PackedLinear::new(isa, [parameters.dense]),
+            dense: PackedLinear::new(isa, Precision::F32, [parameters.dense]),
             activation: config.hidden_act.nonlinearity(),
             layer_norm: Norm::new(isa, parameters.layer_norm, config.layer_norm_eps),
             bias: parameters.bias.to_vec(),
@@ -104,7 +105,8 @@ impl MaskedLmHead {
         self.layer_norm.forward(rows);
         let weights = Weights::Rows { rows: contiguous(&table), k: self.dense.outputs() };
         let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
-        multiply(self.isa, rows, weights, epilogue, contiguous_mut(&mut logits));
+        let inputs = Inputs::floats(rows, self.dense.outputs());
+        multiply(self.isa, inputs, weights, epilogue, contiguous_mut(&mut logits));
         Ok(logits)
     }
 }

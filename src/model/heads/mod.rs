@@ -97,14 +97,19 @@ macro_rules! impl_model {
                 }
             }
 
-            fn from_parameters(
+            fn from_parameters_in(
                 config: $crate::AlbertConfig,
                 parameters: Self::Parameters,
+                precision: $crate::Precision,
             ) -> $crate::Result<Self> {
                 $crate::model::check_shapes(&parameters, &Self::zero_parameters(&config))?;
                 let ($build_config, $given) = (&config, parameters.head);
                 let head = $build?;
-                let albert = $crate::model::Albert::from_parameters(config, parameters.albert)?;
+                let albert = $crate::model::Albert::from_parameters_in(
+                    config,
+                    parameters.albert,
+                    precision,
+                )?;
                 Ok(Self { albert, head })
             }
 
@@ -114,6 +119,10 @@ macro_rules! impl_model {
                     albert: self.albert.to_parameters(),
                     head: $unpack,
                 }
+            }
+
+            fn precision(&self) -> $crate::Precision {
+                self.albert.precision()
             }
 
             fn config(&self) -> &$crate::AlbertConfig {

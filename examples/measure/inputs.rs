@@ -1,0 +1,45 @@
+//! The token ids that are run.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ndalbert::AlbertConfig;
+
+use super::Failure;
+
+/// Where ids come from: a file, or random ones of certain lengths.
+pub struct Options {
+    pub batch: usize,
+    pub seq: usize,
+    pub lengths: Option<Vec<usize>>,
+    pub file: Option<PathBuf>,
+}
+
+/// A list of ids for each sequence.
+pub fn ids(options: &Options, config: &AlbertConfig, seed: u64) -> Result<Vec<Vec<u32>>, Failure> {
+    if let Some(path) = &options.file {
+        let what = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| what(&error))?;
+        return Ok(serde_json::from_str(&text).map_err(|error| what(&error))?);
+    }
+    let lengths = options.lengths.clone().unwrap_or_else(|| vec![options.seq; options.batch]);
+    let vocabulary = u32::try_from(config.vocab_size)?;
+    let mut random = Random(seed);
+    Ok(lengths
+        .iter()
+        .map(|&length| (0..length).map(|_| random.below(vocabulary)).collect())
+        .collect())
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (((x ^ (x >> 31)) >> 32) * u64::from(limit) >> 32) as u32
+    }
+}

@@ -1,0 +1,320 @@
+//! Between `f32` and the narrower types that weights and activations are multiplied in.
+//!
+//! All of it is written in integers and in `f32` operations that round once, so that every instruction set gives the
+//! same bits.
+
+use rayon::prelude::*;
+
+use super::isa::{Isa, multiversion};
+use super::parallel;
+use super::precision::{Encoding, Precision};
+
+/// The bits of the nearest bfloat16, ties to even; what would be subnormal becomes 0, as `vdpbf16ps` takes it for 0.
+#[inline(always)]
+pub(super) fn bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let magnitude = bits & 0x7fff_ffff;
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    // A NaN keeps its sign and becomes quiet: rounding could make it infinite.
+    let rounded = if magnitude > 0x7f80_0000 { bits | 0x0040_0000 } else { rounded };
+    let rounded = if magnitude < 0x0080_0000 { bits & 0x8000_0000 } else { rounded };
+    (rounded >> 16) as u16
+}
+
+/// The `f32` of a bfloat16's bits.
+#[inline(always)]
+pub(super) fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// What one step of a quantised row is worth: its largest magnitude / 127. NaN if there is one in the row.
+#[inline(always)]
+pub(super) fn scale(row: &[f32]) -> f32 {
+    // As integers, magnitudes are in the same order, and NaN is above all of them.
+    let mut lanes = [0u32; 16];
+    let (chunks, rest) = row.as_chunks::<16>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = (*lane).max(x.to_bits() & 0x7fff_ffff);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = (*lane).max(x.to_bits() & 0x7fff_ffff);
+    }
+    f32::from_bits(lanes.into_iter().fold(0, u32::max)) / 127.0
+}
+
+/// What a row is multiplied by to be quantised: 1 / scale, and 0 where that has no use.
+#[inline(always)]
+pub(super) fn inverse(scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// The nearest whole number of steps, ties to even, −127 to 127.
+#[inline(always)]
+pub(super) fn quantize(x: f32, inverse: f32) -> i8 {
+    // Adding 1.5·2²³ rounds to a whole number, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let steps = (x * inverse).clamp(-127.0, 127.0) + ROUND;
+    steps.to_bits() as u8 as i8
+}
+
+/// Appends a row of weights as words; what is missing in the last is 0.
+pub(super) fn weights(row: &[f32], precision: Precision, words: &mut Vec<u32>) {
+    match precision {
+        Precision::F32 => words.extend(row.iter().map(|x| x.to_bits())),
+        Precision::Bf16 => words.extend(row.chunks(2).map(|pair| {
+            let half = |i: usize| pair.get(i).map_or(0, |&x| u32::from(bf16(x)));
+            half(0) | half(1) << 16
+        })),
+        Precision::Int8 => {
+            let inverse = inverse(scale(row));
+            words.extend(row.chunks(4).map(|four| {
+                let byte = |i: usize| four.get(i).map_or(0, |&x| quantize(x, inverse) as u8);
+                u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
+            }));
+        }
+    }
+}
+
+/// The weights in a word, of which the first [`Precision::inputs_per_word`] count.
+pub(super) fn values(word: u32, precision: Precision, scale: f32) -> [f32; 4] {
+    match precision {
+        Precision::F32 => [f32::from_bits(word), 0.0, 0.0, 0.0],
+        Precision::Bf16 => [from_bf16(word as u16), from_bf16((word >> 16) as u16), 0.0, 0.0],
+        Precision::Int8 => word.to_le_bytes().map(|byte| f32::from(byte as i8) * scale),
+    }
+}
+
+/// Rows of activations in the form that products with weights of some precision read.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(super) rows: usize,
+    pub(super) k: usize,
+    pub(super) precision: Precision,
+    pub(super) values: Values<'a>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Rows [T, k] for weights of `f32`, which need no encoding.
+    pub(crate) fn floats(rows: &'a [f32], k: usize) -> Self {
+        let count = rows.len() / k;
+        assert_eq!(rows.len(), count * k, "activations [T, {k}]");
+        Self { rows: count, k, precision: Precision::F32, values: Values::Floats(rows) }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Values<'a> {
+    /// As they were.
+    Floats(&'a [f32]),
+    /// Encoded, `stride` words per row.
+    Words { words: &'a [u32], stride: usize, scales: &'a [f32] },
+}
+
+/// Memory for activations while they are multiplied, to be used again and again.
+#[derive(Default)]
+pub(crate) struct InputBuffer {
+    words: Vec<u32>,
+    scales: Vec<f32>,
+}
+
+impl InputBuffer {
+    /// Bytes that it holds on to.
+    pub(crate) fn capacity(&self) -> usize {
+        size_of::<u32>() * self.words.capacity() + size_of::<f32>() * self.scales.capacity()
+    }
+
+    /// Brings `rows` [T, k] into the form that products with weights of that precision read.
+    pub(crate) fn encode<'a>(
+        &'a mut self,
+        isa: Isa,
+        precision: Precision,
+        rows: &'a [f32],
+        k: usize,
+    ) -> Inputs<'a> {
+        let encoding = Encoding::of(precision, isa);
+        if encoding == Encoding::F32 {
+            return Inputs::floats(rows, k);
+        }
+        let count = rows.len() / k;
+        assert_eq!(rows.len(), count * k, "activations [T, {k}]");
+        let stride = k.div_ceil(precision.inputs_per_word()) * encoding.words();
+        let Self { words, scales } = self;
+        // Nothing that is left of the rows before is read: every word is written.
+        words.resize(words.len().max(count * stride), 0);
+        scales.resize(scales.len().max(count), 0.0);
+        let (words, scales) = (&mut words[..count * stride], &mut scales[..count]);
+        let encode = |((rows, words), scales): ((&[f32], &mut [u32]), &mut [f32])| {
+            encode_rows(isa, encoding, Rows { values: rows, k }, words, scales);
+        };
+        match parallel::rows_per_task(count, k) {
+            None => encode(((rows, words), scales)),
+            Some(block) => rows
+                .par_chunks(block * k)
+                .zip(words.par_chunks_mut(block * stride))
+                .zip(scales.par_chunks_mut(block))
+                .for_each(encode),
+        }
+        Inputs { rows: count, k, precision, values: Values::Words { words, stride, scales } }
+    }
+}
+
+/// Rows [T, k] of activations.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    values: &'a [f32],
+    k: usize,
+}
+
+multiversion! {
+    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth.
+    fn encode_rows<'a>(encoding: Encoding, rows: Rows<'a>, words: &mut [u32], scales: &mut [f32]) {
+        let stride = words.len() / scales.len().max(1);
+        let rows = rows.values.chunks_exact(rows.k);
+        for ((row, words), to) in rows.zip(words.chunks_exact_mut(stride)).zip(scales) {
+            match encoding {
+                Encoding::F32 => unreachable!("read as they are"),
+                Encoding::Bf16 => each(row, halves(words), bf16),
+                Encoding::Bf16Split => groups(row, words, |[first, second]: [f32; 2]| {
+                    [second, first].map(|x| from_bf16(bf16(x)).to_bits())
+                }),
+                Encoding::Unsigned8 | Encoding::Signed8 | Encoding::Signed16 => {
+                    *to = scale(row);
+                    let inverse = inverse(*to);
+                    match encoding {
+                        Encoding::Signed8 => each(row, bytes(words), |x| quantize(x, inverse) as u8),
+                        Encoding::Unsigned8 => {
+                            each(row, bytes(words), |x| (quantize(x, inverse) as u8) ^ 0x80);
+                        }
+                        _ => groups(row, words, |four: [f32; 4]| {
+                            let [a, b, c, d] = four.map(|x| i32::from(quantize(x, inverse)) as u32);
+                            [(a & 0xffff) | c << 16, (b & 0xffff) | d << 16]
+                        }),
+                    }
+                }
+            }
+            // Bytes were written in the order of memory.
+            if cfg!(target_endian = "big") && encoding.words() == 1 {
+                words.iter_mut().for_each(|word| *word = word.to_le());
+            }
+        }
+    }
+}
+
+/// Encodes value by value; what is left over is `encode(0)`.
+#[inline(always)]
+fn each<T: Copy>(row: &[f32], to: &mut [T], encode: impl Fn(f32) -> T) {
+    let (filled, rest) = to.split_at_mut(row.len());
+    filled.iter_mut().zip(row).for_each(|(to, &x)| *to = encode(x));
+    rest.fill(encode(0.0));
+}
+
+/// Encodes `N` values at a time, the last filled up with 0, to two words.
+#[inline(always)]
+fn groups<const N: usize>(row: &[f32], words: &mut [u32], encode: impl Fn([f32; N]) -> [u32; 2]) {
+    let (chunks, rest) = row.as_chunks::<N>();
+    let (pairs, _) = words.as_chunks_mut::<2>();
+    pairs.iter_mut().zip(chunks).for_each(|(to, &values)| *to = encode(values));
+    if let (Some(to), false) = (pairs.get_mut(chunks.len()), rest.is_empty()) {
+        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
+    }
+}
+
+fn halves(words: &mut [u32]) -> &mut [u16] {
+    // SAFETY: two u16 have the size of a u32 and no stricter alignment; any bits are valid.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 2) }
+}
+
+fn bytes(words: &mut [u32]) -> &mut [u8] {
+    // SAFETY: four bytes have the size of a u32 and no stricter alignment; any bits are valid.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference;
+    use super::*;
+
+    #[test]
+    fn bfloat16_is_the_nearest_ties_to_even() {
+        let cases = reference::noise(10_000, 4, 3.0).into_iter().chain([
+            0.0,
+            -0.0,
+            1.0,
+            f32::MAX,
+            -f32::MAX,
+            1.003_906_2,
+            1.011_718_8,
+            1e-20,
+            f32::INFINITY,
+        ]);
+        for x in cases {
+            let expected = half::bf16::from_f32(x);
+            assert_eq!(bf16(x), expected.to_bits(), "{x}");
+            assert_eq!(from_bf16(bf16(x)), expected.to_f32(), "{x}");
+        }
+        assert!(from_bf16(bf16(f32::NAN)).is_nan());
+        assert_eq!(from_bf16(bf16(1e-39)), 0.0, "subnormal");
+    }
+
+    #[test]
+    fn bytes_are_within_half_a_step() {
+        for row in [reference::noise(301, 5, 7.0), vec![0.0; 5], vec![-3.0], vec![1e-42, -1e-42]] {
+            let scale = scale(&row);
+            for &x in &row {
+                let step = f32::from(quantize(x, inverse(scale)));
+                assert!((step * scale - x).abs() <= 0.500_1 * scale + f32::MIN_POSITIVE, "{x}");
+            }
+        }
+        assert!(scale(&[1.0, f32::NAN, -8.0]).is_nan());
+        assert_eq!(quantize(2.5, 1.0), 2);
+        assert_eq!(quantize(-3.5, 1.0), -4);
+    }
+
+    /// What each encoding holds is what the scalar functions say, on every instruction set and any length.
+    #[test]
+    fn rows_are_encoded_alike_on_every_instruction_set() {
+        use Encoding::*;
+        for k in [1, 2, 3, 4, 5, 15, 64, 67, 200] {
+            let rows = reference::noise(3 * k, 6, 2.0);
+            for isa in Isa::available() {
+                for encoding in [Bf16, Bf16Split, Unsigned8, Signed8, Signed16] {
+                    let per_word = if matches!(encoding, Bf16 | Bf16Split) { 2 } else { 4 };
+                    let stride = k.div_ceil(per_word) * encoding.words();
+                    let (mut words, mut scales) = (vec![7; 3 * stride], vec![0.0; 3]);
+                    encode_rows(isa, encoding, Rows { values: &rows, k }, &mut words, &mut scales);
+                    for (i, row) in rows.chunks(k).enumerate() {
+                        let words = &words[i * stride..][..stride];
+                        let inverse = inverse(scale(row));
+                        let at = |j: usize| row.get(j).copied().unwrap_or(0.0);
+                        for j in 0..k.next_multiple_of(per_word) {
+                            let (group, place) = (j / per_word, j % per_word);
+                            let quantized = quantize(at(j), inverse);
+                            let byte = (words[group.min(stride - 1)] >> (8 * place)) as u8;
+                            match encoding {
+                                F32 => unreachable!(),
+                                Bf16 => {
+                                    assert_eq!((words[group] >> (16 * place)) as u16, bf16(at(j)))
+                                }
+                                Bf16Split => {
+                                    let word = words[2 * group + 1 - place];
+                                    assert_eq!(f32::from_bits(word), from_bf16(bf16(at(j))));
+                                }
+                                Unsigned8 => {
+                                    assert_eq!(i32::from(byte) - 128, i32::from(quantized))
+                                }
+                                Signed8 => assert_eq!(byte as i8, quantized),
+                                Signed16 => {
+                                    let word = words[2 * group + place % 2] >> (16 * (place / 2));
+                                    assert_eq!(word as i16, i16::from(quantized));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

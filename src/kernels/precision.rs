@@ -1,0 +1,124 @@
+//! What an executable model holds its layers' weights in, and multiplies them in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::isa::{Isa, Level};
+use crate::error::Error;
+
+/// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
+///
+/// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic. Embeddings, LayerNorm,
+/// softmax, residual sums, pooler and heads stay `f32`. `docs/numerics.md` has what each precision costs in accuracy,
+/// `docs/performance.md` what it brings in speed.
+///
+/// Results are the same to the bit for any batch composition and number of threads in every precision; `Bf16` and `Int8`
+/// also give the same products on every instruction set, because what a processor lacks is emulated exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Weights and activations rounded to bfloat16 (8 bits of significand), summed up in `f32`. Half the memory.
+    Bf16,
+    /// Weights as bytes with a scale per output, activations as bytes with a scale per token found on the fly, summed up
+    /// in 32-bit integers. A quarter of the memory.
+    Int8,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+
+    /// Its name: `f32`, `bf16` or `int8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Inputs whose weights share one 32-bit word.
+    pub(super) fn inputs_per_word(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+
+    /// The most inputs that a matrix may have: beyond, a sum of products of bytes could overflow its 32 bits.
+    pub(crate) fn max_inputs(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => usize::MAX,
+            Self::Int8 => i32::MAX as usize / (127 * 127),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    /// Reads a [`name`](Self::name).
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| Error::input("precision", "f32, bf16 or int8", format!("{name:?}")))
+    }
+}
+
+/// How a tile's body wants a row of activations: as one or two 32-bit words for each line of a panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// A value per word.
+    F32,
+    /// Two bfloat16 per word, the first in the low half.
+    Bf16,
+    /// Two words for two values: the second as `f32` after rounding to bfloat16, then the first. For bodies that
+    /// multiply in `f32`, in the order in which `vdpbf16ps` adds.
+    Bf16Split,
+    /// Four bytes per word, each a quantised value plus 128: `vpdpbusd` takes one side without sign.
+    Unsigned8,
+    /// Four quantised values per word.
+    Signed8,
+    /// Two words for four values, as 16-bit integers: the first and third, then the second and fourth.
+    Signed16,
+}
+
+impl Encoding {
+    /// What the body for `precision` on `isa` takes.
+    pub(super) fn of(precision: Precision, isa: Isa) -> Self {
+        match (precision, isa.level()) {
+            (Precision::F32, _) => Self::F32,
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Bf16, Level::Avx512Bf16) => Self::Bf16,
+            (Precision::Bf16, _) => Self::Bf16Split,
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Int8, Level::AvxVnni | Level::Avx512Vnni | Level::Avx512Bf16) => {
+                Self::Unsigned8
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Int8, Level::Avx2 | Level::Avx512) => Self::Signed16,
+            (Precision::Int8, _) => Self::Signed8,
+        }
+    }
+
+    /// Words per line of a panel.
+    pub(super) fn words(self) -> usize {
+        match self {
+            Self::Bf16Split | Self::Signed16 => 2,
+            Self::F32 | Self::Bf16 | Self::Unsigned8 | Self::Signed8 => 1,
+        }
+    }
+
+    /// What is added to each quantised value.
+    pub(super) fn offset(self) -> i32 {
+        if self == Self::Unsigned8 { 128 } else { 0 }
+    }
+}

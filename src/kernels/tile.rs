@@ -1,0 +1,115 @@
+//! Register tiles: a few rows of activations times one panel, over all inputs, summed up in registers.
+//!
+//! There is a body for every precision and instruction set. All bodies of one precision of [`Precision::Bf16`] and
+//! [`Precision::Int8`](super::precision::Precision) give the same bits: `vdpbf16ps` and `vpdpbusd` are used where the
+//! processor has them, and emulated exactly elsewhere. Every sum runs over the inputs in ascending order (in bfloat16
+//! the second of each pair before the first, as `vdpbf16ps` does), whatever the tile's shape.
+//!
+//! [`Precision::Bf16`]: super::precision::Precision::Bf16
+
+#[cfg(target_arch = "aarch64")]
+use super::aarch64;
+use super::isa::{Isa, Level};
+use super::packed::{LANES, PANEL};
+use super::portable;
+use super::precision::{Encoding, Precision};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{avx2, avx512};
+
+/// Rows of a register tile.
+pub(super) const ROWS: usize = 6;
+
+/// Where a tile leaves its sums.
+pub(super) type Sums<S> = [[S; PANEL]; ROWS];
+
+/// What a tile multiplies: `f32`, or words of narrower values.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a, W> {
+    /// From the first row's first value on.
+    pub(super) inputs: &'a [W],
+    /// The distance from row to row.
+    pub(super) stride: usize,
+    /// How many rows, 1 to [`ROWS`].
+    pub(super) rows: usize,
+    /// Lines of `width` words.
+    pub(super) panel: &'a [W],
+    /// A multiple of [`LANES`], up to [`PANEL`].
+    pub(super) width: usize,
+}
+
+impl<W> Tile<'_, W> {
+    /// Lines of the panel.
+    pub(super) fn depth(&self) -> usize {
+        self.panel.len() / self.width
+    }
+
+    /// Checks that all that a body reads is there, `words` of each row for every line.
+    fn check(&self, words: usize) {
+        let Self { inputs, stride, rows, panel, width } = self;
+        let depth = self.depth();
+        assert!(width.is_multiple_of(LANES) && *width <= PANEL && panel.len() == depth * width);
+        assert!((1..=ROWS).contains(rows) && inputs.len() >= (rows - 1) * stride + depth * words);
+    }
+}
+
+/// A product of `f32`. Overwrites the first `width` columns of the first `rows` rows of `sums`.
+pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums<f32>) {
+    tile.check(1);
+    match isa.level() {
+        Level::Portable => portable::float(tile, sums),
+        // SAFETY: the `Isa` proves the instructions, the check the sizes.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::AvxVnni => unsafe { avx2::float(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
+            avx512::float(tile, sums);
+        },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon | Level::NeonDot => aarch64::float(tile, sums),
+    }
+}
+
+/// A product of pairs of bfloat16, inputs in the encoding of this instruction set. Writes as [`float`].
+pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums<f32>) {
+    tile.check(Encoding::of(Precision::Bf16, isa).words());
+    match isa.level() {
+        Level::Portable => portable::bf16(tile, sums),
+        // SAFETY: the `Isa` proves the instructions, the check the sizes.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::AvxVnni => unsafe { avx2::bf16(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 | Level::Avx512Vnni => unsafe { avx512::bf16_emulated(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Bf16 => unsafe { avx512::bf16(tile, sums) },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon | Level::NeonDot => aarch64::bf16(tile, sums),
+    }
+}
+
+/// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`].
+pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums<i32>) {
+    tile.check(Encoding::of(Precision::Int8, isa).words());
+    match isa.level() {
+        Level::Portable => portable::int8(tile, sums),
+        // SAFETY: the `Isa` proves the instructions, the check the sizes.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::int8_emulated(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => unsafe { avx2::int8(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::int8_emulated(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni | Level::Avx512Bf16 => unsafe { avx512::int8(tile, sums) },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => aarch64::int8(tile, sums),
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonDot => unsafe { aarch64::int8_dot(tile, sums) },
+    }
+}
