@@ -28,8 +28,10 @@ fn gelu(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
-    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
-    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)))
+    // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative.
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    let cubed = 0.044_715 * x * x * x;
+    x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * (x + cubed)))
 }
 
 #[inline(always)]

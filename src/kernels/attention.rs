@@ -77,7 +77,7 @@ pub(crate) fn attention(
     let work: usize = sequences.iter().map(|s| 2 * count(s) * s.keys.len() * hidden).sum();
     let context = Output::new(context, hidden);
     let probabilities = Output::new(probabilities, 1);
-    parallel::for_each(work, sequences.len() * heads.count, |buffer, task| {
+    parallel::for_each(work, sequences.len() * heads.count, |buffers, task| {
         let (index, head) = (task / heads.count, task % heads.count);
         let sequence = &sequences[index];
         let column = head * heads.size;
@@ -100,7 +100,7 @@ pub(crate) fn attention(
                 sequence.keys.iter().zip(softmax).for_each(|(&key, &p)| row[key] = p);
             }
         };
-        input.attend(isa, buffer, emit);
+        input.attend(isa, &mut buffers.floats, emit);
     });
 }
 
@@ -122,11 +122,12 @@ impl HeadInput<'_> {
         let block = QUERIES_PER_BLOCK.min(self.queries);
         let key_panels = n.next_multiple_of(LANES) * size;
         let value_panels = size.next_multiple_of(LANES) * n;
-        buffer.clear();
-        buffer.resize(key_panels + value_panels + block * (n + size), 0.0);
+        let len = key_panels + value_panels + block * (n + size);
+        buffer.resize(buffer.len().max(len), 0.0);
         let (key_panels, rest) = buffer.split_at_mut(key_panels);
         let (value_panels, rest) = rest.split_at_mut(value_panels);
-        let (scores, context) = rest.split_at_mut(block * n);
+        let (scores, rest) = rest.split_at_mut(block * n);
+        let context = &mut rest[..block * size];
         self.pack_keys(key_panels);
         self.pack_values(value_panels);
         let scale = 1.0 / (size as f32).sqrt();
@@ -139,6 +140,8 @@ impl HeadInput<'_> {
                 vector::softmax(isa, &mut scores[..count * n], n, scale);
                 let weights = Rows { values: scores, stride: n, count };
                 multiply_panels(isa, weights, value_panels, (size, n), context);
+            } else {
+                context.fill(0.0);
             }
             for (i, row) in context.chunks_exact(size).take(count).enumerate() {
                 emit(first + i, row, &scores[i * n..][..n]);
@@ -174,6 +177,7 @@ impl HeadInput<'_> {
             let filled = PANEL.min(self.size - column);
             for (line, &key) in panel.chunks_exact_mut(width).zip(keys) {
                 line[..filled].copy_from_slice(&self.row(2, key)[column..][..filled]);
+                line[filled..].fill(0.0);
             }
         }
     }

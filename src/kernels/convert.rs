@@ -109,8 +109,8 @@ impl<'a> Inputs<'a> {
 pub(super) enum Values<'a> {
     /// As they were.
     Floats(&'a [f32]),
-    /// Encoded, `stride` words per row.
-    Words { words: &'a [u32], stride: usize, scales: &'a [f32] },
+    /// Encoded, as many words per row as a panel has lines, or twice as many.
+    Words { words: &'a [u32], encoding: Encoding, scales: &'a [f32] },
 }
 
 /// Memory for activations while they are multiplied, to be used again and again.
@@ -157,7 +157,7 @@ impl InputBuffer {
                 .zip(scales.par_chunks_mut(block))
                 .for_each(encode),
         }
-        Inputs { rows: count, k, precision, values: Values::Words { words, stride, scales } }
+        Inputs { rows: count, k, precision, values: Values::Words { words, encoding, scales } }
     }
 }
 

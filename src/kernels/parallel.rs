@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+use super::tile::Sums;
+
 /// Multiply-adds below which handing work to another thread costs more than it saves (some tens of microseconds).
 const GRAIN: usize = 1 << 20;
 
@@ -13,9 +15,16 @@ const PASS: usize = 8;
 /// Tasks per thread: enough that a thread that was interrupted does not keep the others waiting for long.
 const TASKS_PER_THREAD: usize = 8;
 
+/// Working memory of a task. It holds whatever the task before left in it.
+pub(crate) struct Buffers {
+    pub(super) floats: Vec<f32>,
+    pub(super) sums: Vec<Sums>,
+}
+
 thread_local! {
-    /// What tasks on this thread use as working memory. Kept, so that a steady state allocates nothing.
-    static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// The buffers of tasks on this thread. Kept, so that a steady state allocates nothing.
+    static BUFFERS: RefCell<Buffers> =
+        const { RefCell::new(Buffers { floats: Vec::new(), sums: Vec::new() }) };
 }
 
 /// Whether `work` multiply-adds are worth being handed to other threads, if there are any.
@@ -34,11 +43,10 @@ pub(crate) fn in_pool<R: Send>(call: impl FnOnce() -> R + Send) -> R {
 
 /// Runs `task(0..count)`, on the current rayon pool where `work` multiply-adds in all are worth it.
 ///
-/// Each call of `task` is given a buffer that belongs to its thread for that time and holds whatever the task before
-/// left in it. What a task computes must not depend on that, nor on the thread that runs it; and it must not start
+/// What a task computes must not depend on what is in its buffers, nor on the thread that runs it; and it must not start
 /// parallel work of its own.
-pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Vec<f32>, usize) + Sync) {
-    let run = |index| BUFFER.with_borrow_mut(|buffer| task(buffer, index));
+pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Buffers, usize) + Sync) {
+    let run = |index| BUFFERS.with_borrow_mut(|buffers| task(buffers, index));
     if count <= 1 || !is_worth(work) {
         (0..count).for_each(run);
     } else {

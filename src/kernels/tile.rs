@@ -19,8 +19,8 @@ use super::x86_64::{avx2, avx512};
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
 
-/// Where a tile leaves its sums.
-pub(super) type Sums<S> = [[S; PANEL]; ROWS];
+/// Where a tile leaves its sums: the bits of `f32`, or integers.
+pub(super) type Sums = [[u32; PANEL]; ROWS];
 
 /// What a tile multiplies: `f32`, or words of narrower values.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub(super) struct Tile<'a, W> {
     pub(super) panel: &'a [W],
     /// A multiple of [`LANES`], up to [`PANEL`].
     pub(super) width: usize,
+    /// Whether the products are added to what is in the sums, rather than to 0.
+    pub(super) accumulate: bool,
 }
 
 impl<W> Tile<'_, W> {
@@ -45,7 +47,7 @@ impl<W> Tile<'_, W> {
 
     /// Checks that all that a body reads is there, `words` of each row for every line.
     fn check(&self, words: usize) {
-        let Self { inputs, stride, rows, panel, width } = self;
+        let Self { inputs, stride, rows, panel, width, .. } = self;
         let depth = self.depth();
         assert!(width.is_multiple_of(LANES) && *width <= PANEL && panel.len() == depth * width);
         assert!((1..=ROWS).contains(rows) && inputs.len() >= (rows - 1) * stride + depth * words);
@@ -53,7 +55,7 @@ impl<W> Tile<'_, W> {
 }
 
 /// A product of `f32`. Overwrites the first `width` columns of the first `rows` rows of `sums`.
-pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums<f32>) {
+pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums) {
     tile.check(1);
     match isa.level() {
         Level::Portable => portable::float(tile, sums),
@@ -71,7 +73,7 @@ pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums<f32>) {
 }
 
 /// A product of pairs of bfloat16, inputs in the encoding of this instruction set. Writes as [`float`].
-pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums<f32>) {
+pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
     tile.check(Encoding::of(Precision::Bf16, isa).words());
     match isa.level() {
         Level::Portable => portable::bf16(tile, sums),
@@ -90,7 +92,7 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums<f32>) {
 }
 
 /// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`].
-pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums<i32>) {
+pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
     tile.check(Encoding::of(Precision::Int8, isa).words());
     match isa.level() {
         Level::Portable => portable::int8(tile, sums),

@@ -19,24 +19,33 @@ macro_rules! tile_body {
     (
         $(#[$doc:meta])*
         fn $name:ident, $tile:ident, features: $features:literal,
-        registers: $register:ty as $zero:ident, lanes: $lanes:literal, load: $load:ident, store: $store:ident,
-        types: $word:ty => $sum:ty, words: $words:literal, at most: $max_rows:tt by $max_registers:tt,
+        registers: $register:ty as $zero:ident, lanes: $lanes:literal, load: $load:ident,
+        sums: $load_sum:ident and $store:ident,
+        input: $word:ty, words: $words:literal, at most: $max_rows:tt by $max_registers:tt,
         weights: |$line:ident| $weights:expr,
         step: |$total:ident, $x:ident, $weight:ident| $step:expr $(,)?
     ) => {
         /// # Safety
         /// The processor has the features. `inputs` is readable for all lines' words at each of `M` rows that are
         /// `stride` apart, `panel` for `V` registers at each of `depth` lines that are `width` apart, and `sums` is
-        /// writable for `V` registers at each of `M` rows that are `PANEL` apart.
+        /// readable and writable for `V` registers at each of `M` rows that are `PANEL` apart.
         #[target_feature(enable = $features)]
         unsafe fn $tile<const M: usize, const V: usize>(
             inputs: *const u32,
             stride: usize,
             panel: *const u32,
             (depth, width): (usize, usize),
-            sums: *mut u32,
+            (sums, accumulate): (*mut u32, bool),
         ) {
             let mut totals: [[$register; V]; M] = [[$zero(); V]; M];
+            if accumulate {
+                for (m, totals) in totals.iter_mut().enumerate() {
+                    for (v, total) in totals.iter_mut().enumerate() {
+                        // SAFETY: within row m, by this function's contract.
+                        *total = unsafe { $load_sum(sums.add(m * PANEL + v * $lanes).cast()) };
+                    }
+                }
+            }
             for p in 0..depth {
                 for v in 0..V {
                     // May lie past the panel, where a prefetch does nothing.
@@ -68,9 +77,9 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features that the body is compiled for; sizes are as [`Tile`]'s `check` demands.
         #[target_feature(enable = $features)]
-        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums<$sum>) {
+        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums) {
             const { assert!($max_rows <= ROWS) };
-            let Tile { inputs, stride, rows, panel, width } = tile;
+            let Tile { inputs, stride, rows, panel, width, accumulate } = tile;
             let depth = tile.depth();
             let sums = sums.as_mut_ptr().cast::<u32>();
             let mut row = 0;
@@ -86,7 +95,7 @@ macro_rules! tile_body {
                         let sums = sums.add(row * PANEL + column);
                         $crate::kernels::x86_64::by_size!(
                             $max_rows, $max_registers; count, registers;
-                            $tile(inputs, stride, panel, (depth, width), sums)
+                            $tile(inputs, stride, panel, (depth, width), (sums, accumulate))
                         );
                     }
                     column += registers * $lanes;
