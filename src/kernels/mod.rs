@@ -19,6 +19,8 @@
 mod aarch64;
 pub(crate) mod activation;
 pub(crate) mod attention;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod body;
 pub(crate) mod convert;
 pub(crate) mod gemm;
 pub(crate) mod isa;

@@ -2,11 +2,12 @@
 
 use std::arch::x86_64::*;
 
+use super::super::body::{by_size, tile_body};
 use super::super::packed::PANEL;
 use super::super::tile::{ROWS, Sums, Tile};
-use super::{by_size, tile_body};
+use super::x86_64_tile;
 
-tile_body! {
+x86_64_tile! {
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "avx2,fma",
     registers: __m256 as _mm256_setzero_ps, lanes: 8, load: _mm256_loadu_ps, sums: _mm256_loadu_ps and _mm256_storeu_ps,
@@ -15,7 +16,7 @@ tile_body! {
     step: |sum, x, weights| _mm256_fmadd_ps(_mm256_set1_ps(*x.cast::<f32>()), weights, sum),
 }
 
-tile_body! {
+x86_64_tile! {
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them: see the body for AVX-512.
     fn bf16, bf16_tile, features: "avx2,fma",
     registers: __m256 as _mm256_setzero_ps, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_ps and _mm256_storeu_ps,
@@ -30,7 +31,7 @@ tile_body! {
     },
 }
 
-tile_body! {
+x86_64_tile! {
     /// Fours of bytes with `vpdpbusd`.
     fn int8, int8_tile, features: "avx2,avxvnni",
     registers: __m256i as _mm256_setzero_si256, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,
@@ -41,7 +42,7 @@ tile_body! {
     },
 }
 
-tile_body! {
+x86_64_tile! {
     /// Fours of bytes by way of 16-bit integers: see the body for AVX-512.
     fn int8_emulated, int8_emulated_tile, features: "avx2",
     registers: __m256i as _mm256_setzero_si256, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,

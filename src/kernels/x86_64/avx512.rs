@@ -3,11 +3,12 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
+use super::super::body::{by_size, tile_body};
 use super::super::packed::PANEL;
 use super::super::tile::{ROWS, Sums, Tile};
-use super::{by_size, tile_body};
+use super::x86_64_tile;
 
-tile_body! {
+x86_64_tile! {
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "avx512f",
     registers: __m512 as _mm512_setzero_ps, lanes: 16, load: _mm512_loadu_ps, sums: _mm512_loadu_ps and _mm512_storeu_ps,
@@ -16,7 +17,7 @@ tile_body! {
     step: |sum, x, weights| _mm512_fmadd_ps(_mm512_set1_ps(*x.cast::<f32>()), weights, sum),
 }
 
-tile_body! {
+x86_64_tile! {
     /// Pairs of bfloat16 with `vdpbf16ps`.
     fn bf16, bf16_tile, features: "avx512f,avx512bf16",
     registers: __m512 as _mm512_setzero_ps, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
@@ -30,7 +31,7 @@ tile_body! {
     ),
 }
 
-tile_body! {
+x86_64_tile! {
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
     /// that a fused multiply-add rounds where that instruction does.
     fn bf16_emulated, bf16_emulated_tile, features: "avx512f",
@@ -46,7 +47,7 @@ tile_body! {
     },
 }
 
-tile_body! {
+x86_64_tile! {
     /// Fours of bytes with `vpdpbusd`.
     fn int8, int8_tile, features: "avx512f,avx512vnni",
     registers: __m512i as _mm512_setzero_si512, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
@@ -57,7 +58,7 @@ tile_body! {
     },
 }
 
-tile_body! {
+x86_64_tile! {
     /// Fours of bytes by way of 16-bit integers, which no product of two bytes overflows.
     fn int8_emulated, int8_emulated_tile, features: "avx512f,avx512bw",
     registers: __m512i as _mm512_setzero_si512, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,

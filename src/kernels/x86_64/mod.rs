@@ -1,148 +1,16 @@
 //! The register tiles for processors with AVX2 or AVX-512.
-//!
-//! All of them are one loop, [`tile_body`]; what differs is the type of a register, how many registers of outputs and
-//! rows fit, and the one step that multiplies a register of weights with a word of activations and adds it up.
 
 pub(super) mod avx2;
 pub(super) mod avx512;
 
-/// How many lines of a panel ahead are fetched from the second cache into the first. Panels are read strictly forwards,
+/// A tile that has panels fetched from the second cache into the first eight lines ahead: they are read strictly forwards,
 /// but faster than the processor's own prefetching keeps up with.
-const PREFETCH: usize = 8;
-
-/// Defines a tile of `M` rows by `V` registers of outputs, over all lines of a panel, and its driver, which covers all
-/// rows and outputs with tiles of at most `rows` by `registers`.
-///
-/// * `weights`: what is made of a register of the panel, once for all rows;
-/// * `step`: the sum after a word (or two) at `x` was multiplied with that.
-macro_rules! tile_body {
-    (
-        $(#[$doc:meta])*
-        fn $name:ident, $tile:ident, features: $features:literal,
-        registers: $register:ty as $zero:ident, lanes: $lanes:literal, load: $load:ident,
-        sums: $load_sum:ident and $store:ident,
-        input: $word:ty, words: $words:literal, at most: $max_rows:tt by $max_registers:tt,
-        weights: |$line:ident| $weights:expr,
-        step: |$total:ident, $x:ident, $weight:ident| $step:expr $(,)?
-    ) => {
-        /// # Safety
-        /// The processor has the features. `inputs` is readable for all lines' words at each of `M` rows that are
-        /// `stride` apart, `panel` for `V` registers at each of `depth` lines that are `width` apart, and `sums` is
-        /// readable and writable for `V` registers at each of `M` rows that are `PANEL` apart.
-        #[target_feature(enable = $features)]
-        unsafe fn $tile<const M: usize, const V: usize>(
-            inputs: *const u32,
-            stride: usize,
-            panel: *const u32,
-            (depth, width): (usize, usize),
-            (sums, accumulate): (*mut u32, bool),
-        ) {
-            let mut totals: [[$register; V]; M] = [[$zero(); V]; M];
-            if accumulate {
-                for (m, totals) in totals.iter_mut().enumerate() {
-                    for (v, total) in totals.iter_mut().enumerate() {
-                        // SAFETY: within row m, by this function's contract.
-                        *total = unsafe { $load_sum(sums.add(m * PANEL + v * $lanes).cast()) };
-                    }
-                }
-            }
-            for p in 0..depth {
-                for v in 0..V {
-                    // May lie past the panel, where a prefetch does nothing.
-                    let ahead = panel.wrapping_add((p + $crate::kernels::x86_64::PREFETCH) * width);
-                    _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(v * $lanes).cast());
-                    // SAFETY: within line p of the panel, by this function's contract.
-                    let $line = unsafe { $load(panel.add(p * width + v * $lanes).cast()) };
-                    let $weight = $weights;
-                    for (m, totals) in totals.iter_mut().enumerate() {
-                        let $total = totals[v];
-                        // SAFETY: within row m, by this function's contract.
-                        totals[v] = unsafe {
-                            let $x = inputs.add(m * stride + p * $words);
-                            $step
-                        };
-                    }
-                }
-            }
-            for (m, totals) in totals.iter().enumerate() {
-                for (v, &total) in totals.iter().enumerate() {
-                    // SAFETY: within row m, by this function's contract.
-                    unsafe { $store(sums.add(m * PANEL + v * $lanes).cast(), total) };
-                }
-            }
-        }
-
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The processor has the features that the body is compiled for; sizes are as [`Tile`]'s `check` demands.
-        #[target_feature(enable = $features)]
-        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums) {
-            const { assert!($max_rows <= ROWS) };
-            let Tile { inputs, stride, rows, panel, width, accumulate } = tile;
-            let depth = tile.depth();
-            let sums = sums.as_mut_ptr().cast::<u32>();
-            let mut row = 0;
-            while row < rows {
-                let count = (rows - row).min($max_rows);
-                let mut column = 0;
-                while column < width {
-                    let registers = ((width - column) / $lanes).min($max_registers);
-                    // SAFETY: rows `row..row + count` and that many registers from `column` on lie within the tile.
-                    unsafe {
-                        let inputs = inputs.as_ptr().cast::<u32>().add(row * stride);
-                        let panel = panel.as_ptr().cast::<u32>().add(column);
-                        let sums = sums.add(row * PANEL + column);
-                        $crate::kernels::x86_64::by_size!(
-                            $max_rows, $max_registers; count, registers;
-                            $tile(inputs, stride, panel, (depth, width), (sums, accumulate))
-                        );
-                    }
-                    column += registers * $lanes;
-                }
-                row += count;
-            }
+macro_rules! x86_64_tile {
+    ($($body:tt)*) => {
+        tile_body! {
+            fetch: |ahead| 8 lines: _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+            $($body)*
         }
     };
 }
-use tile_body;
-
-/// Calls a tile with a number of rows and of registers as its constants.
-macro_rules! by_size {
-    (6, $max:tt; $rows:expr, $registers:expr; $tile:ident $arguments:tt) => {
-        match $rows {
-            1 => by_size!($max; 1, $registers; $tile $arguments),
-            2 => by_size!($max; 2, $registers; $tile $arguments),
-            3 => by_size!($max; 3, $registers; $tile $arguments),
-            4 => by_size!($max; 4, $registers; $tile $arguments),
-            5 => by_size!($max; 5, $registers; $tile $arguments),
-            _ => by_size!($max; 6, $registers; $tile $arguments),
-        }
-    };
-    (4, $max:tt; $rows:expr, $registers:expr; $tile:ident $arguments:tt) => {
-        match $rows {
-            1 => by_size!($max; 1, $registers; $tile $arguments),
-            2 => by_size!($max; 2, $registers; $tile $arguments),
-            3 => by_size!($max; 3, $registers; $tile $arguments),
-            _ => by_size!($max; 4, $registers; $tile $arguments),
-        }
-    };
-    (4; $rows:literal, $registers:expr; $tile:ident $arguments:tt) => {
-        match $registers {
-            1 => $tile::<$rows, 1> $arguments,
-            2 => $tile::<$rows, 2> $arguments,
-            3 => $tile::<$rows, 3> $arguments,
-            _ => $tile::<$rows, 4> $arguments,
-        }
-    };
-    (2; $rows:literal, $registers:expr; $tile:ident $arguments:tt) => {
-        match $registers {
-            1 => $tile::<$rows, 1> $arguments,
-            _ => $tile::<$rows, 2> $arguments,
-        }
-    };
-    (1; $rows:literal, $registers:expr; $tile:ident $arguments:tt) => {
-        $tile::<$rows, 1> $arguments
-    };
-}
-use by_size;
+use x86_64_tile;
