@@ -159,7 +159,7 @@ fn models_are_shown_by_their_sizes() {
     let shown = format!("{:?}", AlbertForPreTraining::from_config(config(), 1).unwrap());
     for part in [
         "AlbertForPreTraining { albert: Albert { vocab_size: 20, embedding_size: 6, hidden_size: 12",
-        "parameter_sharing: All, pooler: true }",
+        "parameter_sharing: All, pooler: true, precision: F32 }",
         "MaskedLmHead { hidden_size: 12, embedding_size: 6, vocab_size: 20 }",
         "LinearHead { inputs: 12, outputs: 2 }",
     ] {

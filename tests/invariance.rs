@@ -6,7 +6,9 @@ use std::thread;
 
 use common::compare::assert_same_bits;
 use common::random::{ids, numbers, small_config};
-use ndalbert::{Albert, AlbertConfig, AlbertForPreTraining, Batch, Model, OutputOptions};
+use ndalbert::{
+    Albert, AlbertConfig, AlbertForPreTraining, Batch, Model, OutputOptions, Precision,
+};
 use ndarray::{Array1, Array2};
 use rayon::ThreadPoolBuilder;
 
@@ -131,7 +133,11 @@ fn batches(count: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn neither_batch_mates_nor_threads_change_a_bit() {
-    let model = AlbertForPreTraining::from_config(config(), 5).unwrap();
+    Precision::ALL.into_iter().for_each(same_in_any_batch);
+}
+
+fn same_in_any_batch(precision: Precision) {
+    let model = AlbertForPreTraining::from_config_in(config(), 5, precision).unwrap();
     let sequences = sequences();
     let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let alone: Vec<Outputs> = pool(1)
@@ -141,7 +147,7 @@ fn neither_batch_mates_nor_threads_change_a_bit() {
             let mates: Vec<&Sequence> = members.iter().map(|&i| &sequences[i]).collect();
             let together = pool(threads).install(|| compute(&model, &mates));
             for (&i, found) in members.iter().zip(&together) {
-                let what = format!("sequence {i} in {members:?} by {threads} threads");
+                let what = format!("{precision}: sequence {i} in {members:?} by {threads} threads");
                 assert_same(&what, &alone[i], found);
             }
         }
@@ -203,17 +209,19 @@ fn models_can_be_sent_and_shared() {
 fn the_pooled_output_alone_is_the_same_to_the_bit() {
     let sequences = sequences();
     let batch = batch(&sequences.iter().collect::<Vec<_>>());
-    for hidden in [128, 100, 20] {
+    for (hidden, precision) in
+        [128, 100, 20].into_iter().flat_map(|hidden| Precision::ALL.map(|p| (hidden, p)))
+    {
         for layers in [1, 3] {
             let config = small_config(|fields| {
                 *fields = config().to_fields();
                 fields.hidden_size = hidden;
                 fields.num_hidden_layers = layers;
             });
-            let albert = Albert::from_config(config, 3).unwrap();
+            let albert = Albert::from_config_in(config, 3, precision).unwrap();
             let whole = albert.forward(&batch).unwrap().pooler_output.unwrap();
             let alone = albert.pooler_output(&batch).unwrap();
-            assert_same_bits(&format!("H = {hidden}, L = {layers}"), &whole, &alone);
+            assert_same_bits(&format!("{precision} H = {hidden}, L = {layers}"), &whole, &alone);
         }
     }
 }

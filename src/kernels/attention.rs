@@ -24,6 +24,11 @@ pub(crate) struct Sequence {
     pub(crate) keys: Vec<usize>,
 }
 
+/// The row at which the first of some sequences begins.
+pub(crate) fn first_row(sequences: &[Sequence]) -> usize {
+    sequences.first().map_or(0, |sequence| sequence.start)
+}
+
 /// Which tokens of a sequence are queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queries {
@@ -40,8 +45,8 @@ pub(crate) struct Heads {
     pub(crate) size: usize,
 }
 
-/// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side.
-/// `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
+/// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side, from
+/// the first sequence's first token on. `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
 ///
 /// Where `probabilities` is not empty, it receives for each sequence, one after the other, its softmax [A, n, n] (of
 /// rows that are queries); it must be 0 before. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
@@ -55,8 +60,9 @@ pub(crate) fn attention(
     probabilities: &mut [f32],
 ) {
     let hidden = heads.count * heads.size;
+    let base = first_row(sequences);
     let ends = sequences.iter().map(|s| s.start.saturating_add(s.tokens));
-    let starts = sequences.iter().map(|s| s.start).skip(1).chain([qkv.len() / (3 * hidden)]);
+    let starts = sequences.iter().map(|s| s.start).skip(1).chain([base + qkv.len() / (3 * hidden)]);
     assert!(ends.zip(starts).all(|(end, next)| end <= next), "sequences follow each other in qkv");
     assert!(sequences.iter().all(|s| s.keys.iter().all(|&key| key < s.tokens)));
     match queries {
@@ -82,16 +88,16 @@ pub(crate) fn attention(
         let sequence = &sequences[index];
         let column = head * heads.size;
         let input = HeadInput {
-            qkv: &qkv[sequence.start * 3 * hidden + column..],
+            qkv: &qkv[(sequence.start - base) * 3 * hidden + column..],
             hidden,
             size: heads.size,
             sequence,
             queries: count(sequence),
         };
-        let first_row = if queries == Queries::All { sequence.start } else { index };
+        let output_row = if queries == Queries::All { sequence.start - base } else { index };
         let emit = |query: usize, row: &[f32], softmax: &[f32]| {
             // SAFETY: this task alone writes this head's columns of this sequence's rows, within `context`.
-            unsafe { context.row(first_row + query, column, heads.size) }.copy_from_slice(row);
+            unsafe { context.row(output_row + query, column, heads.size) }.copy_from_slice(row);
             if wanted {
                 let n = sequence.tokens;
                 let start = offsets[index] + (head * n + query) * n;

@@ -1,6 +1,6 @@
 //! When and how work is split over rayon's threads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use rayon::prelude::*;
 
@@ -22,14 +22,42 @@ pub(crate) struct Buffers {
 }
 
 thread_local! {
+    /// Whether this thread is to do all by itself, because others are busy with the like.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+
     /// The buffers of tasks on this thread. Kept, so that a steady state allocates nothing.
     static BUFFERS: RefCell<Buffers> =
         const { RefCell::new(Buffers { floats: Vec::new(), sums: Vec::new() }) };
 }
 
+/// How many threads may share work that this thread starts.
+pub(crate) fn threads() -> usize {
+    if ALONE.get() { 1 } else { rayon::current_num_threads() }
+}
+
 /// Whether `work` multiply-adds are worth being handed to other threads, if there are any.
 fn is_worth(work: usize) -> bool {
-    work >= 2 * GRAIN && rayon::current_num_threads() > 1
+    work >= 2 * GRAIN && threads() > 1
+}
+
+/// Runs `task` for every item. Several items are shared out to the threads of the current rayon pool, and each is done by
+/// one thread alone; for a single item, threads share what `task` does.
+pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Sync) {
+    /// Takes the mark back, also where a task panics.
+    struct Alone;
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            ALONE.set(false);
+        }
+    }
+    if items.len() == 1 || threads() == 1 {
+        return items.into_iter().for_each(task);
+    }
+    items.into_par_iter().with_max_len(1).for_each(|item| {
+        ALONE.set(true);
+        let _alone = Alone;
+        task(item);
+    });
 }
 
 /// Runs `call` on the current rayon pool, so that the many small parallel sections in it start from one of its threads:
@@ -58,7 +86,7 @@ pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Buffers, us
 /// Into how many pieces a product of `rows` rows is to be cut, where `others` tasks share each piece: as few as keep all
 /// threads busy, since longer ones use what they fetch more often.
 pub(crate) fn pieces(others: usize) -> usize {
-    match rayon::current_num_threads() {
+    match threads() {
         1 => 1,
         threads => (TASKS_PER_THREAD * threads).div_ceil(others.max(1)),
     }
@@ -66,8 +94,7 @@ pub(crate) fn pieces(others: usize) -> usize {
 
 /// How many rows of `width` values each task of an element-wise pass should have, or `None` if one thread should do all.
 pub(crate) fn rows_per_task(rows: usize, width: usize) -> Option<usize> {
-    let threads = rayon::current_num_threads();
-    is_worth(rows * width * PASS).then(|| rows.div_ceil(TASKS_PER_THREAD * threads))
+    is_worth(rows * width * PASS).then(|| rows.div_ceil(TASKS_PER_THREAD * threads()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use super::embeddings::FactorizedEmbeddings;
 use super::encoder::{EncoderOutput, SharedEncoder};
 use super::parameters::{AlbertParameters, EncoderParameters};
-use super::workspace::{Workspace, Workspaces};
+use super::workspace::Workspace;
 use super::{Model, check_shapes};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
@@ -44,7 +44,7 @@ pub struct Albert {
     encoder: SharedEncoder,
     pooler: Option<PackedLinear>,
     precision: Precision,
-    workspaces: Workspaces,
+    workspace: Workspace,
 }
 
 /// Sizes, no weights.
@@ -123,7 +123,7 @@ impl Model for Albert {
             pooler: pooler.map(|pooler| PackedLinear::new(isa, Precision::F32, [pooler])),
             config,
             precision,
-            workspaces: Workspaces::default(),
+            workspace: Workspace::new(),
         })
     }
 
@@ -167,7 +167,7 @@ impl Albert {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_with(&self, batch: &Batch, options: OutputOptions) -> Result<AlbertOutput> {
-        self.workspaces.with(|workspace| self.forward_with_workspace(batch, options, workspace))
+        self.forward_with_workspace(batch, options, &self.workspace)
     }
 
     /// As [`forward_with`](Self::forward_with), in working memory of the caller's.
@@ -177,11 +177,11 @@ impl Albert {
     ///
     /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
     /// let (albert, _) = Albert::from_pretrained(directory)?;
-    /// let mut workspace = Workspace::new();
+    /// let workspace = Workspace::new();
     /// for ids in [[2, 17, 5, 3], [2, 8, 9, 3]] {
     ///     let batch = Batch::from_sequences(&[ids])?;
     ///     let output =
-    ///         albert.forward_with_workspace(&batch, OutputOptions::default(), &mut workspace)?;
+    ///         albert.forward_with_workspace(&batch, OutputOptions::default(), &workspace)?;
     ///     assert_eq!(output.last_hidden_state.rows().dim(), (4, albert.config().hidden_size));
     /// }
     /// # Ok::<(), ndalbert::Error>(())
@@ -193,7 +193,7 @@ impl Albert {
         &self,
         batch: &Batch,
         options: OutputOptions,
-        workspace: &mut Workspace,
+        workspace: &Workspace,
     ) -> Result<AlbertOutput> {
         batch.check(&self.config)?;
         Ok(parallel::in_pool(|| {
@@ -216,7 +216,7 @@ impl Albert {
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no pooler.
     pub fn pooler_output(&self, batch: &Batch) -> Result<Array2<f32>> {
-        self.workspaces.with(|workspace| self.pooler_output_with_workspace(batch, workspace))
+        self.pooler_output_with_workspace(batch, &self.workspace)
     }
 
     /// As [`pooler_output`](Self::pooler_output), in working memory of the caller's.
@@ -226,7 +226,7 @@ impl Albert {
     pub fn pooler_output_with_workspace(
         &self,
         batch: &Batch,
-        workspace: &mut Workspace,
+        workspace: &Workspace,
     ) -> Result<Array2<f32>> {
         let Some(pooler) = &self.pooler else { return Err(no_pooler()) };
         batch.check(&self.config)?;

@@ -1,14 +1,18 @@
 //! The encoder: a few layers with parameters of their own, applied L times.
 
-use ndarray::{Array2, Axis};
+use std::ops::Range;
+
+use ndarray::Array2;
 
 use super::albert::OutputOptions;
+use super::groups;
 use super::layer::Layer;
 use super::parameters::EncoderParameters;
-use super::workspace::{Buffers, Workspace};
+use super::workspace::{Sizes, Workspace};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
-use crate::kernels::{Isa, Precision};
+use crate::kernels::attention::{Sequence, first_row};
+use crate::kernels::{Isa, Precision, parallel};
 use crate::nn::{
     AttentionParameters, FeedForward, FeedForwardParameters, SelfAttention, contiguous_mut,
 };
@@ -96,31 +100,29 @@ impl SharedEncoder {
         &self,
         mut states: Array2<f32>,
         batch: &Batch,
-        workspace: &mut Workspace,
+        workspace: &Workspace,
     ) -> Array2<f32> {
-        let sequences = &batch.layout.sequences;
-        let mut buffers = self.buffers(workspace, states.nrows());
         let Some((last, others)) = self.plan.split_last() else { return states };
-        for application in others {
-            let states = contiguous_mut(&mut states);
-            self.layer(application).forward(states, sequences, &mut buffers, &mut []);
-        }
-        let rows: Vec<usize> = batch.layout.first_rows().collect();
-        let mut first = states.select(Axis(0), &rows);
-        let (states, rows) = (contiguous_mut(&mut states), contiguous_mut(&mut first));
-        self.layer(last).forward_first(states, rows, sequences, &mut buffers);
+        let mut first = Array2::zeros((batch.num_sequences(), self.hidden));
+        let mut rest = contiguous_mut(&mut first);
+        let groups = self.groups(contiguous_mut(&mut states), batch, |group| {
+            let (first, others) = std::mem::take(&mut rest).split_at_mut(group.len() * self.hidden);
+            rest = others;
+            first
+        });
+        parallel::for_each_alone(groups, |Group { states, sequences, output: first }| {
+            workspace.with(self.sizes(states), |mut buffers| {
+                for application in others {
+                    self.layer(application).forward(states, sequences, &mut buffers, &mut []);
+                }
+                for (sequence, first) in sequences.iter().zip(first.chunks_exact_mut(self.hidden)) {
+                    let row = sequence.start - first_row(sequences);
+                    first.copy_from_slice(&states[row * self.hidden..][..self.hidden]);
+                }
+                self.layer(last).forward_first(states, first, sequences, &mut buffers);
+            });
+        });
         first
-    }
-
-    fn buffers<'a>(&self, workspace: &'a mut Workspace, tokens: usize) -> Buffers<'a> {
-        workspace.buffers(tokens, self.hidden, self.intermediate)
-    }
-
-    fn layer(&self, application: &Application) -> Layer<'_> {
-        Layer {
-            attention: &self.attentions[application.attention],
-            feed_forward: &self.feed_forwards[application.feed_forward],
-        }
     }
 
     /// Applies the layers to states `[T, H]`.
@@ -129,29 +131,92 @@ impl SharedEncoder {
         mut states: Array2<f32>,
         batch: &Batch,
         options: OutputOptions,
-        workspace: &mut Workspace,
+        workspace: &Workspace,
+    ) -> EncoderOutput {
+        if options != OutputOptions::default() {
+            return self.forward_layer_by_layer(states, batch, options, workspace);
+        }
+        let groups = self.groups(contiguous_mut(&mut states), batch, |_| ());
+        parallel::for_each_alone(groups, |Group { states, sequences, output: () }| {
+            workspace.with(self.sizes(states), |mut buffers| {
+                for application in &self.plan {
+                    self.layer(application).forward(states, sequences, &mut buffers, &mut []);
+                }
+            });
+        });
+        EncoderOutput { states, hidden_states: Vec::new(), attentions: Vec::new() }
+    }
+
+    /// As [`forward`](Self::forward), the whole batch one layer after the other, with what is asked for of each.
+    fn forward_layer_by_layer(
+        &self,
+        mut states: Array2<f32>,
+        batch: &Batch,
+        options: OutputOptions,
+        workspace: &Workspace,
     ) -> EncoderOutput {
         let layout = &batch.layout;
-        let mut buffers = self.buffers(workspace, states.nrows());
         let mut hidden_states = Vec::new();
         let mut attentions = Vec::new();
         if options.hidden_states {
             hidden_states.push(Packed::new(states.clone(), layout.clone()));
         }
-        for application in &self.plan {
-            let mut probabilities = options
-                .attentions
-                .then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
-            let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
-            let rows = contiguous_mut(&mut states);
-            self.layer(application).forward(rows, &layout.sequences, &mut buffers, square);
-            attentions.extend(probabilities);
-            if options.hidden_states {
-                hidden_states.push(Packed::new(states.clone(), layout.clone()));
+        let sizes = self.sizes(contiguous_mut(&mut states));
+        workspace.with(sizes, |mut buffers| {
+            for application in &self.plan {
+                let mut probabilities = options
+                    .attentions
+                    .then(|| AttentionProbabilities::zeros(self.heads, layout.clone()));
+                let square = probabilities.as_mut().map_or(&mut [][..], |p| p.values_mut());
+                let rows = contiguous_mut(&mut states);
+                self.layer(application).forward(rows, &layout.sequences, &mut buffers, square);
+                attentions.extend(probabilities);
+                if options.hidden_states {
+                    hidden_states.push(Packed::new(states.clone(), layout.clone()));
+                }
             }
-        }
+        });
         EncoderOutput { states, hidden_states, attentions }
     }
+
+    /// Cuts a batch into groups, each with the rows of its tokens, and with an output of its own.
+    fn groups<'a, O>(
+        &self,
+        mut states: &'a mut [f32],
+        batch: &'a Batch,
+        mut output: impl FnMut(&Range<usize>) -> O,
+    ) -> Vec<Group<'a, O>> {
+        let sequences = &batch.layout.sequences;
+        let cut = |group: Range<usize>| {
+            let end = sequences.get(group.end).map_or(batch.num_tokens(), |next| next.start);
+            let sequences = &sequences[group.clone()];
+            let tokens = end - first_row(sequences);
+            let (rows, rest) = std::mem::take(&mut states).split_at_mut(tokens * self.hidden);
+            states = rest;
+            Group { states: rows, sequences, output: output(&group) }
+        };
+        groups::split(sequences, parallel::threads()).into_iter().map(cut).collect()
+    }
+
+    fn sizes(&self, states: &[f32]) -> Sizes {
+        let tokens = states.len() / self.hidden;
+        Sizes { tokens, hidden: self.hidden, intermediate: self.intermediate }
+    }
+
+    fn layer(&self, application: &Application) -> Layer<'_> {
+        Layer {
+            attention: &self.attentions[application.attention],
+            feed_forward: &self.feed_forwards[application.feed_forward],
+        }
+    }
+}
+
+/// Sequences that go through the layers together.
+struct Group<'a, O> {
+    /// The states of their tokens, `[T, H]`.
+    states: &'a mut [f32],
+    sequences: &'a [Sequence],
+    output: O,
 }
 
 #[cfg(test)]

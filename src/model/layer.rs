@@ -1,6 +1,6 @@
 //! One layer: attention, then feed-forward, each followed by residual and LayerNorm.
 
-use super::workspace::Buffers;
+use super::workspace::LayerBuffers;
 use crate::kernels::attention::Sequence;
 use crate::nn::{AttentionBuffers, FeedForward, SelfAttention};
 
@@ -16,10 +16,10 @@ impl Layer<'_> {
         &self,
         states: &mut [f32],
         sequences: &[Sequence],
-        buffers: &mut Buffers<'_>,
+        buffers: &mut LayerBuffers<'_>,
         probabilities: &mut [f32],
     ) {
-        let Buffers { scratch, middle, inputs } = buffers;
+        let LayerBuffers { scratch, middle, inputs } = buffers;
         let (qkv, rest) = scratch.split_at_mut(3 * states.len());
         let context = &mut rest[..states.len()];
         let attention = AttentionBuffers { qkv, context, inputs };
@@ -35,9 +35,9 @@ impl Layer<'_> {
         states: &[f32],
         first: &mut [f32],
         sequences: &[Sequence],
-        buffers: &mut Buffers<'_>,
+        buffers: &mut LayerBuffers<'_>,
     ) {
-        let Buffers { scratch, middle, inputs } = buffers;
+        let LayerBuffers { scratch, middle, inputs } = buffers;
         let (qkv, rest) = scratch.split_at_mut(3 * states.len());
         let (context, middle) = (&mut rest[..first.len()], &mut middle[..first.len()]);
         let attention = AttentionBuffers { qkv, context, inputs };

@@ -7,6 +7,7 @@
 mod albert;
 mod embeddings;
 mod encoder;
+mod groups;
 pub mod heads;
 mod layer;
 mod parameters;

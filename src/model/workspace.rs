@@ -1,32 +1,44 @@
-//! Working memory of a forward pass.
+//! Working memory of forward passes.
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use crate::kernels::convert::InputBuffer;
 
-/// The most bytes that a model holds on to between calls, so that one huge batch does not cost memory forever.
+/// The most bytes that are held on to between calls, so that one huge batch does not cost memory forever.
 const MAX_KEPT: usize = 64 << 20;
 
 /// Working memory of forward passes, allocated as need be and used again by the next.
 ///
-/// Models keep some of their own, so nobody has to care; with one of one's own
+/// Every model keeps one, so nobody has to care; with one of one's own
 /// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) one decides where it lives and when it is
-/// freed. It belongs to no model: one may serve several, one after the other. It holds no results.
+/// freed. It belongs to no model: one may serve several. It holds no results, and at most 64 MiB between calls.
 #[derive(Default)]
-pub struct Workspace {
-    /// Queries, keys, values and context `[T, 4H]` in the first half of a layer, `[T, I]` in the second.
+pub struct Workspace(Mutex<Vec<Buffers>>);
+
+/// What one thread needs to bring a group of sequences through the layers.
+#[derive(Default)]
+struct Buffers {
     scratch: Vec<f32>,
-    /// The state between the halves, `[T, H]`.
     middle: Vec<f32>,
     inputs: InputBuffer,
 }
 
-/// The parts of a workspace, as large as one call needs.
-pub(super) struct Buffers<'a> {
+/// Buffers as large as one group needs. What is in them is whatever was left there.
+pub(super) struct LayerBuffers<'a> {
+    /// Queries, keys, values and context `[T, 4H]` in the first half of a layer, `[T, I]` in the second.
     pub(super) scratch: &'a mut [f32],
+    /// The state between the halves, `[T, H]`.
     pub(super) middle: &'a mut [f32],
     pub(super) inputs: &'a mut InputBuffer,
+}
+
+/// How many values the buffers are to hold.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) tokens: usize,
+    pub(super) hidden: usize,
+    pub(super) intermediate: usize,
 }
 
 impl Workspace {
@@ -37,19 +49,39 @@ impl Workspace {
 
     /// The bytes that it holds.
     pub fn capacity(&self) -> usize {
+        self.lock().iter().map(Buffers::capacity).sum()
+    }
+
+    /// Runs `call` with buffers that nobody else uses meanwhile.
+    pub(super) fn with<R>(&self, sizes: Sizes, call: impl FnOnce(LayerBuffers<'_>) -> R) -> R {
+        // Not in one expression with what follows, which would hold the lock.
+        let kept = self.lock().pop();
+        let mut buffers = kept.unwrap_or_default();
+        let result = call(buffers.layer(sizes));
+        let mut kept = self.lock();
+        let held: usize = kept.iter().map(Buffers::capacity).sum();
+        if held + buffers.capacity() <= MAX_KEPT {
+            kept.push(buffers);
+        }
+        result
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Buffers>> {
+        // A call that panicked left nothing here: what it took is gone, the others are whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buffers {
+    fn capacity(&self) -> usize {
         size_of::<f32>() * (self.scratch.capacity() + self.middle.capacity())
             + self.inputs.capacity()
     }
 
-    /// Room for that many tokens. What is in it is whatever was left there.
-    pub(super) fn buffers(
-        &mut self,
-        tokens: usize,
-        hidden: usize,
-        intermediate: usize,
-    ) -> Buffers<'_> {
+    fn layer(&mut self, sizes: Sizes) -> LayerBuffers<'_> {
+        let Sizes { tokens, hidden, intermediate } = sizes;
         let Self { scratch, middle, inputs } = self;
-        Buffers {
+        LayerBuffers {
             scratch: at_least(scratch, tokens * intermediate.max(4 * hidden)),
             middle: at_least(middle, tokens * hidden),
             inputs,
@@ -73,44 +105,22 @@ impl fmt::Debug for Workspace {
     }
 }
 
-/// The workspaces that a model keeps between calls: as many as there were calls at once.
-#[derive(Default)]
-pub(super) struct Workspaces(Mutex<Vec<Workspace>>);
-
-impl Workspaces {
-    /// Runs `call` with a workspace.
-    pub(super) fn with<R>(&self, call: impl FnOnce(&mut Workspace) -> R) -> R {
-        // A call that panicked left nothing here: what it took is gone, the others are whole.
-        let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut workspace = lock().pop().unwrap_or_default();
-        let result = call(&mut workspace);
-        let mut kept = lock();
-        let held: usize = kept.iter().map(Workspace::capacity).sum();
-        if held + workspace.capacity() <= MAX_KEPT {
-            kept.push(workspace);
-        }
-        result
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn small_workspaces_are_kept_and_large_ones_dropped() {
-        let workspaces = Workspaces::default();
+    fn small_buffers_are_kept_and_large_ones_dropped() {
+        let workspace = Workspace::new();
         let run = |tokens| {
-            workspaces.with(|workspace| {
-                let before = workspace.capacity();
-                assert_eq!(workspace.buffers(tokens, 8, 32).middle.len(), tokens * 8);
-                before
-            })
+            let sizes = Sizes { tokens, hidden: 8, intermediate: 32 };
+            workspace.with(sizes, |buffers| assert_eq!(buffers.middle.len(), tokens * 8));
+            workspace.capacity()
         };
-        assert_eq!(run(10), 0);
-        let kept = run(5);
-        assert!(kept >= 10 * 40 * 4, "kept and large enough for fewer tokens: {kept}");
-        run(MAX_KEPT);
-        assert_eq!(run(1), 0, "what held too much is gone");
+        assert_eq!(workspace.capacity(), 0);
+        let kept = run(10);
+        assert!(kept >= 10 * 40 * size_of::<f32>(), "{kept}");
+        assert_eq!(run(5), kept, "large enough for fewer tokens");
+        assert_eq!(run(MAX_KEPT / 100), 0, "what would hold too much is gone");
     }
 }

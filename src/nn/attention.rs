@@ -2,7 +2,7 @@
 
 use super::{LayerNorm, Linear, Norm, PackedLinear};
 use crate::kernels::activation::Nonlinearity;
-use crate::kernels::attention::{Heads, Queries, Sequence, attention};
+use crate::kernels::attention::{Heads, Queries, Sequence, attention, first_row};
 use crate::kernels::convert::InputBuffer;
 use crate::kernels::{Isa, Precision};
 
@@ -121,7 +121,8 @@ impl SelfAttention {
         let encoded = self.query_key_value.encode(first, inputs);
         self.query_key_value.forward_columns_into(encoded, 0..hidden, &mut queries);
         for (sequence, query) in sequences.iter().zip(queries.chunks_exact(width)) {
-            qkv[sequence.start * width..][..hidden].copy_from_slice(&query[..hidden]);
+            let row = sequence.start - first_row(sequences);
+            qkv[row * width..][..hidden].copy_from_slice(&query[..hidden]);
         }
         attention(self.isa, qkv, sequences, self.heads, Queries::First, context, &mut []);
         self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
