@@ -11,6 +11,7 @@ macro_rules! neon_tile {
     ($($body:tt)*) => {
         tile_body! {
             fetch: |_ahead| 0 lines: ();
+            fetch next: |_next| ();
             $($body)*
         }
     };

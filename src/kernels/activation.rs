@@ -22,16 +22,16 @@ pub(crate) enum Nonlinearity {
 }
 
 #[inline(always)]
-fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+fn gelu<const FMA: bool>(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 #[inline(always)]
-fn gelu_tanh(x: f32) -> f32 {
+fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
     // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative.
     const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
     let cubed = 0.044_715 * x * x * x;
-    x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * (x + cubed)))
+    x / (1.0 + exp::<FMA>(-TWICE_SQRT_2_OVER_PI * (x + cubed)))
 }
 
 #[inline(always)]
@@ -41,21 +41,21 @@ fn relu(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
+fn silu<const FMA: bool>(x: f32) -> f32 {
+    x / (1.0 + exp::<FMA>(-x))
 }
 
 #[inline(always)]
-fn mish(x: f32) -> f32 {
+fn mish<const FMA: bool>(x: f32) -> f32 {
     // tanh(ln(1 + e)) = (e² + 2e) / (e² + 2e + 2); from 20 on it is 1 to the last bit.
-    let e = exp(x.clamp(-87.0, 20.0));
+    let e = exp::<FMA>(x.clamp(-87.0, 20.0));
     let n = e * (e + 2.0);
     x * (n / (n + 2.0))
 }
 
 /// Applies the nonlinearity to every value, in place; to be inlined where the instruction set is chosen.
 #[inline(always)]
-pub(super) fn apply_inline(nonlinearity: Nonlinearity, values: &mut [f32]) {
+pub(super) fn apply_inline<const FMA: bool>(nonlinearity: Nonlinearity, values: &mut [f32]) {
     // One loop each, so that the choice is made outside of it.
     macro_rules! each {
         ($f:expr) => {
@@ -66,12 +66,12 @@ pub(super) fn apply_inline(nonlinearity: Nonlinearity, values: &mut [f32]) {
     }
     match nonlinearity {
         Nonlinearity::Identity => {}
-        Nonlinearity::Gelu => each!(gelu),
-        Nonlinearity::GeluTanh => each!(gelu_tanh),
+        Nonlinearity::Gelu => each!(gelu::<FMA>),
+        Nonlinearity::GeluTanh => each!(gelu_tanh::<FMA>),
         Nonlinearity::Relu => each!(relu),
-        Nonlinearity::Silu => each!(silu),
-        Nonlinearity::Tanh => each!(tanh),
-        Nonlinearity::Mish => each!(mish),
+        Nonlinearity::Silu => each!(silu::<FMA>),
+        Nonlinearity::Tanh => each!(tanh::<FMA>),
+        Nonlinearity::Mish => each!(mish::<FMA>),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
 
     multiversion! {
         fn apply(nonlinearity: Nonlinearity, values: &mut [f32]) {
-            apply_inline(nonlinearity, values);
+            apply_inline::<FMA>(nonlinearity, values);
         }
     }
 

@@ -7,11 +7,13 @@
 /// rows and outputs with tiles of at most that many rows by registers.
 ///
 /// * `fetch`: brings a register of the panel that many lines ahead into the first cache;
+/// * `fetch next`: brings a place of the panel that comes after this one into the second;
 /// * `weights`: what is made of a register of the panel, once for all rows;
 /// * `step`: the sum after a word (or two) at `x` was multiplied with that.
 macro_rules! tile_body {
     (
         fetch: |$ahead:ident| $lines:literal lines: $fetch:expr;
+        fetch next: |$next:ident| $fetch_next:expr;
         $(#[$doc:meta])*
         fn $name:ident, $tile:ident, features: $features:literal,
         registers: $register:ty as $zero:ident, lanes: $lanes:literal, load: $load:ident,
@@ -31,6 +33,7 @@ macro_rules! tile_body {
             panel: *const u32,
             (depth, width): (usize, usize),
             (sums, accumulate): (*mut u32, bool),
+            (next, next_step): (*const u8, usize),
         ) {
             let mut totals: [[$register; V]; M] = [[$zero(); V]; M];
             if accumulate {
@@ -42,6 +45,8 @@ macro_rules! tile_body {
                 }
             }
             for p in 0..depth {
+                let $next = next.wrapping_add(p * next_step);
+                $fetch_next;
                 for v in 0..V {
                     // May lie past the panel, where fetching does nothing.
                     let $ahead = panel.wrapping_add((p + $lines) * width + v * $lanes);
@@ -74,9 +79,11 @@ macro_rules! tile_body {
         #[target_feature(enable = $features)]
         pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums) {
             const { assert!($max_rows <= ROWS) };
-            let Tile { inputs, stride, rows, panel, width, accumulate } = tile;
+            let Tile { inputs, stride, rows, panel, width, accumulate, next } = tile;
             let depth = tile.depth();
             let sums = sums.as_mut_ptr().cast::<u32>();
+            // Evenly over the lines; too much to fetch all of it leaves out some.
+            let next = (next.as_ptr().cast::<u8>(), size_of_val(next) / depth);
             let mut row = 0;
             while row < rows {
                 let count = (rows - row).min($max_rows);
@@ -90,7 +97,7 @@ macro_rules! tile_body {
                         let sums = sums.add(row * PANEL + column);
                         $crate::kernels::body::by_size!(
                             $max_rows, $max_registers; count, registers;
-                            $tile(inputs, stride, panel, (depth, width), (sums, accumulate))
+                            $tile(inputs, stride, panel, (depth, width), (sums, accumulate), next)
                         );
                     }
                     column += registers * $lanes;

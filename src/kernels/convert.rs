@@ -31,33 +31,22 @@ pub(super) fn from_bf16(bits: u16) -> f32 {
 #[inline(always)]
 pub(super) fn scale(row: &[f32]) -> f32 {
     // As integers, magnitudes are in the same order, and NaN is above all of them.
-    let mut lanes = [0u32; 16];
-    let (chunks, rest) = row.as_chunks::<16>();
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = (*lane).max(x.to_bits() & 0x7fff_ffff);
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane = (*lane).max(x.to_bits() & 0x7fff_ffff);
-    }
-    f32::from_bits(lanes.into_iter().fold(0, u32::max)) / 127.0
+    f32::from_bits(row.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max)) / 127.0
 }
 
-/// What a row is multiplied by to be quantised: 1 / scale, and 0 where that has no use.
+/// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to have an inverse.
 #[inline(always)]
 pub(super) fn inverse(scale: f32) -> f32 {
-    let inverse = 1.0 / scale;
-    if inverse.is_finite() { inverse } else { 0.0 }
+    if scale < f32::MIN_POSITIVE { 0.0 } else { 1.0 / scale }
 }
 
-/// The nearest whole number of steps, ties to even, −127 to 127.
+/// The nearest whole number of steps, ties to even, −127 to 127. Anything if the row's scale is not finite, which makes
+/// its products NaN.
 #[inline(always)]
 pub(super) fn quantize(x: f32, inverse: f32) -> i8 {
     // Adding 1.5·2²³ rounds to a whole number, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    let steps = (x * inverse).clamp(-127.0, 127.0) + ROUND;
-    steps.to_bits() as u8 as i8
+    (x * inverse + ROUND).to_bits() as u8 as i8
 }
 
 /// Appends a row of weights as words; what is missing in the last is 0.
@@ -147,7 +136,8 @@ impl InputBuffer {
         scales.resize(scales.len().max(count), 0.0);
         let (words, scales) = (&mut words[..count * stride], &mut scales[..count]);
         let encode = |((rows, words), scales): ((&[f32], &mut [u32]), &mut [f32])| {
-            encode_rows(isa, encoding, Rows { values: rows, k }, words, scales);
+            let rows = Strided { values: rows, stride: k, width: k, count: scales.len() };
+            encode_rows(isa, encoding, rows, words, scales);
         };
         match parallel::rows_per_task(count, k) {
             None => encode(((rows, words), scales)),
@@ -161,19 +151,29 @@ impl InputBuffer {
     }
 }
 
-/// Rows [T, k] of activations.
+/// Rows of values that need not follow each other directly, such as one head's queries.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
-    values: &'a [f32],
-    k: usize,
+pub(super) struct Strided<'a> {
+    /// From the first row's first value on.
+    pub(super) values: &'a [f32],
+    /// The distance from row to row.
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    pub(super) count: usize,
 }
 
 multiversion! {
-    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth.
-    fn encode_rows<'a>(encoding: Encoding, rows: Rows<'a>, words: &mut [u32], scales: &mut [f32]) {
-        let stride = words.len() / scales.len().max(1);
-        let rows = rows.values.chunks_exact(rows.k);
-        for ((row, words), to) in rows.zip(words.chunks_exact_mut(stride)).zip(scales) {
+    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth, if it is
+    /// quantised.
+    pub(super) fn encode_rows<'a>(
+        encoding: Encoding,
+        rows: Strided<'a>,
+        words: &mut [u32],
+        scales: &mut [f32],
+    ) {
+        let Strided { values, stride, width, count } = rows;
+        for (index, words) in words.chunks_exact_mut(words.len() / count).enumerate() {
+            let row = &values[index * stride..][..width];
             match encoding {
                 Encoding::F32 => unreachable!("read as they are"),
                 Encoding::Bf16 => each(row, halves(words), bf16),
@@ -181,8 +181,9 @@ multiversion! {
                     [second, first].map(|x| from_bf16(bf16(x)).to_bits())
                 }),
                 Encoding::Unsigned8 | Encoding::Signed8 | Encoding::Signed16 => {
-                    *to = scale(row);
-                    let inverse = inverse(*to);
+                    let scale = scale(row);
+                    scales[index] = scale;
+                    let inverse = inverse(scale);
                     match encoding {
                         Encoding::Signed8 => each(row, bytes(words), |x| quantize(x, inverse) as u8),
                         Encoding::Unsigned8 => {
@@ -198,6 +199,19 @@ multiversion! {
             // Bytes were written in the order of memory.
             if cfg!(target_endian = "big") && encoding.words() == 1 {
                 words.iter_mut().for_each(|word| *word = word.to_le());
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Pairs of bfloat16, one of `first` and one of `second` each; `second` may be empty, which stands for zeros.
+    pub(super) fn pair_bf16(first: &[f32], second: &[f32], words: &mut [u32]) {
+        if second.is_empty() {
+            words.iter_mut().zip(first).for_each(|(word, &x)| *word = u32::from(bf16(x)));
+        } else {
+            for ((word, &x), &y) in words.iter_mut().zip(first).zip(second) {
+                *word = u32::from(bf16(x)) | u32::from(bf16(y)) << 16;
             }
         }
     }
@@ -284,7 +298,8 @@ mod tests {
                     let per_word = if matches!(encoding, Bf16 | Bf16Split) { 2 } else { 4 };
                     let stride = k.div_ceil(per_word) * encoding.words();
                     let (mut words, mut scales) = (vec![7; 3 * stride], vec![0.0; 3]);
-                    encode_rows(isa, encoding, Rows { values: &rows, k }, &mut words, &mut scales);
+                    let strided = Strided { values: &rows, stride: k, width: k, count: 3 };
+                    encode_rows(isa, encoding, strided, &mut words, &mut scales);
                     for (i, row) in rows.chunks(k).enumerate() {
                         let words = &words[i * stride..][..stride];
                         let inverse = inverse(scale(row));

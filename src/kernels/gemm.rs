@@ -11,16 +11,14 @@ use std::ops::Range;
 use super::activation::{self, Nonlinearity};
 use super::convert::{Inputs, Values};
 use super::isa::{Isa, multiversion};
-use super::packed::{PANEL, PackedMatrix, Quantization, pack_panel, panel_width};
+use super::packed::DEPTH_PER_PART;
+use super::packed::{PANEL, PackedMatrix, Quantization, floats, pack_panel, panel_width};
 use super::parallel::{self, Buffers};
 use super::precision::Precision;
 use super::tile::{self, ROWS, Sums, Tile};
 
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
 const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
-
-/// Lines of a panel that are gone through with all rows of a task before the next: 192 KB of weights.
-const DEPTH_PER_PART: usize = 768;
 
 /// What is done to a product on its way out.
 #[derive(Clone, Copy)]
@@ -64,7 +62,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The panel of `f32` with that index, built in `buffer` if need be.
-    fn float_panel<'b>(&self, index: usize, buffer: &'b mut Vec<f32>) -> &'b [f32]
+    fn float_panel<'b>(&self, isa: Isa, index: usize, buffer: &'b mut Vec<f32>) -> &'b [f32]
     where
         'a: 'b,
     {
@@ -74,9 +72,21 @@ impl<'a> Weights<'a> {
                 let n = self.n();
                 buffer.resize(panel_width(n, index) * k, 0.0);
                 let count = (n - index * PANEL).min(PANEL);
-                pack_panel(&rows[index * PANEL * k..], count, k, buffer);
+                let rows: Vec<&[f32]> =
+                    rows[index * PANEL * k..].chunks_exact(k).take(count).collect();
+                pack_panel(isa, &rows, k, buffer);
                 buffer
             }
+        }
+    }
+}
+
+impl<'a> Weights<'a> {
+    /// The part of the next panel that is multiplied first; empty if there is none that is packed.
+    fn next_float_panel(&self, index: usize) -> &'a [f32] {
+        match *self {
+            Self::Packed(matrix) => floats(matrix.next_panel(index)),
+            Self::Rows { .. } => &[],
         }
     }
 }
@@ -138,15 +148,16 @@ impl Product<'_> {
     /// Some rows times one panel.
     fn panel(&self, index: usize, rows: Range<usize>, buffers: &mut Buffers) {
         let (isa, n, k) = (self.isa, self.weights.n(), self.inputs.k);
-        let Buffers { floats, sums } = buffers;
+        let Buffers { floats, sums, .. } = buffers;
         let columns = index * PANEL..n.min((index + 1) * PANEL);
         let width = panel_width(n, index);
         let Epilogue { bias, nonlinearity } = self.epilogue;
         let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
         match (self.inputs.values, self.weights) {
             (Values::Floats(values), weights) => {
-                let panel = weights.float_panel(index, floats);
-                let operands = Operands { inputs: values, words: 1, stride: k, panel, width };
+                let panel = weights.float_panel(isa, index, floats);
+                let next = weights.next_float_panel(index);
+                let operands = Operands { inputs: values, words: 1, stride: k, panel, width, next };
                 self.tiles(rows, &columns, operands, tile::float, sums, |_, sums, out| {
                     finish(isa, sums, bias, nonlinearity, out);
                 });
@@ -154,8 +165,10 @@ impl Product<'_> {
             (Values::Words { words, encoding, scales }, Weights::Packed(matrix)) => {
                 let panel = matrix.panel(index);
                 let stride = panel.len() / width * encoding.words();
+                let next = matrix.next_panel(index);
+                let words_per_line = encoding.words();
                 let operands =
-                    Operands { inputs: words, words: encoding.words(), stride, panel, width };
+                    Operands { inputs: words, words: words_per_line, stride, panel, width, next };
                 if matrix.precision() == Precision::Bf16 {
                     self.tiles(rows, &columns, operands, tile::bf16, sums, |_, sums, out| {
                         finish(isa, sums, bias, nonlinearity, out);
@@ -186,14 +199,16 @@ impl Product<'_> {
         sums: &mut Vec<Sums>,
         finish: impl Fn(usize, &[u32], &mut [f32]),
     ) {
-        let Operands { inputs, words, stride, panel, width } = operands;
+        let Operands { inputs, words, stride, panel, width, next } = operands;
         let tiles = rows.len().div_ceil(ROWS);
         // Tiles of nearly the same height: eight rows are twice four, not six and two.
         let start = |tile: usize| rows.start + tile * rows.len() / tiles;
         // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second cache.
         let parts = panel.len().div_ceil(DEPTH_PER_PART * width).max(1);
         sums.resize(sums.len().max(if parts == 1 { 1 } else { tiles }), [[0; PANEL]; ROWS]);
-        for (part, panel) in panel.chunks(DEPTH_PER_PART * width).enumerate() {
+        let mut panels = panel.chunks(DEPTH_PER_PART * width).enumerate().peekable();
+        while let Some((part, panel)) = panels.next() {
+            let next = panels.peek().map_or(next, |(_, panel)| panel);
             for tile in 0..tiles {
                 let rows = start(tile)..start(tile + 1);
                 let is_last = part + 1 == parts;
@@ -208,6 +223,7 @@ impl Product<'_> {
                     panel,
                     width,
                     accumulate: part > 0,
+                    next: &next[tile * next.len() / tiles..(tile + 1) * next.len() / tiles],
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {
@@ -231,6 +247,8 @@ struct Operands<'a, W> {
     stride: usize,
     panel: &'a [W],
     width: usize,
+    /// The start of the panel that comes after this one.
+    next: &'a [W],
 }
 
 multiversion! {
@@ -238,7 +256,7 @@ multiversion! {
     fn finish(sums: &[u32], bias: &[f32], nonlinearity: Nonlinearity, out: &mut [f32]) {
         out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = f32::from_bits(sum));
         out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-        activation::apply_inline(nonlinearity, out);
+        activation::apply_inline::<FMA>(nonlinearity, out);
     }
 }
 
@@ -266,7 +284,7 @@ multiversion! {
             *out = sum.cast_signed().wrapping_sub(correction) as f32 * (scale * weight);
         }
         out.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
-        activation::apply_inline(nonlinearity, out);
+        activation::apply_inline::<FMA>(nonlinearity, out);
     }
 }
 
@@ -312,33 +330,33 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Rows of a matrix that need not follow each other directly, such as one head's queries.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) stride: usize,
-    pub(super) count: usize,
+/// A packed matrix of n outputs, its panels one after the other.
+pub(super) struct Panels<'a, W> {
+    pub(super) panels: &'a [W],
+    pub(super) n: usize,
+    /// Lines of each panel.
+    pub(super) depth: usize,
 }
 
-/// `out[rows, n] = a[rows, k] · panels`, on this thread, where `panels` holds packed panels one after the other.
-pub(super) fn multiply_panels(
+/// `out[rows, n] = inputs · panels`, on this thread. The inputs are encoded rows, with their stride and number.
+pub(super) fn multiply_panels<W: Copy>(
     isa: Isa,
-    a: Rows<'_>,
-    panels: &[f32],
-    (n, k): (usize, usize),
+    (inputs, stride, count): (&[W], usize, usize),
+    Panels { panels, n, depth }: Panels<'_, W>,
+    multiply: impl Fn(Isa, Tile<'_, W>, &mut Sums),
     out: &mut [f32],
 ) {
     let mut sums = [[0; PANEL]; ROWS];
-    for first in (0..a.count).step_by(ROWS) {
-        let rows = ROWS.min(a.count - first);
+    for first in (0..count).step_by(ROWS) {
+        let rows = ROWS.min(count - first);
         let mut rest = panels;
         for column in (0..n).step_by(PANEL) {
             let width = panel_width(n, column / PANEL);
-            let (panel, after) = rest.split_at(width * k);
+            let (panel, after) = rest.split_at(width * depth);
             rest = after;
-            let inputs = &a.values[first * a.stride..];
-            let tile = Tile { inputs, stride: a.stride, rows, panel, width, accumulate: false };
-            tile::float(isa, tile, &mut sums);
+            let inputs = &inputs[first * stride..];
+            let tile = Tile { inputs, stride, rows, panel, width, accumulate: false, next: &[] };
+            multiply(isa, tile, &mut sums);
             let filled = PANEL.min(n - column);
             for (i, sums) in sums.iter().take(rows).enumerate() {
                 let out = &mut out[(first + i) * n + column..][..filled];
@@ -437,14 +455,14 @@ mod tests {
         let product = reference::matmul(&rounded(precision, &a, k), &rounded(precision, &b, k), k);
         let sums = product.iter().zip(bias.iter().cycle());
         let expected: Vec<f64> = sums
-            .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Silu, x + f64::from(bias)))
+            .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Relu, x + f64::from(bias)))
             .collect();
         let mut before: Option<Vec<f32>> = None;
         let mut buffer = InputBuffer::default();
         for isa in Isa::available() {
             let packed = PackedMatrix::new(isa, &[&b], k, precision);
             let mut out = vec![f32::NAN; rows * n];
-            let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Silu };
+            let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Relu };
             let inputs = buffer.encode(isa, precision, &a, k);
             multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
             let what = format!("{isa} {precision} [{rows}, {k}]·[{k}, {n}]");

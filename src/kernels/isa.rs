@@ -203,29 +203,32 @@ impl fmt::Display for Isa {
 
 /// Defines a function that is compiled once for every instruction set, and that picks by its first argument.
 ///
-/// The body is ordinary Rust; what makes it fast is that the compiler may use wider registers for the same loops.
-/// Nothing in a body may depend on the width, so that every instruction set gives the same bits.
+/// The body is ordinary Rust; what makes it fast is that the compiler may use wider registers for the same loops. Nothing
+/// in a body may depend on the width. It may use the constant `FMA`: whether a fused multiply-add is one instruction
+/// (see [`math`](super::math)).
 macro_rules! multiversion {
     ($(#[$attr:meta])* $vis:vis fn $name:ident $(<$lt:lifetime>)? ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$attr])*
         $vis fn $name $(<$lt>)? (isa: $crate::kernels::Isa, $($arg: $ty),*) {
             #[inline(always)]
-            fn body $(<$lt>)? ($($arg: $ty),*) $body
+            fn body<$($lt,)? const FMA: bool>($($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2 $(<$lt>)? ($($arg: $ty),*) {
-                body($($arg),*)
+                body::<true>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
             fn avx512 $(<$lt>)? ($($arg: $ty),*) {
-                body($($arg),*)
+                body::<true>($($arg),*)
             }
 
             match isa.vectors() {
-                $crate::kernels::isa::Vectors::Portable => body($($arg),*),
+                $crate::kernels::isa::Vectors::Portable => {
+                    body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
+                }
                 // SAFETY: an `Isa` with these vectors exists only where the processor has these features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Vectors::Avx2 => unsafe { avx2($($arg),*) },

@@ -1,17 +1,23 @@
 //! Scalar functions without branches or table look-ups, so that a loop over one is vectorised.
 //!
 //! Coefficients are Chebyshev interpolants computed for this crate; the errors stated are the largest seen against
-//! double precision over the stated range (`docs/numerics.md`). NaN in, NaN out. No fused multiply-add is used, so that
-//! every instruction set computes the same bits.
+//! double precision over the stated range (`docs/numerics.md`). NaN in, NaN out. `FMA` says whether a fused multiply-add
+//! is one instruction (elsewhere it would be a function call): it takes half of a polynomial's operations.
 
 use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 
+/// x·y + z
+#[inline(always)]
+fn multiply_add<const FMA: bool>(x: f32, y: f32, z: f32) -> f32 {
+    if FMA { x.mul_add(y, z) } else { x * y + z }
+}
+
 /// Evaluates a polynomial, lowest coefficient first, by Horner's rule.
 #[inline(always)]
-fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[N - 1];
     for &coefficient in coefficients[..N - 1].iter().rev() {
-        sum = sum * x + coefficient;
+        sum = multiply_add::<FMA>(sum, x, coefficient);
     }
     sum
 }
@@ -19,38 +25,40 @@ fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 /// e^x, relative error below 2e-7; results below the smallest normal number come out as that number's neighbourhood
 /// (about 1e-38) instead of 0, and above 88.37 as the value there.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5·2^23 rounds to a whole number, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.37);
-    let rounded = x * LOG2_E + ROUND;
+    let rounded = multiply_add::<FMA>(x, LOG2_E, ROUND);
     let n = rounded - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let p =
-        polynomial(r, [1.0, 1.0, 0.5, 0.166_664_15, 0.041_666_35, 0.008_375_126, 0.001_394_110_8]);
+    let r = multiply_add::<FMA>(-n, LN2_LOW, multiply_add::<FMA>(-n, LN2_HIGH, x));
+    let p = polynomial::<FMA, _>(
+        r,
+        [1.0, 1.0, 0.5, 0.166_664_15, 0.041_666_35, 0.008_375_126, 0.001_394_110_8],
+    );
     let exponent = rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     p * f32::from_bits(exponent)
 }
 
 /// tanh x, absolute error below 2e-7, relative error below 3e-7 near 0.
 #[inline(always)]
-pub(super) fn tanh(x: f32) -> f32 {
+pub(super) fn tanh<const FMA: bool>(x: f32) -> f32 {
     let squared = x * x;
-    let near = x * polynomial(
+    let near = x * polynomial::<FMA, _>(
         squared,
         [1.0, -0.333_332_5, 0.133_309_17, -0.053_704_277, 0.020_536_972, -0.005_599_785],
     );
-    let far = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
+    let far = 1.0 - 2.0 / (exp::<FMA>(2.0 * x) + 1.0);
     if squared < 0.39 { near } else { far }
 }
 
 /// The Gauss error function, absolute error below 2e-7.
 #[inline(always)]
-pub(super) fn erf(x: f32) -> f32 {
+pub(super) fn erf<const FMA: bool>(x: f32) -> f32 {
     let squared = x * x;
-    let near = x * polynomial(
+    let near = x * polynomial::<FMA, _>(
         squared,
         [
             FRAC_2_SQRT_PI - f32::EPSILON,
@@ -63,7 +71,7 @@ pub(super) fn erf(x: f32) -> f32 {
     );
     // erfc(|x|) = t·exp(P(t) − x²) with t = 1 / (1 + |x|/2)
     let t = 1.0 / (1.0 + 0.5 * x.abs());
-    let p = polynomial(
+    let p = polynomial::<FMA, _>(
         t,
         [
             -1.264_570_6,
@@ -77,7 +85,7 @@ pub(super) fn erf(x: f32) -> f32 {
             0.141_853_2,
         ],
     );
-    let far = (1.0 - t * exp(p - squared)).copysign(x);
+    let far = (1.0 - t * exp::<FMA>(p - squared)).copysign(x);
     if squared < 1.0 { near } else { far }
 }
 
@@ -94,37 +102,52 @@ mod tests {
 
     #[test]
     fn exp_is_accurate() {
+        exp_is_accurate_with::<false>();
+        exp_is_accurate_with::<true>();
+    }
+
+    fn exp_is_accurate_with<const FMA: bool>() {
         for x in floats(87.0) {
             let expected = f64::from(x).exp();
-            let error = (f64::from(exp(x)) - expected).abs() / expected;
+            let error = (f64::from(exp::<FMA>(x)) - expected).abs() / expected;
             assert!(error < 2e-7, "exp({x}) is off by {error:e} of its value");
         }
-        assert!(exp(-1e9) < 2e-38 && exp(-1e9) >= 0.0);
-        assert!(exp(1e9).is_finite());
-        assert!(exp(f32::NAN).is_nan());
+        assert!(exp::<FMA>(-1e9) < 2e-38 && exp::<FMA>(-1e9) >= 0.0);
+        assert!(exp::<FMA>(1e9).is_finite());
+        assert!(exp::<FMA>(f32::NAN).is_nan());
     }
 
     #[test]
     fn tanh_is_accurate() {
+        tanh_is_accurate_with::<false>();
+        tanh_is_accurate_with::<true>();
+    }
+
+    fn tanh_is_accurate_with<const FMA: bool>() {
         for x in floats(30.0) {
             let expected = f64::from(x).tanh();
-            let error = (f64::from(tanh(x)) - expected).abs();
+            let error = (f64::from(tanh::<FMA>(x)) - expected).abs();
             assert!(error < 2e-7, "tanh({x}) is off by {error:e}");
             if x.abs() > 1e-30 && x.abs() < 0.1 {
                 assert!(error / expected.abs() < 3e-7, "tanh({x}) is off by {error:e}");
             }
         }
-        assert!(tanh(f32::NAN).is_nan());
-        assert_eq!((tanh(f32::INFINITY), tanh(f32::NEG_INFINITY)), (1.0, -1.0));
+        assert!(tanh::<FMA>(f32::NAN).is_nan());
+        assert_eq!((tanh::<FMA>(f32::INFINITY), tanh::<FMA>(f32::NEG_INFINITY)), (1.0, -1.0));
     }
 
     #[test]
     fn erf_is_accurate() {
+        erf_is_accurate_with::<false>();
+        erf_is_accurate_with::<true>();
+    }
+
+    fn erf_is_accurate_with<const FMA: bool>() {
         for x in floats(10.0) {
-            let error = (f64::from(erf(x)) - reference::erf(f64::from(x))).abs();
+            let error = (f64::from(erf::<FMA>(x)) - reference::erf(f64::from(x))).abs();
             assert!(error < 2e-7, "erf({x}) is off by {error:e}");
         }
-        assert!(erf(f32::NAN).is_nan());
-        assert_eq!((erf(f32::INFINITY), erf(f32::NEG_INFINITY)), (1.0, -1.0));
+        assert!(erf::<FMA>(f32::NAN).is_nan());
+        assert_eq!((erf::<FMA>(f32::INFINITY), erf::<FMA>(f32::NEG_INFINITY)), (1.0, -1.0));
     }
 }

@@ -14,14 +14,19 @@
 use rayon::prelude::*;
 
 use super::convert;
-use super::isa::Isa;
+use super::isa::{Isa, Vectors};
 use super::precision::{Encoding, Precision};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::avx512;
 
 /// Outputs in a full panel: four 512-bit registers.
 pub(super) const PANEL: usize = 64;
 
 /// Outputs in a register, and the unit that panels are filled up to.
 pub(super) const LANES: usize = 16;
+
+/// Lines of a panel that products go through with all rows of a task before the next: 192 KB of weights.
+pub(super) const DEPTH_PER_PART: usize = 768;
 
 /// Sixteen words on a cache line of their own.
 #[derive(Clone, Copy)]
@@ -52,26 +57,60 @@ pub(super) fn panel_width(n: usize, panel: usize) -> usize {
     (n - panel * PANEL).min(PANEL).next_multiple_of(LANES)
 }
 
-/// Packs `rows` [count, depth] into one panel of at least that many outputs; outputs past them are zero.
-pub(super) fn pack_panel<W: Copy + Default>(
-    rows: &[W],
-    count: usize,
-    depth: usize,
-    panel: &mut [W],
-) {
+/// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
+pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: &mut [W]) {
     let width = panel.len() / depth;
+    assert!(width >= rows.len() && width.is_multiple_of(LANES) && panel.len() == width * depth);
+    assert!(rows.iter().all(|row| row.len() == depth));
     for block in (0..width).step_by(LANES) {
-        let filled = count.saturating_sub(block).min(LANES);
-        let sources: [&[W]; LANES] = std::array::from_fn(|i| {
-            if i < filled { &rows[(block + i) * depth..][..depth] } else { &[] }
-        });
-        for (p, line) in panel.chunks_exact_mut(width).enumerate() {
+        let sources: [&[W]; LANES] =
+            std::array::from_fn(|i| rows.get(block + i).copied().unwrap_or_default());
+        let is_whole = block + LANES <= rows.len();
+        // As many lines as are transposed sixteen at a time.
+        let done =
+            if is_whole { transpose_blocks(isa, sources, &mut panel[block..], width) } else { 0 };
+        for (p, line) in panel.chunks_exact_mut(width).enumerate().skip(done) {
             for (value, source) in line[block..block + LANES].iter_mut().zip(sources) {
                 *value = source.get(p).copied().unwrap_or_default();
             }
         }
     }
 }
+
+/// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
+/// processor has a good way to. Returns how many lines it wrote.
+fn transpose_blocks<W: Word>(isa: Isa, rows: [&[W]; LANES], to: &mut [W], width: usize) -> usize {
+    let lines = rows[0].len() / LANES * LANES;
+    match isa.vectors() {
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 if lines > 0 => {
+            assert!(rows.iter().all(|row| row.len() >= lines));
+            assert!(to.len() >= (lines - 1) * width + LANES);
+            let rows = rows.map(|row| row.as_ptr().cast::<u32>());
+            for p in (0..lines).step_by(LANES) {
+                // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
+                unsafe {
+                    let rows = rows.map(|row| row.add(p));
+                    avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+                }
+            }
+            lines
+        }
+        _ => 0,
+    }
+}
+
+/// Types of 32 bits, any of which are valid.
+///
+/// # Safety
+/// That is what implementing it promises.
+pub(super) unsafe trait Word: Copy + Default {}
+
+// SAFETY: 32 bits, any of them valid.
+unsafe impl Word for f32 {}
+
+// SAFETY: 32 bits, any of them valid.
+unsafe impl Word for u32 {}
 
 impl PackedMatrix {
     /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an instruction set.
@@ -92,7 +131,8 @@ impl PackedMatrix {
         panels.for_each_init(Vec::new, |gathered, (lines, rows)| {
             gathered.clear();
             rows.iter().for_each(|row| convert::weights(row, precision, gathered));
-            pack_panel(gathered, rows.len(), depth, words_mut(lines));
+            let rows: Vec<&[u32]> = gathered.chunks_exact(depth).collect();
+            pack_panel(isa, &rows, depth, words_mut(lines));
         });
         Self { lines, n, k, precision, quantization }
     }
@@ -115,6 +155,10 @@ impl PackedMatrix {
         &self.quantization
     }
 
+    fn panels(&self) -> usize {
+        self.n.div_ceil(PANEL)
+    }
+
     fn depth(&self) -> usize {
         self.k.div_ceil(self.precision.inputs_per_word())
     }
@@ -123,6 +167,16 @@ impl PackedMatrix {
     pub(super) fn panel(&self, index: usize) -> &[u32] {
         let start = index * PANEL * self.depth();
         &words(&self.lines)[start..start + panel_width(self.n, index) * self.depth()]
+    }
+
+    /// The first lines, as many as a product reads first, of the panel after that one; empty if there is none.
+    pub(super) fn next_panel(&self, index: usize) -> &[u32] {
+        let next = index + 1;
+        if next >= self.panels() {
+            return &[];
+        }
+        let panel = self.panel(next);
+        &panel[..panel.len().min(DEPTH_PER_PART * panel_width(self.n, next))]
     }
 
     /// The values of one panel of a matrix of `f32`.
@@ -173,7 +227,7 @@ fn words_mut(lines: &mut [Line]) -> &mut [u32] {
 }
 
 /// Words as the floating-point numbers that they are.
-fn floats(words: &[u32]) -> &[f32] {
+pub(super) fn floats(words: &[u32]) -> &[f32] {
     // SAFETY: `u32` and `f32` have one size and alignment, and any bits are valid for both.
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }

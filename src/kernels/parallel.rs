@@ -18,7 +18,15 @@ const TASKS_PER_THREAD: usize = 8;
 /// Working memory of a task. It holds whatever the task before left in it.
 pub(crate) struct Buffers {
     pub(super) floats: Vec<f32>,
+    pub(super) more_floats: Vec<f32>,
+    pub(super) words: Vec<u32>,
     pub(super) sums: Vec<Sums>,
+}
+
+impl Buffers {
+    const fn new() -> Self {
+        Self { floats: Vec::new(), more_floats: Vec::new(), words: Vec::new(), sums: Vec::new() }
+    }
 }
 
 thread_local! {
@@ -27,7 +35,7 @@ thread_local! {
 
     /// The buffers of tasks on this thread. Kept, so that a steady state allocates nothing.
     static BUFFERS: RefCell<Buffers> =
-        const { RefCell::new(Buffers { floats: Vec::new(), sums: Vec::new() }) };
+        const { RefCell::new(Buffers::new()) };
 }
 
 /// How many threads may share work that this thread starts.

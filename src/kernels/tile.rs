@@ -37,6 +37,8 @@ pub(super) struct Tile<'a, W> {
     pub(super) width: usize,
     /// Whether the products are added to what is in the sums, rather than to 0.
     pub(super) accumulate: bool,
+    /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
+    pub(super) next: &'a [W],
 }
 
 impl<W> Tile<'_, W> {

@@ -25,7 +25,7 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
     if tokens <= MIN_TOKENS {
         return whole;
     }
-    let target = (tokens / (4 * threads)).clamp(MIN_TOKENS, MAX_TOKENS);
+    let target = (tokens / (2 * threads)).clamp(MIN_TOKENS, MAX_TOKENS);
     let count = tokens / target;
     // A sequence belongs to the part of the batch that its middle is in.
     let part = |sequence: &Sequence| {

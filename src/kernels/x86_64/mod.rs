@@ -9,6 +9,7 @@ macro_rules! x86_64_tile {
     ($($body:tt)*) => {
         tile_body! {
             fetch: |ahead| 8 lines: _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+            fetch next: |next| _mm_prefetch::<_MM_HINT_T1>(next.cast());
             $($body)*
         }
     };
