@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn even_batches_are_shared_out() {
-        assert_eq!(sizes(&[128; 8], 2), [128; 8]);
+        assert_eq!(sizes(&[128; 8], 2), [256; 4]);
+        assert_eq!(sizes(&[128; 8], 4), [128; 8]);
         assert_eq!(sizes(&[128; 2], 2), [128; 2]);
         assert_eq!(sizes(&[512; 4], 2), [512; 4]);
         assert_eq!(sizes(&[128; 8], 1), [256; 4]);
