@@ -418,8 +418,7 @@ mod tests {
         }
     }
 
-    /// Narrow products against sums over the very same rounded values, and against each other: the same bits on every
-    /// instruction set that has no instruction of its own for them.
+    /// Narrow products against sums over the very same rounded values, and against each other, to the bit.
     #[test]
     fn narrow_products_match_the_reference_on_every_instruction_set() {
         for precision in [Precision::Bf16, Precision::Int8] {
@@ -467,7 +466,9 @@ mod tests {
             multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
             let what = format!("{isa} {precision} [{rows}, {k}]·[{k}, {n}]");
             reference::assert_close(&out, &expected, tolerance(k), &what);
-            if let Some(before) = before.replace(out.clone()) {
+            // Intel's definition of `vdpbf16ps` is what is emulated; that every maker follows it to the bit was not seen.
+            let is_defined = precision == Precision::Int8 || isa.name() != "avx512bf16";
+            if is_defined && let Some(before) = before.replace(out.clone()) {
                 assert_eq!(before, out, "{what}: to the bit");
             }
         }

@@ -14,7 +14,9 @@
 use rayon::prelude::*;
 
 use super::convert;
-use super::isa::{Isa, Vectors};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Vectors;
 use super::precision::{Encoding, Precision};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::avx512;
@@ -79,25 +81,28 @@ pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: 
 
 /// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
 /// processor has a good way to. Returns how many lines it wrote.
+#[cfg(target_arch = "x86_64")]
 fn transpose_blocks<W: Word>(isa: Isa, rows: [&[W]; LANES], to: &mut [W], width: usize) -> usize {
     let lines = rows[0].len() / LANES * LANES;
-    match isa.vectors() {
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 if lines > 0 => {
-            assert!(rows.iter().all(|row| row.len() >= lines));
-            assert!(to.len() >= (lines - 1) * width + LANES);
-            let rows = rows.map(|row| row.as_ptr().cast::<u32>());
-            for p in (0..lines).step_by(LANES) {
-                // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
-                unsafe {
-                    let rows = rows.map(|row| row.add(p));
-                    avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
-                }
-            }
-            lines
-        }
-        _ => 0,
+    if isa.vectors() != Vectors::Avx512 || lines == 0 {
+        return 0;
     }
+    assert!(rows.iter().all(|row| row.len() >= lines));
+    assert!(to.len() >= (lines - 1) * width + LANES);
+    let rows = rows.map(|row| row.as_ptr().cast::<u32>());
+    for p in (0..lines).step_by(LANES) {
+        // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
+        unsafe {
+            let rows = rows.map(|row| row.add(p));
+            avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+        }
+    }
+    lines
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transpose_blocks<W: Word>(_: Isa, _: [&[W]; LANES], _: &mut [W], _: usize) -> usize {
+    0
 }
 
 /// Types of 32 bits, any of which are valid.

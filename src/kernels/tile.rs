@@ -69,8 +69,9 @@ pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums) {
         Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
             avx512::float(tile, sums);
         },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => aarch64::float(tile, sums),
+        Level::Neon | Level::NeonDot => unsafe { aarch64::float(tile, sums) },
     }
 }
 
@@ -88,8 +89,9 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Bf16 => unsafe { avx512::bf16(tile, sums) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => aarch64::bf16(tile, sums),
+        Level::Neon | Level::NeonDot => unsafe { aarch64::bf16(tile, sums) },
     }
 }
 
@@ -110,8 +112,9 @@ pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni | Level::Avx512Bf16 => unsafe { avx512::int8(tile, sums) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon => aarch64::int8(tile, sums),
+        Level::Neon => unsafe { aarch64::int8(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::NeonDot => unsafe { aarch64::int8_dot(tile, sums) },
