@@ -404,7 +404,7 @@ mod tests {
             .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Gelu, x + f64::from(bias)))
             .collect();
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, Precision::F32);
             for weights in [Weights::Packed(&packed), Weights::Rows { rows: &b, k }] {
                 let mut out = vec![f32::NAN; rows * n];
                 let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
@@ -459,7 +459,7 @@ mod tests {
         let mut before: Option<Vec<f32>> = None;
         let mut buffer = InputBuffer::default();
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, precision);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, precision);
             let mut out = vec![f32::NAN; rows * n];
             let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Relu };
             let inputs = buffer.encode(isa, precision, &a, k);
@@ -481,7 +481,7 @@ mod tests {
         let (a, b) = (reference::noise(rows * k, 1, 1.0), reference::noise(n * k, 2, 1.0));
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, Precision::F32);
             let inputs = Inputs::floats(&a, k);
             let mut whole = vec![0.0; rows * n];
             multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut whole);
@@ -514,7 +514,7 @@ mod tests {
         for (isa, precision) in
             Isa::available().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
         {
-            let packed = PackedMatrix::new(isa, &[&b], k, precision);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, precision);
             let run = |threads, a: &[f32], weights| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut out = vec![0.0; a.len() / k * n];

@@ -96,7 +96,7 @@ pub struct Matrix {
 impl Matrix {
     /// Packs rows [n, k].
     pub fn new(isa: InstructionSet, precision: Precision, rows: &[f32], k: usize) -> Self {
-        Self { isa: isa.0, packed: PackedMatrix::new(isa.0, &[rows], k, precision) }
+        Self { isa: isa.0, packed: PackedMatrix::new(isa.0, vec![rows.to_vec()], k, precision) }
     }
 
     /// The product with activations [T, k] that were encoded for this instruction set and precision, into `out` [T, n].
