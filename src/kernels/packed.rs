@@ -1,6 +1,6 @@
 //! A matrix laid out the way the register tiles read it.
 //!
-//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of [`PANEL`] outputs. Within a panel the inputs
+//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of 64 or 16 outputs ([`Blocking`]). Within a panel the inputs
 //! follow each other in lines, each with its outputs side by side, so that a tile reads memory strictly forwards:
 //!
 //! ```text
@@ -10,6 +10,8 @@
 //! An element of a line is a word of 32 bits whatever the precision: one `f32`, two bfloat16 or four bytes, which are
 //! the weights of as many inputs that follow each other. So the layout, and what walks over it, is the same for all.
 //! The last panel's outputs are filled up with zeros to whole registers, and the last word of inputs likewise.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -21,14 +23,45 @@ use super::precision::{Encoding, Precision};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::avx512;
 
-/// Outputs in a full panel: four 512-bit registers.
-pub(super) const PANEL: usize = 64;
+/// The most outputs in a panel: four 512-bit registers.
+pub(super) const MAX_PANEL: usize = 64;
 
 /// Outputs in a register, and the unit that panels are filled up to.
 pub(super) const LANES: usize = 16;
 
-/// Lines of a panel that products go through with all rows of a task before the next: 192 KB of weights.
-pub(super) const DEPTH_PER_PART: usize = 768;
+/// How matrices are cut for the tiles of an instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocking {
+    /// Outputs in a full panel.
+    pub(super) panel: usize,
+    /// Lines of a panel that a product goes through with all rows of a task before it goes on to the next.
+    pub(super) depth: usize,
+    /// The most rows of activations that a task multiplies with a panel before it goes on to the next.
+    pub(super) rows: usize,
+}
+
+impl Blocking {
+    pub(super) fn of(isa: Isa) -> Self {
+        match isa.vectors() {
+            // A tile is as wide as the panel, and reads 192 KB of it from the second cache while it computes.
+            #[cfg(target_arch = "x86_64")]
+            Vectors::Avx512 => Self { panel: MAX_PANEL, depth: 768, rows: usize::MAX },
+            // Tiles of fewer registers are fed from the first cache: 16 KB. They go over the activations four times as
+            // often, so that these are to stay in the second.
+            _ => Self { panel: LANES, depth: 256, rows: 120 },
+        }
+    }
+
+    /// Outputs of the panel with that index, filled up to whole registers.
+    pub(super) fn width(self, n: usize, index: usize) -> usize {
+        (n - index * self.panel).min(self.panel).next_multiple_of(LANES)
+    }
+
+    /// The outputs that a panel has, without those that it is filled up with.
+    pub(super) fn outputs(self, n: usize, index: usize) -> Range<usize> {
+        index * self.panel..n.min((index + 1) * self.panel)
+    }
+}
 
 /// A matrix [n, k], packed once for any number of products.
 pub(crate) struct PackedMatrix {
@@ -36,6 +69,7 @@ pub(crate) struct PackedMatrix {
     n: usize,
     k: usize,
     precision: Precision,
+    blocking: Blocking,
     /// What brings sums of bytes back to the weights' scale; empty in other precisions.
     quantization: Quantization,
 }
@@ -54,11 +88,6 @@ pub(super) struct Quantization {
     pub(super) scales: Vec<f32>,
     /// What is to be taken off each output's sum, because the inputs come with an offset.
     pub(super) corrections: Vec<i32>,
-}
-
-/// Outputs of the panel with that index, filled up to whole registers.
-pub(super) fn panel_width(n: usize, panel: usize) -> usize {
-    (n - panel * PANEL).min(PANEL).next_multiple_of(LANES)
 }
 
 /// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
@@ -141,7 +170,7 @@ impl PackedMatrix {
                 pack(isa, matrices, (n, k), precision, &mut quantization)
             }
         };
-        Self { words, n, k, precision, quantization }
+        Self { words, n, k, precision, blocking: Blocking::of(isa), quantization }
     }
 
     /// Outputs.
@@ -158,12 +187,16 @@ impl PackedMatrix {
         self.precision
     }
 
+    pub(super) fn blocking(&self) -> Blocking {
+        self.blocking
+    }
+
     pub(super) fn quantization(&self) -> &Quantization {
         &self.quantization
     }
 
     fn panels(&self) -> usize {
-        self.n.div_ceil(PANEL)
+        self.n.div_ceil(self.blocking.panel)
     }
 
     fn depth(&self) -> usize {
@@ -172,9 +205,9 @@ impl PackedMatrix {
 
     /// The words of one panel: lines of its width.
     pub(super) fn panel(&self, index: usize) -> &[u32] {
-        let start = index * PANEL * self.depth();
+        let start = index * self.blocking.panel * self.depth();
         let words = &self.words.words[self.words.offset..];
-        &words[start..start + panel_width(self.n, index) * self.depth()]
+        &words[start..start + self.blocking.width(self.n, index) * self.depth()]
     }
 
     /// The first lines, as many as a product reads first, of the panel after that one; empty if there is none.
@@ -184,7 +217,7 @@ impl PackedMatrix {
             return &[];
         }
         let panel = self.panel(next);
-        &panel[..panel.len().min(DEPTH_PER_PART * panel_width(self.n, next))]
+        &panel[..panel.len().min(self.blocking.depth * self.blocking.width(self.n, next))]
     }
 
     /// The values of one panel of a matrix of `f32`.
@@ -196,10 +229,10 @@ impl PackedMatrix {
     /// Row `row` of the matrix as it was before packing, but for what the precision took away.
     pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = f32> {
         assert!(row < self.n);
-        let panel = row / PANEL;
-        let width = panel_width(self.n, panel);
+        let (panel, place) = (row / self.blocking.panel, row % self.blocking.panel);
+        let width = self.blocking.width(self.n, panel);
         let scale = self.quantization.scales.get(row).copied().unwrap_or(1.0);
-        let words = self.panel(panel).chunks_exact(width).map(move |line| line[row % PANEL]);
+        let words = self.panel(panel).chunks_exact(width).map(move |line| line[place]);
         let precision = self.precision;
         let per_word = precision.inputs_per_word();
         words
@@ -218,7 +251,8 @@ fn pack(
     precision: Precision,
     quantization: &mut Quantization,
 ) -> Words {
-    if matrices.iter().any(|matrix| !matrix.len().is_multiple_of(PANEL * k)) {
+    let Blocking { panel, .. } = Blocking::of(isa);
+    if matrices.iter().any(|matrix| !matrix.len().is_multiple_of(panel * k)) {
         // A panel would straddle two of them.
         matrices = vec![matrices.concat()];
     }
@@ -232,7 +266,7 @@ fn pack(
         let rows = matrix.len() / k;
         let (packed, after) = rest.split_at_mut(rows.next_multiple_of(LANES) * depth);
         rest = after;
-        packed.par_chunks_mut(PANEL * depth).zip(matrix.par_chunks(PANEL * k)).for_each_init(
+        packed.par_chunks_mut(panel * depth).zip(matrix.par_chunks(panel * k)).for_each_init(
             Vec::new,
             |gathered, (panel, rows)| {
                 gathered.clear();
@@ -250,10 +284,11 @@ fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Words {
     let len = matrix.len();
     let mut words = Words::from_floats(matrix);
     let Words { words: values, offset } = &mut words;
-    let mut gathered = Vec::with_capacity(len.min(PANEL * k));
+    let Blocking { panel, .. } = Blocking::of(isa);
+    let mut gathered = Vec::with_capacity(len.min(panel * k));
     // From the last to the first, because panels lie up to a line after their rows.
-    for start in (0..len).step_by(PANEL * k).rev() {
-        let end = len.min(start + PANEL * k);
+    for start in (0..len).step_by(panel * k).rev() {
+        let end = len.min(start + panel * k);
         gathered.clear();
         gathered.extend_from_slice(&values[start..end]);
         let rows: Vec<&[u32]> = gathered.chunks_exact(k).collect();

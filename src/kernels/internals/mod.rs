@@ -9,7 +9,7 @@ use super::attention::{self, Heads, Queries, Sequence};
 use super::convert::{InputBuffer, Inputs};
 use super::gemm::{Epilogue, Weights, multiply};
 use super::isa::{Isa, multiversion};
-use super::packed::{PANEL, PackedMatrix};
+use super::packed::{MAX_PANEL, PackedMatrix};
 use super::precision::Precision;
 use super::vector;
 use crate::error::Result;
@@ -59,7 +59,7 @@ impl InstructionSet {
 multiversion! {
     /// A tile's row at a time, as in a product.
     fn gelu(values: &[f32], out: &mut [f32]) {
-        for (values, out) in values.chunks(PANEL).zip(out.chunks_mut(PANEL)) {
+        for (values, out) in values.chunks(MAX_PANEL).zip(out.chunks_mut(MAX_PANEL)) {
             out.copy_from_slice(values);
             activation::apply_inline::<FMA>(Nonlinearity::GeluTanh, out);
         }
