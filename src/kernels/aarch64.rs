@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::body::{UNROLL, by_size, tile_body};
+use super::body::{by_size, tile_body};
 use super::packed::MAX_PANEL;
 use super::tile::{ROWS, Sums, Tile};
 
@@ -11,7 +11,9 @@ macro_rules! neon_tile {
     ($($body:tt)*) => {
         tile_body! {
             fetch: |_ahead| 0 lines: ();
-            fetch next: |_next| 1 times: ();
+            fetch input: |_input| ();
+            fetch next: |_next| ();
+            unroll: 4;
             $($body)*
         }
     };

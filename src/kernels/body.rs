@@ -7,14 +7,17 @@
 /// rows and outputs with tiles of at most that many rows by registers.
 ///
 /// * `fetch`: brings a register of the panel that many lines ahead into the first cache;
-/// * `fetch next`: brings a place of the panel that comes after this one into the second cache, that many
-///   times for [`UNROLL`] lines;
+/// * `fetch next`: brings a place of the panel that comes after this one into the second;
+/// * `fetch input`: brings what comes later in a row of activations into the first;
+/// * `unroll`: how many lines are gone through at a time;
 /// * `weights`: what is made of a register of the panel, once for all rows;
 /// * `step`: the sum after a word (or two) at `x` was multiplied with that.
 macro_rules! tile_body {
     (
         fetch: |$ahead:ident| $lines:literal lines: $fetch:expr;
-        fetch next: |$next:ident| $fetches:literal times: $fetch_next:expr;
+        fetch input: |$input:ident| $fetch_input:expr;
+        fetch next: |$next:ident| $fetch_next:expr;
+        unroll: $unroll:literal;
         $(#[$doc:meta])*
         fn $name:ident, $tile:ident, features: $features:literal,
         registers: $register:ty as $zero:ident, lanes: $lanes:literal,
@@ -46,14 +49,16 @@ macro_rules! tile_body {
                     }
                 }
             }
-            // Several lines at a time, so that counting them costs little.
-            let unrolled = depth / UNROLL * UNROLL;
-            for p in (0..unrolled).step_by(UNROLL) {
-                for fetch in 0..$fetches {
-                    let $next = next.wrapping_add((p + fetch * (UNROLL / $fetches)) * next_step);
-                    $fetch_next;
+            let unrolled = depth / $unroll * $unroll;
+            for p in (0..unrolled).step_by($unroll) {
+                let $next = next.wrapping_add(p * next_step);
+                $fetch_next;
+                for m in 0..M {
+                    // May lie past the row, where fetching does nothing.
+                    let $input = inputs.wrapping_add(m * stride + p * $words);
+                    $fetch_input;
                 }
-                for u in 0..UNROLL {
+                for u in 0..$unroll {
                     $crate::kernels::body::line_body!(
                         p + u, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
                         $zero_line $load; |$ahead| $fetch; |$line| $weights;
@@ -112,9 +117,6 @@ macro_rules! tile_body {
     };
 }
 pub(super) use tile_body;
-
-/// Lines of a panel that are gone through at a time.
-pub(super) const UNROLL: usize = 4;
 
 /// One line of a panel times one word (or two) of each row.
 macro_rules! line_body {

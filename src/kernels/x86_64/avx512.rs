@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::super::body::{UNROLL, by_size, tile_body};
+use super::super::body::{by_size, tile_body};
 use super::super::packed::MAX_PANEL;
 use super::super::tile::{ROWS, Sums, Tile};
 use super::avx512_tile;
