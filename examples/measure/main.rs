@@ -27,20 +27,21 @@ use serde_json::json;
 use cli::Failure;
 
 const HELP: &str = "\
-Measures a forward pass and prints one line of JSON: seconds (median, least, 90th
-percentile), sequences and tokens per second, useful GFLOP/s (padding and what
-was not asked for do not count), peak resident memory, and the seconds that
-loading and building took.
+Measures a forward pass and prints one line of JSON: seconds (median, least,
+90th percentile), sequences and tokens per second, useful GFLOP/s (padding and
+what was not asked for do not count), peak resident memory, and the seconds
+that loading and building took.
 
-Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S | --lengths N,N,…]
-               [--precision f32|bf16|int8] [--threads N] [--output base|pooled]
-               [--iterations N] [--callers N] [--seed N] [--ids FILE] [--dump FILE]
+Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S]
+               [--lengths N,N,...] [--precision f32|bf16|int8] [--threads N]
+               [--output base|pooled] [--iterations N] [--callers N]
+               [--seed N] [--ids FILE] [--dump FILE]
 
   --model DIR      a checkpoint [default: seeded random weights of the preset]
-  --preset NAME    base, large, xlarge, xxlarge, chinese-tiny, … [default: base]
+  --preset NAME    base, large, xlarge, xxlarge, ... [default: base]
   --batch B        sequences [default: 8]
   --seq S          tokens in each [default: 128]
-  --lengths N,…    the tokens of each sequence, instead of both
+  --lengths N,...  the tokens of each sequence, instead of both
   --precision P    what the layers are executed in [default: f32]
   --threads N      [default: all]
   --output WHAT    base: every token's state and the pooled output;
