@@ -47,8 +47,10 @@ struct Agreement {
     least_pooled: f64,
 }
 
-/// What the means must be, at least, or for the largest difference at most. A quarter to a half above the errors measured
-/// (`docs/numerics.md`); scales per matrix instead of per output multiply int8's errors by six to ten.
+/// What the means must be, at least, or for the largest difference at most. For int8, they let the errors measured
+/// (`docs/numerics.md`) grow by an eighth, single tokens' by more; instruction sets differ by a hundredth. An error
+/// grows by a fifth when all weights are 127/128 of what they should be, and hundredfold with one scale for a matrix.
+/// What is promised is a pooled cosine of 0.999.
 fn limits(precision: Precision) -> Agreement {
     match precision {
         Precision::F32 => Agreement {
@@ -68,11 +70,11 @@ fn limits(precision: Precision) -> Agreement {
             least_pooled: 0.999985,
         },
         Precision::Int8 => Agreement {
-            token: 0.9991,
+            token: 0.99928,
             least_token: 0.998,
-            apart: 0.9935,
+            apart: 0.9942,
             largest: 0.065,
-            pooled: 0.999,
+            pooled: 0.99913,
             least_pooled: 0.9983,
         },
     }
