@@ -30,6 +30,9 @@ pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
 pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};
 pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
 pub use error::{Error, Result};
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use kernels::internals;
 pub use kernels::{Precision, instruction_set};
 pub use model::heads::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,

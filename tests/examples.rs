@@ -15,7 +15,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 4] = ["multiple_choice", "fill_mask", "parameter_table", "extract_features"];
+const EXAMPLES: [&str; 5] =
+    ["multiple_choice", "fill_mask", "parameter_table", "extract_features", "measure"];
 
 /// The distance from transformers that the golden models are made for (`tests/golden/README.md`).
 const TOLERANCE: f32 = 2e-5;
@@ -74,6 +75,58 @@ fn help_is_printed_and_unknown_options_are_refused() {
         assert!(help.stdout.lines().all(|line| line.len() <= 80), "{}", help.stdout);
         fail(example, &["--wrong"], &["--wrong", "--help"]);
     }
+}
+
+#[test]
+fn measure_prints_one_line_of_json_and_dumps_what_was_computed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ids, dump) = (directory.path().join("ids.json"), directory.path().join("out.f32"));
+    fs::write(&ids, "[[2, 17, 5, 3], [2, 8, 3]]").unwrap();
+    let demo = path("examples/data/albert-chinese-demo");
+    let (demo, ids, dump) = (demo.to_str().unwrap(), ids.to_str().unwrap(), dump.to_str().unwrap());
+    for precision in ["f32", "bf16", "int8"] {
+        let arguments = [
+            "--model",
+            demo,
+            "--ids",
+            ids,
+            "--dump",
+            dump,
+            "--precision",
+            precision,
+            "--iterations",
+            "3",
+            "--threads",
+            "2",
+            "--callers",
+            "2",
+        ];
+        let run = succeed("measure", &arguments);
+        let line: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        for field in [
+            "median_s",
+            "min_s",
+            "p90_s",
+            "sequences_per_s",
+            "tokens_per_s",
+            "gflops",
+            "load_s",
+            "build_s",
+        ] {
+            assert!(line[field].as_f64().unwrap() > 0.0, "{field}: {line}");
+        }
+        assert_eq!((&line["precision"], &line["tokens"]), (&precision.into(), &7.into()));
+        assert_eq!(line["isa"], ndalbert::instruction_set().unwrap());
+        let options = LoadOptions::new().precision(precision.parse().unwrap());
+        let (albert, _) = ndalbert::Albert::from_pretrained_with(demo, &options).unwrap();
+        let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]]).unwrap();
+        let states = albert.forward(&batch).unwrap().last_hidden_state.into_rows();
+        let bytes: Vec<u8> = states.iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert_eq!(fs::read(dump).unwrap(), bytes, "{precision}");
+    }
+    fail("measure", &["--preset", "huge"], &["preset", "huge", "xxlarge"]);
+    fail("measure", &["--threads", "0"], &["--threads"]);
+    fail("measure", &["--ids", "/nowhere.json"], &["/nowhere.json"]);
 }
 
 /// A row's numbers, from the right.

@@ -40,6 +40,6 @@ impl Random {
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((x ^ (x >> 31)) >> 32) * u64::from(limit) >> 32) as u32
+        ((((x ^ (x >> 31)) >> 32) * u64::from(limit)) >> 32) as u32
     }
 }

@@ -78,9 +78,10 @@ impl Shape {
     }
 }
 
-/// Published shapes. Token ids follow the vocabulary that each was published with.
-/// Presets by name.
-const PRESETS: [(&str, fn() -> AlbertConfig); 13] = [
+/// A preset's name, and what makes it.
+type Preset = (&'static str, fn() -> AlbertConfig);
+
+const PRESETS: [Preset; 13] = [
     ("base", AlbertConfig::base_v2),
     ("large", AlbertConfig::large_v2),
     ("xlarge", AlbertConfig::xlarge_v2),
@@ -96,6 +97,7 @@ const PRESETS: [(&str, fn() -> AlbertConfig); 13] = [
     ("bert-large", AlbertConfig::bert_large),
 ];
 
+/// Published shapes. Token ids follow the vocabulary that each was published with.
 impl AlbertConfig {
     /// The preset of that name: `base`, `large`, `xlarge` or `xxlarge` (version 2), the same with `-v1`, `chinese-tiny`,
     /// `chinese-small`, `chinese-base`, `bert-base` or `bert-large`.

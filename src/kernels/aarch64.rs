@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::body::{by_size, tile_body};
-use super::packed::PANEL;
+use super::packed::MAX_PANEL;
 use super::tile::{ROWS, Sums, Tile};
 
 /// A tile that leaves fetching ahead to the processor.
@@ -11,7 +11,9 @@ macro_rules! neon_tile {
     ($($body:tt)*) => {
         tile_body! {
             fetch: |_ahead| 0 lines: ();
+            fetch input: |_input| ();
             fetch next: |_next| ();
+            unroll: 4;
             $($body)*
         }
     };
@@ -20,7 +22,7 @@ macro_rules! neon_tile {
 neon_tile! {
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "neon",
-    registers: float32x4_t as zero_f32, lanes: 4, load: vld1q_f32,
+    registers: float32x4_t as zero_f32, lanes: 4, line: zero_f32 and vld1q_f32,
     sums: vld1q_f32 and vst1q_f32,
     input: f32, words: 1, at most: 6 by 4,
     weights: |line| line,
@@ -30,7 +32,7 @@ neon_tile! {
 neon_tile! {
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them: see the body for AVX-512. (`bfdot` rounds otherwise.)
     fn bf16, bf16_tile, features: "neon",
-    registers: float32x4_t as zero_f32, lanes: 4, load: vld1q_u32,
+    registers: float32x4_t as zero_f32, lanes: 4, line: zero_u32 and vld1q_u32,
     sums: vld1q_f32 and vst1q_f32,
     input: u32, words: 2, at most: 6 by 2,
     weights: |line| (
@@ -46,7 +48,7 @@ neon_tile! {
 neon_tile! {
     /// Fours of bytes by way of 16-bit products, which no product of two bytes overflows.
     fn int8, int8_tile, features: "neon",
-    registers: int32x4_t as zero_s32, lanes: 4, load: vld1q_s8,
+    registers: int32x4_t as zero_s32, lanes: 4, line: zero_s8 and vld1q_s8,
     sums: vld1q_s32 and vst1q_s32,
     input: u32, words: 1, at most: 6 by 2,
     weights: |line| line,
@@ -61,7 +63,7 @@ neon_tile! {
 neon_tile! {
     /// Fours of bytes with `sdot`.
     fn int8_dot, int8_dot_tile, features: "neon,dotprod",
-    registers: int32x4_t as zero_s32, lanes: 4, load: vld1q_s8,
+    registers: int32x4_t as zero_s32, lanes: 4, line: zero_s8 and vld1q_s8,
     sums: vld1q_s32 and vst1q_s32,
     input: u32, words: 1, at most: 6 by 4,
     weights: |line| line,
@@ -71,6 +73,16 @@ neon_tile! {
 fn zero_f32() -> float32x4_t {
     // SAFETY: NEON is part of the target.
     unsafe { vdupq_n_f32(0.0) }
+}
+
+fn zero_u32() -> uint32x4_t {
+    // SAFETY: NEON is part of the target.
+    unsafe { vdupq_n_u32(0) }
+}
+
+fn zero_s8() -> int8x16_t {
+    // SAFETY: NEON is part of the target.
+    unsafe { vdupq_n_s8(0) }
 }
 
 fn zero_s32() -> int32x4_t {

@@ -29,7 +29,7 @@ fn gelu<const FMA: bool>(x: f32) -> f32 {
 #[inline(always)]
 fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
     // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative.
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
     let cubed = 0.044_715 * x * x * x;
     x / (1.0 + exp::<FMA>(-TWICE_SQRT_2_OVER_PI * (x + cubed)))
 }

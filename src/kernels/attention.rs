@@ -10,7 +10,7 @@
 use super::convert::{self, Strided};
 use super::gemm::{Output, Panels, multiply_panels};
 use super::isa::Isa;
-use super::packed::{LANES, PANEL, Word, pack_panel, panel_width};
+use super::packed::{Blocking, LANES, MAX_PANEL, Word, pack_panel};
 use super::precision::{Encoding, Precision};
 use super::tile::{self, Sums, Tile};
 use super::{parallel, vector};
@@ -266,11 +266,12 @@ impl HeadInput<'_> {
     fn pack_keys<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W], buffer: &mut [W]) {
         let keys = &self.sequence.keys;
         let depth = self.size.div_ceil(W::INPUTS);
-        for (index, block) in keys.chunks(PANEL).enumerate() {
-            let (panel, rest) = panels.split_at_mut(panel_width(keys.len(), index) * depth);
+        let blocking = Blocking::of(isa);
+        for (index, block) in keys.chunks(blocking.panel).enumerate() {
+            let (panel, rest) = panels.split_at_mut(blocking.width(keys.len(), index) * depth);
             panels = rest;
             // Tokens that may be attended to mostly follow each other.
-            let mut rows: [&[W]; PANEL] = [&[]; PANEL];
+            let mut rows: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
             let (mut rows_left, mut buffer) = (rows.as_mut_slice(), &mut buffer[..]);
             for run in block.chunk_by(|one, next| one + 1 == *next) {
                 let (room, rest) =
@@ -292,14 +293,15 @@ impl HeadInput<'_> {
     fn pack_values<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W]) {
         let keys = &self.sequence.keys;
         let depth = keys.len().div_ceil(W::INPUTS);
-        for (index, column) in (0..self.size).step_by(PANEL).enumerate() {
-            let width = panel_width(self.size, index);
+        let blocking = Blocking::of(isa);
+        for index in 0..self.size.div_ceil(blocking.panel) {
+            let width = blocking.width(self.size, index);
             let (panel, rest) = panels.split_at_mut(width * depth);
             panels = rest;
-            let filled = PANEL.min(self.size - column);
-            let row = |&key: &usize| &self.rows(2, key, 1).values[column..][..filled];
+            let columns = blocking.outputs(self.size, index);
+            let row = |&key: &usize| &self.rows(2, key, 1).values[columns.clone()];
             for (line, keys) in panel.chunks_exact_mut(width).zip(keys.chunks(W::INPUTS)) {
-                let (line, padding) = line.split_at_mut(filled);
+                let (line, padding) = line.split_at_mut(columns.len());
                 W::values(isa, [row(&keys[0]), keys.get(1).map_or(&[], row)], line);
                 padding.fill(W::default());
             }

@@ -8,15 +8,20 @@
 ///
 /// * `fetch`: brings a register of the panel that many lines ahead into the first cache;
 /// * `fetch next`: brings a place of the panel that comes after this one into the second;
+/// * `fetch input`: brings what comes later in a row of activations into the first;
+/// * `unroll`: how many lines are gone through at a time;
 /// * `weights`: what is made of a register of the panel, once for all rows;
 /// * `step`: the sum after a word (or two) at `x` was multiplied with that.
 macro_rules! tile_body {
     (
         fetch: |$ahead:ident| $lines:literal lines: $fetch:expr;
+        fetch input: |$input:ident| $fetch_input:expr;
         fetch next: |$next:ident| $fetch_next:expr;
+        unroll: $unroll:literal;
         $(#[$doc:meta])*
         fn $name:ident, $tile:ident, features: $features:literal,
-        registers: $register:ty as $zero:ident, lanes: $lanes:literal, load: $load:ident,
+        registers: $register:ty as $zero:ident, lanes: $lanes:literal,
+        line: $zero_line:ident and $load:ident,
         sums: $load_sum:ident and $store:ident,
         input: $word:ty, words: $words:literal, at most: $max_rows:tt by $max_registers:tt,
         weights: |$line:ident| $weights:expr,
@@ -25,7 +30,7 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features. `inputs` is readable for all lines' words at each of `M` rows that are
         /// `stride` apart, `panel` for `V` registers at each of `depth` lines that are `width` apart, and `sums` is
-        /// readable and writable for `V` registers at each of `M` rows that are `PANEL` apart.
+        /// readable and writable for `V` registers at each of `M` rows that are `MAX_PANEL` apart.
         #[target_feature(enable = $features)]
         unsafe fn $tile<const M: usize, const V: usize>(
             inputs: *const u32,
@@ -40,34 +45,38 @@ macro_rules! tile_body {
                 for (m, totals) in totals.iter_mut().enumerate() {
                     for (v, total) in totals.iter_mut().enumerate() {
                         // SAFETY: within row m, by this function's contract.
-                        *total = unsafe { $load_sum(sums.add(m * PANEL + v * $lanes).cast()) };
+                        *total = unsafe { $load_sum(sums.add(m * MAX_PANEL + v * $lanes).cast()) };
                     }
                 }
             }
-            for p in 0..depth {
+            let unrolled = depth / $unroll * $unroll;
+            for p in (0..unrolled).step_by($unroll) {
                 let $next = next.wrapping_add(p * next_step);
                 $fetch_next;
-                for v in 0..V {
-                    // May lie past the panel, where fetching does nothing.
-                    let $ahead = panel.wrapping_add((p + $lines) * width + v * $lanes);
-                    $fetch;
-                    // SAFETY: within line p of the panel, by this function's contract.
-                    let $line = unsafe { $load(panel.add(p * width + v * $lanes).cast()) };
-                    let $weight = $weights;
-                    for (m, totals) in totals.iter_mut().enumerate() {
-                        let $total = totals[v];
-                        // SAFETY: within row m, by this function's contract.
-                        totals[v] = unsafe {
-                            let $x = inputs.add(m * stride + p * $words);
-                            $step
-                        };
-                    }
+                for m in 0..M {
+                    // May lie past the row, where fetching does nothing.
+                    let $input = inputs.wrapping_add(m * stride + p * $words);
+                    $fetch_input;
                 }
+                for u in 0..$unroll {
+                    $crate::kernels::body::line_body!(
+                        p + u, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                        $zero_line $load; |$ahead| $fetch; |$line| $weights;
+                        |$total, $x, $weight| $step
+                    );
+                }
+            }
+            for p in unrolled..depth {
+                $crate::kernels::body::line_body!(
+                    p, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                    $zero_line $load; |$ahead| $fetch; |$line| $weights;
+                    |$total, $x, $weight| $step
+                );
             }
             for (m, totals) in totals.iter().enumerate() {
                 for (v, &total) in totals.iter().enumerate() {
                     // SAFETY: within row m, by this function's contract.
-                    unsafe { $store(sums.add(m * PANEL + v * $lanes).cast(), total) };
+                    unsafe { $store(sums.add(m * MAX_PANEL + v * $lanes).cast(), total) };
                 }
             }
         }
@@ -94,7 +103,7 @@ macro_rules! tile_body {
                     unsafe {
                         let inputs = inputs.as_ptr().cast::<u32>().add(row * stride);
                         let panel = panel.as_ptr().cast::<u32>().add(column);
-                        let sums = sums.add(row * PANEL + column);
+                        let sums = sums.add(row * MAX_PANEL + column);
                         $crate::kernels::body::by_size!(
                             $max_rows, $max_registers; count, registers;
                             $tile(inputs, stride, panel, (depth, width), (sums, accumulate), next)
@@ -108,6 +117,40 @@ macro_rules! tile_body {
     };
 }
 pub(super) use tile_body;
+
+/// One line of a panel times one word (or two) of each row.
+macro_rules! line_body {
+    (
+        $p:expr, $lanes:literal, $words:literal, $lines:literal, $v:ident,
+        ($inputs:ident, $stride:ident, $panel:ident, $width:ident, $totals:ident);
+        $zero_line:ident $load:ident; |$ahead:ident| $fetch:expr; |$line:ident| $weights:expr;
+        |$total:ident, $x:ident, $weight:ident| $step:expr
+    ) => {
+        let p = $p;
+        let mut lines = [$zero_line(); $v];
+        for (v, line) in lines.iter_mut().enumerate() {
+            // May lie past the panel, where fetching does nothing.
+            let $ahead = $panel.wrapping_add((p + $lines) * $width + v * $lanes);
+            $fetch;
+            // SAFETY: within line p of the panel, by this function's contract.
+            *line = unsafe { $load($panel.add(p * $width + v * $lanes).cast()) };
+        }
+        for (m, totals) in $totals.iter_mut().enumerate() {
+            for (v, total) in totals.iter_mut().enumerate() {
+                // The same for all rows, so that it is computed once.
+                let $line = lines[v];
+                let $weight = $weights;
+                let $total = *total;
+                // SAFETY: within row m, by this function's contract.
+                *total = unsafe {
+                    let $x = $inputs.add(m * $stride + p * $words);
+                    $step
+                };
+            }
+        }
+    };
+}
+pub(super) use line_body;
 
 /// Calls a tile with a number of rows and of registers as its constants.
 macro_rules! by_size {

@@ -11,10 +11,10 @@ use std::ops::Range;
 use super::activation::{self, Nonlinearity};
 use super::convert::{Inputs, Values};
 use super::isa::{Isa, multiversion};
-use super::packed::DEPTH_PER_PART;
-use super::packed::{PANEL, PackedMatrix, Quantization, floats, pack_panel, panel_width};
+use super::packed::{Blocking, MAX_PANEL, PackedMatrix, Quantization, floats, pack_panel};
 use super::parallel::{self, Buffers};
 use super::precision::Precision;
+
 use super::tile::{self, ROWS, Sums, Tile};
 
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
@@ -70,10 +70,11 @@ impl<'a> Weights<'a> {
             Self::Packed(matrix) => matrix.float_panel(index),
             Self::Rows { rows, k } => {
                 let n = self.n();
-                buffer.resize(panel_width(n, index) * k, 0.0);
-                let count = (n - index * PANEL).min(PANEL);
+                let blocking = Blocking::of(isa);
+                let outputs = blocking.outputs(n, index);
+                buffer.resize(blocking.width(n, index) * k, 0.0);
                 let rows: Vec<&[f32]> =
-                    rows[index * PANEL * k..].chunks_exact(k).take(count).collect();
+                    rows[outputs.start * k..outputs.end * k].chunks_exact(k).collect();
                 pack_panel(isa, &rows, k, buffer);
                 buffer
             }
@@ -118,20 +119,30 @@ pub(crate) fn multiply_columns(
     assert_eq!(out.len(), rows * n, "outputs [T, {n}]");
     assert!(epilogue.bias.is_empty() || epilogue.bias.len() == n, "bias [{n}]");
     assert!(columns.start <= columns.end && columns.end <= n, "columns of {n}");
-    let panels = columns.start / PANEL..columns.end.div_ceil(PANEL);
+    let blocking = Blocking::of(isa);
+    if let Weights::Packed(matrix) = weights {
+        assert_eq!(matrix.blocking(), blocking, "packed for another instruction set");
+    }
+    let panels = columns.start / blocking.panel..columns.end.div_ceil(blocking.panel);
     let rows_per_task = match weights {
         Weights::Packed(_) => rows.div_ceil(parallel::pieces(panels.len())),
         // Packing a panel costs as much as a few rows' products, so it is done once for all rows.
         Weights::Rows { .. } => rows,
     };
-    let rows_per_task = rows_per_task.next_multiple_of(ROWS).max(MIN_ROWS_PER_TASK);
+    let rows_per_task =
+        rows_per_task.min(blocking.rows).next_multiple_of(ROWS).max(MIN_ROWS_PER_TASK);
     let blocks = rows.div_ceil(rows_per_task);
     let product = Product { isa, inputs, weights, epilogue, out: Output::new(out, n) };
-    let work = rows * weights.k() * panels.len() * PANEL;
-    // Tasks that share a panel follow each other.
+    let work = rows * weights.k() * panels.len() * blocking.panel;
     parallel::for_each(work, panels.len() * blocks, |buffers, task| {
-        let (index, block) = (panels.start + task / blocks, task % blocks);
-        product.panel(index, block * rows_per_task..rows.min((block + 1) * rows_per_task), buffers);
+        // What is larger in a cache is what tasks that follow each other share: the panel, or the rows.
+        let (index, block) = if rows_per_task < blocking.rows {
+            (task / blocks, task % blocks)
+        } else {
+            (task % panels.len(), task / panels.len())
+        };
+        let rows = block * rows_per_task..rows.min((block + 1) * rows_per_task);
+        product.panel(panels.start + index, rows, buffers);
     });
 }
 
@@ -149,8 +160,8 @@ impl Product<'_> {
     fn panel(&self, index: usize, rows: Range<usize>, buffers: &mut Buffers) {
         let (isa, n, k) = (self.isa, self.weights.n(), self.inputs.k);
         let Buffers { floats, sums, .. } = buffers;
-        let columns = index * PANEL..n.min((index + 1) * PANEL);
-        let width = panel_width(n, index);
+        let blocking = Blocking::of(isa);
+        let (columns, width) = (blocking.outputs(n, index), blocking.width(n, index));
         let Epilogue { bias, nonlinearity } = self.epilogue;
         let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
         match (self.inputs.values, self.weights) {
@@ -204,9 +215,10 @@ impl Product<'_> {
         // Tiles of nearly the same height: eight rows are twice four, not six and two.
         let start = |tile: usize| rows.start + tile * rows.len() / tiles;
         // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second cache.
-        let parts = panel.len().div_ceil(DEPTH_PER_PART * width).max(1);
-        sums.resize(sums.len().max(if parts == 1 { 1 } else { tiles }), [[0; PANEL]; ROWS]);
-        let mut panels = panel.chunks(DEPTH_PER_PART * width).enumerate().peekable();
+        let Blocking { depth, .. } = Blocking::of(self.isa);
+        let parts = panel.len().div_ceil(depth * width).max(1);
+        sums.resize(sums.len().max(if parts == 1 { 1 } else { tiles }), [[0; MAX_PANEL]; ROWS]);
+        let mut panels = panel.chunks(depth * width).enumerate().peekable();
         while let Some((part, panel)) = panels.next() {
             let next = panels.peek().map_or(next, |(_, panel)| panel);
             for tile in 0..tiles {
@@ -217,7 +229,7 @@ impl Product<'_> {
                 }
                 let sums = &mut sums[if parts == 1 { 0 } else { tile }];
                 let tile = Tile {
-                    inputs: &inputs[rows.start * stride + part * DEPTH_PER_PART * words..],
+                    inputs: &inputs[rows.start * stride + part * depth * words..],
                     stride,
                     rows: rows.len(),
                     panel,
@@ -346,20 +358,20 @@ pub(super) fn multiply_panels<W: Copy>(
     multiply: impl Fn(Isa, Tile<'_, W>, &mut Sums),
     out: &mut [f32],
 ) {
-    let mut sums = [[0; PANEL]; ROWS];
+    let blocking = Blocking::of(isa);
+    let mut sums = [[0; MAX_PANEL]; ROWS];
     for first in (0..count).step_by(ROWS) {
         let rows = ROWS.min(count - first);
         let mut rest = panels;
-        for column in (0..n).step_by(PANEL) {
-            let width = panel_width(n, column / PANEL);
+        for index in 0..n.div_ceil(blocking.panel) {
+            let (columns, width) = (blocking.outputs(n, index), blocking.width(n, index));
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
             let tile = Tile { inputs, stride, rows, panel, width, accumulate: false, next: &[] };
             multiply(isa, tile, &mut sums);
-            let filled = PANEL.min(n - column);
             for (i, sums) in sums.iter().take(rows).enumerate() {
-                let out = &mut out[(first + i) * n + column..][..filled];
+                let out = &mut out[(first + i) * n..][columns.clone()];
                 out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = f32::from_bits(sum));
             }
         }
@@ -390,7 +402,7 @@ mod tests {
             }
         }
         // Deeper than a part.
-        check(13, 65, 2 * DEPTH_PER_PART + 65);
+        check(13, 65, 2 * 768 + 65);
     }
 
     fn check(rows: usize, n: usize, k: usize) {
@@ -404,7 +416,7 @@ mod tests {
             .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Gelu, x + f64::from(bias)))
             .collect();
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, Precision::F32);
             for weights in [Weights::Packed(&packed), Weights::Rows { rows: &b, k }] {
                 let mut out = vec![f32::NAN; rows * n];
                 let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
@@ -418,8 +430,7 @@ mod tests {
         }
     }
 
-    /// Narrow products against sums over the very same rounded values, and against each other: the same bits on every
-    /// instruction set that has no instruction of its own for them.
+    /// Narrow products against sums over the very same rounded values, and against each other, to the bit.
     #[test]
     fn narrow_products_match_the_reference_on_every_instruction_set() {
         for precision in [Precision::Bf16, Precision::Int8] {
@@ -430,7 +441,7 @@ mod tests {
                     }
                 }
             }
-            check_narrow(precision, 13, 65, 2 * precision.inputs_per_word() * DEPTH_PER_PART + 65);
+            check_narrow(precision, 13, 65, 2 * 768 * precision.inputs_per_word() + 65);
         }
     }
 
@@ -460,14 +471,16 @@ mod tests {
         let mut before: Option<Vec<f32>> = None;
         let mut buffer = InputBuffer::default();
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, precision);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, precision);
             let mut out = vec![f32::NAN; rows * n];
             let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Relu };
             let inputs = buffer.encode(isa, precision, &a, k);
             multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
             let what = format!("{isa} {precision} [{rows}, {k}]·[{k}, {n}]");
             reference::assert_close(&out, &expected, tolerance(k), &what);
-            if let Some(before) = before.replace(out.clone()) {
+            // Intel's definition of `vdpbf16ps` is what is emulated; that every maker follows it to the bit was not seen.
+            let is_defined = precision == Precision::Int8 || isa.name() != "avx512bf16";
+            if is_defined && let Some(before) = before.replace(out.clone()) {
                 assert_eq!(before, out, "{what}: to the bit");
             }
         }
@@ -480,11 +493,15 @@ mod tests {
         let (a, b) = (reference::noise(rows * k, 1, 1.0), reference::noise(n * k, 2, 1.0));
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
         for isa in Isa::available() {
-            let packed = PackedMatrix::new(isa, &[&b], k, Precision::F32);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, Precision::F32);
             let inputs = Inputs::floats(&a, k);
             let mut whole = vec![0.0; rows * n];
             multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut whole);
-            for (columns, written) in [(0..1, 0..64), (100..150, 64..192), (128..300, 128..300)] {
+            let panel = Blocking::of(isa).panel;
+            for columns in [0..1, 100..150, 128..300] {
+                // Whole panels.
+                let written =
+                    columns.start / panel * panel..columns.end.next_multiple_of(panel).min(n);
                 let mut part = vec![f32::NAN; rows * n];
                 multiply_columns(
                     isa,
@@ -513,7 +530,7 @@ mod tests {
         for (isa, precision) in
             Isa::available().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
         {
-            let packed = PackedMatrix::new(isa, &[&b], k, precision);
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, precision);
             let run = |threads, a: &[f32], weights| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut out = vec![0.0; a.len() / k * n];

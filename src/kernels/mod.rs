@@ -12,7 +12,8 @@
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention of one head;
 //! * [`parallel`]: when and how work is split over rayon's threads;
-//! * `reference`: the naive oracle that all of it is tested against.
+//! * `reference`: the naive oracle that all of it is tested against;
+//! * `internals`: what benchmarks get to see of it, with the feature of that name.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "aarch64")]
@@ -23,6 +24,8 @@ pub(crate) mod attention;
 mod body;
 pub(crate) mod convert;
 pub(crate) mod gemm;
+#[cfg(feature = "internals")]
+pub mod internals;
 pub(crate) mod isa;
 mod math;
 pub(crate) mod packed;

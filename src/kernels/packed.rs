@@ -1,6 +1,6 @@
 //! A matrix laid out the way the register tiles read it.
 //!
-//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of [`PANEL`] outputs. Within a panel the inputs
+//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of 64 or 16 outputs ([`Blocking`]). Within a panel the inputs
 //! follow each other in lines, each with its outputs side by side, so that a tile reads memory strictly forwards:
 //!
 //! ```text
@@ -11,36 +11,74 @@
 //! the weights of as many inputs that follow each other. So the layout, and what walks over it, is the same for all.
 //! The last panel's outputs are filled up with zeros to whole registers, and the last word of inputs likewise.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::convert;
-use super::isa::{Isa, Vectors};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Vectors;
 use super::precision::{Encoding, Precision};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::avx512;
 
-/// Outputs in a full panel: four 512-bit registers.
-pub(super) const PANEL: usize = 64;
+/// The most outputs in a panel: four 512-bit registers.
+pub(super) const MAX_PANEL: usize = 64;
 
 /// Outputs in a register, and the unit that panels are filled up to.
 pub(super) const LANES: usize = 16;
 
-/// Lines of a panel that products go through with all rows of a task before the next: 192 KB of weights.
-pub(super) const DEPTH_PER_PART: usize = 768;
+/// How matrices are cut for the tiles of an instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocking {
+    /// Outputs in a full panel.
+    pub(super) panel: usize,
+    /// Lines of a panel that a product goes through with all rows of a task before it goes on to the next.
+    pub(super) depth: usize,
+    /// The most rows of activations that a task multiplies with a panel before it goes on to the next.
+    pub(super) rows: usize,
+}
 
-/// Sixteen words on a cache line of their own.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u32; LANES]);
+impl Blocking {
+    pub(super) fn of(isa: Isa) -> Self {
+        match isa.vectors() {
+            // A tile is as wide as the panel, and reads 192 KB of it from the second cache while it computes.
+            #[cfg(target_arch = "x86_64")]
+            Vectors::Avx512 => Self { panel: MAX_PANEL, depth: 768, rows: usize::MAX },
+            // Tiles of fewer registers are fed from the first cache: 16 KB. They go over the activations four times as
+            // often, so that these are to stay in the second.
+            _ => Self { panel: LANES, depth: 256, rows: 120 },
+        }
+    }
+
+    /// Outputs of the panel with that index, filled up to whole registers.
+    pub(super) fn width(self, n: usize, index: usize) -> usize {
+        (n - index * self.panel).min(self.panel).next_multiple_of(LANES)
+    }
+
+    /// The outputs that a panel has, without those that it is filled up with.
+    pub(super) fn outputs(self, n: usize, index: usize) -> Range<usize> {
+        index * self.panel..n.min((index + 1) * self.panel)
+    }
+}
 
 /// A matrix [n, k], packed once for any number of products.
 pub(crate) struct PackedMatrix {
-    lines: Vec<Line>,
+    words: Words,
     n: usize,
     k: usize,
     precision: Precision,
+    blocking: Blocking,
     /// What brings sums of bytes back to the weights' scale; empty in other precisions.
     quantization: Quantization,
+}
+
+/// Words that begin at a cache line.
+struct Words {
+    words: Vec<u32>,
+    /// How many words lie before that line.
+    offset: usize,
 }
 
 /// What is known of the outputs of a matrix of bytes.
@@ -50,11 +88,6 @@ pub(super) struct Quantization {
     pub(super) scales: Vec<f32>,
     /// What is to be taken off each output's sum, because the inputs come with an offset.
     pub(super) corrections: Vec<i32>,
-}
-
-/// Outputs of the panel with that index, filled up to whole registers.
-pub(super) fn panel_width(n: usize, panel: usize) -> usize {
-    (n - panel * PANEL).min(PANEL).next_multiple_of(LANES)
 }
 
 /// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
@@ -79,25 +112,28 @@ pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: 
 
 /// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
 /// processor has a good way to. Returns how many lines it wrote.
+#[cfg(target_arch = "x86_64")]
 fn transpose_blocks<W: Word>(isa: Isa, rows: [&[W]; LANES], to: &mut [W], width: usize) -> usize {
     let lines = rows[0].len() / LANES * LANES;
-    match isa.vectors() {
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 if lines > 0 => {
-            assert!(rows.iter().all(|row| row.len() >= lines));
-            assert!(to.len() >= (lines - 1) * width + LANES);
-            let rows = rows.map(|row| row.as_ptr().cast::<u32>());
-            for p in (0..lines).step_by(LANES) {
-                // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
-                unsafe {
-                    let rows = rows.map(|row| row.add(p));
-                    avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
-                }
-            }
-            lines
-        }
-        _ => 0,
+    if isa.vectors() != Vectors::Avx512 || lines == 0 {
+        return 0;
     }
+    assert!(rows.iter().all(|row| row.len() >= lines));
+    assert!(to.len() >= (lines - 1) * width + LANES);
+    let rows = rows.map(|row| row.as_ptr().cast::<u32>());
+    for p in (0..lines).step_by(LANES) {
+        // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
+        unsafe {
+            let rows = rows.map(|row| row.add(p));
+            avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+        }
+    }
+    lines
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transpose_blocks<W: Word>(_: Isa, _: [&[W]; LANES], _: &mut [W], _: usize) -> usize {
+    0
 }
 
 /// Types of 32 bits, any of which are valid.
@@ -114,27 +150,27 @@ unsafe impl Word for u32 {}
 
 impl PackedMatrix {
     /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an instruction set.
-    pub(crate) fn new(isa: Isa, matrices: &[&[f32]], k: usize, precision: Precision) -> Self {
+    ///
+    /// Takes as little memory as it can besides: a single matrix of `f32` is packed where it is, and of several each is
+    /// freed before the next is packed.
+    pub(crate) fn new(isa: Isa, matrices: Vec<Vec<f32>>, k: usize, precision: Precision) -> Self {
         assert!(
             k > 0 && matrices.iter().all(|matrix| matrix.len().is_multiple_of(k)),
             "rows of k = {k}"
         );
         assert!(k <= precision.max_inputs(), "{k} inputs are too many for {precision}");
-        let rows: Vec<&[f32]> = matrices.iter().flat_map(|matrix| matrix.chunks_exact(k)).collect();
-        let (n, depth) = (rows.len(), k.div_ceil(precision.inputs_per_word()));
-        let quantization = match precision {
-            Precision::Int8 => Quantization::of(&rows, Encoding::of(precision, isa).offset()),
-            Precision::F32 | Precision::Bf16 => Quantization::default(),
+        let n = matrices.iter().map(|matrix| matrix.len() / k).sum::<usize>();
+        let mut quantization = Quantization::default();
+        let words = match <[Vec<f32>; 1]>::try_from(matrices) {
+            Ok([matrix]) if precision == Precision::F32 && n.is_multiple_of(LANES) => {
+                pack_in_place(isa, matrix, k)
+            }
+            matrices => {
+                let matrices = matrices.map_or_else(|matrices| matrices, Vec::from);
+                pack(isa, matrices, (n, k), precision, &mut quantization)
+            }
         };
-        let mut lines = vec![Line([0; LANES]); n.div_ceil(LANES) * depth];
-        let panels = lines.par_chunks_mut(PANEL / LANES * depth).zip(rows.par_chunks(PANEL));
-        panels.for_each_init(Vec::new, |gathered, (lines, rows)| {
-            gathered.clear();
-            rows.iter().for_each(|row| convert::weights(row, precision, gathered));
-            let rows: Vec<&[u32]> = gathered.chunks_exact(depth).collect();
-            pack_panel(isa, &rows, depth, words_mut(lines));
-        });
-        Self { lines, n, k, precision, quantization }
+        Self { words, n, k, precision, blocking: Blocking::of(isa), quantization }
     }
 
     /// Outputs.
@@ -151,12 +187,16 @@ impl PackedMatrix {
         self.precision
     }
 
+    pub(super) fn blocking(&self) -> Blocking {
+        self.blocking
+    }
+
     pub(super) fn quantization(&self) -> &Quantization {
         &self.quantization
     }
 
     fn panels(&self) -> usize {
-        self.n.div_ceil(PANEL)
+        self.n.div_ceil(self.blocking.panel)
     }
 
     fn depth(&self) -> usize {
@@ -165,8 +205,9 @@ impl PackedMatrix {
 
     /// The words of one panel: lines of its width.
     pub(super) fn panel(&self, index: usize) -> &[u32] {
-        let start = index * PANEL * self.depth();
-        &words(&self.lines)[start..start + panel_width(self.n, index) * self.depth()]
+        let start = index * self.blocking.panel * self.depth();
+        let words = &self.words.words[self.words.offset..];
+        &words[start..start + self.blocking.width(self.n, index) * self.depth()]
     }
 
     /// The first lines, as many as a product reads first, of the panel after that one; empty if there is none.
@@ -176,7 +217,7 @@ impl PackedMatrix {
             return &[];
         }
         let panel = self.panel(next);
-        &panel[..panel.len().min(DEPTH_PER_PART * panel_width(self.n, next))]
+        &panel[..panel.len().min(self.blocking.depth * self.blocking.width(self.n, next))]
     }
 
     /// The values of one panel of a matrix of `f32`.
@@ -188,10 +229,10 @@ impl PackedMatrix {
     /// Row `row` of the matrix as it was before packing, but for what the precision took away.
     pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = f32> {
         assert!(row < self.n);
-        let panel = row / PANEL;
-        let width = panel_width(self.n, panel);
+        let (panel, place) = (row / self.blocking.panel, row % self.blocking.panel);
+        let width = self.blocking.width(self.n, panel);
         let scale = self.quantization.scales.get(row).copied().unwrap_or(1.0);
-        let words = self.panel(panel).chunks_exact(width).map(move |line| line[row % PANEL]);
+        let words = self.panel(panel).chunks_exact(width).map(move |line| line[place]);
         let precision = self.precision;
         let per_word = precision.inputs_per_word();
         words
@@ -202,28 +243,100 @@ impl PackedMatrix {
     }
 }
 
-impl Quantization {
-    fn of(rows: &[&[f32]], offset: i32) -> Self {
-        let scales = rows.iter().map(|row| convert::scale(row)).collect();
-        let sum = |row: &&[f32]| {
-            let inverse = convert::inverse(convert::scale(row));
-            let sum: i32 = row.iter().map(|&x| i32::from(convert::quantize(x, inverse))).sum();
-            // A product with an offset may wrap around; so does the sum that this is taken off.
-            sum.wrapping_mul(offset)
+/// Packs matrices of n rows of k values in all.
+fn pack(
+    isa: Isa,
+    mut matrices: Vec<Vec<f32>>,
+    (n, k): (usize, usize),
+    precision: Precision,
+    quantization: &mut Quantization,
+) -> Words {
+    let Blocking { panel, .. } = Blocking::of(isa);
+    if matrices.iter().any(|matrix| !matrix.len().is_multiple_of(panel * k)) {
+        // A panel would straddle two of them.
+        matrices = vec![matrices.concat()];
+    }
+    let depth = k.div_ceil(precision.inputs_per_word());
+    let mut words = Words::zeros(n.next_multiple_of(LANES) * depth);
+    let mut rest = &mut words.words[words.offset..];
+    for matrix in matrices {
+        if precision == Precision::Int8 {
+            quantization.extend(&matrix, k, Encoding::of(precision, isa).offset());
+        }
+        let rows = matrix.len() / k;
+        let (packed, after) = rest.split_at_mut(rows.next_multiple_of(LANES) * depth);
+        rest = after;
+        packed.par_chunks_mut(panel * depth).zip(matrix.par_chunks(panel * k)).for_each_init(
+            Vec::new,
+            |gathered, (panel, rows)| {
+                gathered.clear();
+                rows.chunks_exact(k).for_each(|row| convert::weights(row, precision, gathered));
+                let rows: Vec<&[u32]> = gathered.chunks_exact(depth).collect();
+                pack_panel(isa, &rows, depth, panel);
+            },
+        );
+    }
+    words
+}
+
+/// Packs a matrix of a multiple of [`LANES`] rows of k values: its panels are as long as their rows were.
+fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Words {
+    let len = matrix.len();
+    let mut words = Words::from_floats(matrix);
+    let Words { words: values, offset } = &mut words;
+    let Blocking { panel, .. } = Blocking::of(isa);
+    let mut gathered = Vec::with_capacity(len.min(panel * k));
+    // From the last to the first, because panels lie up to a line after their rows.
+    for start in (0..len).step_by(panel * k).rev() {
+        let end = len.min(start + panel * k);
+        gathered.clear();
+        gathered.extend_from_slice(&values[start..end]);
+        let rows: Vec<&[u32]> = gathered.chunks_exact(k).collect();
+        pack_panel(isa, &rows, k, &mut values[*offset + start..*offset + end]);
+    }
+    words
+}
+
+impl Words {
+    fn zeros(len: usize) -> Self {
+        Self::aligned(vec![0; len + LANES])
+    }
+
+    /// What the values are, with room for them to begin at a line.
+    fn from_floats(mut values: Vec<f32>) -> Self {
+        values.reserve_exact(LANES);
+        values.resize(values.len() + LANES, 0.0);
+        let mut values = std::mem::ManuallyDrop::new(values);
+        // SAFETY: the parts of a vector that is not dropped; `u32` and `f32` have one size and alignment, and any bits
+        // are valid for both.
+        let words = unsafe {
+            Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity())
         };
-        Self { scales, corrections: rows.iter().map(sum).collect() }
+        Self::aligned(words)
+    }
+
+    /// `words` has room for one line more than is needed.
+    fn aligned(words: Vec<u32>) -> Self {
+        // Where no offset is known, words lie as they do, which costs speed alone.
+        let offset = words.as_ptr().align_offset(LANES * size_of::<u32>());
+        Self { offset: if offset < LANES { offset } else { 0 }, words }
     }
 }
 
-/// The lines as the words that they consist of.
-fn words(lines: &[Line]) -> &[u32] {
-    // SAFETY: a `Line` is sixteen words without padding (size and alignment 64), valid for any bits.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
-}
-
-fn words_mut(lines: &mut [Line]) -> &mut [u32] {
-    // SAFETY: as above, and the borrow is unique.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
+impl Quantization {
+    /// Takes in what is known of more outputs.
+    fn extend(&mut self, rows: &[f32], k: usize, offset: i32) {
+        let of_row = |row: &[f32]| {
+            let scale = convert::scale(row);
+            let inverse = convert::inverse(scale);
+            let sum: i32 = row.iter().map(|&x| i32::from(convert::quantize(x, inverse))).sum();
+            // A product with an offset may wrap around; so does the sum that this is taken off.
+            (scale, sum.wrapping_mul(offset))
+        };
+        let rows: Vec<(f32, i32)> = rows.par_chunks(k).map(of_row).collect();
+        self.scales.extend(rows.iter().map(|(scale, _)| scale));
+        self.corrections.extend(rows.iter().map(|(_, correction)| correction));
+    }
 }
 
 /// Words as the floating-point numbers that they are.
@@ -240,20 +353,25 @@ mod tests {
     #[test]
     fn rows_come_back_as_they_were() {
         let isa = Isa::available().next().unwrap();
-        for (counts, k) in [(vec![1], 1), (vec![64], 3), (vec![26, 26, 26], 7), (vec![65, 200], 5)]
-        {
+        for (counts, k) in [
+            (vec![1], 1),
+            (vec![64], 3),
+            (vec![208], 40),
+            (vec![26, 26, 26], 7),
+            (vec![65, 200], 5),
+            (vec![64, 128, 80], 33),
+        ] {
             let matrices: Vec<Vec<f32>> = counts
                 .iter()
                 .zip(1..)
                 .map(|(count, seed)| reference::noise(count * k, seed, 1.0))
                 .collect();
-            let slices: Vec<&[f32]> = matrices.iter().map(Vec::as_slice).collect();
             for (precision, error) in [
                 (Precision::F32, 0.0),
                 (Precision::Bf16, 1.0 / 256.0),
                 (Precision::Int8, 0.5 / 127.0),
             ] {
-                let packed = PackedMatrix::new(isa, &slices, k, precision);
+                let packed = PackedMatrix::new(isa, matrices.clone(), k, precision);
                 let rows: Vec<Vec<f32>> =
                     (0..packed.n()).map(|i| packed.row(i).collect()).collect();
                 assert_eq!(rows.concat().len(), matrices.concat().len());

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::isa::{Isa, Level};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Level;
 use crate::error::Error;
 
 /// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
@@ -107,6 +109,7 @@ impl Encoding {
             }
             #[cfg(target_arch = "x86_64")]
             (Precision::Int8, Level::Avx2 | Level::Avx512) => Self::Signed16,
+            // Portable and NEON.
             (Precision::Int8, _) => Self::Signed8,
         }
     }

@@ -10,7 +10,7 @@
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
 use super::isa::{Isa, Level};
-use super::packed::{LANES, PANEL};
+use super::packed::{LANES, MAX_PANEL};
 use super::portable;
 use super::precision::{Encoding, Precision};
 #[cfg(target_arch = "x86_64")]
@@ -20,7 +20,7 @@ use super::x86_64::{avx2, avx512};
 pub(super) const ROWS: usize = 6;
 
 /// Where a tile leaves its sums: the bits of `f32`, or integers.
-pub(super) type Sums = [[u32; PANEL]; ROWS];
+pub(super) type Sums = [[u32; MAX_PANEL]; ROWS];
 
 /// What a tile multiplies: `f32`, or words of narrower values.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Tile<'a, W> {
     pub(super) rows: usize,
     /// Lines of `width` words.
     pub(super) panel: &'a [W],
-    /// A multiple of [`LANES`], up to [`PANEL`].
+    /// A multiple of [`LANES`], up to [`MAX_PANEL`].
     pub(super) width: usize,
     /// Whether the products are added to what is in the sums, rather than to 0.
     pub(super) accumulate: bool,
@@ -51,7 +51,7 @@ impl<W> Tile<'_, W> {
     fn check(&self, words: usize) {
         let Self { inputs, stride, rows, panel, width, .. } = self;
         let depth = self.depth();
-        assert!(width.is_multiple_of(LANES) && *width <= PANEL && panel.len() == depth * width);
+        assert!(width.is_multiple_of(LANES) && *width <= MAX_PANEL && panel.len() == depth * width);
         assert!((1..=ROWS).contains(rows) && inputs.len() >= (rows - 1) * stride + depth * words);
     }
 }
@@ -69,8 +69,9 @@ pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums) {
         Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
             avx512::float(tile, sums);
         },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => aarch64::float(tile, sums),
+        Level::Neon | Level::NeonDot => unsafe { aarch64::float(tile, sums) },
     }
 }
 
@@ -88,8 +89,9 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Bf16 => unsafe { avx512::bf16(tile, sums) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => aarch64::bf16(tile, sums),
+        Level::Neon | Level::NeonDot => unsafe { aarch64::bf16(tile, sums) },
     }
 }
 
@@ -110,8 +112,9 @@ pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni | Level::Avx512Bf16 => unsafe { avx512::int8(tile, sums) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon => aarch64::int8(tile, sums),
+        Level::Neon => unsafe { aarch64::int8(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::NeonDot => unsafe { aarch64::int8_dot(tile, sums) },

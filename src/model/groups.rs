@@ -21,9 +21,9 @@ const MAX_IMBALANCE: f64 = 1.1;
 /// Ranges of sequences, one after the other; a single one if threads should work inside of it.
 pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>> {
     let tokens: usize = sequences.iter().map(|sequence| sequence.tokens).sum();
-    let whole = vec![0..sequences.len()];
+    let whole = || vec![Range { start: 0, end: sequences.len() }];
     if tokens <= MIN_TOKENS {
-        return whole;
+        return whole();
     }
     let target = (tokens / (2 * threads)).clamp(MIN_TOKENS, MAX_TOKENS);
     let count = tokens / target;
@@ -40,7 +40,7 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
         .collect();
     let size = |group: &Range<usize>| sequences[group.clone()].iter().map(|s| s.tokens).sum();
     let longest = makespan(groups.iter().map(size), threads) * threads;
-    if longest as f64 <= tokens as f64 * MAX_IMBALANCE { groups } else { whole }
+    if longest as f64 <= tokens as f64 * MAX_IMBALANCE { groups } else { whole() }
 }
 
 /// The tokens of the thread that has most, where each group goes to the thread that has least.
@@ -101,6 +101,6 @@ mod tests {
 
     #[test]
     fn no_sequence_is_no_group_of_sequences() {
-        assert_eq!(split(&[], 2), vec![0..0]);
+        assert_eq!(split(&[], 2), [Range { start: 0, end: 0 }]);
     }
 }

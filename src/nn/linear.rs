@@ -61,14 +61,18 @@ impl PackedLinear {
     /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must have been checked.
     pub(crate) fn new<const N: usize>(isa: Isa, precision: Precision, layers: [Linear; N]) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
-        for Linear { weight, bias } in &layers {
+        let (mut matrices, mut bias) = (Vec::with_capacity(N), Vec::new());
+        for Linear { weight, bias: of_layer } in layers {
             assert_eq!(weight.ncols(), inputs, "layers packed as one have the same inputs");
-            assert_eq!(weight.nrows(), bias.len(), "a linear layer has a bias for every output");
+            assert_eq!(
+                weight.nrows(),
+                of_layer.len(),
+                "a linear layer has a bias for every output"
+            );
+            matrices.push(into_values(weight));
+            bias.extend(of_layer);
         }
-        let weights = layers.each_ref().map(|layer| layer.weight.as_standard_layout());
-        let slices: Vec<&[f32]> = weights.iter().map(contiguous).collect();
-        let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();
-        Self { isa, precision, weight: PackedMatrix::new(isa, &slices, inputs, precision), bias }
+        Self { isa, precision, weight: PackedMatrix::new(isa, matrices, inputs, precision), bias }
     }
 
     /// The parameters of outputs `first..first + count`, to the bit what was packed.
@@ -126,5 +130,20 @@ impl PackedLinear {
             contiguous_mut(&mut out),
         );
         out
+    }
+}
+
+/// The values of an array, row by row, without a copy if that is how they lie.
+fn into_values(array: Array2<f32>) -> Vec<f32> {
+    let len = array.len();
+    if !array.is_standard_layout() {
+        return array.iter().copied().collect();
+    }
+    match array.into_raw_vec_and_offset() {
+        (values, Some(0) | None) if values.len() == len => values,
+        (values, offset) => {
+            let start = offset.unwrap_or(0);
+            values[start..start + len].to_vec()
+        }
     }
 }

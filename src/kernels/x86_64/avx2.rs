@@ -3,23 +3,23 @@
 use std::arch::x86_64::*;
 
 use super::super::body::{by_size, tile_body};
-use super::super::packed::PANEL;
+use super::super::packed::MAX_PANEL;
 use super::super::tile::{ROWS, Sums, Tile};
-use super::x86_64_tile;
+use super::avx2_tile;
 
-x86_64_tile! {
+avx2_tile! {
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "avx2,fma",
-    registers: __m256 as _mm256_setzero_ps, lanes: 8, load: _mm256_loadu_ps, sums: _mm256_loadu_ps and _mm256_storeu_ps,
+    registers: __m256 as _mm256_setzero_ps, lanes: 8, line: _mm256_setzero_ps and _mm256_loadu_ps, sums: _mm256_loadu_ps and _mm256_storeu_ps,
     input: f32, words: 1, at most: 6 by 2,
     weights: |line| line,
     step: |sum, x, weights| _mm256_fmadd_ps(_mm256_set1_ps(*x.cast::<f32>()), weights, sum),
 }
 
-x86_64_tile! {
+avx2_tile! {
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them: see the body for AVX-512.
     fn bf16, bf16_tile, features: "avx2,fma",
-    registers: __m256 as _mm256_setzero_ps, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_ps and _mm256_storeu_ps,
+    registers: __m256 as _mm256_setzero_ps, lanes: 8, line: _mm256_setzero_si256 and _mm256_loadu_si256, sums: _mm256_loadu_ps and _mm256_storeu_ps,
     input: u32, words: 2, at most: 4 by 2,
     weights: |line| (
         _mm256_castsi256_ps(_mm256_and_si256(line, _mm256_set1_epi32(-0x1_0000))),
@@ -31,10 +31,10 @@ x86_64_tile! {
     },
 }
 
-x86_64_tile! {
+avx2_tile! {
     /// Fours of bytes with `vpdpbusd`.
     fn int8, int8_tile, features: "avx2,avxvnni",
-    registers: __m256i as _mm256_setzero_si256, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,
+    registers: __m256i as _mm256_setzero_si256, lanes: 8, line: _mm256_setzero_si256 and _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,
     input: u32, words: 1, at most: 6 by 2,
     weights: |line| line,
     step: |sum, x, weights| {
@@ -42,10 +42,10 @@ x86_64_tile! {
     },
 }
 
-x86_64_tile! {
+avx2_tile! {
     /// Fours of bytes by way of 16-bit integers: see the body for AVX-512.
     fn int8_emulated, int8_emulated_tile, features: "avx2",
-    registers: __m256i as _mm256_setzero_si256, lanes: 8, load: _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,
+    registers: __m256i as _mm256_setzero_si256, lanes: 8, line: _mm256_setzero_si256 and _mm256_loadu_si256, sums: _mm256_loadu_si256 and _mm256_storeu_si256,
     input: u32, words: 2, at most: 6 by 1,
     weights: |line| (
         _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(line)),

@@ -4,23 +4,23 @@ use std::arch::x86_64::*;
 use std::mem::transmute;
 
 use super::super::body::{by_size, tile_body};
-use super::super::packed::PANEL;
+use super::super::packed::MAX_PANEL;
 use super::super::tile::{ROWS, Sums, Tile};
-use super::x86_64_tile;
+use super::avx512_tile;
 
-x86_64_tile! {
+avx512_tile! {
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "avx512f",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, load: _mm512_loadu_ps, sums: _mm512_loadu_ps and _mm512_storeu_ps,
+    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_ps and _mm512_loadu_ps, sums: _mm512_loadu_ps and _mm512_storeu_ps,
     input: f32, words: 1, at most: 6 by 4,
     weights: |line| line,
     step: |sum, x, weights| _mm512_fmadd_ps(_mm512_set1_ps(*x.cast::<f32>()), weights, sum),
 }
 
-x86_64_tile! {
+avx512_tile! {
     /// Pairs of bfloat16 with `vdpbf16ps`.
     fn bf16, bf16_tile, features: "avx512f,avx512bf16",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
+    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
     input: u32, words: 1, at most: 6 by 4,
     weights: |line| line,
     // The transmutes only rename a register of 512 bits.
@@ -31,11 +31,11 @@ x86_64_tile! {
     ),
 }
 
-x86_64_tile! {
+avx512_tile! {
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
     /// that a fused multiply-add rounds where that instruction does.
     fn bf16_emulated, bf16_emulated_tile, features: "avx512f",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
+    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
     input: u32, words: 2, at most: 6 by 2,
     weights: |line| (
         _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32(-0x1_0000))),
@@ -47,10 +47,10 @@ x86_64_tile! {
     },
 }
 
-x86_64_tile! {
+avx512_tile! {
     /// Fours of bytes with `vpdpbusd`.
     fn int8, int8_tile, features: "avx512f,avx512vnni",
-    registers: __m512i as _mm512_setzero_si512, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
+    registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
     input: u32, words: 1, at most: 6 by 4,
     weights: |line| line,
     step: |sum, x, weights| {
@@ -58,10 +58,10 @@ x86_64_tile! {
     },
 }
 
-x86_64_tile! {
+avx512_tile! {
     /// Fours of bytes by way of 16-bit integers, which no product of two bytes overflows.
     fn int8_emulated, int8_emulated_tile, features: "avx512f,avx512bw",
-    registers: __m512i as _mm512_setzero_si512, lanes: 16, load: _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
+    registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
     input: u32, words: 2, at most: 6 by 2,
     weights: |line| (
         _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(line)),

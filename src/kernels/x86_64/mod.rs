@@ -3,15 +3,32 @@
 pub(super) mod avx2;
 pub(super) mod avx512;
 
-/// A tile that has panels fetched from the second cache into the first eight lines ahead: they are read strictly forwards,
-/// but faster than the processor's own prefetching keeps up with.
-macro_rules! x86_64_tile {
+/// A tile that has its panel brought from the second cache into the first eight lines ahead: panels are read strictly
+/// forwards, but faster than the processor's own prefetching keeps up with. A line is so much work that counting lines
+/// costs nothing.
+macro_rules! avx512_tile {
     ($($body:tt)*) => {
         tile_body! {
             fetch: |ahead| 8 lines: _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+            fetch input: |_input| ();
             fetch next: |next| _mm_prefetch::<_MM_HINT_T1>(next.cast());
+            unroll: 1;
             $($body)*
         }
     };
 }
-use x86_64_tile;
+use avx512_tile;
+
+/// A tile whose panel stays in the first cache; what has to be brought there is the activations.
+macro_rules! avx2_tile {
+    ($($body:tt)*) => {
+        tile_body! {
+            fetch: |_ahead| 0 lines: ();
+            fetch input: |input| _mm_prefetch::<_MM_HINT_T0>(input.wrapping_add(48).cast());
+            fetch next: |next| _mm_prefetch::<_MM_HINT_T1>(next.cast());
+            unroll: 4;
+            $($body)*
+        }
+    };
+}
+use avx2_tile;

@@ -1,0 +1,138 @@
+//! The kernels one by one, for this repository's benchmarks (feature `internals`).
+//!
+//! Not part of the public API: thin wrappers, which change whenever the kernels do. Shapes that do not fit panic.
+
+mod peak;
+
+use super::activation::{self, Nonlinearity};
+use super::attention::{self, Heads, Queries, Sequence};
+use super::convert::{InputBuffer, Inputs};
+use super::gemm::{Epilogue, Weights, multiply};
+use super::isa::{Isa, multiversion};
+use super::packed::{MAX_PANEL, PackedMatrix};
+use super::precision::Precision;
+use super::vector;
+use crate::error::Result;
+
+pub use peak::Peak;
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub struct InstructionSet(Isa);
+
+impl InstructionSet {
+    /// All that this processor has.
+    pub fn available() -> Vec<Self> {
+        Isa::available().map(Self).collect()
+    }
+
+    /// The one that models are built for.
+    ///
+    /// # Errors
+    /// As [`instruction_set`](crate::instruction_set).
+    pub fn current() -> Result<Self> {
+        Isa::current().map(Self)
+    }
+
+    /// Its name, as `NDALBERT_ISA` takes it.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// softmax(`scale`·row) over rows of `width` values, in place but for a factor for each, on this thread.
+    pub fn softmax(self, rows: &mut [f32], width: usize, scale: f32, factors: &mut [f32]) {
+        vector::softmax(self.0, rows, width, scale, factors);
+    }
+
+    /// LayerNorm of rows plus `residual` (none if empty), in place.
+    pub fn layer_norm(self, (weight, bias): (&[f32], &[f32]), residual: &[f32], rows: &mut [f32]) {
+        let norm = vector::Norm { weight, bias, eps: 1e-12 };
+        vector::layer_norm(self.0, norm, residual, rows);
+    }
+
+    /// GELU by tanh, as products apply it on their way out, on this thread.
+    pub fn gelu(self, values: &[f32], out: &mut [f32]) {
+        gelu(self.0, values, out);
+    }
+}
+
+multiversion! {
+    /// A tile's row at a time, as in a product.
+    fn gelu(values: &[f32], out: &mut [f32]) {
+        for (values, out) in values.chunks(MAX_PANEL).zip(out.chunks_mut(MAX_PANEL)) {
+            out.copy_from_slice(values);
+            activation::apply_inline::<FMA>(Nonlinearity::GeluTanh, out);
+        }
+    }
+}
+
+/// Memory for activations while they are multiplied.
+#[derive(Default)]
+pub struct Encoder(InputBuffer);
+
+/// Activations as products read them.
+#[derive(Clone, Copy)]
+pub struct Encoded<'a>(Inputs<'a>);
+
+impl Encoder {
+    /// Rounds or quantises rows `[T, k]`; in single precision they stay where they are.
+    pub fn encode<'a>(
+        &'a mut self,
+        isa: InstructionSet,
+        precision: Precision,
+        rows: &'a [f32],
+        k: usize,
+    ) -> Encoded<'a> {
+        Encoded(self.0.encode(isa.0, precision, rows, k))
+    }
+}
+
+/// A packed weight matrix [n, k].
+pub struct Matrix {
+    isa: Isa,
+    packed: PackedMatrix,
+}
+
+impl Matrix {
+    /// Packs rows [n, k].
+    pub fn new(isa: InstructionSet, precision: Precision, rows: &[f32], k: usize) -> Self {
+        Self { isa: isa.0, packed: PackedMatrix::new(isa.0, vec![rows.to_vec()], k, precision) }
+    }
+
+    /// The product with activations [T, k] that were encoded for this instruction set and precision, into `out` [T, n].
+    pub fn multiply(&self, inputs: Encoded<'_>, out: &mut [f32]) {
+        let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
+        multiply(self.isa, inputs.0, Weights::Packed(&self.packed), epilogue, out);
+    }
+}
+
+/// Self-attention over sequences of certain lengths.
+pub struct Attention {
+    isa: Isa,
+    sequences: Vec<Sequence>,
+    heads: Heads,
+}
+
+impl Attention {
+    /// As it is in a model of that precision. Heads are given by their count and size.
+    pub fn new(
+        isa: InstructionSet,
+        precision: Precision,
+        lengths: &[usize],
+        (count, size): (usize, usize),
+    ) -> Self {
+        let sequences = lengths.iter().scan(0, |end, &tokens| {
+            let start = *end;
+            *end += tokens;
+            Some(Sequence { start, tokens, keys: (0..tokens).collect() })
+        });
+        let heads = Heads { count, size, is_narrow: precision != Precision::F32 };
+        Self { isa: isa.0, sequences: sequences.collect(), heads }
+    }
+
+    /// `context` [T, A·D] of queries, keys and values [T, 3·A·D].
+    pub fn run(&self, qkv: &[f32], context: &mut [f32]) {
+        let Self { isa, sequences, heads } = self;
+        attention::attention(*isa, qkv, sequences, *heads, Queries::All, context, &mut []);
+    }
+}
