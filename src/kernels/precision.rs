@@ -10,12 +10,14 @@ use crate::error::Error;
 
 /// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
 ///
-/// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic. Embeddings, LayerNorm,
-/// softmax, residual sums, pooler and heads stay `f32`. `docs/numerics.md` has what each precision costs in accuracy,
-/// `docs/performance.md` what it brings in speed.
+/// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic, and to attention's products
+/// of queries with keys and of weights with values, which are in bfloat16 for `Bf16` and `Int8`. Embeddings, their mapping
+/// to H, LayerNorm, softmax, residual sums, biases, pooler and heads stay `f32`. `docs/numerics.md` has what each precision
+/// costs in accuracy, `docs/performance.md` what it brings in speed.
 ///
-/// Results are the same to the bit for any batch composition and number of threads in every precision; `Bf16` and `Int8`
-/// also give the same products on every instruction set, because what a processor lacks is emulated exactly.
+/// Results are the same to the bit for any batch composition and number of threads in every precision. The products of
+/// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly; whole
+/// models are not, because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.

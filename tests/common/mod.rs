@@ -6,6 +6,7 @@ pub mod directory;
 pub mod golden;
 pub mod heads;
 pub mod random;
+pub mod realistic;
 pub mod weights;
 
 /// Calls a generic function for the class that `config.json` names under `architectures`.
