@@ -1,0 +1,170 @@
+"""Contestants as processes: those that stay, and this crate's example, which starts anew each time."""
+
+import json
+import os
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+class Failed(Exception):
+    pass
+
+
+class LongLived:
+    """A process that speaks the protocol of contestants.py and idles between rounds."""
+
+    def __init__(self, command, patience, threads):
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "RAYON_NUM_THREADS": str(threads),
+            "KMP_BLOCKTIME": "0",
+            "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",  # so that compile times are true
+            "PYTHONWARNINGS": "ignore",
+        }
+        self.patience = patience
+        self.errors = tempfile.TemporaryFile("w+")
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors, text=True, env=environment)
+        try:
+            self.load = self.receive(10 * patience)
+            if "unavailable" in self.load:
+                raise Failed(self.load["unavailable"])
+        except Failed:
+            self.close()
+            raise
+
+    def receive(self, seconds):
+        deadline = time.monotonic() + seconds
+        while select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            line = self.process.stdout.readline()
+            if line.startswith("{"):  # libraries print, too
+                return json.loads(line)
+            if not line:
+                self.errors.seek(0)
+                raise Failed("it ended: " + (self.errors.read().strip().splitlines() or ["no message"])[-1][:200])
+        raise Failed(f"no answer within {seconds:.0f} s")
+
+    def ask(self, command, seconds):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.receive(seconds)
+
+    def run(self, iterations):
+        return self.ask(f"run {iterations}", 10 * self.patience)["seconds"]
+
+    def dump(self, path):
+        self.ask(f"dump {path}", 10 * self.patience)
+
+    def second(self):
+        return self.load["second_s"]
+
+    def idle_share(self, seconds=0.5):
+        """The part of one core that it uses while it should do nothing."""
+        before = self.cpu_seconds()
+        time.sleep(seconds)
+        return (self.cpu_seconds() - before) / seconds
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_bytes(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Measure:
+    """This crate: `examples/measure`, one process per round, which warms up by itself."""
+
+    def __init__(self, executable, directory, ids, precision, output, patience, threads):
+        self.command = [*executable, "--model", directory, "--ids", ids, "--precision", precision]
+        self.command = [str(word) for word in [*self.command, "--output", output, "--threads", threads]]
+        self.patience = patience
+        self.peak = 0
+        first = self.start(1)
+        self.load = {"load_s": first["load_s"], "compile_s": first["build_s"], "note": first["isa"]}
+        self.seconds = first["median_s"]
+
+    def start(self, iterations, *more):
+        command = [*self.command, "--iterations", str(iterations), *more]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10 * self.patience)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"no answer within {10 * self.patience:.0f} s") from None
+        if done.returncode != 0:
+            raise Failed((done.stderr.strip().splitlines() or ["no message"])[-1][:200])
+        result = json.loads(done.stdout.strip().splitlines()[-1])
+        self.peak = max(self.peak, result["peak_rss_bytes"])
+        return result
+
+    def run(self, iterations):
+        return [self.start(iterations)["median_s"]]
+
+    def dump(self, path):
+        peak = self.peak
+        self.start(1, "--dump", str(path))
+        self.peak = peak  # without what writing the file may need
+
+    def second(self):
+        return self.seconds
+
+    def idle_share(self):
+        return 0.0
+
+    def peak_bytes(self):
+        return self.peak
+
+    def close(self):
+        pass
+
+
+def build(manifest, target=None, *arguments):
+    """Builds one executable with cargo and returns its path. Peers are built for this very processor, which this crate needs not be."""
+    command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
+    command += ["--manifest-path", str(manifest), *arguments]
+    environment = dict(os.environ)
+    if target:
+        command += ["--target-dir", str(target)]
+        environment["RUSTFLAGS"] = "-C target-cpu=native"
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"cargo could not build {manifest}")
+    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [message["executable"] for message in messages if message.get("executable")][-1]
+
+
+def fastest(starters, trial=3):
+    """Starts each setting of a contestant, keeps the one that is fastest, and closes the others."""
+    best, best_seconds, failure = None, float("inf"), None
+    for start in starters:
+        try:
+            candidate = start()
+        except Failed as error:
+            failure = error
+            continue
+        seconds = candidate.second()
+        if len(starters) > 1:
+            count = max(1, min(20, int(trial / seconds)))
+            seconds = statistics.median(candidate.run(count))
+        if seconds < best_seconds:
+            candidate, best, best_seconds = best, candidate, seconds
+        if candidate is not None:
+            candidate.close()
+    if best is None:
+        raise failure
+    return best

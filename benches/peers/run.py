@@ -1,0 +1,167 @@
+"""Compares this crate with PyTorch, ONNX Runtime, OpenVINO and, if asked for, candle and tract. See README.md."""
+
+import argparse
+import functools
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import agreement
+import machine
+import table
+from cases import CASES, MODELS, write_case
+from contestants import CONTESTANTS
+from prepare import NEEDS
+from processes import HERE, Failed, LongLived, Measure, build, fastest
+
+REFERENCE = "PyTorch eager"
+MOST_IDLE = 0.1  # of one core
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=MODELS, default="base")
+    parser.add_argument("--cases", default=",".join(CASES), help="default: all, %(default)s")
+    parser.add_argument("--only", default="", help="comma-separated beginnings of contestants' names")
+    parser.add_argument("--with", dest="extra", default="", help="candle,tract: builds and runs them, too")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each contestant in each round; one iteration at least")
+    parser.add_argument("--patience", type=float, default=60, help="seconds; a contestant whose forward takes longer is left out")
+    parser.add_argument("--work", type=Path, help="where models are kept; default: a new temporary directory")
+    parser.add_argument("--measure", help="command instead of this crate's example `measure`")
+    return parser.parse_args()
+
+
+def prepare(directory, model, step):
+    """Runs prepare.py for a step and what it needs, where that was not done before."""
+    for needed in NEEDS.get(step, []):
+        prepare(directory, model, needed)
+    if not (directory / f"{step}.done").exists():
+        print(f"preparing {step} …", file=sys.stderr)
+        log = directory / f"{step}.log"
+        command = [sys.executable, HERE / "prepare.py", directory, model, step]
+        with log.open("w") as file:
+            if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode != 0:
+                sys.exit(f"preparing {step} failed:\n" + "\n".join(log.read_text().splitlines()[-5:]))
+
+
+def starters(options, directory):
+    """Name, precision, and for every case the ways to start it."""
+    common = {"patience": options.patience, "threads": options.threads}
+    measure = shlex.split(options.measure) if options.measure else None
+
+    def wanted(name):
+        return name == REFERENCE or not options.only or any(name.startswith(part) for part in options.only.split(","))
+
+    for precision in ("f32", "bf16", "int8"):
+        name = f"ndalbert {precision}"
+        if wanted(name):
+            measure = measure or [build(HERE.parents[1] / "Cargo.toml", None, "--example", "measure")]
+
+            def ours(case, precision=precision):
+                ids = directory / f"{case}.ids.json"
+                return [lambda: Measure(measure, directory, ids, precision, CASES[case][1], **common)]
+
+            yield name, precision, ours
+    for name, (precision, _, _, settings, step) in CONTESTANTS.items():
+        if wanted(name):
+            prepare(directory, options.model, step)
+
+            def peer(case, name=name, settings=settings):
+                for setting in settings:
+                    words = [name, setting, directory, directory / f"{case}.json", options.threads]
+                    command = [sys.executable, HERE / "contestants.py", *map(str, words)]
+                    yield functools.partial(LongLived, command, **common)
+
+            yield name, precision, peer
+    for name in filter(None, options.extra.split(",")):
+        if name == "tract":
+            prepare(directory, options.model, "plain")
+        executable = build(HERE / name / "Cargo.toml", directory.parent / f"cargo-{name}")
+
+        def other(case, executable=executable):
+            command = [executable, str(directory), str(directory / f"{case}.json"), str(options.threads)]
+            return [functools.partial(LongLived, command, **common)]
+
+        yield name, "f32", other
+
+
+def measure_case(case, contestants, options, directory):
+    """Starts all, checks that they agree, and lets them run in alternation. One row per contestant."""
+    rows, running = {}, {}
+    reference = directory / f"{case}.reference.f32"
+    hidden = MODELS[options.model]["hidden_size"]
+    try:
+        for name, precision, ways in sorted(contestants, key=lambda entry: entry[0] != REFERENCE):
+            row = rows[name] = {"precision": precision}
+            try:
+                process = fastest(list(ways(case)))
+                running[name] = process
+                if process.second() > options.patience:
+                    raise Failed(f"too slow: {process.second():.0f} s")
+                path = reference if name == REFERENCE else directory / f"{case}.output.f32"
+                process.dump(path)
+            except Failed as why:
+                row["unavailable"] = str(why)
+                if name in running:
+                    running.pop(name).close()
+                print(f"{case}: {name} takes no part: {why}", file=sys.stderr)
+                continue
+            row["difference"], row["cosine"], row["wrong"] = agreement.check(path, reference, hidden, precision)
+            row |= {key: process.load[key] for key in ("load_s", "compile_s", "note")}
+            row["medians_s"] = []
+        for name, process in running.items():
+            process.run(1)
+            time.sleep(0.2)  # OpenMP's threads wait awake for some milliseconds
+            idle = process.idle_share()
+            if idle > MOST_IDLE:
+                sys.exit(f"{name} uses {idle:.0%} of a core while it should idle: it would disturb the others")
+        counts = {name: max(1, min(20, int(options.seconds / process.second()))) for name, process in running.items()}
+        for number in range(options.rounds):
+            print(f"{case}: round {number + 1} of {options.rounds}", file=sys.stderr)
+            for name, process in running.items():
+                rows[name]["medians_s"].append(statistics.median(process.run(counts[name])))
+        for name, process in running.items():
+            rows[name]["median_s"] = statistics.median(rows[name]["medians_s"])
+            rows[name]["peak_bytes"] = process.peak_bytes()
+    finally:
+        for process in running.values():
+            process.close()
+    return rows
+
+
+def main():
+    options = arguments()
+    work = options.work or Path(tempfile.mkdtemp(prefix="ndalbert-peers-"))
+    directory = (work / options.model).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    prepare(directory, options.model, "checkpoint")
+    contestants = list(starters(options, directory))
+    result = {"model": options.model, "threads": options.threads, "rounds": options.rounds, "machine": machine.describe(options.extra)}
+    result["busy_before"] = machine.busy_share()
+    result["prepared_s"] = {path.stem: json.loads(path.read_text())["seconds"] for path in sorted(directory.glob("*.done"))}
+    result["cases"], result["busy_meanwhile"] = {}, {}
+    for case in options.cases.split(","):
+        ids = write_case(directory / f"{case}.json", options.model, case)
+        (directory / f"{case}.ids.json").write_text(json.dumps(ids))
+        watch = machine.Watch()
+        result["cases"][case] = measure_case(case, contestants, options, directory)
+        result["busy_meanwhile"][case] = watch.share_of_others()
+        text = table.markdown(result)  # after each case, so that a run that is stopped is not lost
+        (directory / "results.json").write_text(json.dumps(result, indent=1))
+        (directory / "results.md").write_text(text)
+    print(text)
+    print(f"Written to results.json and results.md in {directory}", file=sys.stderr)
+    wrong = [f"{case}, {name}: {row['wrong']}" for case, entries in result["cases"].items() for name, row in entries.items() if row.get("wrong")]
+    if wrong:
+        sys.exit("Outputs disagree:\n" + "\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
