@@ -8,8 +8,9 @@
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 
 use super::convert::{self, Strided};
-use super::gemm::{Output, Panels, multiply_panels};
+use super::gemm::{Panels, multiply_panels};
 use super::isa::Isa;
+use super::output::Output;
 use super::packed::{Blocking, LANES, MAX_PANEL, Word, pack_panel};
 use super::precision::{Encoding, Precision};
 use super::tile::{self, Sums, Tile};

@@ -28,6 +28,7 @@ pub(crate) mod gemm;
 pub mod internals;
 pub(crate) mod isa;
 mod math;
+mod output;
 pub(crate) mod packed;
 pub(crate) mod parallel;
 mod portable;
