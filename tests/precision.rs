@@ -39,7 +39,7 @@ struct Agreement {
     token: f64,
     least_token: f64,
     /// The mean cosine after the tokens' mean has been taken off: of what tells tokens apart. Outlier channels are
-    /// mostly the same in all tokens, and make up most of the plain cosine.
+    /// mostly the same in all tokens, and make up much of the plain cosine.
     apart: f64,
     /// The largest difference of a state over the largest state.
     largest: f64,
