@@ -25,8 +25,9 @@ const NARROW: [Precision; 2] = [Precision::Bf16, Precision::Int8];
 // ---------------------------------------------------------------------------------------------------------------------
 // How far outputs are from those in single precision
 
-/// Models that the figures are the means of. A single one can be a few tens of percent off.
-const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
+/// Models that the figures are the means of: one alone may have an error a third larger or smaller. Without optimisation
+/// each takes several seconds, so there are fewer.
+const SEEDS: &[u64] = if cfg!(debug_assertions) { &[1, 2] } else { &[1, 2, 3, 4, 5] };
 
 /// The lengths of the sequences, whose ids are drawn.
 const LENGTHS: [usize; 8] = [5, 9, 12, 14, 17, 20, 23, 28];
@@ -38,7 +39,7 @@ struct Agreement {
     token: f64,
     least_token: f64,
     /// The mean cosine after the tokens' mean has been taken off: of what tells tokens apart. Outlier channels are
-    /// mostly the same in all tokens, and make up most of the plain cosine.
+    /// mostly the same in all tokens, and make up much of the plain cosine.
     apart: f64,
     /// The largest difference of a state over the largest state.
     largest: f64,
@@ -201,7 +202,7 @@ fn narrow_outputs_are_near_those_of_single_precision() {
     let sequences = sequences();
     let batch = Batch::from_sequences(&sequences).unwrap();
     let mut agreements: [Vec<Agreement>; 2] = Default::default();
-    for seed in SEEDS {
+    for &seed in SEEDS {
         let parameters = realistic::parameters(seed);
         let options = OutputOptions { attentions: true, ..OutputOptions::default() };
         let build = |precision| {
