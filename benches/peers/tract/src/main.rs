@@ -39,7 +39,7 @@ fn main() -> TractResult<()> {
         model = model.with_input_fact(input, i64::fact(shape).into())?;
     }
     let output = if pooled { "pooler_output" } else { "last_hidden_state" };
-    let model = model.with_output_names([output])?.into_optimized()?.into_runnable()?;
+    let model = model.with_outputs_by_name([output])?.into_optimized()?.into_runnable()?;
     let load = started.elapsed().as_secs_f64();
     let timed = || -> TractResult<f64> {
         let started = Instant::now();
