@@ -25,6 +25,7 @@ mod kernels;
 mod model;
 pub mod nn;
 pub mod text;
+pub mod train;
 
 pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
 pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};

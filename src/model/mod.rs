@@ -11,6 +11,7 @@ mod groups;
 pub mod heads;
 mod layer;
 mod parameters;
+pub(crate) mod training;
 mod workspace;
 
 pub use albert::{Albert, AlbertOutput, OutputOptions};

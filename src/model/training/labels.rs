@@ -1,0 +1,79 @@
+//! What outputs are compared with, owned: a batch's labels travel from thread to thread.
+
+use ndarray::Array2;
+
+use super::TrainableModel;
+use crate::model::heads::{
+    AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
+    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
+};
+use crate::nn::loss::Labels;
+
+/// Labels of a classifier of sequences or choices.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// One class index per row, `[B]`; −100 does not count.
+    Classes(Vec<i64>),
+    /// One number per output, `[B, C]`: a distribution over classes or choices, independent probabilities, or values to
+    /// regress.
+    Values(Array2<f32>),
+}
+
+impl Targets {
+    /// The labels as the models' outputs take them.
+    pub fn as_labels(&self) -> Labels<'_> {
+        match self {
+            Self::Classes(classes) => Labels::Classes(classes),
+            Self::Values(values) => Labels::Values(values.view()),
+        }
+    }
+}
+
+/// Labels of pre-training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreTrainingLabels {
+    /// The words that stood where others stand now, `[B, S]`; −100 wherever nothing is to be guessed.
+    pub masked_lm: Array2<i64>,
+    /// 0 in order, 1 swapped, `[B]`; −100 does not count.
+    pub sentence_order: Vec<i64>,
+}
+
+/// Labels of question answering: columns of the padded arrays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerPositions {
+    /// The answer's first token, `[B]`; S or more does not count.
+    pub start: Vec<i64>,
+    /// The answer's last token, `[B]`.
+    pub end: Vec<i64>,
+}
+
+impl TrainableModel for AlbertForPreTraining {
+    type Labels = PreTrainingLabels;
+}
+
+impl TrainableModel for AlbertForMaskedLM {
+    /// `[B, S]`; −100 does not count.
+    type Labels = Array2<i64>;
+}
+
+impl TrainableModel for AlbertForSentenceOrder {
+    /// `[B]`; −100 does not count.
+    type Labels = Vec<i64>;
+}
+
+impl TrainableModel for AlbertForMultipleChoice {
+    type Labels = Targets;
+}
+
+impl TrainableModel for AlbertForSequenceClassification {
+    type Labels = Targets;
+}
+
+impl TrainableModel for AlbertForTokenClassification {
+    /// `[B, S]`; −100 does not count.
+    type Labels = Array2<i64>;
+}
+
+impl TrainableModel for AlbertForQuestionAnswering {
+    type Labels = AnswerPositions;
+}
