@@ -7,13 +7,14 @@
 //!
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 
-use super::convert::{self, Strided};
+use super::convert::Strided;
+use super::dropout::Dropout;
 use super::gemm::{Panels, multiply_panels};
 use super::isa::Isa;
+use super::multiplicand::Multiplicand;
 use super::output::Output;
-use super::packed::{Blocking, LANES, MAX_PANEL, Word, pack_panel};
-use super::precision::{Encoding, Precision};
-use super::tile::{self, Sums, Tile};
+use super::packed::{Blocking, LANES, MAX_PANEL, pack_panel};
+use super::split::split;
 use super::{parallel, vector};
 
 /// Queries whose scores are held at a time.
@@ -52,17 +53,29 @@ pub(crate) struct Heads {
     pub(crate) is_narrow: bool,
 }
 
+impl Heads {
+    /// What scores are multiplied by.
+    pub(super) fn scale(self) -> f32 {
+        1.0 / (self.size as f32).sqrt()
+    }
+
+    /// The stream of random numbers of the first query of a head, and how far it is to the next query's.
+    pub(super) fn stream(self, sequence: &Sequence, head: usize) -> (u64, u64) {
+        ((sequence.start * self.count + head) as u64, self.count as u64)
+    }
+}
+
 /// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side, from
 /// the first sequence's first token on. `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
 ///
 /// Where `probabilities` is not empty, it receives for each sequence, one after the other, its softmax [A, n, n] (of
-/// rows that are queries); it must be 0 before. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
+/// rows that are queries); it must be 0 before, and there must be no dropout. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
 pub(crate) fn attention(
     isa: Isa,
     qkv: &[f32],
     sequences: &[Sequence],
     heads: Heads,
-    queries: Queries,
+    (queries, dropout): (Queries, Option<Dropout>),
     context: &mut [f32],
     probabilities: &mut [f32],
 ) {
@@ -79,6 +92,7 @@ pub(crate) fn attention(
     let squares: Vec<usize> = sequences.iter().map(|s| heads.count * s.tokens * s.tokens).collect();
     assert!(probabilities.is_empty() || probabilities.len() == squares.iter().sum::<usize>());
     let wanted = !probabilities.is_empty();
+    assert!(!wanted || dropout.is_none());
     let offsets: Vec<usize> = squares
         .iter()
         .scan(0, |end, square| {
@@ -97,9 +111,10 @@ pub(crate) fn attention(
         let input = HeadInput {
             qkv: &qkv[(sequence.start - base) * 3 * hidden + column..],
             hidden,
-            size: heads.size,
+            heads,
             sequence,
             queries: count(sequence),
+            dropout: dropout.map(|dropout| (dropout, heads.stream(sequence, head))),
         };
         let output_row = if queries == Queries::All { sequence.start - base } else { index };
         let emit = |query: usize, row: &[f32], softmax: &[f32], factor: f32| {
@@ -122,90 +137,17 @@ pub(crate) fn attention(
     });
 }
 
-/// What queries, keys, weights and values are multiplied as: `f32`, or words of two bfloat16.
-trait Multiplicand: Word {
-    /// Inputs per word.
-    const INPUTS: usize;
-
-    /// Words of a row of activations per line of a panel.
-    fn words(isa: Isa) -> usize;
-
-    /// Rows of activations as tiles take them, in `buffer` if they have to be converted.
-    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize);
-
-    /// Rows of keys, as a panel has them, but one after the other.
-    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize);
-
-    /// A line of a panel of values, from as many rows as a word has inputs; missing ones are empty.
-    fn values(isa: Isa, rows: [&[f32]; 2], line: &mut [Self]);
-
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums);
-}
-
-impl Multiplicand for f32 {
-    const INPUTS: usize = 1;
-
-    fn words(_: Isa) -> usize {
-        1
-    }
-
-    fn encode<'a>(_: Isa, rows: Strided<'a>, _: &'a mut [Self]) -> (&'a [Self], usize) {
-        (rows.values, rows.stride)
-    }
-
-    fn keys<'a>(_: Isa, keys: Strided<'a>, _: &'a mut [Self]) -> (&'a [Self], usize) {
-        (keys.values, keys.stride)
-    }
-
-    fn values(_: Isa, [row, _]: [&[f32]; 2], line: &mut [Self]) {
-        line[..row.len()].copy_from_slice(row);
-    }
-
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums) {
-        tile::float(isa, tile, sums);
-    }
-}
-
-impl Multiplicand for u32 {
-    const INPUTS: usize = 2;
-
-    fn words(isa: Isa) -> usize {
-        Encoding::of(Precision::Bf16, isa).words()
-    }
-
-    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize) {
-        let encoding = Encoding::of(Precision::Bf16, isa);
-        let stride = rows.width.div_ceil(2) * encoding.words();
-        let buffer = &mut buffer[..rows.count * stride];
-        convert::encode_rows(isa, encoding, rows, buffer, &mut []);
-        (buffer, stride)
-    }
-
-    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize) {
-        let stride = keys.width.div_ceil(2);
-        let buffer = &mut buffer[..keys.count * stride];
-        convert::encode_rows(isa, Encoding::Bf16, keys, buffer, &mut []);
-        (buffer, stride)
-    }
-
-    fn values(isa: Isa, [first, second]: [&[f32]; 2], line: &mut [Self]) {
-        convert::pair_bf16(isa, first, second, line);
-    }
-
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums) {
-        tile::bf16(isa, tile, sums);
-    }
-}
-
 /// One head of one sequence.
 struct HeadInput<'a> {
     /// From the head's first query value of the sequence's first token on; rows are 3·`hidden` apart.
     qkv: &'a [f32],
     hidden: usize,
-    size: usize,
+    heads: Heads,
     sequence: &'a Sequence,
     /// How many of its tokens are queries, from the first on.
     queries: usize,
+    /// Dropout of the probabilities, with the stream of the first query and the distance to the next one's.
+    dropout: Option<(Dropout, (u64, u64))>,
 }
 
 impl HeadInput<'_> {
@@ -217,7 +159,7 @@ impl HeadInput<'_> {
         words: &mut Vec<W>,
         emit: impl Fn(usize, &[f32], &[f32], f32),
     ) {
-        let (size, n) = (self.size, self.sequence.keys.len());
+        let (size, n) = (self.heads.size, self.sequence.keys.len());
         let block = QUERIES_PER_BLOCK.min(self.queries);
         let (key_depth, value_depth) = (size.div_ceil(W::INPUTS), n.div_ceil(W::INPUTS));
         let [key_panels, value_panels, encoded] = split(
@@ -232,7 +174,7 @@ impl HeadInput<'_> {
         let [scores, context, factors] = split(floats, [block * n, block * size, block]);
         self.pack_keys(isa, key_panels, encoded);
         self.pack_values(isa, value_panels);
-        let scale = 1.0 / (size as f32).sqrt();
+        let scale = self.heads.scale();
         for first in (0..self.queries).step_by(block.max(1)) {
             let count = block.min(self.queries - first);
             let context = &mut context[..count * size];
@@ -240,13 +182,28 @@ impl HeadInput<'_> {
                 let queries = self.rows(0, first, count);
                 let panels = Panels { panels: key_panels, n, depth: key_depth };
                 let (queries, stride) = W::encode(isa, queries, encoded);
-                multiply_panels(isa, (queries, stride, count), panels, W::tile, scores);
+                multiply_panels(
+                    isa,
+                    (queries, stride, count),
+                    panels,
+                    W::tile,
+                    (&mut *scores, false),
+                );
                 let scores = &mut scores[..count * n];
                 vector::softmax(isa, scores, n, scale, factors);
+                if let Some((dropout, (start, step))) = self.dropout {
+                    dropout.apply(isa, (start + first as u64 * step, step), n, scores);
+                }
                 let weights = Strided { values: scores, stride: n, width: n, count };
                 let panels = Panels { panels: value_panels, n: size, depth: value_depth };
                 let (weights, stride) = W::encode(isa, weights, encoded);
-                multiply_panels(isa, (weights, stride, count), panels, W::tile, context);
+                multiply_panels(
+                    isa,
+                    (weights, stride, count),
+                    panels,
+                    W::tile,
+                    (&mut *context, false),
+                );
                 vector::scale_rows(isa, context, size, factors);
             } else {
                 context.fill(0.0);
@@ -260,13 +217,13 @@ impl HeadInput<'_> {
     /// D values of each of `count` tokens: their queries (`part` 0), keys (1) or values (2).
     fn rows(&self, part: usize, token: usize, count: usize) -> Strided<'_> {
         let values = &self.qkv[(3 * token + part) * self.hidden..];
-        Strided { values, stride: 3 * self.hidden, width: self.size, count }
+        Strided { values, stride: 3 * self.hidden, width: self.heads.size, count }
     }
 
     /// Packs the keys [n, D] as a matrix of n outputs and D inputs.
     fn pack_keys<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W], buffer: &mut [W]) {
         let keys = &self.sequence.keys;
-        let depth = self.size.div_ceil(W::INPUTS);
+        let depth = self.heads.size.div_ceil(W::INPUTS);
         let blocking = Blocking::of(isa);
         for (index, block) in keys.chunks(blocking.panel).enumerate() {
             let (panel, rest) = panels.split_at_mut(blocking.width(keys.len(), index) * depth);
@@ -295,41 +252,24 @@ impl HeadInput<'_> {
         let keys = &self.sequence.keys;
         let depth = keys.len().div_ceil(W::INPUTS);
         let blocking = Blocking::of(isa);
-        for index in 0..self.size.div_ceil(blocking.panel) {
-            let width = blocking.width(self.size, index);
+        for index in 0..self.heads.size.div_ceil(blocking.panel) {
+            let width = blocking.width(self.heads.size, index);
             let (panel, rest) = panels.split_at_mut(width * depth);
             panels = rest;
-            let columns = blocking.outputs(self.size, index);
+            let columns = blocking.outputs(self.heads.size, index);
             let row = |&key: &usize| &self.rows(2, key, 1).values[columns.clone()];
             for (line, keys) in panel.chunks_exact_mut(width).zip(keys.chunks(W::INPUTS)) {
                 let (line, padding) = line.split_at_mut(columns.len());
-                W::values(isa, [row(&keys[0]), keys.get(1).map_or(&[], row)], line);
+                W::line(isa, [row(&keys[0]), keys.get(1).map_or(&[], row)], line);
                 padding.fill(W::default());
             }
         }
     }
 }
 
-/// Parts of a buffer, after making room for them. What is in them is whatever was left there.
-fn split<T: Copy + Default, const N: usize>(
-    buffer: &mut Vec<T>,
-    sizes: [usize; N],
-) -> [&mut [T]; N] {
-    let len = sizes.iter().sum();
-    if buffer.len() < len {
-        buffer.resize(len, T::default());
-    }
-    let mut rest = buffer.as_mut_slice();
-    sizes.map(|size| {
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(size);
-        rest = after;
-        part
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::reference;
+    use super::super::{convert, reference};
     use super::*;
 
     /// Contexts and probabilities of one sequence and head, naively.
@@ -392,9 +332,18 @@ mod tests {
                 let mut context = vec![f32::NAN; total * hidden];
                 let mut probabilities = vec![0.0; squares];
                 let all = Queries::All;
-                attention(isa, &qkv, &sequences, heads, all, &mut context, &mut probabilities);
+                attention(
+                    isa,
+                    &qkv,
+                    &sequences,
+                    heads,
+                    (all, None),
+                    &mut context,
+                    &mut probabilities,
+                );
                 let mut firsts = vec![f32::NAN; sequences.len() * hidden];
-                attention(isa, &qkv, &sequences, heads, Queries::First, &mut firsts, &mut []);
+                let first = (Queries::First, None);
+                attention(isa, &qkv, &sequences, heads, first, &mut firsts, &mut []);
                 for (s, first) in sequences.iter().zip(firsts.chunks(hidden)) {
                     assert_eq!(first, &context[s.start * hidden..][..hidden], "to the bit");
                 }

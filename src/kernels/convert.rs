@@ -3,6 +3,8 @@
 //! All of it is written in integers and in `f32` operations that round once, so that every instruction set gives the
 //! same bits.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::isa::{Isa, multiversion};
@@ -153,13 +155,32 @@ impl InputBuffer {
 
 /// Rows of values that need not follow each other directly, such as one head's queries.
 #[derive(Clone, Copy)]
-pub(super) struct Strided<'a> {
+pub(crate) struct Strided<'a> {
     /// From the first row's first value on.
-    pub(super) values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// The distance from row to row.
-    pub(super) stride: usize,
-    pub(super) width: usize,
-    pub(super) count: usize,
+    pub(crate) stride: usize,
+    pub(crate) width: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a> Strided<'a> {
+    /// Rows that follow each other directly.
+    pub(crate) fn dense(values: &'a [f32], width: usize) -> Self {
+        Self { values, stride: width, width, count: values.len() / width }
+    }
+
+    /// `count` rows from `first` on, certain columns of each.
+    pub(crate) fn part(self, first: usize, count: usize, columns: Range<usize>) -> Self {
+        assert!(first + count <= self.count && columns.end <= self.width);
+        let values = &self.values[first * self.stride + columns.start..];
+        Self { values, stride: self.stride, width: columns.len(), count }
+    }
+
+    /// One row; empty past the last.
+    pub(super) fn row(self, index: usize) -> &'a [f32] {
+        if index < self.count { &self.values[index * self.stride..][..self.width] } else { &[] }
+    }
 }
 
 multiversion! {

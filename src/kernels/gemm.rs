@@ -298,6 +298,7 @@ multiversion! {
 }
 
 /// A packed matrix of n outputs, its panels one after the other.
+#[derive(Clone, Copy)]
 pub(super) struct Panels<'a, W> {
     pub(super) panels: &'a [W],
     pub(super) n: usize,
@@ -305,13 +306,14 @@ pub(super) struct Panels<'a, W> {
     pub(super) depth: usize,
 }
 
-/// `out[rows, n] = inputs · panels`, on this thread. The inputs are encoded rows, with their stride and number.
+/// `out[rows, n] = inputs · panels`, or with that added to it, on this thread. The inputs are encoded rows, with their
+/// stride and number.
 pub(super) fn multiply_panels<W: Copy>(
     isa: Isa,
     (inputs, stride, count): (&[W], usize, usize),
     Panels { panels, n, depth }: Panels<'_, W>,
     multiply: impl Fn(Isa, Tile<'_, W>, &mut Sums),
-    out: &mut [f32],
+    (out, accumulate): (&mut [f32], bool),
 ) {
     let blocking = Blocking::of(isa);
     let mut sums = [[0; MAX_PANEL]; ROWS];
@@ -323,7 +325,13 @@ pub(super) fn multiply_panels<W: Copy>(
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
-            let tile = Tile { inputs, stride, rows, panel, width, accumulate: false, next: &[] };
+            let tile = Tile { inputs, stride, rows, panel, width, accumulate, next: &[] };
+            if accumulate {
+                for (i, sums) in sums.iter_mut().enumerate().take(rows) {
+                    let out = &out[(first + i) * n..][columns.clone()];
+                    sums.iter_mut().zip(out).for_each(|(sum, x)| *sum = x.to_bits());
+                }
+            }
             multiply(isa, tile, &mut sums);
             for (i, sums) in sums.iter().take(rows).enumerate() {
                 let out = &mut out[(first + i) * n..][columns.clone()];

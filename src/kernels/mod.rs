@@ -10,7 +10,8 @@
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
-//! * [`attention`]: scaled dot-product attention of one head;
+//! * [`attention`]: scaled dot-product attention of one head, and [`attention_backward`];
+//! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
 //! * [`parallel`]: when and how work is split over rayon's threads;
 //! * `reference`: the naive oracle that all of it is tested against;
 //! * `internals`: what benchmarks get to see of it, with the feature of that name.
@@ -20,23 +21,31 @@
 mod aarch64;
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod attention_backward;
+pub(crate) mod backward;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod body;
 pub(crate) mod convert;
+pub(crate) mod dropout;
 pub(crate) mod gemm;
 #[cfg(feature = "internals")]
 pub mod internals;
 pub(crate) mod isa;
 mod math;
+mod multiplicand;
 mod output;
 pub(crate) mod packed;
+mod panels;
 pub(crate) mod parallel;
 mod portable;
 pub(crate) mod precision;
 #[cfg(test)]
 pub(crate) mod reference;
+mod split;
 mod tile;
+mod transpose;
 pub(crate) mod vector;
+pub(crate) mod weight_gradient;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

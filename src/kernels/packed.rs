@@ -16,12 +16,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::convert;
-use super::isa::Isa;
-#[cfg(target_arch = "x86_64")]
-use super::isa::Vectors;
+use super::isa::{Isa, Vectors};
 use super::precision::{Encoding, Precision};
-#[cfg(target_arch = "x86_64")]
-use super::x86_64::avx512;
+use super::transpose::transpose_blocks;
 
 /// The most outputs in a panel: four 512-bit registers.
 pub(super) const MAX_PANEL: usize = 64;
@@ -110,32 +107,6 @@ pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: 
     }
 }
 
-/// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
-/// processor has a good way to. Returns how many lines it wrote.
-#[cfg(target_arch = "x86_64")]
-fn transpose_blocks<W: Word>(isa: Isa, rows: [&[W]; LANES], to: &mut [W], width: usize) -> usize {
-    let lines = rows[0].len() / LANES * LANES;
-    if isa.vectors() != Vectors::Avx512 || lines == 0 {
-        return 0;
-    }
-    assert!(rows.iter().all(|row| row.len() >= lines));
-    assert!(to.len() >= (lines - 1) * width + LANES);
-    let rows = rows.map(|row| row.as_ptr().cast::<u32>());
-    for p in (0..lines).step_by(LANES) {
-        // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
-        unsafe {
-            let rows = rows.map(|row| row.add(p));
-            avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
-        }
-    }
-    lines
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn transpose_blocks<W: Word>(_: Isa, _: [&[W]; LANES], _: &mut [W], _: usize) -> usize {
-    0
-}
-
 /// Types of 32 bits, any of which are valid.
 ///
 /// # Safety
@@ -171,6 +142,41 @@ impl PackedMatrix {
             }
         };
         Self { words, n, k, precision, blocking: Blocking::of(isa), quantization }
+    }
+
+    /// Packs the transpose of matrices `[n_i, k]` that lie one below the other: k outputs, and inputs for each of their
+    /// rows. It multiplies gradients of outputs to those of inputs; there is none of bytes.
+    pub(crate) fn transposed(
+        isa: Isa,
+        matrices: &[&[f32]],
+        k: usize,
+        precision: Precision,
+    ) -> Self {
+        let rows: Vec<&[f32]> = matrices.iter().flat_map(|m| m.chunks_exact(k)).collect();
+        let blocking = Blocking::of(isa);
+        let depth = rows.len().div_ceil(precision.inputs_per_word());
+        let mut words = Words::zeros(k.next_multiple_of(LANES) * depth);
+        let panels = words.words[words.offset..][..k.next_multiple_of(LANES) * depth]
+            .par_chunks_mut(blocking.panel * depth);
+        panels.enumerate().for_each(|(index, panel)| {
+            let columns = blocking.outputs(k, index);
+            let lines = panel.chunks_exact_mut(blocking.width(k, index));
+            for (line, rows) in lines.zip(rows.chunks(precision.inputs_per_word())) {
+                let first = &rows[0][columns.clone()];
+                match precision {
+                    Precision::F32 => {
+                        line.iter_mut().zip(first).for_each(|(word, x)| *word = x.to_bits());
+                    }
+                    Precision::Bf16 => {
+                        let second = rows.get(1).map_or(&[][..], |row| &row[columns.clone()]);
+                        convert::pair_bf16(isa, first, second, &mut line[..first.len()]);
+                    }
+                    Precision::Int8 => unreachable!("gradients are not of bytes"),
+                }
+            }
+        });
+        let (n, k, quantization) = (k, rows.len(), Quantization::default());
+        Self { words, n, k, precision, blocking, quantization }
     }
 
     /// Outputs.

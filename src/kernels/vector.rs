@@ -14,7 +14,7 @@ const LANES: usize = 16;
 
 /// Adds up `f(x)` over a row.
 #[inline(always)]
-fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {
@@ -37,7 +37,7 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The largest value of a row; NaN is passed over (the exponentials that follow keep it).
 #[inline(always)]
-fn max(row: &[f32]) -> f32 {
+pub(super) fn max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {

@@ -30,9 +30,9 @@ pub(super) struct SharedEncoder {
 
 /// One application of a layer: which blocks it uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Application {
-    attention: usize,
-    feed_forward: usize,
+pub(super) struct Application {
+    pub(super) attention: usize,
+    pub(super) feed_forward: usize,
 }
 
 /// States after the last layer `[T, H]`, and what else was asked for.
@@ -43,7 +43,7 @@ pub(super) struct EncoderOutput {
 }
 
 /// Which blocks each of the L · inner applications uses, by index into the flattened lists.
-fn plan(config: &AlbertConfig) -> Vec<Application> {
+pub(super) fn plan(config: &AlbertConfig) -> Vec<Application> {
     let inner = config.inner_group_num;
     let sharing = config.parameter_sharing;
     let group =

@@ -96,7 +96,8 @@ impl SelfAttention {
         let AttentionBuffers { qkv, context, inputs } = buffers;
         let encoded = self.query_key_value.encode(x, inputs);
         self.query_key_value.forward_into(encoded, Nonlinearity::Identity, qkv);
-        attention(self.isa, qkv, sequences, self.heads, Queries::All, context, probabilities);
+        let queries = (Queries::All, None);
+        attention(self.isa, qkv, sequences, self.heads, queries, context, probabilities);
         self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(x, out);
     }
@@ -124,7 +125,8 @@ impl SelfAttention {
             let row = sequence.start - first_row(sequences);
             qkv[row * width..][..hidden].copy_from_slice(&query[..hidden]);
         }
-        attention(self.isa, qkv, sequences, self.heads, Queries::First, context, &mut []);
+        let queries = (Queries::First, None);
+        attention(self.isa, qkv, sequences, self.heads, queries, context, &mut []);
         self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(first, out);
     }

@@ -105,7 +105,10 @@ pub fn binary_cross_entropy_with_logits(
     Ok((logits.iter().zip(targets).map(term).sum::<f64>() / logits.len() as f64) as f32)
 }
 
-fn check_shapes(outputs: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) -> Result<()> {
+pub(crate) fn check_shapes(
+    outputs: ArrayView2<'_, f32>,
+    targets: ArrayView2<'_, f32>,
+) -> Result<()> {
     if outputs.dim() != targets.dim() || outputs.is_empty() {
         let expected = format!("shape {:?} and at least one row", outputs.shape());
         return Err(Error::input("labels", expected, format!("{:?}", targets.shape())));

@@ -64,12 +64,13 @@ pub use sentence_order::{
     AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput,
 };
 pub use sequence_classification::{AlbertForSequenceClassification, SequenceClassificationOutput};
+pub(super) use sequence_classification::{Comparison, comparison};
 pub use token_classification::{AlbertForTokenClassification, TokenClassificationOutput};
 
 use ndarray::{Array2, ArrayView2};
 
 use super::albert::{Albert, AlbertOutput, OutputOptions, no_pooler};
-use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::batch::{AttentionProbabilities, Batch, Layout, Packed};
 use crate::error::{Error, Result};
 use crate::nn::loss::IGNORE_INDEX;
 
@@ -171,9 +172,21 @@ fn pooled(albert: &Albert, batch: &Batch, options: OutputOptions) -> Result<Pool
 /// The packed values of positions that labels `[B, S]` count, and these labels.
 ///
 /// # Errors
-/// If the shapes differ, or a position outside the attention mask has a label.
+/// As [`labelled_rows`].
 fn labelled(values: &Packed, labels: ArrayView2<'_, i64>) -> Result<(Array2<f32>, Vec<i64>)> {
-    let expected = (values.num_sequences(), values.layout().padded_length);
+    let (rows, counted) = labelled_rows(values.layout(), labels)?;
+    Ok((values.rows().select(ndarray::Axis(0), &rows), counted))
+}
+
+/// The packed rows of positions that labels `[B, S]` count, and these labels.
+///
+/// # Errors
+/// If the shapes differ, or a position outside the attention mask has a label.
+pub(super) fn labelled_rows(
+    layout: &Layout,
+    labels: ArrayView2<'_, i64>,
+) -> Result<(Vec<usize>, Vec<i64>)> {
+    let expected = (layout.sequences.len(), layout.padded_length);
     if labels.dim() != expected {
         let (expected, found) = (format!("shape {expected:?}"), format!("{:?}", labels.dim()));
         return Err(Error::input("labels", expected, found));
@@ -183,12 +196,12 @@ fn labelled(values: &Packed, labels: ArrayView2<'_, i64>) -> Result<(Array2<f32>
         if label == IGNORE_INDEX {
             continue;
         }
-        let Some(row) = values.layout().row_of(sequence, column) else {
+        let Some(row) = layout.row_of(sequence, column) else {
             let what = format!("labels[{sequence}, {column}], outside the attention mask");
             return Err(Error::input(what, IGNORE_INDEX.to_string(), label.to_string()));
         };
         rows.push(row);
         counted.push(label);
     }
-    Ok((values.rows().select(ndarray::Axis(0), &rows), counted))
+    Ok((rows, counted))
 }

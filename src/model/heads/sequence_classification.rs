@@ -1,6 +1,6 @@
 //! Classification of, or regression on, whole sequences.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
 use super::linear::{ClassifierParameters, LinearHead};
 use super::{Pooled, impl_model, pooled};
@@ -53,32 +53,56 @@ impl SequenceClassificationOutput {
     /// # Errors
     /// [`Error::Input`] if the labels are not of the kind or shape that the problem needs.
     pub fn loss(&self, labels: Labels<'_>) -> Result<f32> {
-        let by_labels = match labels {
-            _ if self.logits.ncols() == 1 => ProblemType::Regression,
-            Labels::Classes(_) => ProblemType::SingleLabelClassification,
-            Labels::Values(_) => ProblemType::MultiLabelClassification,
-        };
         let logits = self.logits.view();
-        match (self.problem_type.unwrap_or(by_labels), labels) {
-            (ProblemType::SingleLabelClassification, Labels::Classes(classes)) => {
-                cross_entropy(logits, classes, IGNORE_INDEX)
-            }
-            (ProblemType::Regression, Labels::Values(values)) => mean_squared_error(logits, values),
-            (ProblemType::Regression, Labels::Classes(numbers)) => {
-                let values: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
-                let values = ArrayView2::from_shape((numbers.len(), 1), &values)
-                    .map_err(|error| Error::input("labels", "[B, 1]", error.to_string()))?;
-                mean_squared_error(logits, values)
-            }
-            (ProblemType::MultiLabelClassification, Labels::Values(values)) => {
+        match comparison(self.problem_type, logits.ncols(), labels)? {
+            Comparison::CrossEntropy(classes) => cross_entropy(logits, classes, IGNORE_INDEX),
+            Comparison::SquaredError(values) => mean_squared_error(logits, values.view()),
+            Comparison::BinaryCrossEntropy(values) => {
                 binary_cross_entropy_with_logits(logits, values)
             }
-            (ProblemType::SingleLabelClassification, Labels::Values(_)) => {
-                Err(Error::input("labels", "class indices [B]", "values"))
-            }
-            (ProblemType::MultiLabelClassification, Labels::Classes(_)) => {
-                Err(Error::input("labels", "values [B, C]", "class indices"))
-            }
+        }
+    }
+}
+
+/// A loss, and the labels as it takes them.
+pub(in crate::model) enum Comparison<'a> {
+    CrossEntropy(&'a [i64]),
+    SquaredError(CowArray<'a, f32, Ix2>),
+    BinaryCrossEntropy(ArrayView2<'a, f32>),
+}
+
+/// Which loss a problem has, as [`SequenceClassificationOutput::loss`] says, of `outputs` per sequence.
+pub(in crate::model) fn comparison(
+    problem_type: Option<ProblemType>,
+    outputs: usize,
+    labels: Labels<'_>,
+) -> Result<Comparison<'_>> {
+    let by_labels = match labels {
+        _ if outputs == 1 => ProblemType::Regression,
+        Labels::Classes(_) => ProblemType::SingleLabelClassification,
+        Labels::Values(_) => ProblemType::MultiLabelClassification,
+    };
+    match (problem_type.unwrap_or(by_labels), labels) {
+        (ProblemType::SingleLabelClassification, Labels::Classes(classes)) => {
+            Ok(Comparison::CrossEntropy(classes))
+        }
+        (ProblemType::Regression, Labels::Values(values)) => {
+            Ok(Comparison::SquaredError(values.into()))
+        }
+        (ProblemType::Regression, Labels::Classes(numbers)) => {
+            let values = numbers.iter().map(|&number| number as f32).collect();
+            let values = Array2::from_shape_vec((numbers.len(), 1), values)
+                .map_err(|error| Error::input("labels", "[B, 1]", error.to_string()))?;
+            Ok(Comparison::SquaredError(values.into()))
+        }
+        (ProblemType::MultiLabelClassification, Labels::Values(values)) => {
+            Ok(Comparison::BinaryCrossEntropy(values))
+        }
+        (ProblemType::SingleLabelClassification, Labels::Values(_)) => {
+            Err(Error::input("labels", "class indices [B]", "values"))
+        }
+        (ProblemType::MultiLabelClassification, Labels::Classes(_)) => {
+            Err(Error::input("labels", "values [B, C]", "class indices"))
         }
     }
 }

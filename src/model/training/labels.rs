@@ -2,11 +2,6 @@
 
 use ndarray::Array2;
 
-use super::TrainableModel;
-use crate::model::heads::{
-    AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
-    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
-};
 use crate::nn::loss::Labels;
 
 /// Labels of a classifier of sequences or choices.
@@ -45,35 +40,4 @@ pub struct AnswerPositions {
     pub start: Vec<i64>,
     /// The answer's last token, `[B]`.
     pub end: Vec<i64>,
-}
-
-impl TrainableModel for AlbertForPreTraining {
-    type Labels = PreTrainingLabels;
-}
-
-impl TrainableModel for AlbertForMaskedLM {
-    /// `[B, S]`; −100 does not count.
-    type Labels = Array2<i64>;
-}
-
-impl TrainableModel for AlbertForSentenceOrder {
-    /// `[B]`; −100 does not count.
-    type Labels = Vec<i64>;
-}
-
-impl TrainableModel for AlbertForMultipleChoice {
-    type Labels = Targets;
-}
-
-impl TrainableModel for AlbertForSequenceClassification {
-    type Labels = Targets;
-}
-
-impl TrainableModel for AlbertForTokenClassification {
-    /// `[B, S]`; −100 does not count.
-    type Labels = Array2<i64>;
-}
-
-impl TrainableModel for AlbertForQuestionAnswering {
-    type Labels = AnswerPositions;
 }

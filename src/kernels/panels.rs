@@ -1,0 +1,57 @@
+//! Activations packed into panels, to be multiplied with others.
+
+use super::convert::Strided;
+use super::isa::Isa;
+use super::multiplicand::Multiplicand;
+use super::packed::{Blocking, LANES, MAX_PANEL, pack_panel};
+
+/// How many words rows take as a matrix of outputs.
+pub(super) fn outputs_len<W: Multiplicand>(rows: usize, width: usize) -> usize {
+    rows.next_multiple_of(LANES) * width.div_ceil(W::INPUTS)
+}
+
+/// How many words rows take as a matrix of inputs.
+pub(super) fn inputs_len<W: Multiplicand>(rows: usize, width: usize) -> usize {
+    width.next_multiple_of(LANES) * rows.div_ceil(W::INPUTS)
+}
+
+/// Packs rows `[n, k]` as a matrix of n outputs and k inputs. `buffer` has room for them as words.
+pub(super) fn pack_outputs<W: Multiplicand>(
+    isa: Isa,
+    rows: Strided<'_>,
+    mut panels: &mut [W],
+    buffer: &mut [W],
+) {
+    let depth = rows.width.div_ceil(W::INPUTS);
+    let blocking = Blocking::of(isa);
+    let (words, stride) = W::keys(isa, rows, buffer);
+    for index in 0..rows.count.div_ceil(blocking.panel) {
+        let (panel, rest) = panels.split_at_mut(blocking.width(rows.count, index) * depth);
+        panels = rest;
+        let outputs = blocking.outputs(rows.count, index);
+        let mut sources: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
+        for (source, output) in sources.iter_mut().zip(outputs.clone()) {
+            *source = &words[output * stride..][..depth];
+        }
+        pack_panel(isa, &sources[..outputs.len()], depth, panel);
+    }
+}
+
+/// Packs rows `[k, n]` as a matrix of n outputs and k inputs: a line of a panel is part of a row, or of as many as a word
+/// has inputs.
+pub(super) fn pack_inputs<W: Multiplicand>(isa: Isa, rows: Strided<'_>, mut panels: &mut [W]) {
+    let depth = rows.count.div_ceil(W::INPUTS);
+    let blocking = Blocking::of(isa);
+    for index in 0..rows.width.div_ceil(blocking.panel) {
+        let width = blocking.width(rows.width, index);
+        let (panel, rest) = panels.split_at_mut(width * depth);
+        panels = rest;
+        let columns = rows.part(0, rows.count, blocking.outputs(rows.width, index));
+        for (line, to) in panel.chunks_exact_mut(width).enumerate() {
+            let (to, padding) = to.split_at_mut(columns.width);
+            let second = if W::INPUTS == 1 { &[] } else { columns.row(line * W::INPUTS + 1) };
+            W::line(isa, [columns.row(line * W::INPUTS), second], to);
+            padding.fill(W::default());
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Gradients of weights: `dW[n, k] += dYᵀ[n, T] · X[T, k]`, over any number of stretches of tokens.
+//!
+//! A weight that is used several times, as ALBERT's are, has the sum of its applications' gradients. Here they are
+//! stretches of one long product, so that the gradient is gone through once for all of them. Every element is one sum in the order
+//! of the stretches and of their tokens, whatever the blocks and whoever computes them.
+
+use std::ops::Range;
+
+use super::convert::Strided;
+use super::isa::Isa;
+use super::multiplicand::Multiplicand;
+use super::output::Output;
+use super::packed::{Blocking, MAX_PANEL};
+use super::panels::pack_inputs;
+use super::parallel::{self, Buffers};
+use super::split::split;
+use super::tile::{ROWS, Sums, Tile};
+use super::transpose::transpose;
+use super::vector::sum;
+
+/// Tokens that are multiplied at a time: what is packed of them stays in the second cache.
+const TOKENS: usize = 256;
+
+/// The most rows and columns of a task's block of the gradient. What a task reads is packed once for as many columns or
+/// rows; both packed blocks take 393 KB each.
+const MAX_BLOCK: usize = 384;
+
+/// The fewest; less would be packed more often than is multiplied.
+const MIN_BLOCK: usize = 192;
+
+/// Tokens of one application: the gradient of its outputs `[T, n]`, and its inputs `[T, k]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) d_out: Strided<'a>,
+    pub(crate) inputs: Strided<'a>,
+}
+
+/// The gradients of one linear layer, and what is to be added to them.
+pub(crate) struct WeightGradient<'a> {
+    /// One or more, all of the same n and k.
+    pub(crate) stretches: Vec<Stretch<'a>>,
+    /// `[n, k]`.
+    pub(crate) weight: &'a mut [f32],
+    /// `[n]`; or empty if the layer has no bias.
+    pub(crate) bias: &'a mut [f32],
+}
+
+/// Adds what stretches of tokens contribute to gradients, in products of `f32` or of bfloat16, over the threads of the
+/// current rayon pool.
+pub(crate) fn weight_gradients(isa: Isa, is_narrow: bool, gradients: Vec<WeightGradient<'_>>) {
+    let gradients: Vec<Shared<'_>> = gradients.into_iter().filter_map(Shared::new).collect();
+    let works: Vec<usize> = gradients.iter().map(Shared::work).collect();
+    let work = works.iter().sum();
+    let per_task = work / (4 * parallel::threads());
+    let tasks: Vec<Task<'_, '_>> = gradients
+        .iter()
+        .zip(works)
+        .flat_map(|(gradient, work)| gradient.tasks(isa, work > per_task))
+        .collect();
+    parallel::for_each(work, tasks.len(), |buffers, index| {
+        let Buffers { floats, more_floats, words, sums } = buffers;
+        if is_narrow {
+            tasks[index].run::<u32>(isa, floats, words, sums);
+        } else {
+            tasks[index].run::<f32>(isa, floats, more_floats, sums);
+        }
+    });
+}
+
+/// A gradient that tasks write disjoint parts of.
+struct Shared<'a> {
+    stretches: Vec<Stretch<'a>>,
+    weight: Output<'a>,
+    bias: Option<Output<'a>>,
+    n: usize,
+    k: usize,
+}
+
+/// A block of a gradient.
+struct Task<'s, 'a> {
+    gradient: &'s Shared<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(gradient: WeightGradient<'a>) -> Option<Self> {
+        let WeightGradient { stretches, weight, bias } = gradient;
+        let first = stretches.first()?;
+        let (n, k) = (first.d_out.width, first.inputs.width);
+        assert_eq!(weight.len(), n * k, "a gradient [{n}, {k}]");
+        assert!(bias.is_empty() || bias.len() == n, "a bias [{n}]");
+        for Stretch { d_out, inputs } in &stretches {
+            assert_eq!((d_out.width, inputs.width), (n, k), "all of one layer");
+            assert_eq!(d_out.count, inputs.count, "of the same tokens");
+        }
+        let bias = (!bias.is_empty()).then(|| Output::new(bias, n));
+        Some(Self { stretches, weight: Output::new(weight, k), bias, n, k })
+    }
+
+    fn work(&self) -> usize {
+        self.n * self.k * self.stretches.iter().map(|s| s.d_out.count).sum::<usize>()
+    }
+
+    fn tasks(&self, isa: Isa, is_large: bool) -> impl Iterator<Item = Task<'_, 'a>> {
+        let panel = Blocking::of(isa).panel;
+        // Even blocks, in whole tiles.
+        let size = |len: usize, unit: usize| {
+            let most =
+                if is_large { MAX_BLOCK.min(len.div_ceil(2).max(MIN_BLOCK)) } else { MAX_BLOCK };
+            len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit)
+        };
+        let (rows, columns) = (size(self.n, ROWS), size(self.k, panel));
+        let blocks = |len: usize, size: usize| {
+            (0..len).step_by(size).map(move |start| start..len.min(start + size))
+        };
+        blocks(self.k, columns).flat_map(move |columns| {
+            blocks(self.n, rows).map(move |rows| Task {
+                gradient: self,
+                rows,
+                columns: columns.clone(),
+            })
+        })
+    }
+}
+
+impl Task<'_, '_> {
+    fn run<W: Multiplicand>(
+        &self,
+        isa: Isa,
+        floats: &mut Vec<f32>,
+        words: &mut Vec<W>,
+        sums: &mut Vec<Sums>,
+    ) {
+        sums.resize(sums.len().max(1), [[0; MAX_PANEL]; ROWS]);
+        let depth = TOKENS.div_ceil(W::INPUTS);
+        let width = self.columns.len().next_multiple_of(MAX_PANEL);
+        let [transposed] = split(floats, [self.rows.len() * TOKENS]);
+        let [panels, encoded] =
+            split(words, [width * depth, self.rows.len() * depth * W::words(isa)]);
+        for stretch in &self.gradient.stretches {
+            for first in (0..stretch.d_out.count).step_by(TOKENS) {
+                let count = TOKENS.min(stretch.d_out.count - first);
+                let d_out = stretch.d_out.part(first, count, self.rows.clone());
+                let inputs = stretch.inputs.part(first, count, self.columns.clone());
+                let transposed = &mut transposed[..self.rows.len() * count];
+                transpose(isa, d_out, transposed, count);
+                if self.columns.start == 0 {
+                    self.add_bias(transposed, count);
+                }
+                let transposed = Strided {
+                    values: transposed,
+                    stride: count,
+                    width: count,
+                    count: self.rows.len(),
+                };
+                let (rows, stride) = W::encode(isa, transposed, encoded);
+                self.multiply(isa, (rows, stride), inputs, panels, &mut sums[0]);
+            }
+        }
+    }
+
+    /// Adds up the rows of transposed gradients of outputs.
+    fn add_bias(&self, transposed: &[f32], count: usize) {
+        let Some(bias) = &self.gradient.bias else { return };
+        // SAFETY: of all tasks of these rows, the one whose columns begin at 0 alone writes their biases.
+        let bias = unsafe { bias.row(0, self.rows.start, self.rows.len()) };
+        for (bias, row) in bias.iter_mut().zip(transposed.chunks_exact(count)) {
+            *bias += sum(row, |x| x);
+        }
+    }
+
+    /// Adds the product of some tokens to the block, panel by panel.
+    fn multiply<W: Multiplicand>(
+        &self,
+        isa: Isa,
+        (rows, stride): (&[W], usize),
+        inputs: Strided<'_>,
+        mut panels: &mut [W],
+        sums: &mut Sums,
+    ) {
+        let blocking = Blocking::of(isa);
+        pack_inputs(isa, inputs, panels);
+        let depth = inputs.count.div_ceil(W::INPUTS);
+        for index in 0..inputs.width.div_ceil(blocking.panel) {
+            let columns = blocking.outputs(inputs.width, index);
+            let width = blocking.width(inputs.width, index);
+            let (panel, rest) = panels.split_at_mut(width * depth);
+            panels = rest;
+            for first in (0..self.rows.len()).step_by(ROWS) {
+                let count = ROWS.min(self.rows.len() - first);
+                let out = |i: usize| {
+                    let row = self.rows.start + first + i;
+                    let column = self.columns.start + columns.start;
+                    // SAFETY: this task alone reads and writes this block of the gradient.
+                    unsafe { self.gradient.weight.row(row, column, columns.len()) }
+                };
+                for (i, sums) in sums.iter_mut().enumerate().take(count) {
+                    sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
+                }
+                let inputs = &rows[first * stride..];
+                let (accumulate, next) = (true, &[][..]);
+                W::tile(
+                    isa,
+                    Tile { inputs, stride, rows: count, panel, width, accumulate, next },
+                    sums,
+                );
+                for (i, sums) in sums.iter().enumerate().take(count) {
+                    out(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = f32::from_bits(sum));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{convert, reference};
+    use super::*;
+
+    #[test]
+    fn gradients_match_the_reference() {
+        let sizes =
+            [(1, 1, 1), (3, 7, 2), (17, 65, 130), (65, 64, 300), (7, 129, 257), (200, 400, 9)];
+        for isa in Isa::available() {
+            for is_narrow in [false, true] {
+                sizes.iter().for_each(|&sizes| check(isa, is_narrow, sizes));
+            }
+        }
+    }
+
+    fn check(isa: Isa, is_narrow: bool, (n, k, tokens): (usize, usize, usize)) {
+        let round = |x: f32| if is_narrow { convert::from_bf16(convert::bf16(x)) } else { x };
+        // Two applications, the second of one token only; rows with something between them.
+        let (d_stride, x_stride) = (n + 2, k + 1);
+        let d = reference::noise((tokens + 1) * d_stride, 1, 1.0);
+        let x = reference::noise((tokens + 1) * x_stride, 2, 1.0);
+        let stretch = |first: usize, count: usize| Stretch {
+            d_out: Strided { values: &d[first * d_stride..], stride: d_stride, width: n, count },
+            inputs: Strided { values: &x[first * x_stride..], stride: x_stride, width: k, count },
+        };
+        let mut weight = reference::noise(n * k, 3, 1.0);
+        let mut bias = reference::noise(n, 4, 1.0);
+        let mut expected: Vec<f64> = weight.iter().map(|&x| f64::from(x)).collect();
+        let mut expected_bias: Vec<f64> = bias.iter().map(|&x| f64::from(x)).collect();
+        for token in 0..=tokens {
+            for i in 0..n {
+                let d = d[token * d_stride + i];
+                expected_bias[i] += f64::from(d);
+                for j in 0..k {
+                    let product = f64::from(round(d)) * f64::from(round(x[token * x_stride + j]));
+                    expected[i * k + j] += product;
+                }
+            }
+        }
+        let stretches = vec![stretch(0, tokens), stretch(tokens, 1)];
+        let gradient = WeightGradient { stretches, weight: &mut weight, bias: &mut bias };
+        weight_gradients(isa, is_narrow, vec![gradient]);
+        let what = format!("{isa} {n}×{k} over {tokens}");
+        reference::assert_close(&weight, &expected, 2e-5, &what);
+        reference::assert_close(&bias, &expected_bias, 2e-5, &what);
+    }
+
+    /// One call for two applications gives the bits of two calls, on any number of threads.
+    #[test]
+    fn the_order_of_sums_is_that_of_the_tokens() {
+        let (n, k, tokens) = (400, 500, 300);
+        let d = reference::noise(2 * tokens * n, 1, 1.0);
+        let x = reference::noise(2 * tokens * k, 2, 1.0);
+        let stretch = |index: usize| Stretch {
+            d_out: Strided { values: &d[index * tokens * n..], stride: n, width: n, count: tokens },
+            inputs: Strided {
+                values: &x[index * tokens * k..],
+                stride: k,
+                width: k,
+                count: tokens,
+            },
+        };
+        for isa in Isa::available() {
+            for is_narrow in [false, true] {
+                let run = |calls: Vec<Vec<Stretch<'_>>>, threads: usize| {
+                    let (mut weight, mut bias) = (vec![0.0; n * k], vec![0.0; n]);
+                    let pool =
+                        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    for stretches in calls {
+                        let gradient =
+                            WeightGradient { stretches, weight: &mut weight, bias: &mut bias };
+                        pool.install(|| weight_gradients(isa, is_narrow, vec![gradient]));
+                    }
+                    (weight, bias)
+                };
+                let once = run(vec![vec![stretch(0), stretch(1)]], 1);
+                assert_eq!(once, run(vec![vec![stretch(0)], vec![stretch(1)]], 1));
+                assert_eq!(once, run(vec![vec![stretch(0), stretch(1)]], 3));
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The backbone, forward and backward: embeddings → encoder → pooler.
+
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+
+use super::encoder::{DropoutRates, EncoderMemory, Pass, TrainingEncoder, product};
+use super::linear::TrainingLinear;
+use super::norm::{TrainingNorm, add_parts, parts};
+use super::saved::{NormBuffers, resize};
+use super::{ActivationPolicy, TrainingOptions};
+use crate::batch::{Batch, Words};
+use crate::config::AlbertConfig;
+use crate::kernels::convert::{InputBuffer, Strided};
+use crate::kernels::weight_gradient::{Stretch, weight_gradients};
+use crate::kernels::{Isa, Precision};
+use crate::model::parameters::AlbertParameters;
+use crate::nn::{contiguous, contiguous_mut, gather_rows};
+
+/// The packed matrices of a backbone in training.
+pub(super) struct TrainingBackbone {
+    isa: Isa,
+    mapping: TrainingLinear,
+    encoder: TrainingEncoder,
+    pooler: Option<TrainingLinear>,
+}
+
+/// What forward passes leave for backward passes, to be used again and again.
+#[derive(Default)]
+pub(super) struct Memory {
+    embedding_norm: NormBuffers,
+    /// What goes into the projection E → H, `[T, E]`.
+    embedded: Vec<f32>,
+    encoder: EncoderMemory,
+}
+
+/// A batch on its way through the backbone.
+#[derive(Clone, Copy)]
+pub(super) struct BackbonePass<'a> {
+    pub(super) config: &'a AlbertConfig,
+    pub(super) parameters: &'a AlbertParameters,
+    pub(super) batch: &'a Batch,
+    /// The seed of dropout; none where there is none.
+    pub(super) seed: Option<u64>,
+}
+
+/// What heads read, or the gradients of that.
+pub(super) struct States {
+    /// `[T, H]`.
+    pub(super) tokens: Array2<f32>,
+    /// `[B, H]`; none without a pooler.
+    pub(super) pooled: Option<Array2<f32>>,
+}
+
+impl BackbonePass<'_> {
+    fn dropout(&self) -> Option<DropoutRates> {
+        self.seed.map(|seed| DropoutRates {
+            seed,
+            hidden: self.config.hidden_dropout_prob,
+            probabilities: self.config.attention_probs_dropout_prob,
+        })
+    }
+
+    fn encoder(&self) -> Pass<'_> {
+        let parameters = &self.parameters.encoder;
+        Pass { batch: self.batch, parameters, dropout: self.dropout() }
+    }
+
+    fn embedding_norm(&self, isa: Isa) -> TrainingNorm<'_> {
+        let parameters = &self.parameters.embeddings.layer_norm;
+        TrainingNorm { isa, parameters, eps: self.config.layer_norm_eps }
+    }
+
+    fn first_rows(&self) -> Vec<usize> {
+        self.batch.layout.first_rows().collect()
+    }
+}
+
+impl TrainingBackbone {
+    /// Packs parameters, which are in standard layout.
+    pub(super) fn new(
+        isa: Isa,
+        options: TrainingOptions,
+        config: &AlbertConfig,
+        parameters: &AlbertParameters,
+    ) -> Self {
+        let TrainingOptions { precision, activations } = options;
+        let AlbertParameters { encoder, pooler, .. } = parameters;
+        // What the inference model has in single precision, in whatever precision it is.
+        let linear = |linear| TrainingLinear::new(isa, Precision::F32, [linear]);
+        Self {
+            isa,
+            mapping: linear(&encoder.embedding_hidden_mapping_in),
+            encoder: TrainingEncoder::new(isa, precision, activations, config, encoder),
+            pooler: pooler.as_ref().map(linear),
+        }
+    }
+
+    /// States after the last layer and pooled output; `memory` keeps what the policy says.
+    pub(super) fn forward(
+        &self,
+        pass: BackbonePass<'_>,
+        policy: ActivationPolicy,
+        memory: &mut Memory,
+    ) -> States {
+        self.encoder.prepare(pass.batch, policy, &mut memory.encoder);
+        self.embed(pass, memory);
+        self.encoder.forward(pass.config.layer_norm_eps, pass.encoder(), &mut memory.encoder);
+        let shape = (pass.batch.num_tokens(), pass.config.hidden_size);
+        let states = memory.encoder.states.last().map_or(&[][..], Vec::as_slice);
+        let tokens = ArrayView2::from_shape(shape, states).expect("made for this batch").to_owned();
+        let pooled = self.pooler.as_ref().map(|pooler| {
+            let first = tokens.select(Axis(0), &pass.first_rows());
+            let mut pooled = Array2::zeros(first.raw_dim());
+            let mut buffer = InputBuffer::default();
+            pooler.forward_into(contiguous(&first), &mut buffer, contiguous_mut(&mut pooled));
+            pooled.mapv_inplace(f32::tanh);
+            pooled
+        });
+        States { tokens, pooled }
+    }
+
+    /// Goes back from gradients of what [`forward`](Self::forward) returned as `states`, and adds those of the parameters.
+    pub(super) fn backward(
+        &self,
+        pass: BackbonePass<'_>,
+        memory: &mut Memory,
+        states: &States,
+        d_states: States,
+        gradients: &mut AlbertParameters,
+    ) {
+        let States { tokens: mut d, pooled: d_pooled } = d_states;
+        if let (Some(pooled), Some(d_pooled)) = (&states.pooled, d_pooled) {
+            self.pooler_backward(pass, (&states.tokens, pooled), d_pooled, &mut d, gradients);
+        }
+        let rows = contiguous_mut(&mut d);
+        let eps = pass.config.layer_norm_eps;
+        let (encoder, of_encoder) = (&self.encoder, &mut gradients.encoder);
+        encoder.backward(eps, pass.encoder(), &mut memory.encoder, rows, of_encoder);
+        self.embed_backward(pass, memory, rows, gradients);
+    }
+
+    /// Word, type and position embeddings → LayerNorm → dropout → projection, into the encoder's first states.
+    fn embed(&self, pass: BackbonePass<'_>, memory: &mut Memory) {
+        let (batch, tables) = (pass.batch, &pass.parameters.embeddings);
+        let (tokens, width) = (batch.num_tokens(), pass.config.embedding_size);
+        let Memory { embedding_norm, embedded, encoder } = memory;
+        embedding_norm.resize(width, tokens, parts(&batch.layout.sequences).len());
+        resize(embedded, tokens * width);
+        let mut sum = match &batch.words {
+            Words::Embeddings(rows) => rows.clone(),
+            Words::Ids(ids) => {
+                let mut rows = Array2::zeros((tokens, width));
+                gather_rows(&tables.word_embeddings, ids, &mut rows);
+                rows
+            }
+        };
+        gather_rows(&tables.token_type_embeddings, &batch.type_ids, &mut sum);
+        gather_rows(&tables.position_embeddings, &batch.position_ids, &mut sum);
+        embedding_norm.rows.iter_mut().zip(&sum).for_each(|(to, x)| *to = *x);
+        pass.embedding_norm(self.isa).forward(&[], &mut embedding_norm.all(), embedded);
+        self.drop(pass, embedded);
+        self.mapping.forward_into(embedded, &mut InputBuffer::default(), &mut encoder.states[0]);
+    }
+
+    fn embed_backward(
+        &self,
+        pass: BackbonePass<'_>,
+        memory: &mut Memory,
+        d: &[f32],
+        gradients: &mut AlbertParameters,
+    ) {
+        let batch = pass.batch;
+        let Memory { embedding_norm, embedded, .. } = memory;
+        let (width, hidden) = (pass.config.embedding_size, pass.config.hidden_size);
+        let stretch =
+            Stretch { d_out: Strided::dense(d, hidden), inputs: Strided::dense(embedded, width) };
+        let mapping = &mut gradients.encoder.embedding_hidden_mapping_in;
+        weight_gradients(self.isa, false, vec![product(vec![stretch], mapping)]);
+        // Its values have been read.
+        let d_embedded = embedded;
+        self.mapping.backward_into(d, &mut InputBuffer::default(), d_embedded);
+        self.drop(pass, d_embedded);
+        let sequences = &batch.layout.sequences;
+        let norm = pass.embedding_norm(self.isa);
+        norm.backward(sequences, &mut embedding_norm.all(), d_embedded);
+        let tables = &mut gradients.embeddings;
+        add_parts(&embedding_norm.parts, &mut tables.layer_norm);
+        let d_sum = ArrayView2::from_shape((batch.num_tokens(), width), &embedding_norm.rows)
+            .expect("made for this batch");
+        if let Words::Ids(ids) = &batch.words {
+            // As PyTorch's `padding_idx` has it, a padding token that is looked up has no gradient.
+            scatter_rows(d_sum, ids, pass.config.pad_token_id, &mut tables.word_embeddings);
+        }
+        scatter_rows(d_sum, &batch.type_ids, None, &mut tables.token_type_embeddings);
+        scatter_rows(d_sum, &batch.position_ids, None, &mut tables.position_embeddings);
+    }
+
+    fn drop(&self, pass: BackbonePass<'_>, rows: &mut [f32]) {
+        if let Some(dropout) = pass.dropout().and_then(DropoutRates::embeddings) {
+            dropout.apply(self.isa, (0, 1), pass.config.embedding_size, rows);
+        }
+    }
+
+    /// tanh(W·h + b) backwards: adds to the gradients of first tokens' states.
+    fn pooler_backward(
+        &self,
+        pass: BackbonePass<'_>,
+        (tokens, pooled): (&Array2<f32>, &Array2<f32>),
+        mut d_pooled: Array2<f32>,
+        d: &mut Array2<f32>,
+        gradients: &mut AlbertParameters,
+    ) {
+        let (Some(pooler), Some(gradient)) = (&self.pooler, &mut gradients.pooler) else { return };
+        Zip::from(&mut d_pooled).and(pooled).for_each(|d, y| *d *= 1.0 - y * y);
+        let rows = pass.first_rows();
+        let first = tokens.select(Axis(0), &rows);
+        let width = pass.config.hidden_size;
+        let stretch = Stretch {
+            d_out: Strided::dense(contiguous(&d_pooled), width),
+            inputs: Strided::dense(contiguous(&first), width),
+        };
+        weight_gradients(self.isa, false, vec![product(vec![stretch], gradient)]);
+        let mut d_first = first;
+        let mut buffer = InputBuffer::default();
+        pooler.backward_into(contiguous(&d_pooled), &mut buffer, contiguous_mut(&mut d_first));
+        for (row, d_first) in rows.into_iter().zip(d_first.outer_iter()) {
+            let mut row = d.row_mut(row);
+            row += &d_first;
+        }
+    }
+}
+
+/// Adds row t of `rows` `[T, E]` to row `ids[t]` of `table` `[V, E]`, but for one id.
+fn scatter_rows(rows: ArrayView2<'_, f32>, ids: &[u32], but: Option<u32>, table: &mut Array2<f32>) {
+    for (row, &id) in rows.outer_iter().zip(ids).filter(|(_, id)| Some(**id) != but) {
+        let mut to = table.row_mut(id as usize);
+        to += &row;
+    }
+}

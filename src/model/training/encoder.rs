@@ -1,0 +1,324 @@
+//! The encoder, forward and backward: L applications of a few layers.
+
+use super::ActivationPolicy;
+use super::layer::{
+    AttentionBlock, FeedForwardBlock, LayerDropout, LayerSettings, Scratch, TrainingLayer,
+};
+use super::norm::{TrainingNorm, add_parts};
+use super::saved::{GroupSize, SavedLayer, SavedRows, Widths, resize, take};
+use crate::batch::Batch;
+use crate::config::AlbertConfig;
+use crate::kernels::convert::{InputBuffer, Strided};
+use crate::kernels::dropout::Dropout;
+use crate::kernels::weight_gradient::{Stretch, WeightGradient, weight_gradients};
+use crate::kernels::{Isa, Precision, parallel};
+use crate::model::encoder::{Application, plan};
+use crate::model::groups;
+use crate::model::parameters::EncoderParameters;
+use crate::nn::{Linear, contiguous_mut};
+
+/// The packed blocks, and in which order they are applied.
+pub(super) struct TrainingEncoder {
+    settings: LayerSettings,
+    precision: Precision,
+    policy: ActivationPolicy,
+    widths: Widths,
+    plan: Vec<Application>,
+    attentions: Vec<AttentionBlock>,
+    feed_forwards: Vec<FeedForwardBlock>,
+}
+
+/// What forward passes leave for backward passes, to be used again and again.
+#[derive(Default)]
+pub(super) struct EncoderMemory {
+    groups: Vec<GroupSize>,
+    /// The input of every application and the output of the last, `[T, H]` each.
+    pub(super) states: Vec<Vec<f32>>,
+    /// What else was saved of every application; of a single one, where layers are computed once more.
+    layers: Vec<SavedLayer>,
+}
+
+/// Dropout of a whole pass: a seed, and the configuration's rates.
+#[derive(Clone, Copy)]
+pub(super) struct DropoutRates {
+    pub(super) seed: u64,
+    pub(super) hidden: f64,
+    pub(super) probabilities: f64,
+}
+
+impl DropoutRates {
+    /// The dropout of the embeddings.
+    pub(super) fn embeddings(self) -> Option<Dropout> {
+        Dropout::new(self.hidden, self.seed, 0)
+    }
+
+    /// The dropout of an application, counted from 0.
+    fn layer(self, application: usize) -> LayerDropout {
+        let place = 2 * application as u64 + 1;
+        LayerDropout {
+            probabilities: Dropout::new(self.probabilities, self.seed, place),
+            hidden: Dropout::new(self.hidden, self.seed, place + 1),
+        }
+    }
+}
+
+/// One pass over one batch.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub(super) batch: &'a Batch,
+    pub(super) parameters: &'a EncoderParameters,
+    pub(super) dropout: Option<DropoutRates>,
+}
+
+impl TrainingEncoder {
+    pub(super) fn new(
+        isa: Isa,
+        precision: Precision,
+        policy: ActivationPolicy,
+        config: &AlbertConfig,
+        parameters: &EncoderParameters,
+    ) -> Self {
+        let EncoderParameters { attentions, feed_forwards, .. } = parameters;
+        let attention = |block| AttentionBlock::new(isa, precision, block);
+        let feed_forward = |block| FeedForwardBlock::new(isa, precision, block);
+        Self {
+            settings: LayerSettings::new(isa, precision, config),
+            precision,
+            policy,
+            widths: Widths { hidden: config.hidden_size, intermediate: config.intermediate_size },
+            plan: plan(config),
+            attentions: attentions.iter().flatten().map(attention).collect(),
+            feed_forwards: feed_forwards.iter().flatten().map(feed_forward).collect(),
+        }
+    }
+
+    /// Makes room for a batch; `memory.states[0]` is then to be filled with the embedded states.
+    pub(super) fn prepare(
+        &self,
+        batch: &Batch,
+        policy: ActivationPolicy,
+        memory: &mut EncoderMemory,
+    ) {
+        let sequences = &batch.layout.sequences;
+        memory.groups = groups::split(sequences, parallel::threads())
+            .into_iter()
+            .map(|group| GroupSize::new(sequences, group, batch.num_tokens()))
+            .collect();
+        memory.states.resize_with(self.plan.len() + 1, Vec::new);
+        let len = batch.num_tokens() * self.widths.hidden;
+        memory.states.iter_mut().for_each(|states| resize(states, len));
+        let layers = match policy {
+            ActivationPolicy::Keep => self.plan.len(),
+            ActivationPolicy::Recompute => 1,
+        };
+        memory.layers.resize_with(layers, SavedLayer::default);
+        memory.layers.iter_mut().for_each(|layer| layer.resize(self.widths, &memory.groups));
+    }
+
+    /// Applies the layers to the embedded states; the last of the states are the output's.
+    pub(super) fn forward(&self, eps: f64, pass: Pass<'_>, memory: &mut EncoderMemory) {
+        let EncoderMemory { groups, states, layers } = memory;
+        let sequences = &pass.batch.layout.sequences;
+        let mut states = self.split_states(states, groups);
+        let mut saved = self.split_layers(layers, groups);
+        let tasks: Vec<_> = groups
+            .iter()
+            .map(|group| (&sequences[group.sequences.clone()], states.remove(0), saved.remove(0)))
+            .collect();
+        parallel::for_each_alone(tasks, |(sequences, mut states, mut saved)| {
+            let mut inputs = InputBuffer::default();
+            let single = saved.len() == 1;
+            for index in 0..self.plan.len() {
+                let saved = &mut saved[if single { 0 } else { index }];
+                let (x, out) = states.split_at_mut(index + 1);
+                let (x, out) = (&*x[index], &mut *out[0]);
+                self.layer(index, eps, pass).forward(x, sequences, saved, &mut inputs, out);
+            }
+        });
+    }
+
+    /// Goes back from the gradient `d` `[T, H]` of the output, which becomes that of the embedded states, and adds the
+    /// layers' gradients. What was saved is used up.
+    pub(super) fn backward(
+        &self,
+        eps: f64,
+        pass: Pass<'_>,
+        memory: &mut EncoderMemory,
+        d: &mut [f32],
+        gradients: &mut EncoderParameters,
+    ) {
+        let all: Vec<usize> = (0..self.plan.len()).rev().collect();
+        match self.policy {
+            ActivationPolicy::Keep => {
+                self.backward_through(&all, eps, pass, memory, d);
+                self.add_gradients(&all, memory, gradients);
+            }
+            ActivationPolicy::Recompute => {
+                for index in all {
+                    self.backward_through(&[index], eps, pass, memory, d);
+                    self.add_gradients(&[index], memory, gradients);
+                }
+            }
+        }
+    }
+
+    /// Goes back through some applications, group by group.
+    fn backward_through(
+        &self,
+        applications: &[usize],
+        eps: f64,
+        pass: Pass<'_>,
+        memory: &mut EncoderMemory,
+        mut d: &mut [f32],
+    ) {
+        let EncoderMemory { groups, states, layers } = memory;
+        let sequences = &pass.batch.layout.sequences;
+        let mut states = self.split_states(states, groups);
+        let mut saved = self.split_layers(layers, groups);
+        let tasks: Vec<_> = groups
+            .iter()
+            .map(|group| {
+                let sequences = &sequences[group.sequences.clone()];
+                let d = take(&mut d, group.tokens * self.widths.hidden);
+                (sequences, states.remove(0), saved.remove(0), d)
+            })
+            .collect();
+        parallel::for_each_alone(tasks, |(sequences, mut states, mut saved, d)| {
+            let mut scratch = Scratch::default();
+            for &index in applications {
+                let layer = self.layer(index, eps, pass);
+                let saved = match self.policy {
+                    ActivationPolicy::Keep => &mut saved[index],
+                    ActivationPolicy::Recompute => {
+                        let (x, out) = states.split_at_mut(index + 1);
+                        let (x, out) = (&*x[index], &mut *out[0]);
+                        layer.forward(x, sequences, &mut saved[0], &mut scratch.inputs, out);
+                        &mut saved[0]
+                    }
+                };
+                layer.backward(d, sequences, saved, &mut scratch);
+            }
+        });
+    }
+
+    /// Adds what some applications contribute to the gradients, in this order.
+    fn add_gradients(
+        &self,
+        applications: &[usize],
+        memory: &EncoderMemory,
+        gradients: &mut EncoderParameters,
+    ) {
+        let mut products = Vec::new();
+        let used = |index: usize| &memory.layers[if memory.layers.len() == 1 { 0 } else { index }];
+        let of_block = |is_it: &dyn Fn(&Application) -> bool| -> Vec<(&SavedLayer, &[f32])> {
+            let those = applications.iter().filter(|&&index| is_it(&self.plan[index]));
+            those.map(|&index| (used(index), memory.states[index].as_slice())).collect()
+        };
+        let Widths { hidden, intermediate } = self.widths;
+        for (block, gradient) in gradients.attentions.iter_mut().flatten().enumerate() {
+            let applications = of_block(&|application| application.attention == block);
+            for (saved, _) in &applications {
+                add_parts(&saved.attention_norm.parts, &mut gradient.layer_norm);
+            }
+            for (part, linear) in [&mut gradient.query, &mut gradient.key, &mut gradient.value]
+                .into_iter()
+                .enumerate()
+            {
+                let stretches = applications
+                    .iter()
+                    .map(|&(saved, x)| stretch(part_of(&saved.qkv, hidden, part), x, hidden));
+                products.push(product(stretches.collect(), linear));
+            }
+            let stretches = applications.iter().map(|(saved, _)| {
+                let d = Strided::dense(&saved.attention_norm.rows, hidden);
+                stretch(d, &saved.context, hidden)
+            });
+            products.push(product(stretches.collect(), &mut gradient.dense));
+        }
+        for (block, gradient) in gradients.feed_forwards.iter_mut().flatten().enumerate() {
+            let applications = of_block(&|application| application.feed_forward == block);
+            for (saved, _) in &applications {
+                add_parts(&saved.output_norm.parts, &mut gradient.layer_norm);
+            }
+            let stretches = applications.iter().map(|(saved, _)| {
+                let d = Strided::dense(&saved.pre_activation, intermediate);
+                stretch(d, &saved.middle, hidden)
+            });
+            products.push(product(stretches.collect(), &mut gradient.ffn));
+            let stretches = applications.iter().map(|(saved, _)| {
+                let d = Strided::dense(&saved.output_norm.rows, hidden);
+                stretch(d, &saved.activation, intermediate)
+            });
+            products.push(product(stretches.collect(), &mut gradient.ffn_output));
+        }
+        weight_gradients(self.settings.isa, self.precision != Precision::F32, products);
+    }
+
+    fn layer<'a>(&'a self, index: usize, eps: f64, pass: Pass<'a>) -> TrainingLayer<'a> {
+        let Application { attention, feed_forward } = self.plan[index];
+        let EncoderParameters { attentions, feed_forwards, .. } = pass.parameters;
+        let norm = |parameters| TrainingNorm { isa: self.settings.isa, parameters, eps };
+        let of = |index: usize, inner: usize| (index / inner, index % inner);
+        let (group, j) = of(attention, attentions[0].len());
+        let attention_norm = norm(&attentions[group][j].layer_norm);
+        let (group, j) = of(feed_forward, feed_forwards[0].len());
+        TrainingLayer {
+            settings: self.settings,
+            attention: &self.attentions[attention],
+            attention_norm,
+            feed_forward: &self.feed_forwards[feed_forward],
+            output_norm: norm(&feed_forwards[group][j].layer_norm),
+            dropout: pass.dropout.map(|rates| rates.layer(index)).unwrap_or_default(),
+        }
+    }
+
+    /// Every group's rows of all states.
+    fn split_states<'a>(
+        &self,
+        states: &'a mut [Vec<f32>],
+        groups: &[GroupSize],
+    ) -> Vec<Vec<&'a mut [f32]>> {
+        let mut of_groups: Vec<Vec<&mut [f32]>> = groups.iter().map(|_| Vec::new()).collect();
+        for states in states {
+            let mut rest = &mut states[..];
+            for (group, rows) in groups.iter().zip(&mut of_groups) {
+                rows.push(take(&mut rest, group.tokens * self.widths.hidden));
+            }
+        }
+        of_groups
+    }
+
+    /// Every group's rows of what was saved of all layers.
+    fn split_layers<'a>(
+        &self,
+        layers: &'a mut [SavedLayer],
+        groups: &[GroupSize],
+    ) -> Vec<Vec<SavedRows<'a>>> {
+        let mut of_groups: Vec<Vec<SavedRows<'_>>> = groups.iter().map(|_| Vec::new()).collect();
+        for layer in layers {
+            for (rows, saved) in layer.split(self.widths, groups).into_iter().zip(&mut of_groups) {
+                saved.push(rows);
+            }
+        }
+        of_groups
+    }
+}
+
+/// Queries' (0), keys' (1) or values' (2) columns of `[T, 3H]`.
+fn part_of(qkv: &[f32], hidden: usize, part: usize) -> Strided<'_> {
+    let rows = Strided::dense(qkv, 3 * hidden);
+    rows.part(0, rows.count, part * hidden..(part + 1) * hidden)
+}
+
+fn stretch<'a>(d_out: Strided<'a>, inputs: &'a [f32], width: usize) -> Stretch<'a> {
+    Stretch { d_out, inputs: Strided::dense(inputs, width) }
+}
+
+/// The gradients of a linear layer, to be computed of stretches of tokens.
+pub(super) fn product<'a>(
+    stretches: Vec<Stretch<'a>>,
+    gradient: &'a mut Linear,
+) -> WeightGradient<'a> {
+    let Linear { weight, bias } = gradient;
+    WeightGradient { stretches, weight: contiguous_mut(weight), bias: contiguous_mut(bias) }
+}

@@ -1,0 +1,174 @@
+//! One layer, forward and backward.
+
+use super::linear::TrainingLinear;
+use super::norm::{TrainingNorm, each};
+use super::saved::SavedRows;
+use crate::config::AlbertConfig;
+use crate::kernels::activation::Nonlinearity;
+use crate::kernels::attention::{Heads, Queries, Sequence, attention, first_row};
+use crate::kernels::attention_backward::attention_backward;
+use crate::kernels::backward::{activate, activation_backward, add};
+use crate::kernels::convert::InputBuffer;
+use crate::kernels::dropout::Dropout;
+use crate::kernels::{Isa, Precision};
+use crate::nn::{AttentionParameters, FeedForwardParameters};
+
+/// The packed matrices of an attention block.
+pub(super) struct AttentionBlock {
+    query_key_value: TrainingLinear,
+    dense: TrainingLinear,
+}
+
+/// The packed matrices of a feed-forward block.
+pub(super) struct FeedForwardBlock {
+    ffn: TrainingLinear,
+    ffn_output: TrainingLinear,
+}
+
+impl AttentionBlock {
+    pub(super) fn new(isa: Isa, precision: Precision, parameters: &AttentionParameters) -> Self {
+        let AttentionParameters { query, key, value, dense, .. } = parameters;
+        Self {
+            query_key_value: TrainingLinear::new(isa, precision, [query, key, value]),
+            dense: TrainingLinear::new(isa, precision, [dense]),
+        }
+    }
+}
+
+impl FeedForwardBlock {
+    pub(super) fn new(isa: Isa, precision: Precision, parameters: &FeedForwardParameters) -> Self {
+        Self {
+            ffn: TrainingLinear::new(isa, precision, [&parameters.ffn]),
+            ffn_output: TrainingLinear::new(isa, precision, [&parameters.ffn_output]),
+        }
+    }
+}
+
+/// What all layers have in common.
+#[derive(Clone, Copy)]
+pub(super) struct LayerSettings {
+    pub(super) isa: Isa,
+    heads: Heads,
+    activation: Nonlinearity,
+}
+
+impl LayerSettings {
+    pub(super) fn new(isa: Isa, precision: Precision, config: &AlbertConfig) -> Self {
+        let count = config.num_attention_heads;
+        let is_narrow = precision != Precision::F32;
+        Self {
+            isa,
+            heads: Heads { count, size: config.hidden_size / count, is_narrow },
+            activation: config.hidden_act.nonlinearity(),
+        }
+    }
+}
+
+/// A layer as it is applied.
+pub(super) struct TrainingLayer<'a> {
+    pub(super) settings: LayerSettings,
+    pub(super) attention: &'a AttentionBlock,
+    pub(super) attention_norm: TrainingNorm<'a>,
+    pub(super) feed_forward: &'a FeedForwardBlock,
+    pub(super) output_norm: TrainingNorm<'a>,
+    pub(super) dropout: LayerDropout,
+}
+
+/// The dropout of one application.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LayerDropout {
+    /// On attention probabilities.
+    pub(super) probabilities: Option<Dropout>,
+    /// On the output of attention's projection.
+    pub(super) hidden: Option<Dropout>,
+}
+
+/// Working memory of one group.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) inputs: InputBuffer,
+    /// `[t, I]`.
+    pub(super) wide: Vec<f32>,
+    /// `[t, H]`.
+    pub(super) narrow: Vec<f32>,
+}
+
+impl TrainingLayer<'_> {
+    /// The layer's output of states `x` `[t, H]`, into `out`; all that the backward pass reads is saved.
+    pub(super) fn forward(
+        &self,
+        x: &[f32],
+        sequences: &[Sequence],
+        saved: &mut SavedRows<'_>,
+        inputs: &mut InputBuffer,
+        out: &mut [f32],
+    ) {
+        let LayerSettings { isa, heads, activation } = self.settings;
+        let SavedRows {
+            qkv,
+            context,
+            attention_norm,
+            middle,
+            pre_activation,
+            activation: activated,
+            output_norm,
+        } = saved;
+        self.attention.query_key_value.forward_into(x, inputs, qkv);
+        let queries = (Queries::All, self.dropout.probabilities);
+        attention(isa, qkv, sequences, heads, queries, context, &mut []);
+        self.attention.dense.forward_into(context, inputs, attention_norm.rows);
+        self.drop(sequences, attention_norm.rows);
+        self.attention_norm.forward(x, attention_norm, middle);
+
+        self.feed_forward.ffn.forward_into(middle, inputs, pre_activation);
+        let width = pre_activation.len() / (x.len() / self.hidden());
+        each(width, activated, pre_activation, |to, from| activate(isa, activation, from, to));
+        self.feed_forward.ffn_output.forward_into(activated, inputs, output_norm.rows);
+        self.output_norm.forward(middle, output_norm, out);
+    }
+
+    /// The forward pass read upwards: the gradient `d` of the output becomes that of the input, and what was saved the
+    /// gradients that weights' are made of.
+    pub(super) fn backward(
+        &self,
+        d: &mut [f32],
+        sequences: &[Sequence],
+        saved: &mut SavedRows<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let LayerSettings { isa, heads, activation } = self.settings;
+        let SavedRows { qkv, context, attention_norm, pre_activation, output_norm, .. } = saved;
+        let Scratch { inputs, wide, narrow } = scratch;
+        super::saved::resize(wide, pre_activation.len());
+        super::saved::resize(narrow, d.len());
+        let hidden = self.hidden();
+        let add_to = |sum: &mut [f32], x: &[f32]| each(hidden, sum, x, |sum, x| add(isa, x, sum));
+
+        self.output_norm.backward(sequences, output_norm, d);
+        self.feed_forward.ffn_output.backward_into(output_norm.rows, inputs, wide);
+        let width = pre_activation.len() / (d.len() / hidden);
+        each(width, pre_activation, wide, |x, d| activation_backward(isa, activation, d, x));
+        self.feed_forward.ffn.backward_into(pre_activation, inputs, d);
+        add_to(d, output_norm.rows);
+
+        self.attention_norm.backward(sequences, attention_norm, d);
+        d.copy_from_slice(attention_norm.rows);
+        self.drop(sequences, attention_norm.rows);
+        self.attention.dense.backward_into(attention_norm.rows, inputs, narrow);
+        let dropout = self.dropout.probabilities;
+        attention_backward(isa, qkv, sequences, heads, dropout, (context, narrow));
+        self.attention.query_key_value.backward_into(qkv, inputs, narrow);
+        add_to(d, narrow);
+    }
+
+    fn drop(&self, sequences: &[Sequence], rows: &mut [f32]) {
+        if let Some(dropout) = self.dropout.hidden {
+            let first = first_row(sequences) as u64;
+            dropout.apply(self.settings.isa, (first, 1), self.hidden(), rows);
+        }
+    }
+
+    fn hidden(&self) -> usize {
+        self.settings.heads.count * self.settings.heads.size
+    }
+}

@@ -1,0 +1,133 @@
+//! Losses that become gradients of logits.
+
+use ndarray::{Array2, ArrayView2, Zip};
+
+use super::LossTerm;
+use crate::error::{Error, Result};
+use crate::kernels::Isa;
+use crate::kernels::backward::cross_entropy_backward;
+use crate::nn::loss::{
+    IGNORE_INDEX, binary_cross_entropy_with_logits, check_shapes, mean_squared_error,
+    soft_cross_entropy,
+};
+use crate::nn::{contiguous_mut, softmax};
+
+/// Which of some labels count, and their classes.
+///
+/// # Errors
+/// [`Error::Input`] if there are not as many labels as there are rows, one is no class, or none counts.
+fn counted(labels: &[i64], rows: usize, classes: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+    if labels.len() != rows {
+        return Err(Error::input("labels", rows.to_string(), labels.len().to_string()));
+    }
+    let (mut indices, mut counted) = (Vec::new(), Vec::new());
+    for (i, &label) in labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_INDEX) {
+        let class = usize::try_from(label).ok().filter(|&class| class < classes);
+        let Some(class) = class else {
+            let expected = format!("a class below {classes} or {IGNORE_INDEX}");
+            return Err(Error::input(format!("labels[{i}]"), expected, label.to_string()));
+        };
+        indices.push(i);
+        counted.push(class);
+    }
+    if counted.is_empty() {
+        let expected = format!("at least one label that is not {IGNORE_INDEX}");
+        return Err(Error::input("labels", expected, "none"));
+    }
+    Ok((indices, counted))
+}
+
+/// Checks labels against logits `[N, C]`, before anything is computed with them.
+///
+/// # Errors
+/// As [`cross_entropy`].
+pub(super) fn check_classes(labels: &[i64], rows: usize, classes: usize) -> Result<()> {
+    counted(labels, rows, classes).map(drop)
+}
+
+/// Mean cross-entropy of `logits` `[N, C]` against classes `[N]`, which become `scale` times its gradient. −100 does not count.
+///
+/// # Errors
+/// [`Error::Input`] if the lengths differ, a label is no class, or none counts.
+pub(super) fn cross_entropy(
+    isa: Isa,
+    name: &'static str,
+    logits: &mut Array2<f32>,
+    labels: &[i64],
+    scale: f32,
+) -> Result<LossTerm> {
+    let (rows, classes) = counted(labels, logits.nrows(), logits.ncols())?;
+    let count = rows.len();
+    let scale = scale / count as f32;
+    let results = if count == logits.nrows() {
+        cross_entropy_backward(isa, contiguous_mut(logits), &classes, scale)
+    } else {
+        let mut chosen = logits.select(ndarray::Axis(0), &rows);
+        let results = cross_entropy_backward(isa, contiguous_mut(&mut chosen), &classes, scale);
+        logits.fill(0.0);
+        rows.iter().zip(chosen.outer_iter()).for_each(|(&i, row)| logits.row_mut(i).assign(&row));
+        results
+    };
+    let loss = results.iter().map(|row| row.loss).sum::<f64>() / count as f64;
+    let correct = results.iter().filter(|row| row.correct).count();
+    Ok(LossTerm { name, loss, correct, count })
+}
+
+/// Mean of −Σ target·log softmax(logits), and its gradient, as [`cross_entropy`].
+pub(super) fn soft_cross_entropy_term(
+    name: &'static str,
+    logits: &mut Array2<f32>,
+    targets: ArrayView2<'_, f32>,
+    scale: f32,
+) -> Result<LossTerm> {
+    let loss = f64::from(soft_cross_entropy(logits.view(), targets)?);
+    let scale = scale / logits.nrows() as f32;
+    let probabilities = softmax(logits.view());
+    let mut correct = 0;
+    for ((mut d, p), target) in
+        logits.outer_iter_mut().zip(probabilities.outer_iter()).zip(targets.outer_iter())
+    {
+        correct += usize::from(largest(d.view()) == largest(target));
+        let total = target.sum();
+        Zip::from(&mut d).and(p).and(target).for_each(|d, p, t| *d = scale * (p * total - t));
+    }
+    Ok(LossTerm { name, loss, correct, count: logits.nrows() })
+}
+
+/// Mean squared difference, and its gradient, as [`cross_entropy`].
+pub(super) fn squared_error_term(
+    name: &'static str,
+    outputs: &mut Array2<f32>,
+    targets: ArrayView2<'_, f32>,
+    scale: f32,
+) -> Result<LossTerm> {
+    check_shapes(outputs.view(), targets)?;
+    let loss = f64::from(mean_squared_error(outputs.view(), targets)?);
+    let scale = 2.0 * scale / outputs.len() as f32;
+    Zip::from(&mut *outputs).and(targets).for_each(|x, y| *x = scale * (*x - y));
+    Ok(LossTerm { name, loss, correct: 0, count: outputs.nrows() })
+}
+
+/// Mean binary cross-entropy, and its gradient, as [`cross_entropy`]; each logit is a prediction.
+pub(super) fn binary_cross_entropy_term(
+    name: &'static str,
+    logits: &mut Array2<f32>,
+    targets: ArrayView2<'_, f32>,
+    scale: f32,
+) -> Result<LossTerm> {
+    let loss = f64::from(binary_cross_entropy_with_logits(logits.view(), targets)?);
+    let scale = scale / logits.len() as f32;
+    let right = |(&x, &y): (&f32, &f32)| (x > 0.0) == (y > 0.5);
+    let correct = logits.iter().zip(targets).filter(|&pair| right(pair)).count();
+    let count = logits.len();
+    Zip::from(logits).and(targets).for_each(|x, y| {
+        *x = scale * (1.0 / (1.0 + (-*x).exp()) - y);
+    });
+    Ok(LossTerm { name, loss, correct, count })
+}
+
+/// The index of the largest value, the first of equals.
+fn largest(row: ndarray::ArrayView1<'_, f32>) -> usize {
+    let better = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+    (0..row.len()).fold(0, better)
+}

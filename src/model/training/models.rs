@@ -1,0 +1,167 @@
+//! Every model's head and loss.
+
+use ndarray::Array2;
+
+use super::heads::{
+    HeadGradients, HeadPass, choices_term, classes_term, pooled_classifier, single,
+    token_classifier,
+};
+use super::loss::cross_entropy;
+use super::masked_lm::{check_words, masked_lm};
+use super::question_answering::positions_term;
+use super::{AnswerPositions, LossOutput, PreTrainingLabels, Targets, TrainableModel};
+use crate::error::Result;
+use crate::model::heads::{
+    AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
+    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
+    ClassifierParameters, MaskedLmHeadParameters, PreTrainingHeadParameters,
+    QuestionAnsweringHeadParameters, SentenceOrderHeadParameters, labelled_rows,
+};
+
+impl TrainableModel for AlbertForMaskedLM {
+    type Head = MaskedLmHeadParameters;
+
+    /// `[B, S]`; −100 does not count.
+    type Labels = Array2<i64>;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        masked_lm(pass, "masked_lm", head, labels, gradients).map(single)
+    }
+}
+
+impl TrainableModel for AlbertForPreTraining {
+    type Head = PreTrainingHeadParameters;
+    type Labels = PreTrainingLabels;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let classifier = &head.sentence_order.classifier;
+        let order = |gradients| {
+            pooled_classifier(pass, classifier, gradients, |logits| {
+                let labels = &labels.sentence_order;
+                cross_entropy(pass.isa, "sentence_order", logits, labels, pass.scale)
+            })
+        };
+        let words = &labels.masked_lm;
+        let terms = match gradients {
+            None => [masked_lm(pass, "masked_lm", &head.masked_lm, words, None)?, order(None)?],
+            Some(HeadGradients { head: gradient, words: d_words, states }) => {
+                // Before anything is added to gradients.
+                check_words(pass, words)?;
+                let of_order = &mut gradient.sentence_order.classifier;
+                let order = order(Some((of_order, &mut *states)))?;
+                let gradients =
+                    HeadGradients { head: &mut gradient.masked_lm, words: d_words, states };
+                [masked_lm(pass, "masked_lm", &head.masked_lm, words, Some(gradients))?, order]
+            }
+        };
+        let terms = terms.to_vec();
+        Ok(LossOutput { loss: terms.iter().map(|term| term.loss).sum(), terms })
+    }
+}
+
+impl TrainableModel for AlbertForSentenceOrder {
+    type Head = SentenceOrderHeadParameters;
+
+    /// `[B]`; −100 does not count.
+    type Labels = Vec<i64>;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
+        pooled_classifier(pass, &head.classifier, gradients, |logits| {
+            cross_entropy(pass.isa, "sentence_order", logits, labels, pass.scale)
+        })
+        .map(single)
+    }
+}
+
+impl TrainableModel for AlbertForMultipleChoice {
+    type Head = ClassifierParameters;
+    type Labels = Targets;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
+        pooled_classifier(pass, &head.classifier, gradients, |logits| {
+            choices_term(pass, logits, labels)
+        })
+        .map(single)
+    }
+}
+
+impl TrainableModel for AlbertForSequenceClassification {
+    type Head = ClassifierParameters;
+    type Labels = Targets;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
+        pooled_classifier(pass, &head.classifier, gradients, |logits| {
+            classes_term(pass, logits, labels)
+        })
+        .map(single)
+    }
+}
+
+impl TrainableModel for AlbertForTokenClassification {
+    type Head = ClassifierParameters;
+
+    /// `[B, S]`; −100 does not count.
+    type Labels = Array2<i64>;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let (rows, labels) = labelled_rows(&pass.batch.layout, labels.view())?;
+        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
+        let rate = pass.config.classifier_dropout_prob.unwrap_or(pass.config.hidden_dropout_prob);
+        token_classifier(pass, &head.classifier, &rows, Some(rate), gradients, |logits| {
+            cross_entropy(pass.isa, "loss", logits, &labels, pass.scale)
+        })
+        .map(single)
+    }
+}
+
+impl TrainableModel for AlbertForQuestionAnswering {
+    type Head = QuestionAnsweringHeadParameters;
+    type Labels = AnswerPositions;
+
+    fn head_pass(
+        pass: &HeadPass<'_>,
+        head: &Self::Head,
+        labels: &Self::Labels,
+        gradients: Option<HeadGradients<'_, Self::Head>>,
+    ) -> Result<LossOutput> {
+        let rows: Vec<usize> = (0..pass.batch.num_tokens()).collect();
+        let gradients = gradients.map(|g| (&mut g.head.qa_outputs, g.states));
+        token_classifier(pass, &head.qa_outputs, &rows, None, gradients, |logits| {
+            positions_term(pass, logits, labels)
+        })
+        .map(single)
+    }
+}

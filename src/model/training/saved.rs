@@ -1,0 +1,147 @@
+//! What forward passes leave for backward passes.
+//!
+//! Backward passes overwrite what they have read with what is needed next: queries, keys and values with their gradients, what
+//! was normalised with the gradient of what went into the norm. So the gradients of every product's output stand beside its inputs when
+//! all layers have been gone through, and take no memory of their own.
+
+use std::ops::Range;
+
+use super::norm::{SavedNorm, parts};
+use crate::kernels::attention::{Sequence, first_row};
+
+/// Sizes of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Widths {
+    pub(super) hidden: usize,
+    pub(super) intermediate: usize,
+}
+
+/// One application of a layer, of all tokens of a batch.
+#[derive(Default)]
+pub(super) struct SavedLayer {
+    /// `[T, 3H]`.
+    pub(super) qkv: Vec<f32>,
+    /// `[T, H]`.
+    pub(super) context: Vec<f32>,
+    pub(super) attention_norm: NormBuffers,
+    /// The states between the two halves of the layer, `[T, H]`.
+    pub(super) middle: Vec<f32>,
+    /// What the activation is applied to, `[T, I]`.
+    pub(super) pre_activation: Vec<f32>,
+    /// `[T, I]`.
+    pub(super) activation: Vec<f32>,
+    pub(super) output_norm: NormBuffers,
+}
+
+/// What [`SavedNorm`] has parts of.
+#[derive(Default)]
+pub(super) struct NormBuffers {
+    pub(super) rows: Vec<f32>,
+    pub(super) factors: Vec<f32>,
+    pub(super) parts: Vec<f32>,
+}
+
+/// A group's rows of a [`SavedLayer`].
+pub(super) struct SavedRows<'a> {
+    pub(super) qkv: &'a mut [f32],
+    pub(super) context: &'a mut [f32],
+    pub(super) attention_norm: SavedNorm<'a>,
+    pub(super) middle: &'a mut [f32],
+    pub(super) pre_activation: &'a mut [f32],
+    pub(super) activation: &'a mut [f32],
+    pub(super) output_norm: SavedNorm<'a>,
+}
+
+/// A group of sequences: how many of their tokens, and of the parts of these, there are.
+#[derive(Clone)]
+pub(super) struct GroupSize {
+    pub(super) sequences: Range<usize>,
+    pub(super) tokens: usize,
+    parts: usize,
+}
+
+impl GroupSize {
+    /// Of certain sequences of a batch of that many tokens.
+    pub(super) fn new(all: &[Sequence], sequences: Range<usize>, tokens: usize) -> Self {
+        let end = all.get(sequences.end).map_or(tokens, |next| next.start);
+        let group = &all[sequences.clone()];
+        Self { tokens: end - first_row(group), parts: parts(group).len(), sequences }
+    }
+}
+
+impl SavedLayer {
+    /// Makes room for the tokens of some groups. What is in it is whatever was left there.
+    pub(super) fn resize(&mut self, widths: Widths, groups: &[GroupSize]) {
+        let Widths { hidden, intermediate } = widths;
+        let tokens: usize = groups.iter().map(|group| group.tokens).sum();
+        let parts: usize = groups.iter().map(|group| group.parts).sum();
+        resize(&mut self.qkv, tokens * 3 * hidden);
+        resize(&mut self.context, tokens * hidden);
+        resize(&mut self.middle, tokens * hidden);
+        resize(&mut self.pre_activation, tokens * intermediate);
+        resize(&mut self.activation, tokens * intermediate);
+        for norm in [&mut self.attention_norm, &mut self.output_norm] {
+            norm.resize(hidden, tokens, parts);
+        }
+    }
+
+    /// Cuts it into the groups' rows.
+    pub(super) fn split(&mut self, widths: Widths, groups: &[GroupSize]) -> Vec<SavedRows<'_>> {
+        let Widths { hidden, intermediate } = widths;
+        let Self { qkv, context, attention_norm, middle, pre_activation, activation, output_norm } =
+            self;
+        let mut qkv = &mut qkv[..];
+        let (mut context, mut middle) = (&mut context[..], &mut middle[..]);
+        let (mut pre_activation, mut activation) = (&mut pre_activation[..], &mut activation[..]);
+        let (mut attention_norm, mut output_norm) = (attention_norm.all(), output_norm.all());
+        groups
+            .iter()
+            .map(|group| SavedRows {
+                qkv: take(&mut qkv, group.tokens * 3 * hidden),
+                context: take(&mut context, group.tokens * hidden),
+                attention_norm: take_norm(&mut attention_norm, hidden, group),
+                middle: take(&mut middle, group.tokens * hidden),
+                pre_activation: take(&mut pre_activation, group.tokens * intermediate),
+                activation: take(&mut activation, group.tokens * intermediate),
+                output_norm: take_norm(&mut output_norm, hidden, group),
+            })
+            .collect()
+    }
+}
+
+impl NormBuffers {
+    pub(super) fn resize(&mut self, width: usize, tokens: usize, parts: usize) {
+        resize(&mut self.rows, tokens * width);
+        resize(&mut self.factors, tokens);
+        resize(&mut self.parts, parts * 2 * width);
+    }
+
+    pub(super) fn all(&mut self) -> SavedNorm<'_> {
+        let Self { rows, factors, parts } = self;
+        SavedNorm { rows, factors, parts }
+    }
+}
+
+/// Gives a buffer a length, whatever is in it.
+pub(super) fn resize(values: &mut Vec<f32>, len: usize) {
+    if values.capacity() < len {
+        // What it held is not needed: a new one, rather than copying that.
+        *values = vec![0.0; len];
+    }
+    values.resize(len, 0.0);
+}
+
+/// Takes the first `len` values of what is left.
+pub(super) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (first, others) = std::mem::take(rest).split_at_mut(len);
+    *rest = others;
+    first
+}
+
+fn take_norm<'a>(rest: &mut SavedNorm<'a>, width: usize, group: &GroupSize) -> SavedNorm<'a> {
+    SavedNorm {
+        rows: take(&mut rest.rows, group.tokens * width),
+        factors: take(&mut rest.factors, group.tokens),
+        parts: take(&mut rest.parts, group.parts * 2 * width),
+    }
+}
