@@ -108,7 +108,8 @@ fn classifiers_have_the_dropout_that_transformers_gives_them() {
     };
     assert!(zeros(None) > 0 && zeros(Some(0.0)) == 0);
     // In other classifiers, null is none.
-    let mut example = example::<AlbertForSequenceClassification>(Problem::SingleLabel, (0.5, 0.0, None));
+    let mut example =
+        example::<AlbertForSequenceClassification>(Problem::SingleLabel, (0.5, 0.0, None));
     (example.inputs, example.labels) = (one_token(), ndalbert::train::Targets::Classes(vec![1]));
     assert_eq!(zero_columns(&weights(&example, Some(5))["classifier.weight"]), 0);
 }
@@ -205,7 +206,8 @@ fn what_is_kept_is_scaled() {
     for seed in SEEDS {
         for (dropped, kept) in ratio(Some(seed)).iter().zip(&without) {
             let scaled = kept / (1.0 - RATE);
-            let is_right = *dropped == 0.0 || (dropped - scaled).abs() < 1e-5 * scaled.abs().max(1e-3);
+            let is_right =
+                *dropped == 0.0 || (dropped - scaled).abs() < 1e-5 * scaled.abs().max(1e-3);
             assert!(is_right, "{dropped}, of {kept}");
         }
     }

@@ -35,9 +35,7 @@ fn gradients_are_those_of_pytorch() {
         assert!(difference <= LOSS, "{}: {} {}", golden.name, output.loss, golden.loss);
         assert_gradients(&golden.name, &golden.gradients(), &gradients);
     }
-    golden_gradients()
-        .par_iter()
-        .for_each(|golden| for_problem!(golden.problem, compare(golden)));
+    golden_gradients().par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -70,7 +68,10 @@ fn assert_slopes<M: Labelled>(
             let expected = reference.slope(&along, STEP, |moved| example.reference_loss(moved));
             let limit = RELATIVE * length + nothing;
             let is_within = (found - expected).abs() <= limit;
-            assert!(is_within, "{what}, {tensor}: expected {expected:e}, found {found:e}, ±{limit:e}");
+            assert!(
+                is_within,
+                "{what}, {tensor}: expected {expected:e}, found {found:e}, ±{limit:e}"
+            );
         }
     }
 }

@@ -89,9 +89,7 @@ fn the_reference_has_the_slopes_of_pytorch() {
             assert!(difference <= limit, "{what}: expected {expected:e}, found {found:e}");
         }
     }
-    golden_gradients()
-        .par_iter()
-        .for_each(|golden| for_problem!(golden.problem, compare(golden)));
+    golden_gradients().par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
 
 fn length(values: &ArrayD<f64>) -> f64 {

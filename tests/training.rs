@@ -259,8 +259,8 @@ fn half_precision_gradients_point_the_same_way() {
     fn compare<M: Labelled>(problem: Problem) {
         let config = problem.config(|fields| fields.hidden_act = Activation::Gelu);
         let example = Example::<M>::new(problem, config, 9);
-        let [exact, rounded] = [OPTIONS[0], OPTIONS[2]]
-            .map(|options| tree_of(&example.gradients(options).1));
+        let [exact, rounded] =
+            [OPTIONS[0], OPTIONS[2]].map(|options| tree_of(&example.gradients(options).1));
         let cosine = tree_dot(&exact, &rounded) / tree_length(&exact) / tree_length(&rounded);
         assert!(cosine > 0.999, "{problem:?}: {cosine}");
         assert_ne!(exact, rounded, "{problem:?}: nothing was rounded");
@@ -300,10 +300,8 @@ fn terms_count_what_was_guessed_right() {
     let config = Problem::PreTraining.config(|_| ());
     let example = Example::<AlbertForPreTraining>::new(Problem::PreTraining, config, 2);
     let (output, _) = example.gradients(TrainingOptions::default());
-    let model = AlbertForPreTraining::from_parameters(
-        example.config.clone(),
-        example.parameters.clone(),
-    );
+    let model =
+        AlbertForPreTraining::from_parameters(example.config.clone(), example.parameters.clone());
     let scores = model.unwrap().forward(&example.inputs.batch()).unwrap();
     let best = |row: ndarray::ArrayView1<'_, f32>| -> i64 {
         let largest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
@@ -332,19 +330,13 @@ fn terms_count_what_was_guessed_right() {
 fn changed_parameters_are_those_that_are_computed_with() {
     let config = Problem::PreTraining.config(|_| ());
     let example = Example::<AlbertForPreTraining>::new(Problem::PreTraining, config, 2);
-    let other = Example::<AlbertForPreTraining>::new(
-        Problem::PreTraining,
-        example.config.clone(),
-        3,
-    );
+    let other =
+        Example::<AlbertForPreTraining>::new(Problem::PreTraining, example.config.clone(), 3);
     for options in OPTIONS {
         let (expected_loss, expected) = {
-            let mut model: TrainingModel<AlbertForPreTraining> = TrainingModel::new(
-                example.config.clone(),
-                other.parameters.clone(),
-                options,
-            )
-            .unwrap();
+            let mut model: TrainingModel<AlbertForPreTraining> =
+                TrainingModel::new(example.config.clone(), other.parameters.clone(), options)
+                    .unwrap();
             let mut gradients = model.zero_gradients();
             let batch = example.inputs.batch();
             let loss = model.backward(&batch, &example.labels, None, 1.0, &mut gradients);

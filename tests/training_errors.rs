@@ -20,11 +20,8 @@ fn example<M: Labelled>(problem: Problem) -> Example<M> {
 
 /// Asserts that `loss` and `backward` refuse labels, and that gradients, which hold something already, stay as they are.
 #[track_caller]
-fn assert_refused<M: Labelled>(
-    example: &Example<M>,
-    labels: M::Labels,
-    words: &[&str],
-) where
+fn assert_refused<M: Labelled>(example: &Example<M>, labels: M::Labels, words: &[&str])
+where
     M: Model<Parameters: PartialEq + std::fmt::Debug>,
 {
     assert_batch_refused(example, &example.inputs.batch(), &labels, words);
@@ -188,9 +185,11 @@ fn gradients_of_another_shape_are_refused() {
         let result = model.backward(&batch, &example.labels, None, 1.0, &mut others);
         refused(result, &["word_embeddings", "37", "38"]);
         let model = example.training_model(TrainingOptions::default());
-        assert!(common::weights::weights_of(&model.zero_gradients()).values().all(|values| {
-            values.iter().all(|&value| value == 0.0)
-        }));
+        assert!(
+            common::weights::weights_of(&model.zero_gradients())
+                .values()
+                .all(|values| { values.iter().all(|&value| value == 0.0) })
+        );
     }
     for problem in Problem::ALL {
         for_problem!(problem, compare(problem));

@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::gradients::metadata;
 use common::golden::{Run, read_runs};
+use common::gradients::metadata;
 use common::inputs::Inputs;
 use common::problems::Labelled;
 use common::weights::{parameters_of, weights_of};
@@ -83,15 +83,12 @@ impl Trajectory {
         decay: Decay,
         activations: ActivationPolicy,
     ) {
-        let initial = parameters_of::<AlbertForPreTraining>(
-            &self.config,
-            &self.runs["initial"].floats,
-        );
+        let initial =
+            parameters_of::<AlbertForPreTraining>(&self.config, &self.runs["initial"].floats);
         let options = TrainingOptions { precision: Precision::F32, activations };
         let mut model: TrainingModel<AlbertForPreTraining> =
             TrainingModel::new(self.config.clone(), initial, options).unwrap();
-        let schedule =
-            Schedule::new(self.setting("peak"), self.count("warmup"), decay).unwrap();
+        let schedule = Schedule::new(self.setting("peak"), self.count("warmup"), decay).unwrap();
         for step in 0..self.count("steps") as usize {
             let batch = &self.runs[&format!("batch_{}", step % 4)];
             let labels = AlbertForPreTraining::labels_of_run(batch);

@@ -3,8 +3,8 @@
 use ndalbert::train::{AnswerPositions, PreTrainingLabels, Targets, TrainableModel};
 use ndalbert::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
-    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification, Batch, Model,
-    ProblemType, Result,
+    AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification, Batch,
+    Model, ProblemType, Result,
 };
 use ndarray::{Array2, Axis};
 
@@ -93,7 +93,8 @@ fn rows(labels: &Targets) -> usize {
 impl Judged for AlbertForMultipleChoice {
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64 {
         let logits = reference.linear("classifier", &reference.pooled(inputs));
-        let logits = logits.into_shape_with_order((rows(labels), inputs.sequences() / rows(labels)));
+        let logits =
+            logits.into_shape_with_order((rows(labels), inputs.sequences() / rows(labels)));
         match labels {
             Targets::Classes(classes) => cross_entropy(&logits.unwrap(), classes),
             Targets::Values(values) => soft_cross_entropy(&logits.unwrap(), values.view()),
