@@ -4,9 +4,13 @@
 pub mod compare;
 pub mod directory;
 pub mod golden;
+pub mod gradients;
 pub mod heads;
+pub mod inputs;
+pub mod problems;
 pub mod random;
 pub mod realistic;
+pub mod reference;
 pub mod weights;
 
 /// Calls a generic function for the class that `config.json` names under `architectures`.
