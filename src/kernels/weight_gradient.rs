@@ -195,6 +195,13 @@ impl Task<'_, '_> {
                     // SAFETY: this task alone reads and writes this block of the gradient.
                     unsafe { self.gradient.weight.row(row, column, columns.len()) }
                 };
+                // What comes next is brought nearer while this is multiplied.
+                let next = first + count..self.rows.len().min(first + count + ROWS);
+                let place = self.columns.start + columns.start;
+                for row in next {
+                    let columns = place..place + columns.len();
+                    self.gradient.weight.fetch(self.rows.start + row, &columns);
+                }
                 for (i, sums) in sums.iter_mut().enumerate().take(count) {
                     sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
                 }
