@@ -18,12 +18,12 @@ use super::tile::{ROWS, Sums, Tile};
 use super::transpose::transpose;
 use super::vector::sum;
 
-/// Tokens that are multiplied at a time: what is packed of them stays in the second cache.
-const TOKENS: usize = 256;
+/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the second cache.
+const TOKENS: usize = 512;
 
-/// The most rows and columns of a task's block of the gradient. What a task reads is packed once for as many columns or
-/// rows; both packed blocks take 393 KB each.
-const MAX_BLOCK: usize = 384;
+/// The most rows and columns of a task's block of the gradient: what a task reads is packed once for as many columns or rows.
+const MAX_ROWS: usize = 384;
+const MAX_COLUMNS: usize = 768;
 
 /// The fewest; less would be packed more often than is multiplied.
 const MIN_BLOCK: usize = 192;
@@ -105,12 +105,11 @@ impl<'a> Shared<'a> {
     fn tasks(&self, isa: Isa, is_large: bool) -> impl Iterator<Item = Task<'_, 'a>> {
         let panel = Blocking::of(isa).panel;
         // Even blocks, in whole tiles.
-        let size = |len: usize, unit: usize| {
-            let most =
-                if is_large { MAX_BLOCK.min(len.div_ceil(2).max(MIN_BLOCK)) } else { MAX_BLOCK };
+        let size = |len: usize, most: usize, unit: usize| {
             len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit)
         };
-        let (rows, columns) = (size(self.n, ROWS), size(self.k, panel));
+        let most = if is_large { self.n.div_ceil(2).clamp(MIN_BLOCK, MAX_ROWS) } else { MAX_ROWS };
+        let (rows, columns) = (size(self.n, most, ROWS), size(self.k, MAX_COLUMNS, panel));
         let blocks = |len: usize, size: usize| {
             (0..len).step_by(size).map(move |start| start..len.min(start + size))
         };
@@ -227,8 +226,15 @@ mod tests {
 
     #[test]
     fn gradients_match_the_reference() {
-        let sizes =
-            [(1, 1, 1), (3, 7, 2), (17, 65, 130), (65, 64, 300), (7, 129, 257), (200, 400, 9)];
+        let sizes = [
+            (1, 1, 1),
+            (3, 7, 2),
+            (17, 65, 130),
+            (65, 64, 300),
+            (7, 129, 257),
+            (200, 400, 9),
+            (5, 70, 1030),
+        ];
         for isa in Isa::available() {
             for is_narrow in [false, true] {
                 sizes.iter().for_each(|&sizes| check(isa, is_narrow, sizes));
