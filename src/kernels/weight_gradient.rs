@@ -270,8 +270,10 @@ mod tests {
         let gradient = WeightGradient { stretches, weight: &mut weight, bias: &mut bias };
         weight_gradients(isa, is_narrow, vec![gradient]);
         let what = format!("{isa} {n}×{k} over {tokens}");
-        reference::assert_close(&weight, &expected, 2e-5, &what);
-        reference::assert_close(&bias, &expected_bias, 2e-5, &what);
+        // Rounding grows with the length of the sums.
+        let tolerance = 2e-5 * (tokens as f64 / 300.0).max(1.0);
+        reference::assert_close(&weight, &expected, tolerance, &what);
+        reference::assert_close(&bias, &expected_bias, tolerance, &what);
     }
 
     /// One call for two applications gives the bits of two calls, on any number of threads.
