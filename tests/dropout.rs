@@ -3,6 +3,7 @@
 mod common;
 
 use common::compare::assert_same_tensors;
+use common::gradients::length;
 use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Problem, for_problem};
 use common::reference::{Tree, tree_of};
@@ -296,7 +297,7 @@ fn gradients_are_the_slopes_of_the_loss_with_the_same_seed() {
             model.backward(&batch, &example.labels, SEED, 1.0, &mut unused).unwrap().loss
         };
         for (tensor, gradient) in &gradients {
-            let length = gradient.mapv(|value| value * value).sum().sqrt();
+            let length = length(gradient);
             if length < 1e-4 {
                 continue;
             }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::gradients::{
-    GoldenGradients, RELATIVE, assert_gradients, direction, golden_gradients, tree_dot, tree_length,
+    GoldenGradients, NOTHING, RELATIVE, assert_gradients, direction, golden_gradients, length,
+    tree_dot, tree_length,
 };
 use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Layout, Problem, for_problem};
@@ -59,9 +60,9 @@ fn assert_slopes<M: Labelled>(
     directions: impl Fn(&str, &[usize]) -> Vec<ArrayD<f64>>,
 ) {
     let reference = example.reference();
-    let nothing = common::gradients::NOTHING * tree_length(gradients);
+    let nothing = NOTHING * tree_length(gradients);
     for (tensor, gradient) in gradients {
-        let length = gradient.mapv(|value| value * value).sum().sqrt();
+        let length = length(gradient);
         for along in directions(tensor, gradient.shape()) {
             let found = (gradient * &along).sum();
             let along = Tree::from([(tensor.clone(), along)]);
@@ -126,13 +127,14 @@ fn every_combination_has_the_slope_of_the_reference() {
         let example = example::<M>(problem, layout, activation);
         let gradients = judged(&example);
         let parts = gradients.iter().enumerate().map(|(seed, (tensor, gradient))| {
-            let length = gradient.mapv(|value| value * value).sum().sqrt();
+            let length = length(gradient);
             (tensor.clone(), direction(gradient.shape(), seed as u64) / length.max(0.01))
         });
         let along: Tree = parts.collect();
-        let slope = |moved: &_| example.reference_loss(moved);
         // The direction is up to a hundred times as long as one of a single tensor.
-        let expected = example.reference().slope(&along, STEP / 100.0, slope);
+        let step = STEP / 100.0;
+        let expected =
+            example.reference().slope(&along, step, |moved| example.reference_loss(moved));
         let found = tree_dot(&gradients, &along);
         let limit = RELATIVE * (along.len() as f64).sqrt();
         let what = format!("{problem:?}, {layout:?}, {activation}");

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::gradients::{GoldenGradients, direction, golden_gradients};
+use common::gradients::{GoldenGradients, direction, golden_gradients, length, tree_length};
 use common::problems::{Example, Labelled, Layout, Problem, for_problem};
 use common::reference::{Tree, tree_of};
 use ndalbert::Activation;
-use ndarray::ArrayD;
 use rayon::prelude::*;
 
 /// How far losses of order 1 in single precision are from those in double precision.
@@ -74,7 +73,7 @@ fn the_reference_has_the_slopes_of_pytorch() {
         let reference = example.reference();
         let gradients = golden.gradients();
         assert!(gradients.keys().eq(tree_of(&example.parameters).keys()), "{}", golden.name);
-        let total = common::gradients::tree_length(&gradients);
+        let total = tree_length(&gradients);
         for (tensor, gradient) in &gradients {
             if is_frozen(golden, tensor) {
                 continue;
@@ -90,8 +89,4 @@ fn the_reference_has_the_slopes_of_pytorch() {
         }
     }
     golden_gradients().par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
-}
-
-fn length(values: &ArrayD<f64>) -> f64 {
-    values.mapv(|value| value * value).sum().sqrt()
 }

@@ -114,8 +114,8 @@ fn labels_of_pre_training_that_are_none_are_refused() {
 #[test]
 fn targets_that_are_none_are_refused() {
     let choices = example::<AlbertForMultipleChoice>(Problem::ChoiceByClass);
-    for (targets, words) in [
-        (Targets::Classes(vec![0, 2]), &["2"][..]),
+    let cases: [(Targets, &[&str]); 8] = [
+        (Targets::Classes(vec![0, 2]), &["2"]),
         (Targets::Classes(vec![0, -3]), &["-3"]),
         // Four sequences are not three prompts, nor none.
         (Targets::Classes(vec![0, 1, 0]), &["4"]),
@@ -124,7 +124,8 @@ fn targets_that_are_none_are_refused() {
         (Targets::Values(Array2::zeros((2, 3))), &["3"]),
         (Targets::Values(Array2::zeros((3, 2))), &[]),
         (Targets::Values(Array2::zeros((0, 2))), &[]),
-    ] {
+    ];
+    for (targets, words) in cases {
         assert_refused(&choices, targets, words);
     }
     for (problem, targets) in [

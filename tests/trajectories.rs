@@ -35,10 +35,10 @@ impl Trajectory {
     fn read(name: &'static str) -> Self {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/trajectories");
         let path = directory.join(format!("{name}.safetensors"));
-        let json = |key| serde_json::from_str(&metadata(&path, key)).unwrap();
+        let metadata = metadata(&path);
         let runs = read_runs(name, &path).into_iter().map(|run| (run.name.clone(), run));
-        let config = AlbertConfig::from_json(json("config")).unwrap();
-        Self { name, config, settings: json("settings"), runs: runs.collect() }
+        let config = AlbertConfig::from_json(metadata["config"].clone()).unwrap();
+        Self { name, config, settings: metadata["settings"].clone(), runs: runs.collect() }
     }
 
     fn setting(&self, name: &str) -> f64 {
@@ -103,7 +103,9 @@ impl Trajectory {
             self.assert_near("rates", step, rate);
         }
         let expected = &self.runs["final"].floats;
-        let found = weights_of(&model.into_parameters());
+        let mut found = weights_of(&model.into_parameters());
+        // No loss depends on them. Their gradients are rounding, which optimizers divide by its own size.
+        found.retain(|name, _| !name.ends_with("attention.key.bias"));
         assert!(expected.keys().eq(found.keys()));
         for (name, expected) in expected {
             for (expected, found) in expected.iter().zip(&found[name]) {

@@ -9,6 +9,7 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal};
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 use super::golden::{Run, read_runs};
 use super::inputs::Inputs;
@@ -16,12 +17,15 @@ use super::problems::{Example, Labelled, Problem};
 use super::reference::{Tree, tree_of};
 use super::weights::parameters_of;
 
-/// The length of a gradient's error over that of the gradient.
+/// The length of a gradient's error over that of the gradient, tensor by tensor.
 pub const RELATIVE: f64 = 1e-4;
 
-/// The part of the whole gradient's length that the gradient of one tensor may be off by where it is next to nothing, as
-/// that of a key's bias, which is zero but for rounding.
+/// The error of a gradient that is next to nothing, as that of a key's bias, which is zero but for rounding: over the
+/// length of the gradients of all tensors together.
 pub const NOTHING: f64 = 1e-6;
+
+/// What is shorter than this part of all gradients together is zero in PyTorch's double precision.
+const ZERO: f64 = 1e-12;
 
 /// A model, inputs and labels, and what PyTorch's autograd gives for them.
 pub struct GoldenGradients {
@@ -46,22 +50,22 @@ pub fn golden_gradients() -> Vec<GoldenGradients> {
     paths.iter().map(|path| GoldenGradients::read(path)).collect()
 }
 
-/// What a golden file says of itself.
-pub fn metadata(path: &Path, key: &str) -> String {
+/// What a golden file says of itself besides its tensors.
+pub fn metadata(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    header.metadata().as_ref().unwrap()[key].clone()
+    serde_json::from_str(&header.metadata().as_ref().unwrap()["golden"]).unwrap()
 }
 
 impl GoldenGradients {
     fn read(path: &Path) -> Self {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let config = serde_json::from_str(&metadata(path, "config")).unwrap();
+        let metadata = metadata(path);
         let runs: [Run; 4] = read_runs(&name, path).try_into().ok().unwrap();
         let [gradients, inputs, outputs, parameters] = runs;
         Self {
-            problem: Problem::from_name(&metadata(path, "problem")),
-            config: AlbertConfig::from_json(config).unwrap(),
+            problem: Problem::from_name(metadata["problem"].as_str().unwrap()),
+            config: AlbertConfig::from_json(metadata["config"].clone()).unwrap(),
             inputs,
             parameters,
             gradients,
@@ -85,7 +89,8 @@ impl GoldenGradients {
     }
 }
 
-fn length(values: &ArrayD<f64>) -> f64 {
+/// The length of an array as a vector.
+pub fn length(values: &ArrayD<f64>) -> f64 {
     values.fold(0.0, |sum, value| sum + value * value).sqrt()
 }
 
@@ -99,29 +104,37 @@ pub fn tree_dot(x: &Tree, y: &Tree) -> f64 {
     y.iter().map(|(name, values)| (&x[name] * values).sum()).sum()
 }
 
-/// Asserts that the gradient of every tensor is the expected one, up to [`RELATIVE`] and [`NOTHING`].
+/// Asserts that the gradient of every tensor is PyTorch's up to [`RELATIVE`], and those that are zero up to [`NOTHING`].
 #[track_caller]
 pub fn assert_gradients(what: &str, expected: &Tree, found: &impl Parameters) {
-    assert_gradients_within(what, expected, found, RELATIVE);
+    assert_within(what, expected, found, |length, total| {
+        if length < ZERO * total { NOTHING * total } else { RELATIVE * length }
+    });
 }
 
-/// As [`assert_gradients`], with another relative error.
+/// Asserts that gradients are those that were computed in another way in single precision, up to a relative error and
+/// [`NOTHING`].
 #[track_caller]
-pub fn assert_gradients_within(
+pub fn assert_gradients_near(what: &str, expected: &Tree, found: &impl Parameters, relative: f64) {
+    assert_within(what, expected, found, |length, total| relative * length + NOTHING * total);
+}
+
+/// `limit` is the error that is let pass, for the lengths of a tensor's gradient and of all together.
+#[track_caller]
+fn assert_within(
     what: &str,
     expected: &Tree,
     found: &impl Parameters,
-    relative: f64,
+    limit: impl Fn(f64, f64) -> f64,
 ) {
     let found = tree_of(found);
     assert!(expected.keys().eq(found.keys()), "{what}: {:?}", found.keys());
-    let nothing = NOTHING * tree_length(expected);
+    let total = tree_length(expected);
     for (name, expected) in expected {
-        let error = length(&(&found[name] - expected));
-        let limit = relative * length(expected) + nothing;
+        let (length, error) = (length(expected), length(&(&found[name] - expected)));
+        let limit = limit(length, total);
         // A NaN is within no limit.
         let is_within = error <= limit;
-        let length = length(expected);
         assert!(is_within, "{what}: {name} is {error:e} off, of {length:e}: more than {limit:e}");
     }
 }

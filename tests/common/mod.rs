@@ -1,5 +1,5 @@
 //! What the integration tests share: golden models, how to run and change them, and how results are compared.
-#![allow(dead_code, reason = "every test file uses a part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test file uses a part")]
 
 pub mod compare;
 pub mod directory;

@@ -178,7 +178,8 @@ fn values(rows: usize, columns: usize, is_distribution: bool) -> Array2<f32> {
     if is_distribution {
         for mut row in values.outer_iter_mut() {
             row[0] += 0.5;
-            row /= row.sum();
+            let sum = row.sum();
+            row /= sum;
         }
     }
     values

@@ -50,7 +50,7 @@ impl<'a> Reference<'a> {
     /// x·Wᵀ + b of rows.
     fn linear(&self, layer: &str, x: &Array2<f64>) -> Array2<f64> {
         let weight = self.matrix(&format!("{layer}.weight"));
-        x.dot(&weight.t()) + self.vector(&format!("{layer}.bias"))
+        x.dot(&weight.t()) + &self.vector(&format!("{layer}.bias"))
     }
 
     fn layer_norm(&self, layer: &str, mut x: Array2<f64>) -> Array2<f64> {
@@ -142,7 +142,7 @@ impl<'a> Reference<'a> {
         let transformed = self.activation(self.linear("predictions.dense", states));
         let transformed = self.layer_norm("predictions.LayerNorm", transformed);
         let table = self.matrix("albert.embeddings.word_embeddings.weight");
-        transformed.dot(&table.t()) + self.vector("predictions.bias")
+        transformed.dot(&table.t()) + &self.vector("predictions.bias")
     }
 
     /// The slope of `loss` along a direction, by central differences of `step` times the direction.
