@@ -41,7 +41,7 @@ fn by_token(
         logits.push(head(&select(&states, &columns)));
         counted.extend(columns.into_iter().map(|column| labels[column]));
     }
-    let views: Vec<_> = logits.iter().map(Array2::view).collect();
+    let views: Vec<_> = logits.iter().map(|logits| logits.view()).collect();
     cross_entropy(&ndarray::concatenate(Axis(0), &views).unwrap(), &counted)
 }
 
