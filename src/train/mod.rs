@@ -2,6 +2,8 @@
 //!
 //! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters.
 
+pub mod pretraining;
+
 pub use crate::model::training::{
     ActivationPolicy, AnswerPositions, LossOutput, LossTerm, PreTrainingLabels, Targets,
     TrainableModel, TrainingModel, TrainingOptions,
