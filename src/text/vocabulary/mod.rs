@@ -4,6 +4,7 @@
 //! tokenizer's directory).
 
 mod files;
+mod joining;
 mod unigram;
 mod wordpiece;
 mod words;
@@ -125,8 +126,8 @@ impl Vocabulary {
 
 /// Makes a vocabulary of text files with a sentence per line, in UTF-8.
 ///
-/// The same files and options give the same vocabulary, whatever the number of threads. Unigram and WordPiece are trained by
-/// the `tokenizers` crate, after splitting that is SentencePiece's (pieces do not reach across scripts) or BERT's.
+/// The same files and options give the same vocabulary, whatever the number of threads. Unigram is trained by the
+/// `tokenizers` crate on words cut where the script changes, as SentencePiece does it.
 ///
 /// ```
 /// use ndalbert::AlbertTokenizer;
@@ -159,8 +160,8 @@ pub fn train_vocabulary<P: AsRef<Path>>(
     check(options)?;
     let words = Words::count(files, options)?;
     let pieces = match options.kind {
-        VocabularyKind::Unigram => Pieces::Unigram(unigram::train(words, options)?),
-        VocabularyKind::WordPiece => Pieces::WordPiece(wordpiece::train(words, options)?),
+        VocabularyKind::Unigram => Pieces::Unigram(unigram::train(&words, options)?),
+        VocabularyKind::WordPiece => Pieces::WordPiece(wordpiece::train(&words, options)?),
         VocabularyKind::Characters => Pieces::WordPiece(wordpiece::characters(&words, options)),
     };
     Ok(Vocabulary { options: options.clone(), pieces })

@@ -23,7 +23,7 @@ const MAX_COUNT: u64 = 1 << 27;
 const PENALTY: f64 = 0.0001;
 
 /// Special tokens of score 0, then pieces with their log-probabilities, the most likely first.
-pub(super) fn train(words: Words, options: &VocabularyOptions) -> Result<Vec<(String, f64)>> {
+pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(String, f64)>> {
     let known = words.frequent_characters(options.character_coverage);
     let special = options.kind.special_tokens();
     // The trainer goes beyond the size if that only just has room for the characters.
@@ -36,7 +36,7 @@ pub(super) fn train(words: Words, options: &VocabularyOptions) -> Result<Vec<(St
         .vocab_size((options.vocab_size - special.len()) as u32)
         .build()
         .map_err(|error| Error::Tokenizer(error.to_string()))?;
-    let sentences = sentences(&words, &known);
+    let sentences = sentences(words, &known);
     // Of one thread: with more, the order of sums depends on which is done first.
     let pool = ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.map_err(|error| Error::Tokenizer(error.to_string()))?;

@@ -3,54 +3,30 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, Model};
-
 use super::VocabularyOptions;
+use super::joining::{CONTINUES, Joining};
 use super::words::Words;
 use crate::error::{Error, Result};
-use crate::text::tokenizer::refused;
-
-/// The mark of a piece that continues a word.
-const CONTINUES: &str = "##";
-
-/// The library counts pairs in 32 bits.
-const MAX_COUNT: u64 = 1 << 30;
 
 /// Special tokens, the characters that pieces consist of, then the pieces, the first joined first.
-pub(super) fn train(words: Words, options: &VocabularyOptions) -> Result<Vec<String>> {
+pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<String>> {
     let known = words.frequent_characters(options.character_coverage);
     // A word with an unknown character is unknown altogether.
     let words: Vec<(&str, u64)> =
         words.iter().filter(|(word, _)| word.chars().all(|char| known.contains(&char))).collect();
-    // The library numbers `##a` and the like in the order in which it meets them, which is random, and later decides by
-    // the numbers. Declared as special, they have numbers from the beginning.
     let spellings = words.iter().flat_map(|(word, _)| spelled(word));
     let characters = words.iter().flat_map(|(word, _)| word.chars().map(String::from));
     let alphabet: BTreeSet<String> = spellings.chain(characters).collect();
     let special = options.kind.special_tokens().map(str::to_owned);
-    let fixed: Vec<String> = special.into_iter().chain(alphabet).collect();
-    if fixed.len() > options.vocab_size {
-        return Err(too_small(fixed.len(), options.vocab_size));
+    let pieces: Vec<String> = special.into_iter().chain(alphabet).collect();
+    if pieces.len() > options.vocab_size {
+        return Err(too_small(pieces.len(), options.vocab_size));
     }
-
-    let scale = words.iter().map(|(word, count)| word.chars().count() as u64 * count).sum::<u64>();
-    let scale = scale / MAX_COUNT + 1;
-    let counts = words.iter().map(|&(word, count)| (word.into(), count.div_ceil(scale))).collect();
-    let mut model = BPE::default();
-    let trainer = BpeTrainer::builder()
-        .show_progress(false)
-        .vocab_size(options.vocab_size)
-        .min_frequency(options.min_frequency.div_ceil(scale))
-        .continuing_subword_prefix(CONTINUES.to_owned())
-        .special_tokens(fixed.into_iter().map(|token| AddedToken::from(token, true)).collect())
-        .build();
-    trainer.do_train(&counts, &mut model).map_err(refused)?;
-    let mut pieces: Vec<(String, u32)> = model.get_vocab().into_iter().collect();
-    pieces.sort_unstable_by_key(|&(_, id)| id);
-    Ok(pieces.into_iter().map(|(piece, _)| piece).collect())
+    let words = words.into_iter().map(|(word, count)| (spelled(word), count));
+    Ok(Joining::new(pieces, words).join(options.vocab_size, options.min_frequency))
 }
 
+/// The error of a size that leaves no room for single characters.
 pub(super) fn too_small(needed: usize, found: usize) -> Error {
     let expected = format!("at least {needed}, or a smaller character_coverage");
     Error::input("vocab_size", expected, found.to_string())
