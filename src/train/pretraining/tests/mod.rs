@@ -231,7 +231,7 @@ fn examples_come_from_everywhere() {
         order.push(origin(first[0]).0);
     }
     let neighbours = order.windows(2).filter(|pair| pair[0] == pair[1]).count();
-    // In the text's own order, four of five follow one of their own document.
+    // In the text's own order, every other one follows one of its own document.
     assert!(neighbours < order.len() / 4, "{neighbours} of {}", order.len());
     let files = order[..12].iter().map(|document| document % 3);
     assert_eq!(files.collect::<std::collections::BTreeSet<_>>().len(), 3);
@@ -256,7 +256,7 @@ fn special_tokens_written_in_a_text_are_text() {
     sample.write("text3", "d0s0 [SEP] d0s0 [MASK]\nd0s1 [CLS] d0s1\n");
     let corpus = sample.open(&["text3"]).unwrap();
     let options = PreTrainingOptions { epochs: Some(1), ..small() };
-    let batches =
+    let batches: PreTrainingBatches =
         PreTrainingBatches::new(corpus, &sample.tokenizer(), &sample.config(), options).unwrap();
     let mut rows = batches.flat_map(|batch| seen(batch).examples());
     let (mut first, second, _) = rows.next().unwrap();
