@@ -5,6 +5,7 @@
 mod check;
 mod clip;
 mod optimizer;
+pub mod pretraining;
 mod schedule;
 mod values;
 

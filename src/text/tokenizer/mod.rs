@@ -5,13 +5,14 @@
 
 mod added;
 mod charsmap;
-mod config_files;
+pub(super) mod config_files;
 mod load;
-mod pipeline;
+pub(super) mod pipeline;
 mod sentencepiece;
-mod settings;
+pub(super) mod settings;
 mod tokenizer_json;
 mod wordpiece;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -21,6 +22,7 @@ use rayon::prelude::*;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{PostProcessor, Tokenizer, truncate_encodings};
 
+use self::pipeline::Family;
 use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
 
@@ -76,6 +78,7 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    family: Family,
 }
 
 /// What it is, not its thousands of pieces.
@@ -270,6 +273,23 @@ impl AlbertTokenizer {
         ids
     }
 
+    /// The ids of a text alone, without special tokens around it and without truncation.
+    pub(crate) fn encode_ids(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode_fast(text, false).map_err(refused)?.get_ids().to_vec())
+    }
+
+    /// The same, but `[MASK]` in a text is six characters like any other.
+    pub(crate) fn for_plain_text(&self) -> Self {
+        let mut tokenizer = Tokenizer::clone(&self.tokenizer);
+        tokenizer.set_encode_special_tokens(true);
+        Self { tokenizer: Arc::new(tokenizer), ..self.clone() }
+    }
+
+    /// Whether a token is the beginning of a word, for masking of whole words.
+    pub(crate) fn begins_word(&self, token: &str) -> bool {
+        words::begins_word(self.family, token)
+    }
+
     fn encode_input(&self, first: &str, second: Option<&str>) -> Result<Encoding> {
         // The library's own truncation stops reading early, and cut from the left it then counts words anew.
         let mut encodings = (
@@ -296,7 +316,7 @@ impl AlbertTokenizer {
 }
 
 /// An error of the `tokenizers` library.
-fn refused(error: tokenizers::Error) -> Error {
+pub(super) fn refused(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }
 
