@@ -99,7 +99,7 @@ pub trait Model: Sized + Send + Sync {
 }
 
 /// Checks that a tree has the arrays and shapes of another; both come in the order of the visitor.
-fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<()> {
+pub(crate) fn check_shapes(found: &impl Parameters, expected: &impl Parameters) -> Result<()> {
     let (expected, found) = (shapes(expected), shapes(found));
     let count = expected.len().max(found.len());
     let differs = (0..count).find(|&i| expected.get(i) != found.get(i));

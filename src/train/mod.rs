@@ -2,6 +2,18 @@
 //!
 //! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters.
 
+mod check;
+mod clip;
+mod optimizer;
+mod schedule;
+mod values;
+
+pub use clip::{clip_global_norm, global_norm};
+pub use optimizer::{
+    AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
+};
+pub use schedule::{Decay, Schedule, scale_learning_rate};
+
 pub use crate::model::training::{
     ActivationPolicy, AnswerPositions, LossOutput, LossTerm, PreTrainingLabels, Targets,
     TrainableModel, TrainingModel, TrainingOptions,

@@ -1,0 +1,72 @@
+//! Adam with decoupled weight decay, as PyTorch and as google-research/albert have it.
+
+use rayon::prelude::*;
+
+use super::adam::{Adam, AdamOptions, Chunk, Rule};
+use super::{Optimizer, OptimizerState};
+use crate::error::Result;
+use crate::nn::Parameters;
+
+/// AdamW as `torch.optim.AdamW` has it, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
+/// Regularization*, algorithm 2).
+///
+/// It corrects by the number of all steps, also for parameters that were frozen in some of them; PyTorch counts steps per
+/// parameter.
+pub struct AdamW<P>(Adam<P>);
+
+impl<P: Parameters> AdamW<P> {
+    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::torch`] or others.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
+    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
+        Ok(Self(Adam::new(options, ["exp_avg", "exp_avg_sq"], zeros)?))
+    }
+}
+
+impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
+    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
+        self.0.update(parameters, gradients, learning_rate, Rule::corrected, apply)
+    }
+
+    fn state(&self) -> OptimizerState<'_, P> {
+        self.0.state()
+    }
+
+    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
+        self.0.restore(step, moments)
+    }
+}
+
+/// Adam as google-research/albert's `AdamWeightDecayOptimizer` has it: [`AdamW`] without bias correction.
+///
+/// Without it the first steps are some three times as long as the learning rate says, which a warm-up makes up for.
+pub struct AdamWeightDecay<P>(Adam<P>);
+
+impl<P: Parameters> AdamWeightDecay<P> {
+    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::google`] or others.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
+    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
+        Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
+    }
+}
+
+impl<P: Parameters + Send> Optimizer<P> for AdamWeightDecay<P> {
+    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
+        self.0.update(parameters, gradients, learning_rate, Rule::uncorrected, apply)
+    }
+
+    fn state(&self) -> OptimizerState<'_, P> {
+        self.0.state()
+    }
+
+    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
+        self.0.restore(step, moments)
+    }
+}
+
+fn apply(rule: &Rule, chunks: Vec<Chunk<'_>>) {
+    chunks.into_par_iter().for_each(|mut chunk| chunk.update(rule));
+}

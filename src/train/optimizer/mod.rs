@@ -1,0 +1,79 @@
+//! Optimizers: gradients → changed parameters.
+//!
+//! Three of Adam's family, which differ in little:
+//!
+//! | | bias correction | ε | scaled by |
+//! |---|---|---|---|
+//! | [`AdamW`], of PyTorch | yes | 1e-8 | |
+//! | [`AdamWeightDecay`], of google-research/albert | no | 1e-6 | |
+//! | [`Lamb`], of google-research/albert | no | 1e-6 | ‖weights‖ / ‖update‖, per parameter |
+//!
+//! In all of them the weight decay is decoupled: it is added to the update, not to the gradient, and so does not enter the
+//! moments.
+
+mod adam;
+mod adamw;
+mod groups;
+mod lamb;
+#[cfg(test)]
+mod tests;
+
+pub use adam::AdamOptions;
+pub use adamw::{AdamW, AdamWeightDecay};
+pub use groups::ParameterGroup;
+pub use lamb::Lamb;
+
+use crate::error::Result;
+use crate::nn::Parameters;
+
+/// What changes parameters by their gradients.
+///
+/// ```
+/// use ndalbert::train::{AdamOptions, AdamW, Optimizer};
+/// use ndarray::{Array1, array};
+///
+/// # fn main() -> ndalbert::Result<()> {
+/// // Any tree of parameters; here, one of a single array without a name. It has no biases, so no groups either.
+/// let mut weights = array![1.0f32, -2.0];
+/// let options = AdamOptions { groups: Vec::new(), ..AdamOptions::torch() };
+/// let mut optimizer = AdamW::new(options, || Array1::<f32>::zeros(2))?;
+/// optimizer.update(&mut weights, &array![0.5, 0.0], 0.1)?;
+/// assert!((weights[0] - 0.899).abs() < 1e-6 && (weights[1] + 1.998).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Optimizer<P: Parameters>: Send {
+    /// One step: changes parameters and moments by gradients, which are taken as they are. Whoever has reason to fear
+    /// infinities or NaNs among them looks at [`global_norm`](super::global_norm) first.
+    ///
+    /// `learning_rate` is that of this step, as a [`Schedule`](super::Schedule) has it. The result is the same to the bit
+    /// on any number of threads.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if the learning rate is negative or not finite, or if parameters or gradients do not
+    /// have the names and shapes that the optimizer was made for. Nothing is changed then.
+    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()>;
+
+    /// What the next step depends on besides options and arguments.
+    fn state(&self) -> OptimizerState<'_, P>;
+
+    /// Continues from a state: the number of steps, and the moments by the names that [`state`](Self::state) gives them.
+    /// What follows is, to the bit, what would have followed there.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is one that a moment
+    /// cannot have. The state is as it was then.
+    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()>;
+}
+
+/// An optimizer's state.
+///
+/// Each of the moments is a tree like the parameters. With its name as the visitor's prefix, all of their arrays have names
+/// of their own to be saved by (`exp_avg.albert.pooler.weight`).
+#[derive(Debug)]
+pub struct OptimizerState<'a, P> {
+    /// Updates so far.
+    pub step: u64,
+    /// Running means of gradients and of their squares, by name.
+    pub moments: Vec<(&'static str, &'a P)>,
+}
