@@ -1,0 +1,146 @@
+//! Metrics as lines of JSON.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::losses::named;
+use super::{EvaluationMetrics, Event, StepMetrics};
+use crate::error::{Error, Result};
+use crate::files::{check_path, open_regular};
+
+/// The longest line. Those that are written have a few hundred bytes.
+const MAX_LINE: u64 = 1 << 20;
+
+/// What every line begins with.
+const START: &[u8] = b"{\"step\":";
+
+/// A file with a JSON object per line for every step and every evaluation.
+///
+/// Lines of steps have `step`, `epoch`, `loss`, losses and accuracies of the parts of the loss, `grad_norm`, `learning_rate`, `tokens`,
+/// `tokens_per_second`, and `skipped` for those without effect; lines of evaluations `step` and the metrics, with
+/// `eval_` before their names. What is not finite is `null`.
+///
+/// When training goes on from a checkpoint, lines of later steps are cut off, so that no step is there twice.
+///
+/// To have one, let the trainer tell it what happens:
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+///
+/// use ndalbert::train::{Event, MetricsLog};
+///
+/// # fn main() -> ndalbert::Result<()> {
+/// let mut log = MetricsLog::open("metrics.jsonl")?;
+/// let hook = move |event: &Event<'_>| log.record(event).map(ControlFlow::<()>::Continue);
+/// // trainer.on_event(hook)
+/// # let _ = hook;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens a log, or begins one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Format`] if it cannot be read and written, or is no file.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        check_path(&path, "a log")?;
+        if path.exists() {
+            open_regular(&path)?;
+        }
+        let options = File::options().read(true).append(true).create(true).open(&path);
+        let file = options.map_err(|error| Error::io(&path, error))?;
+        Ok(Self { path, file })
+    }
+
+    /// Writes what is to be written of an event.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that fails; [`Error::Format`] if training begins and the file has lines that are not of a log.
+    pub fn record(&mut self, event: &Event<'_>) -> Result<()> {
+        match event {
+            Event::Started { step } => self.cut_after(*step),
+            Event::Step(step) => self.write(&step_line(step)),
+            Event::Evaluation(evaluation) => self.write(&evaluation_line(evaluation)),
+            // What is saved once more is no longer to be lost.
+            Event::Checkpoint { .. } => {
+                self.file.sync_data().map_err(|error| Error::io(&self.path, error))
+            }
+        }
+    }
+
+    fn write(&mut self, line: &Map<String, Value>) -> Result<()> {
+        let mut bytes = serde_json::to_vec(line)
+            .map_err(|error| Error::format(&self.path, format!("cannot be written: {error}")))?;
+        bytes.push(b'\n');
+        // At once: a process that is killed leaves no half of it, as a rule.
+        self.file.write_all(&bytes).map_err(|error| Error::io(&self.path, error))
+    }
+
+    /// Cuts off the lines after those of a step, and a last line that was not written to its end.
+    fn cut_after(&mut self, step: u64) -> Result<()> {
+        let failed = |error| Error::io(&self.path, error);
+        self.file.rewind().map_err(failed)?;
+        let mut reader = BufReader::new(&self.file);
+        let (mut end, mut line) = (0, Vec::new());
+        for number in 1.. {
+            line.clear();
+            let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+            let length = read.map_err(failed)? as u64;
+            if length == 0 || step_of(&self.path, number, &line)?.is_none_or(|other| other > step) {
+                break;
+            }
+            end += length;
+        }
+        self.file.set_len(end).map_err(failed)
+    }
+}
+
+/// The step of a line; none if it was not written to its end.
+fn step_of(path: &Path, number: usize, line: &[u8]) -> Result<Option<u64>> {
+    let is_cut = !line.ends_with(b"\n") && (line.len() as u64) < MAX_LINE;
+    let start = line.len().min(START.len());
+    if is_cut && line[..start] == START[..start] {
+        return Ok(None);
+    }
+    let value = serde_json::from_slice::<Value>(line).ok();
+    let step = value.as_ref().and_then(|value| value.get("step")?.as_u64());
+    step.map(Some).ok_or_else(|| {
+        let reason = format!("line {number}: expected metrics of a step as JSON");
+        Error::format(path, reason)
+    })
+}
+
+fn step_line(metrics: &StepMetrics) -> Map<String, Value> {
+    let mut line = Map::new();
+    line.insert("step".to_owned(), json!(metrics.step));
+    line.insert("epoch".to_owned(), json!(metrics.epoch));
+    line.extend(named(&metrics.loss).into_iter().map(|(name, value)| (name, json!(value))));
+    for (name, value) in [
+        ("grad_norm", metrics.gradient_norm),
+        ("learning_rate", metrics.learning_rate),
+        ("tokens_per_second", metrics.tokens_per_second()),
+    ] {
+        line.insert(name.to_owned(), json!(value));
+    }
+    line.insert("tokens".to_owned(), json!(metrics.tokens));
+    if metrics.is_skipped {
+        line.insert("skipped".to_owned(), json!(true));
+    }
+    line
+}
+
+fn evaluation_line(evaluation: &EvaluationMetrics) -> Map<String, Value> {
+    let metrics = evaluation.metrics.iter();
+    let step = std::iter::once(("step".to_owned(), json!(evaluation.step)));
+    step.chain(metrics.map(|(name, value)| (format!("eval_{name}"), json!(value)))).collect()
+}
