@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::block::{Block, Source};
 use super::corpus::Corpus;
@@ -16,7 +17,7 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::model::training::PreTrainingLabels;
 use crate::text::AlbertTokenizer;
-use crate::train::TrainingBatch;
+use crate::train::{TrainingBatch, TrainingData};
 
 /// Where in the data training is: all that is needed to go on from there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,6 +252,31 @@ impl<L: From<PreTrainingLabels>> Iterator for PreTrainingBatches<L> {
         let into =
             |TrainingBatch { batch, labels }| TrainingBatch { batch, labels: L::from(labels) };
         read.map(|batch| batch.map(into)).transpose()
+    }
+}
+
+/// All passes over the text that [`PreTrainingOptions::epochs`] asks for are one epoch to a trainer; without a limit, there
+/// is no end of it.
+impl<L: From<PreTrainingLabels>> TrainingData<L> for PreTrainingBatches<L> {
+    fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {
+        let batch = self.next().transpose()?;
+        if batch.is_none() {
+            self.rewind();
+        }
+        Ok(batch)
+    }
+
+    fn state(&self) -> Result<Value> {
+        serde_json::to_value(self.state()).map_err(|error| {
+            Error::input("position in the data", "one that JSON can hold", error.to_string())
+        })
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let state = DataState::deserialize(state).map_err(|error| {
+            Error::input("position in the data", "one of pre-training", error.to_string())
+        })?;
+        self.restore(&state)
     }
 }
 
