@@ -2,6 +2,9 @@
 //!
 //! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters.
 
+pub mod datasets;
+pub mod metrics;
+
 pub use crate::model::training::{
     ActivationPolicy, AnswerPositions, LossOutput, LossTerm, PreTrainingLabels, Targets,
     TrainableModel, TrainingModel, TrainingOptions,
