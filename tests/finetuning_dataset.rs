@@ -29,7 +29,9 @@ impl Features for Numbered {
 /// Examples of as many sequences as `sequences` says of each number.
 fn numbered(count: usize, sequences: impl Fn(usize) -> usize) -> Vec<Numbered> {
     let input = InputSequence { ids: vec![2, 3], type_ids: vec![0, 0] };
-    (0..count).map(|number| Numbered { inputs: vec![input.clone(); sequences(number)], number }).collect()
+    (0..count)
+        .map(|number| Numbered { inputs: vec![input.clone(); sequences(number)], number })
+        .collect()
 }
 
 fn options(batch_size: usize) -> DatasetOptions {
@@ -57,7 +59,12 @@ fn an_epoch_has_each_example_once() {
         assert_eq!(all, (0..103).collect::<Vec<_>>());
     }
     assert!(orders[0] != orders[1] && orders[1] != orders[2] && orders[0] != orders[2]);
-    let seeded = |seed| epoch(&mut Dataset::new(numbered(103, |_| 1), DatasetOptions { seed, ..options(10) }).unwrap());
+    let seeded = |seed| {
+        epoch(
+            &mut Dataset::new(numbered(103, |_| 1), DatasetOptions { seed, ..options(10) })
+                .unwrap(),
+        )
+    };
     assert_eq!(seeded(42).concat(), orders[0]);
     assert_ne!(seeded(43).concat(), orders[0]);
 }
@@ -133,7 +140,8 @@ fn every_position_is_restored() {
 #[test]
 fn a_state_of_something_else_is_refused() {
     let state = Dataset::new(numbered(10, |_| 1), options(4)).unwrap().state();
-    let restore = |count, options| Dataset::new(numbered(count, |_| 1), options).unwrap().restore(&state);
+    let restore =
+        |count, options| Dataset::new(numbered(count, |_| 1), options).unwrap().restore(&state);
     restore(10, options(4)).unwrap();
     for (count, options) in [
         (11, options(4)),
@@ -147,7 +155,10 @@ fn a_state_of_something_else_is_refused() {
     let mut json = serde_json::to_value(&state).unwrap();
     json["batch"] = 4.into();
     let mut dataset = Dataset::new(numbered(10, |_| 1), options(4)).unwrap();
-    refused(dataset.restore(&serde_json::from_value(json).unwrap()), &["batch of an epoch: expected at most 3, found 4"]);
+    refused(
+        dataset.restore(&serde_json::from_value(json).unwrap()),
+        &["batch of an epoch: expected at most 3, found 4"],
+    );
     assert_eq!(dataset.state(), state);
 }
 
@@ -156,5 +167,8 @@ fn data_sets_without_a_batch_are_refused() {
     refused(Dataset::new(numbered(0, |_| 1), options(4)), &["examples of a data set"]);
     refused(Dataset::new(numbered(3, |_| 1), options(0)), &["batch_size: expected at least 1"]);
     let full = DatasetOptions { drop_last: true, ..options(4) };
-    refused(Dataset::new(numbered(3, |_| 1), full), &["batch_size: expected at most the number of examples, 3, found 4"]);
+    refused(
+        Dataset::new(numbered(3, |_| 1), full),
+        &["batch_size: expected at most the number of examples, 3, found 4"],
+    );
 }

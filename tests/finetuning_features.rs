@@ -77,7 +77,10 @@ fn tags_that_do_not_fit_are_refused() {
     assert!(features(&["O", "O"]).is_ok());
     refused(features(&["O"]), &["tags: expected 2, found 1"]);
     refused(features(&["O", "B"]), &["label: expected one of O, found \"B\""]);
-    refused(aligned_tags(&names, &[0, 1], &[-100, 0]), &["label: expected a class below 1, found 1"]);
+    refused(
+        aligned_tags(&names, &[0, 1], &[-100, 0]),
+        &["label: expected a class below 1, found 1"],
+    );
     refused(aligned_tags(&names, &[0], &[]), &["predictions: expected 0, found 1"]);
     assert_eq!(aligned_tags(&names, &[7, 0], &[-100, 0]).unwrap(), (vec!["O"], vec!["O"]));
 }
@@ -97,7 +100,10 @@ fn examples(golden: &Value) -> Vec<QuestionAnsweringExample> {
     list(&golden["examples"]).iter().map(example).collect()
 }
 
-fn windows_of(run: &Value, examples: &[QuestionAnsweringExample]) -> Vec<QuestionAnsweringFeatures> {
+fn windows_of(
+    run: &Value,
+    examples: &[QuestionAnsweringExample],
+) -> Vec<QuestionAnsweringFeatures> {
     let options =
         WindowOptions { max_length: size(&run["max_length"]), doc_stride: size(&run["stride"]) };
     training_windows(&tokenizer(run["tokenizer"].as_str().unwrap()), examples, options).unwrap()
@@ -121,11 +127,12 @@ fn windows_and_answers_are_where_run_qa_has_them() {
             let answer = (size(&expected["start"]), size(&expected["end"]));
             assert_eq!(window.answer(), Some(answer), "{context}: {expected}");
             starts.insert(answer.0);
-            for (column, offsets) in list(&expected["offsets"]).iter().enumerate() {
-                let chars = |byte: usize| context[..byte].chars().count();
-                let found = window.context_bytes(column).map(|(a, b)| vec![chars(a), chars(b)]);
-                assert_eq!(found.map_or(Value::Null, Value::from), *offsets, "{expected}");
-            }
+            let chars = |byte: usize| context[..byte].chars().count();
+            let columns = window.context_columns();
+            let bytes = columns.clone().flat_map(|column| window.context_bytes(column));
+            let offsets: Vec<usize> = bytes.flat_map(|(a, b)| [chars(a), chars(b)]).collect();
+            assert_eq!(columns.start, size(&expected["context"]), "{expected}");
+            assert_eq!(Value::from(offsets), expected["offsets"], "{expected}");
         }
     }
     assert!(starts.len() > 15, "too few different places to be of any use: {starts:?}");
@@ -141,9 +148,12 @@ fn answers_are_chosen_as_run_qa_does() {
         let scores: Vec<Array2<f32>> = list(&run["logits"])
             .iter()
             .map(|pair| {
+                // Whole numbers of 64ths.
                 let score = |output: usize, column: usize| pair[output][column].as_f64().unwrap();
                 let tokens = list(&pair[0]).len();
-                Array2::from_shape_fn((tokens, 2), |(column, output)| score(output, column) as f32)
+                Array2::from_shape_fn((tokens, 2), |(column, output)| {
+                    (score(output, column) / 64.0) as f32
+                })
             })
             .collect();
         for expected in list(&run["answers"]) {
@@ -155,23 +165,28 @@ fn answers_are_chosen_as_run_qa_does() {
             };
             let found = predict_answers(&examples, &windows, &scores, options).unwrap();
             for (found, expected) in found.iter().zip(list(&expected["answers"])) {
-                compare_answer(found, expected);
-                compared += 1;
+                match expected {
+                    Value::Null => assert_eq!(found.text, ""),
+                    _ => compare_answer(found, expected),
+                }
+                compared += usize::from(!expected.is_null());
             }
         }
     }
-    assert!(compared >= 13 * 8, "{compared}");
+    assert!(compared >= 190, "{compared}");
 }
 
 fn compare_answer(found: &AnswerPrediction, expected: &Value) {
-    assert_eq!(found.id, expected["id"].as_str().unwrap());
     assert_eq!(found.text, expected["text"].as_str().unwrap(), "{expected}");
     assert_eq!(found.candidates.len(), size(&expected["count"]), "{expected}");
     match (found.null_score_diff, expected["difference"].as_f64()) {
         (Some(found), Some(expected)) => assert!((f64::from(found) - expected).abs() < 1e-5),
         (found, expected) => assert!(found.is_none() && expected.is_none()),
     }
-    for (found, expected) in found.candidates.iter().zip(list(&expected["candidates"])) {
+    // The first two and the last.
+    let count = found.candidates.len();
+    let chosen = found.candidates.iter().take(2).chain(&found.candidates[count - 1..]);
+    for (found, expected) in chosen.zip(list(&expected["candidates"])) {
         assert_eq!(found.text, expected[0].as_str().unwrap());
         assert_eq!(found.score, expected[1].as_f64().unwrap() as f32);
         assert!((found.probability - expected[2].as_f64().unwrap()).abs() < 1e-6);
@@ -192,7 +207,10 @@ fn answers_that_are_not_where_they_should_be_are_refused() {
     let tokenizer = tokenizer("wordpiece");
     let train = |example| training_windows(&tokenizer, &[example], WindowOptions::default());
     assert!(train(question("é Ada", "Ada", 2)).is_ok());
-    refused(train(question("é Ada", "Ada", 3)), &["question q7: answer: expected \"Ada\" at character 3", "found \"da\""]);
+    refused(
+        train(question("é Ada", "Ada", 3)),
+        &["question q7: answer: expected \"Ada\" at character 3", "found \"da\""],
+    );
     for start in [-1, 5, 6, i64::MAX] {
         refused(train(question("é Ada", "Ada", start)), &["question q7: answer", "found \"\""]);
     }
@@ -215,7 +233,10 @@ fn a_question_must_leave_room() {
     let room = |tokens: usize| question + 3 + tokens;
     assert_eq!(windows(room(8), 20).unwrap().len(), 1);
     assert_eq!(windows(room(3), 2).unwrap().len(), 6);
-    refused(windows(room(2), 2), &["question q7: max_length", "room for more than stride = 2 tokens"]);
+    refused(
+        windows(room(2), 2),
+        &["question q7: max_length", "room for more than stride = 2 tokens"],
+    );
     refused(windows(room(0), 0), &["question q7: max_length", "stride = 0"]);
     refused(windows(2, 0), &["question q7: max_length", "special tokens"]);
     refused(windows(0, 0), &["question q7: max_length"]);
@@ -256,10 +277,16 @@ fn scores_that_do_not_fit_are_refused() {
     let mut scores = Array2::zeros((windows[0].inputs()[0].ids.len(), 2));
     assert!(predict(&[scores.clone()], &examples).is_ok());
     refused(predict(&[], &examples), &["windows with scores: expected 1, found 0"]);
-    refused(predict(&[array![[0.0, 0.0]]], &examples), &["shape of the scores of window 0", "[1, 2]"]);
+    refused(
+        predict(&[array![[0.0, 0.0]]], &examples),
+        &["shape of the scores of window 0", "[1, 2]"],
+    );
     refused(predict(&[scores.clone()], &[]), &["example of window 0: expected one of 0, found 0"]);
     scores[[3, 1]] = f32::NAN;
-    refused(predict(&[scores], &examples), &["scores of window 0: expected finite numbers, found NaN"]);
+    refused(
+        predict(&[scores], &examples),
+        &["scores of window 0: expected finite numbers, found NaN"],
+    );
 }
 
 #[test]
@@ -277,7 +304,14 @@ fn glue_labels_are_names_ids_or_values() {
     }
     let stars = ClassificationTask::SingleLabel(LabelNames::new(["1", "2"]).unwrap());
     assert_eq!(features(&stars, text("1")).unwrap().class(), Some(0));
-    for label in [text("3"), text("maybe"), text("-1"), text("NaN"), RawLabel::Number(1.5), RawLabel::Number(f64::NAN)] {
+    for label in [
+        text("3"),
+        text("maybe"),
+        text("-1"),
+        text("NaN"),
+        RawLabel::Number(1.5),
+        RawLabel::Number(f64::NAN),
+    ] {
         refused(features(&mnli, label), &["label: expected "]);
     }
     refused(features(&mnli, RawLabel::Numbers(vec![1.0])), &["label: expected one class"]);
@@ -285,7 +319,13 @@ fn glue_labels_are_names_ids_or_values() {
     let stsb = GlueTask::StsB.task();
     assert_eq!(features(&stsb, text("3.80")).unwrap().values(), Some(&[3.8][..]));
     assert_eq!(features(&stsb, RawLabel::Number(1.0)).unwrap().values(), Some(&[1.0][..]));
-    for label in [text("good"), text("inf"), RawLabel::Number(1e300), RawLabel::Numbers(vec![]), RawLabel::Texts(vec![])] {
+    for label in [
+        text("good"),
+        text("inf"),
+        RawLabel::Number(1e300),
+        RawLabel::Numbers(vec![]),
+        RawLabel::Texts(vec![]),
+    ] {
         refused(features(&stsb, label), &["label: expected "]);
     }
 
@@ -294,7 +334,12 @@ fn glue_labels_are_names_ids_or_values() {
     assert_eq!(values(RawLabel::Texts(vec!["c".into(), "a".into()])), [1.0, 0.0, 1.0]);
     assert_eq!(values(RawLabel::Texts(vec![])), [0.0; 3]);
     assert_eq!(values(RawLabel::Numbers(vec![0.0, 0.5, 1.0])), [0.0, 0.5, 1.0]);
-    for label in [text("a"), RawLabel::Numbers(vec![1.0]), RawLabel::Numbers(vec![0.0, 2.0, 0.0]), RawLabel::Texts(vec!["d".into()])] {
+    for label in [
+        text("a"),
+        RawLabel::Numbers(vec![1.0]),
+        RawLabel::Numbers(vec![0.0, 2.0, 0.0]),
+        RawLabel::Texts(vec!["d".into()]),
+    ] {
         refused(features(&several, label), &["label: expected "]);
     }
 }
@@ -314,7 +359,8 @@ fn choice(choices: usize, label: Option<ChoiceLabel>) -> MultipleChoiceFeatures 
 
 #[test]
 fn choices_of_a_batch_are_one_after_the_other() {
-    let (first, second) = (choice(3, Some(ChoiceLabel::Index(2))), choice(3, Some(ChoiceLabel::Index(0))));
+    let (first, second) =
+        (choice(3, Some(ChoiceLabel::Index(2))), choice(3, Some(ChoiceLabel::Index(0))));
     let batch = collate(&[&first, &second]).unwrap();
     assert_eq!(batch.batch.num_sequences(), 6);
     assert_eq!(batch.labels, Targets::Classes(vec![2, 0]));
@@ -322,11 +368,21 @@ fn choices_of_a_batch_are_one_after_the_other() {
     let batch = collate(&[&unsure, &first]).unwrap();
     assert_eq!(batch.labels, Targets::Values(array![[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]));
     let unlabelled = choice(3, None);
-    refused(collate(&[&first, &unlabelled]), &["label of example 1 of a batch: expected one, found none"]);
+    refused(
+        collate(&[&first, &unlabelled]),
+        &["label of example 1 of a batch: expected one, found none"],
+    );
     assert_eq!(inputs_of(&[&first, &unlabelled]).unwrap().num_sequences(), 6);
     refused(collate::<MultipleChoiceFeatures>(&[]), &["number of sequences in a batch"]);
-    let wrong = MultipleChoiceExample { prompt: "p".into(), choices: vec!["c".into()], label: Some(ChoiceLabel::Index(1)) };
-    refused(MultipleChoiceFeatures::new(&tokenizer("wordpiece"), &wrong), &["expected an index below 1, found 1"]);
+    let wrong = MultipleChoiceExample {
+        prompt: "p".into(),
+        choices: vec!["c".into()],
+        label: Some(ChoiceLabel::Index(1)),
+    };
+    refused(
+        MultipleChoiceFeatures::new(&tokenizer("wordpiece"), &wrong),
+        &["expected an index below 1, found 1"],
+    );
 }
 
 #[test]
@@ -337,16 +393,19 @@ fn labels_of_a_batch_have_the_shapes_that_losses_take() {
         let example = TokenClassificationExample { tags: vec!["X".into(); words.len()], words };
         TokenClassificationFeatures::new(&tokenizer, &names, TokenLabelling::FirstToken, &example)
     };
-    let batch = collate(&[&sentence(&["it"]).unwrap(), &sentence(&["is", "as", "it"]).unwrap()]).unwrap();
+    let batch =
+        collate(&[&sentence(&["it"]).unwrap(), &sentence(&["is", "as", "it"]).unwrap()]).unwrap();
     assert_eq!(batch.batch.padded_length(), 5);
     assert_eq!(batch.labels, array![[-100, 1, -100, -100, -100], [-100, 1, 1, 1, -100]]);
 
     let text = |task: &ClassificationTask, label| {
-        let example = ClassificationExample { text: "it".into(), text_pair: Some("is".into()), label };
+        let example =
+            ClassificationExample { text: "it".into(), text_pair: Some("is".into()), label };
         ClassificationFeatures::new(&tokenizer, task, &example).unwrap()
     };
     let stsb = GlueTask::StsB.task();
-    let (three, four) = (text(&stsb, Some(RawLabel::Number(3.0))), text(&stsb, Some(RawLabel::Number(4.0))));
+    let (three, four) =
+        (text(&stsb, Some(RawLabel::Number(3.0))), text(&stsb, Some(RawLabel::Number(4.0))));
     assert_eq!(collate(&[&three, &four]).unwrap().labels, Targets::Values(array![[3.0], [4.0]]));
     let class = text(&GlueTask::Rte.task(), Some(RawLabel::Number(1.0)));
     assert_eq!(collate(&[&class]).unwrap().labels, Targets::Classes(vec![1]));

@@ -68,9 +68,17 @@ fn swag() {
 #[test]
 fn wrong_swag() {
     let swag = |path: &Path| read_swag(path);
-    refuses(swag, "", &["line 0: expected a column `ending0`"]);
-    refuses(swag, SWAG.replace("sent2,", ""), &["line 1: expected a column `sent2`, found ", "video-id"]);
-    refuses(swag, SWAG.replace(",d,0", ",d,4"), &["line 5: `label`: expected a number from 0 to 3, found \"4\""]);
+    refuses(swag, "", &["line 1: expected a column `ending0`"]);
+    refuses(
+        swag,
+        SWAG.replace("sent2,", ""),
+        &["line 1: expected a column `sent2`, found ", "video-id"],
+    );
+    refuses(
+        swag,
+        SWAG.replace(",d,0", ",d,4"),
+        &["line 5: `label`: expected a number from 0 to 3, found \"4\""],
+    );
     refuses(swag, SWAG.replace(",d,0", ",d,"), &["line 5: `label`", "found \"\""]);
     refuses(swag, SWAG.replace(",d,0", ",d"), &["line 5: expected at least 12 columns, found 11"]);
     let cut = &SWAG[..SWAG.find("lines\"").unwrap()];
@@ -89,10 +97,8 @@ fn race() {
     let line = RACE.replace('\n', " ");
     let lines = format!("{line}\n\n{}\n", line.replace(r#""answers": ["A", "D"],"#, ""));
     let found = read(|path| read_race(path), lines).unwrap();
-    let without = |example: &MultipleChoiceExample| MultipleChoiceExample {
-        label: None,
-        ..example.clone()
-    };
+    let without =
+        |example: &MultipleChoiceExample| MultipleChoiceExample { label: None, ..example.clone() };
     assert_eq!(found, [filled.clone(), asked.clone(), without(&filled), without(&asked)]);
 
     let (directory, _) = file("middle/2.txt", RACE.replace("late", "soon"));
@@ -114,10 +120,26 @@ fn race() {
 fn wrong_race() {
     let race = |path: &Path| read_race(path);
     let line = RACE.replace('\n', " ");
-    refuses(race, line.replace("\"D\"", "\"E\""), &["line 1: answers[1]: expected one of the first 4 letters, found \"E\""]);
-    refuses(race, line.replace(", \"D\"", ""), &["line 1: ", "2, found 2 `options` and 1 `answers`"]);
-    refuses(race, line.replace("\"article\"", "\"text\""), &["line 1: column", "missing field `article`"]);
-    refuses(race, line.replace("\"late\", \"early\"", ""), &["line 1: options[0]: expected at least one"]);
+    refuses(
+        race,
+        line.replace("\"D\"", "\"E\""),
+        &["line 1: answers[1]: expected one of the first 4 letters, found \"E\""],
+    );
+    refuses(
+        race,
+        line.replace(", \"D\"", ""),
+        &["line 1: ", "2, found 2 `options` and 1 `answers`"],
+    );
+    refuses(
+        race,
+        line.replace("\"article\"", "\"text\""),
+        &["line 1: column", "missing field `article`"],
+    );
+    refuses(
+        race,
+        line.replace("\"late\", \"early\"", ""),
+        &["line 1: options[0]: expected at least one"],
+    );
     refuses(race, format!("{line}\n{}", &line[..50]), &["line 2: column 50: EOF"]);
     let empty = tempfile::tempdir().unwrap();
     refused(read_race(empty.path()), &["expected files named *.txt or *.json, found none"]);
@@ -162,8 +184,12 @@ fn wrong_json_lines_of_choices() {
     };
     refuses("{\"prompt\": \"p\"", &["column 14: EOF"]);
     refuses("{\"prompt\": \"p\", \"choices\": []}", &["`choices`: expected at least one"]);
-    refuses("{\"prompt\": 5, \"choices\": [\"a\"]}", &["invalid type: integer `5`, expected a string"]);
-    let with = |label| format!("{{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"label\": {label}}}");
+    refuses(
+        "{\"prompt\": 5, \"choices\": [\"a\"]}",
+        &["invalid type: integer `5`, expected a string"],
+    );
+    let with =
+        |label| format!("{{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"label\": {label}}}");
     refuses(&with("2"), &["`label`: expected an index below 2, found 2"]);
     for label in ["-1", "0.5", "\"a\"", "{}", "[1, \"a\"]", "true"] {
         refuses(&with(label), &["`label`: expected an index or a list of numbers, found "]);
@@ -187,22 +213,41 @@ fn glue() {
         read(|path| read_tsv(path, &task.layout(labelled)), text).unwrap()
     };
     let cola = "gj04\t1\t\tShe \"said so.\ngj04\t0\t*\tSo said\tmore\r\n";
-    let said = [classified("She \"said so.", None, Some("1")), classified("So said", None, Some("0"))];
+    let said =
+        [classified("She \"said so.", None, Some("1")), classified("So said", None, Some("0"))];
     assert_eq!(read(GlueTask::Cola, true, cola), said);
-    assert_eq!(read(GlueTask::Cola, false, "index\tsentence\n0\ta b\n"), [classified("a b", None, None)]);
-    assert_eq!(read(GlueTask::Sst2, true, "sentence\tlabel\nfine \t1\n"), [classified("fine ", None, Some("1"))]);
+    assert_eq!(
+        read(GlueTask::Cola, false, "index\tsentence\n0\ta b\n"),
+        [classified("a b", None, None)]
+    );
+    assert_eq!(
+        read(GlueTask::Sst2, true, "sentence\tlabel\nfine \t1\n"),
+        [classified("fine ", None, Some("1"))]
+    );
     let pairs = [
         (GlueTask::Mrpc, "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\nL\t1\t2\tA\tB", "1"),
-        (GlueTask::Qqp, "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\tshort\n0\t1\t2\tA\tB\tL\n", "0"),
+        (
+            GlueTask::Qqp,
+            "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\tshort\n0\t1\t2\tA\tB\tL\n",
+            "0",
+        ),
         (GlueTask::StsB, "index\tgenre\tsentence1\tsentence2\tscore\n0\tg\tA\tB\tL", "3.8"),
-        (GlueTask::Mnli, "index\tsentence1_parse\tsentence1\tsentence2\tlabel1\tgold_label\n0\t( A )\tA\tB\tx\tL", "neutral"),
+        (
+            GlueTask::Mnli,
+            "index\tsentence1_parse\tsentence1\tsentence2\tlabel1\tgold_label\n0\t( A )\tA\tB\tx\tL",
+            "neutral",
+        ),
         (GlueTask::Qnli, "index\tquestion\tsentence\tlabel\n0\tA\tB\tL\n", "entailment"),
         (GlueTask::Rte, "index\tsentence1\tsentence2\tlabel\n0\tA\tB\tL\n", "not_entailment"),
         (GlueTask::Wnli, "index\tsentence1\tsentence2\tlabel\n\n0\tA\tB\tL\n", "1"),
     ];
     for (task, text, label) in pairs {
         let labelled = text.replace('L', label);
-        assert_eq!(read(task, true, &labelled), [classified("A", Some("B"), Some(label))], "{task:?}");
+        assert_eq!(
+            read(task, true, &labelled),
+            [classified("A", Some("B"), Some(label))],
+            "{task:?}"
+        );
         assert_eq!(read(task, false, &labelled), [classified("A", Some("B"), None)], "{task:?}");
         assert_eq!(GlueTask::from_name(&format!("{task:?}")), Some(task));
     }
@@ -214,9 +259,17 @@ fn glue() {
 fn wrong_tables() {
     let rte = |path: &Path| read_tsv(path, &GlueTask::Rte.layout(true));
     let head = "index\tsentence1\tsentence2\tlabel\n0\tA\tB\tentailment\n";
-    refuses(rte, "index\tsentence1\n", &["line 1: expected a column `sentence2`, found index, sentence1"]);
+    refuses(
+        rte,
+        "index\tsentence1\n",
+        &["line 1: expected a column `sentence2`, found index, sentence1"],
+    );
     refuses(rte, format!("{head}1\tA\tB\n"), &["line 3: expected at least 4 columns, found 3"]);
-    refuses(rte, format!("{head}1\tA\tB\t \n"), &["line 3: expected a label, found an empty field"]);
+    refuses(
+        rte,
+        format!("{head}1\tA\tB\t \n"),
+        &["line 3: expected a label, found an empty field"],
+    );
     let binary = [head.as_bytes(), b"1\tA\xff\tB\tx\n"].concat();
     refuses(rte, binary, &["line 3: expected UTF-8, found something else at byte 4"]);
     let long = format!("{head}{}", "x".repeat((16 << 20) + 3));
@@ -229,8 +282,15 @@ fn wrong_tables() {
 #[test]
 fn nothing_follows_an_error() {
     let (_directory, path) = file("data", "0\n0\tA\tB\tentailment\n1\n2\tA\tB\tentailment\n");
-    let layout = TsvLayout { has_header: false, text: 1.into(), text_pair: None, label: None, skip_short_lines: false };
-    let found: Vec<bool> = read_tsv(&path, &layout).unwrap().map(|example| example.is_ok()).collect();
+    let layout = TsvLayout {
+        has_header: false,
+        text: 1.into(),
+        text_pair: None,
+        label: None,
+        skip_short_lines: false,
+    };
+    let found: Vec<bool> =
+        read_tsv(&path, &layout).unwrap().map(|example| example.is_ok()).collect();
     assert_eq!(found, [false]);
     let skipping = TsvLayout { skip_short_lines: true, ..layout };
     assert_eq!(read_tsv(&path, &skipping).unwrap().count(), 2);
@@ -255,8 +315,12 @@ fn json_lines_of_texts() {
     assert_eq!(labels, expected);
     let pairs: Vec<_> = found.iter().map(|example| example.text_pair.as_deref()).collect();
     assert_eq!(pairs[..4], [None, Some("b"), Some("b"), None]);
-    let refuses = |line: &str, words: &[&str]| refuses(|path| read_classification(path), line, words);
-    refuses("{\"text\": \"a\", \"label\": {}}", &["line 1: `label`: expected a string, a number or a list of either, found {}"]);
+    let refuses =
+        |line: &str, words: &[&str]| refuses(|path| read_classification(path), line, words);
+    refuses(
+        "{\"text\": \"a\", \"label\": {}}",
+        &["line 1: `label`: expected a string, a number or a list of either, found {}"],
+    );
     refuses("{\"text\": \"a\", \"label\": [1, \"a\"]}", &["line 1: `label`"]);
     refuses("{\"label\": 1}", &["line 1: column", "missing field `text`"]);
     refuses("[1]\n", &["line 1: column"]);
@@ -270,16 +334,30 @@ fn sentence(words: &[&str], tags: &[&str]) -> TokenClassificationExample {
 #[test]
 fn conll() {
     let text = "-DOCSTART- -X- -X- O\n\nAnna NNP B-NP B-PER\nsings VBZ\tB-VP O\r\n. . O O\n\n\n-DOCSTART- -X- -X- O\n\nUppsala NNP B-NP B-LOC";
-    let expected =
-        [sentence(&["Anna", "sings", "."], &["B-PER", "O", "O"]), sentence(&["Uppsala"], &["B-LOC"])];
+    let expected = [
+        sentence(&["Anna", "sings", "."], &["B-PER", "O", "O"]),
+        sentence(&["Uppsala"], &["B-LOC"]),
+    ];
     let conll = |path: &Path| read_conll(path, ConllColumns::default());
     assert_eq!(read(conll, text).unwrap(), expected);
     let part_of_speech = |path: &Path| read_conll(path, ConllColumns { word: 0, tag: Some(1) });
     assert_eq!(read(part_of_speech, text).unwrap()[0].tags, ["NNP", "VBZ", "."]);
-    refuses(conll, text.replace("sings VBZ", "sings"), &["line 4: expected 4 columns, as before, found 3"]);
+    refuses(
+        conll,
+        text.replace("sings VBZ", "sings"),
+        &["line 4: expected 4 columns, as before, found 3"],
+    );
     refuses(conll, "one\ntwo\n", &["line 1: expected a word and a tag, found 1 columns"]);
-    refuses(|path| read_conll(path, ConllColumns { word: 4, tag: None }), text, &["line 3: expected a word and a tag"]);
-    refuses(conll, "word O\n".repeat((1 << 16) + 1), &["line 65537: expected a sentence of at most 65536 words"]);
+    refuses(
+        |path| read_conll(path, ConllColumns { word: 4, tag: None }),
+        text,
+        &["line 3: expected a word and a tag"],
+    );
+    refuses(
+        conll,
+        "word O\n".repeat((1 << 16) + 1),
+        &["line 65537: expected a sentence of at most 65536 words"],
+    );
 }
 
 const SQUAD: &str = r#"{"version": "v2.0", "data": [{"title": "T", "paragraphs": [{"context": "Ada wrote it.", "qas": [
@@ -295,9 +373,21 @@ fn squad() {
     assert_eq!(answers, [Some(vec![Answer { text: "Ada".into(), start: 0 }]), Some(vec![]), None]);
     assert_eq!((found[2].id.as_str(), found[2].context.as_str()), ("3", "Ada wrote it."));
     let again = SQUAD.replace("\"2\"", "\"1\"");
-    refuses(squad, again, &["data[0].paragraphs[0].qas[1].id: expected an id of its own, found \"1\" again"]);
-    refuses(squad, SQUAD.replace("\"question\": \"Why?\"", "\"q\": 1"), &["line 3, column", "missing field `question`"]);
-    refuses(squad, SQUAD.replace("start\": 0", "start\": \"0\""), &["line 2, column", "invalid type"]);
+    refuses(
+        squad,
+        again,
+        &["data[0].paragraphs[0].qas[1].id: expected an id of its own, found \"1\" again"],
+    );
+    refuses(
+        squad,
+        SQUAD.replace("\"question\": \"Why?\"", "\"q\": 1"),
+        &["line 3, column", "missing field `question`"],
+    );
+    refuses(
+        squad,
+        SQUAD.replace("start\": 0", "start\": \"0\""),
+        &["line 2, column", "invalid type"],
+    );
     refuses(squad, "[]", &["line 1, column"]);
     for end in 0..SQUAD.len() {
         refuses(squad, &SQUAD[..end], &["line ", ", column ", "EOF"]);

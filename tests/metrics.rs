@@ -22,7 +22,9 @@ fn cases(name: &str) -> Vec<Value> {
 #[track_caller]
 fn assert_close(found: f64, expected: &Value, case: &Value) {
     match expected.as_f64() {
-        Some(expected) => assert!((found - expected).abs() <= TOLERANCE, "{found} {expected} {case}"),
+        Some(expected) => {
+            assert!((found - expected).abs() <= TOLERANCE, "{found} {expected} {case}")
+        }
         None => assert!(found.is_nan(), "{found} {case}"),
     }
 }
@@ -68,9 +70,12 @@ fn several_classes_are_scored_as_scikit_learn_does() {
     for case in cases("multi_label") {
         let table = |key: &str| {
             let rows: Vec<Vec<i64>> = case[key].as_array().unwrap().iter().map(integers).collect();
-            Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| rows[row][column] == 1)
+            Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| {
+                rows[row][column] == 1
+            })
         };
-        let counts = multi_label_counts(table("predictions").view(), table("labels").view()).unwrap();
+        let counts =
+            multi_label_counts(table("predictions").view(), table("labels").view()).unwrap();
         if case.get("micro").is_some() {
             assert_scores(Counts::micro_average(&counts), &case["micro"], &case);
             assert_scores(Counts::macro_average(&counts), &case["macro"], &case);
@@ -141,14 +146,26 @@ fn nothing_cannot_be_scored() {
     refused(pearson(&[], &[]), lengths);
     refused(ConfusionMatrix::new(&[], &[], 2), lengths);
     refused(spearman(&[1.0], &[]), &["found 1"]);
-    refused(ConfusionMatrix::new(&[0, 2], &[0, 0], 2), &["predictions[1]: expected a class below 2, found 2"]);
-    refused(ConfusionMatrix::new(&[0], &[-100], 2), &["labels[0]: expected a class below 2, found -100"]);
-    refused(ConfusionMatrix::new(&[0], &[0], 1 << 20), &["number of classes: expected at most 16384"]);
+    refused(
+        ConfusionMatrix::new(&[0, 2], &[0, 0], 2),
+        &["predictions[1]: expected a class below 2, found 2"],
+    );
+    refused(
+        ConfusionMatrix::new(&[0], &[-100], 2),
+        &["labels[0]: expected a class below 2, found -100"],
+    );
+    refused(
+        ConfusionMatrix::new(&[0], &[0], 1 << 20),
+        &["number of classes: expected at most 16384"],
+    );
     refused(SpanScores::new().add(&["O"], &["O", "O"]), &["labels, 2, and at least 1, found 1"]);
     refused(SpanScores::new().accuracy(), &["sentences: expected at least one"]);
     let none: [(&str, &[&str]); 0] = [];
     refused(AnswerScores::new(AnswerScorer::Squad, none), &["predictions: expected at least one"]);
     let (one, two) = (Array2::from_elem((1, 1), true), Array2::from_elem((1, 2), true));
-    refused(multi_label_counts(one.view(), two.view()), &["shape of predictions", "[1, 2]", "[1, 1]"]);
+    refused(
+        multi_label_counts(one.view(), two.view()),
+        &["shape of predictions", "[1, 2]", "[1, 1]"],
+    );
     assert_eq!(SpanScores::new().micro_average().f1, 0.0);
 }

@@ -17,9 +17,7 @@ pub struct Examples<T> {
 
 impl<T> Examples<T> {
     /// From what gives the next example, or nothing after the last.
-    pub(super) fn from_reader(
-        next: impl FnMut() -> Result<Option<T>> + Send + 'static,
-    ) -> Self {
+    pub(super) fn from_reader(next: impl FnMut() -> Result<Option<T>> + Send + 'static) -> Self {
         Self { next: Box::new(next), is_over: false }
     }
 

@@ -15,7 +15,7 @@ pub(super) const MAX_DOCUMENT: u64 = 1 << 30;
 /// Reads a value per line, and turns each into an example. Empty lines are passed over.
 ///
 /// What `example` says is wrong is put behind the file and the line.
-pub(super) fn json_lines<V: DeserializeOwned, T: 'static>(
+pub(super) fn json_lines<V: DeserializeOwned + 'static, T: 'static>(
     path: &Path,
     example: impl Fn(V) -> Result<T, String> + Send + 'static,
 ) -> Result<Examples<T>> {
@@ -37,9 +37,8 @@ pub(super) fn json_lines<V: DeserializeOwned, T: 'static>(
 pub(super) fn json_document<V: DeserializeOwned>(path: &Path, limit: u64) -> Result<V> {
     let bytes = read_small(path, limit)?;
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
-    serde_json::from_slice(bytes).map_err(|error| {
-        Error::format(path, format!("line {}, {}", error.line(), in_line(&error)))
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::format(path, format!("line {}, {}", error.line(), in_line(&error))))
 }
 
 /// `column 7: expected …`: what the library says, but for the number of the line.

@@ -57,9 +57,9 @@ impl Lines {
         self.number
     }
 
-    /// An error in the line that was read last.
+    /// An error in the line that was read last, or in the first, which is missing.
     pub fn error(&self, reason: impl std::fmt::Display) -> Error {
-        self.error_at(self.number, reason)
+        self.error_at(self.number.max(1), reason)
     }
 
     /// An error in a line.

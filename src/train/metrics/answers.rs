@@ -36,7 +36,8 @@ impl AnswerScorer {
 
     /// The best score among answers that are more than punctuation.
     fn best<T: AsRef<str>>(self, answers: &[T], score: impl Fn(&str) -> f64) -> f64 {
-        let mut answers = answers.iter().map(AsRef::as_ref).filter(|answer| self.says(answer)).peekable();
+        let answers = answers.iter().map(|answer| answer.as_ref());
+        let mut answers = answers.filter(|answer| self.says(answer)).peekable();
         match answers.peek() {
             None => score(""),
             Some(_) => answers.map(score).fold(0.0, f64::max),
@@ -65,6 +66,9 @@ pub struct AnswerScores {
 
 impl AnswerScores {
     /// Compares each prediction with its right answers.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are no predictions.
     pub fn new<'a, T: AsRef<str> + 'a>(
         scorer: AnswerScorer,
         predictions: impl IntoIterator<Item = (&'a str, &'a [T])>,

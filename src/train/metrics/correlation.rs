@@ -12,7 +12,7 @@ pub fn pearson(predictions: &[f64], labels: &[f64]) -> Result<f64> {
     let (x, y) = (centred(predictions), centred(labels));
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let spread = product(&x, &x).sqrt() * product(&y, &y).sqrt();
-    // f64::clamp would keep NaN too, which is 0/0 here.
+    // Rounding may lead past 1; NaN, which is 0/0, stays NaN.
     Ok((product(&x, &y) / spread).clamp(-1.0, 1.0))
 }
 

@@ -110,9 +110,8 @@ impl ClassificationTask {
 
     /// What the model's outputs are compared with.
     fn target(&self, label: &RawLabel) -> Result<Target> {
-        let wrong = |expected: &str| {
-            Err(Error::input("label", expected, shortened(&format!("{label:?}"))))
-        };
+        let wrong =
+            |expected: &str| Err(Error::input("label", expected, shortened(&format!("{label:?}"))));
         match (self, label) {
             (Self::SingleLabel(names), RawLabel::Text(text)) => class(names, text),
             (Self::SingleLabel(names), RawLabel::Number(id)) => {

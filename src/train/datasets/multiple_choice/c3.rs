@@ -35,9 +35,8 @@ pub fn read_c3(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>
     for (d, Document(paragraphs, questions, _)) in documents.into_iter().enumerate() {
         let prompt = paragraphs.join("\n");
         for (q, question) in questions.into_iter().enumerate() {
-            let example = example(&prompt, question).map_err(|reason| {
-                Error::format(path, format!("[{d}][1][{q}]: {reason}"))
-            })?;
+            let example = example(&prompt, question)
+                .map_err(|reason| Error::format(path, format!("[{d}][1][{q}]: {reason}")))?;
             examples.push(example);
         }
     }

@@ -146,9 +146,10 @@ impl Features for MultipleChoiceFeatures {
 
     /// Indices `[B]` if all labels are, otherwise distributions `[B, N]`.
     fn labels(features: &[&Self], _batch: &Batch) -> Result<Targets> {
-        let labels = features.iter().enumerate().map(|(i, features)| {
-            features.label.as_ref().ok_or_else(|| unlabelled(i))
-        });
+        let labels = features
+            .iter()
+            .enumerate()
+            .map(|(i, features)| features.label.as_ref().ok_or_else(|| unlabelled(i)));
         let labels: Vec<&ChoiceLabel> = labels.collect::<Result<_>>()?;
         let index = |label: &&ChoiceLabel| match label {
             ChoiceLabel::Index(index) => Some(*index as i64),

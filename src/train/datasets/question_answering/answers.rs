@@ -95,7 +95,11 @@ fn check_scores(
     let expected = [window.inputs()[0].ids.len(), 2];
     if scores.shape() != expected {
         let (expected, found) = (format!("{expected:?}"), format!("{:?}", scores.shape()));
-        return Err(Error::input(format!("shape of the scores of window {index}"), expected, found));
+        return Err(Error::input(
+            format!("shape of the scores of window {index}"),
+            expected,
+            found,
+        ));
     }
     match scores.iter().find(|score| !score.is_finite()) {
         Some(score) => {
@@ -150,7 +154,11 @@ impl Found {
         self.spans.truncate(count);
     }
 
-    fn choose(mut self, example: &QuestionAnsweringExample, options: AnswerOptions) -> AnswerPrediction {
+    fn choose(
+        mut self,
+        example: &QuestionAnsweringExample,
+        options: AnswerOptions,
+    ) -> AnswerPrediction {
         let null_score = options.null_threshold.and(self.null_score);
         if let Some(score) = null_score {
             let none = Span { bytes: (0, 0), score };

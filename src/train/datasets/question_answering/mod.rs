@@ -8,9 +8,7 @@ pub use answers::{
     AnswerCandidate, AnswerOptions, AnswerPrediction, predict_answers, write_predictions,
 };
 pub use squad::read_squad;
-pub use windows::{
-    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, training_windows,
-};
+pub use windows::{QuestionAnsweringFeatures, WindowOptions, evaluation_windows, training_windows};
 
 /// A question about a paragraph.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,7 +56,8 @@ pub fn read_squad(path: impl AsRef<Path>) -> Result<Examples<QuestionAnsweringEx
                 if !ids.insert(question.id.clone()) {
                     let place = format!("data[{d}].paragraphs[{p}].qas[{q}].id");
                     let found = shortened(&question.id);
-                    let reason = format!("{place}: expected an id of its own, found {found:?} again");
+                    let reason =
+                        format!("{place}: expected an id of its own, found {found:?} again");
                     return Err(Error::format(path, reason));
                 }
                 examples.push(example(&paragraph.context, question));

@@ -44,8 +44,7 @@ fn sentence(
     let mut example = TokenClassificationExample::default();
     loop {
         let Some(line) = lines.next_line()? else { break };
-        let fields: Vec<&str> =
-            line.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
+        let fields: Vec<&str> = line.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
         if fields.first().is_none_or(|first| *first == DOCUMENT_START) {
             if example.words.is_empty() {
                 continue;
