@@ -5,6 +5,8 @@
 
 mod check;
 mod clip;
+pub mod datasets;
+pub mod metrics;
 mod optimizer;
 pub mod pretraining;
 mod schedule;
