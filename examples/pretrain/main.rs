@@ -14,6 +14,8 @@ mod model;
 mod options;
 #[path = "../common/progress.rs"]
 mod progress;
+#[path = "../common/tokenizer_files.rs"]
+mod tokenizer_files;
 
 use std::cell::RefCell;
 use std::fs;

@@ -7,6 +7,7 @@ use ndalbert::{
 
 use super::Failure;
 use super::options::{self, Begin, Options, Words};
+use super::tokenizer_files::copy_tokenizer;
 
 type Parameters = <AlbertForPreTraining as Model>::Parameters;
 
@@ -15,7 +16,7 @@ pub fn tokenizer(options: &Options) -> Result<AlbertTokenizer, Failure> {
     match &options.words {
         Words::Directory(directory) => {
             let tokenizer = AlbertTokenizer::from_pretrained(directory)?;
-            copy_files(directory, &options.output)?;
+            copy_tokenizer(directory, &options.output)?;
             Ok(tokenizer)
         }
         Words::Train { size, kind } => {
@@ -28,26 +29,6 @@ pub fn tokenizer(options: &Options) -> Result<AlbertTokenizer, Failure> {
             Ok(AlbertTokenizer::from_pretrained(&options.output)?)
         }
     }
-}
-
-/// Copies the files that a tokenizer may consist of.
-fn copy_files(from: &std::path::Path, to: &std::path::Path) -> Result<(), Failure> {
-    const FILES: [&str; 6] = [
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.txt",
-        "spiece.model",
-    ];
-    for file in FILES {
-        let source = from.join(file);
-        if source.is_file() && from != to {
-            std::fs::copy(&source, to.join(file))
-                .map_err(|error| format!("{}: {error}", source.display()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Configuration and parameters: a checkpoint's, or new ones.

@@ -197,4 +197,3 @@ impl<F: Features> TrainingData<F::Labels> for Dataset<F> {
         self.restore(&state)
     }
 }
-
