@@ -7,6 +7,7 @@ pub mod golden;
 pub mod heads;
 pub mod random;
 pub mod realistic;
+pub mod training;
 pub mod weights;
 
 /// Calls a generic function for the class that `config.json` names under `architectures`.

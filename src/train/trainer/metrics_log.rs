@@ -1,6 +1,6 @@
 //! Metrics as lines of JSON.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, or begins one.
+    /// Opens a log, or begins one, in a directory that is made if need be.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] if it cannot be read and written, or is no file.
@@ -57,8 +57,10 @@ impl MetricsLog {
         if path.exists() {
             open_regular(&path)?;
         }
+        let failed = |error| Error::io(&path, error);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
         let options = File::options().read(true).append(true).create(true).open(&path);
-        let file = options.map_err(|error| Error::io(&path, error))?;
+        let file = options.map_err(failed)?;
         Ok(Self { path, file })
     }
 
