@@ -366,6 +366,8 @@ fn too_many_skipped_steps_are_an_error_that_leaves_what_was_saved() {
         let model = new_regression_model();
         let options = TrainerOptions {
             gradient_accumulation_steps: 1,
+            // Nothing is removed while steps are skipped: who knows whether the last checkpoints are any good.
+            save_total_limit: Some(1),
             ..saving_options(20, 2, directory.path())
         };
         let mut trainer = trainer_of(model, Synthetic::new(7, hopeless), options);
@@ -376,7 +378,7 @@ fn too_many_skipped_steps_are_an_error_that_leaves_what_was_saved() {
     let words = ["step 7: loss", "expected a finite number", "NaN", "2 skipped steps in a row"];
     for _ in 0..2 {
         refused(run(), &words);
-        let expected = ["checkpoint-2", "checkpoint-4", "checkpoint-6"];
+        let expected = ["checkpoint-4", "checkpoint-6"];
         assert_eq!(names(directory.path()), expected);
     }
     let [before, after] = [4, 6].map(|step| {
@@ -385,20 +387,22 @@ fn too_many_skipped_steps_are_an_error_that_leaves_what_was_saved() {
     assert!(before == after);
 }
 
-/// A rate so large that weights overflow: no gradient shows that before it is too late.
+/// Rate and decay so large that the second step makes weights overflow, which none of its gradients shows.
 #[test]
 fn weights_that_are_not_finite_are_not_saved() {
     let directory = tempdir().unwrap();
     let options = TrainerOptions {
-        schedule: Schedule::new(1e38, 2, Decay::Constant).unwrap(),
+        schedule: Schedule::new(3e38, 2, Decay::Constant).unwrap(),
         save_total_limit: Some(1),
         ..saving_options(20, 1, directory.path())
     };
-    let mut trainer = new_trainer::<Classifier>(Precision::F32, options);
-    let error = trainer.train().unwrap_err();
-    let Error::Training { step, .. } = error else { panic!("{error}") };
-    refused::<()>(Err(error), &["parameter `albert.", "to be saved", "finite"]);
-    assert_eq!(names(directory.path()), [format!("checkpoint-{}", step - 1)]);
+    let model = new_model::<Classifier>(Precision::F32);
+    let adam = AdamOptions { weight_decay: 1e3, ..AdamOptions::torch() };
+    let optimizer = AdamW::new(adam, || model.zero_gradients()).unwrap();
+    let data = Synthetic::new(7, Classifier::batch);
+    let mut trainer = Trainer::new(model, optimizer, data, options).unwrap();
+    refused(trainer.train(), &["step 2: parameter `albert.", "to be saved", "finite"]);
+    assert_eq!(names(directory.path()), ["checkpoint-1"]);
 }
 
 /// What goes wrong in the data is told with the step, and nothing saved is lost.
@@ -433,7 +437,7 @@ fn bad_data_stops_training() {
     let directory = tempdir().unwrap();
     for (kind, step, words) in [
         ("error", 3, ["no such word", ""]),
-        ("word", 3, ["40", "41"]),
+        ("word", 3, ["input_ids", "vocab_size = 41"]),
         ("labels", 3, ["labels", "4"]),
         ("class", 3, ["labels[0]", "2"]),
         ("end", 5, ["training data", "the end of the data"]),
@@ -532,7 +536,10 @@ fn resuming_with_other_options_is_refused() {
     let mut trainer = trainer_of(model, data(), plain());
     refused(
         trainer.resume(),
-        &["attention_probs_dropout_prob, hidden_dropout_prob", "config.json"],
+        &[
+            "attention_probs_dropout_prob, classifier_dropout_prob, hidden_dropout_prob",
+            "config.json",
+        ],
     );
     let mut trainer = new_trainer::<AlbertForPreTraining>(Precision::F32, plain());
     refused(trainer.resume(), &["model = \"AlbertForPreTraining\""]);

@@ -93,7 +93,7 @@ fn kill_after(mut child: Child, delay: Duration) -> bool {
 /// comes out in the end is, to the byte, what comes out if nothing is killed.
 #[test]
 fn killed_runs_end_where_unbroken_ones_do() {
-    const TOTAL: u64 = 60;
+    const TOTAL: u64 = 30;
     const KILLS: usize = 50;
     let unbroken = tempdir().unwrap();
     let start = Instant::now();
@@ -106,8 +106,8 @@ fn killed_runs_end_where_unbroken_ones_do() {
     while kills < KILLS {
         let broken = tempdir().unwrap();
         let run = broken.path().join("run");
-        // Up to a fourth of the time that all of it takes; longer if that turns out to be too short to get on.
-        let mut longest = time / 4;
+        // Up to a third of the time that all of it takes; longer if that turns out to be too short to get on.
+        let mut longest = time / 3;
         loop {
             let mut command = command(&[], broken.path(), TOTAL);
             let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();

@@ -19,7 +19,10 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         let path = checkpoint_path(output_dir, self.progress.step);
         write_directory_atomically(&path, |directory| self.write(directory))?;
         self.checkpoint = Some(path.clone());
-        if let Some(limit) = self.options.save_total_limit {
+        // Where steps are skipped, weights may have gone wrong before: then older ones are still of use.
+        if let Some(limit) = self.options.save_total_limit
+            && self.progress.skipped_in_a_row == 0
+        {
             let best = self.progress.best.map(|best| best.step);
             remove_old(output_dir, self.progress.step, limit, best)?;
         }
