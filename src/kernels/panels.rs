@@ -39,18 +39,20 @@ pub(super) fn pack_outputs<W: Multiplicand>(
 
 /// Packs rows `[k, n]` as a matrix of n outputs and k inputs: a line of a panel is part of a row, or of as many as a word
 /// has inputs.
-pub(super) fn pack_inputs<W: Multiplicand>(isa: Isa, rows: Strided<'_>, mut panels: &mut [W]) {
+pub(super) fn pack_inputs<W: Multiplicand>(isa: Isa, rows: Strided<'_>, panels: &mut [W]) {
     let depth = rows.count.div_ceil(W::INPUTS);
     let blocking = Blocking::of(isa);
-    for index in 0..rows.width.div_ceil(blocking.panel) {
-        let width = blocking.width(rows.width, index);
-        let (panel, rest) = panels.split_at_mut(width * depth);
-        panels = rest;
-        let columns = rows.part(0, rows.count, blocking.outputs(rows.width, index));
-        for (line, to) in panel.chunks_exact_mut(width).enumerate() {
-            let (to, padding) = to.split_at_mut(columns.width);
-            let second = if W::INPUTS == 1 { &[] } else { columns.row(line * W::INPUTS + 1) };
-            W::line(isa, [columns.row(line * W::INPUTS), second], to);
+    // Row by row: these are read from afar, and strictly forwards; the panels are near.
+    for line in 0..depth {
+        let first = rows.row(line * W::INPUTS);
+        let second = if W::INPUTS == 1 { &[] } else { rows.row(line * W::INPUTS + 1) };
+        for index in 0..rows.width.div_ceil(blocking.panel) {
+            let width = blocking.width(rows.width, index);
+            let columns = blocking.outputs(rows.width, index);
+            let start = index * blocking.panel * depth + line * width;
+            let (to, padding) = panels[start..start + width].split_at_mut(columns.len());
+            let second = if second.is_empty() { second } else { &second[columns.clone()] };
+            W::line(isa, [&first[columns], second], to);
             padding.fill(W::default());
         }
     }

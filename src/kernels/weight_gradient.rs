@@ -18,12 +18,12 @@ use super::tile::{ROWS, Sums, Tile};
 use super::transpose::transpose;
 use super::vector::sum;
 
-/// Tokens that are multiplied at a time: what is packed of them stays in the second cache.
-const TOKENS: usize = 256;
+/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the second cache.
+const TOKENS: usize = 512;
 
-/// The most rows and columns of a task's block of the gradient. What a task reads is packed once for as many columns or
-/// rows; both packed blocks take 393 KB each.
-const MAX_BLOCK: usize = 384;
+/// The most rows and columns of a task's block of the gradient: what a task reads is packed once for as many columns or rows.
+const MAX_ROWS: usize = 384;
+const MAX_COLUMNS: usize = 768;
 
 /// The fewest; less would be packed more often than is multiplied.
 const MIN_BLOCK: usize = 192;
@@ -105,12 +105,11 @@ impl<'a> Shared<'a> {
     fn tasks(&self, isa: Isa, is_large: bool) -> impl Iterator<Item = Task<'_, 'a>> {
         let panel = Blocking::of(isa).panel;
         // Even blocks, in whole tiles.
-        let size = |len: usize, unit: usize| {
-            let most =
-                if is_large { MAX_BLOCK.min(len.div_ceil(2).max(MIN_BLOCK)) } else { MAX_BLOCK };
+        let size = |len: usize, most: usize, unit: usize| {
             len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(unit)
         };
-        let (rows, columns) = (size(self.n, ROWS), size(self.k, panel));
+        let most = if is_large { self.n.div_ceil(2).clamp(MIN_BLOCK, MAX_ROWS) } else { MAX_ROWS };
+        let (rows, columns) = (size(self.n, most, ROWS), size(self.k, MAX_COLUMNS, panel));
         let blocks = |len: usize, size: usize| {
             (0..len).step_by(size).map(move |start| start..len.min(start + size))
         };
@@ -195,6 +194,13 @@ impl Task<'_, '_> {
                     // SAFETY: this task alone reads and writes this block of the gradient.
                     unsafe { self.gradient.weight.row(row, column, columns.len()) }
                 };
+                // What comes next is brought nearer while this is multiplied.
+                let next = first + count..self.rows.len().min(first + count + ROWS);
+                let place = self.columns.start + columns.start;
+                for row in next {
+                    let columns = place..place + columns.len();
+                    self.gradient.weight.fetch(self.rows.start + row, &columns);
+                }
                 for (i, sums) in sums.iter_mut().enumerate().take(count) {
                     sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
                 }
@@ -220,8 +226,15 @@ mod tests {
 
     #[test]
     fn gradients_match_the_reference() {
-        let sizes =
-            [(1, 1, 1), (3, 7, 2), (17, 65, 130), (65, 64, 300), (7, 129, 257), (200, 400, 9)];
+        let sizes = [
+            (1, 1, 1),
+            (3, 7, 2),
+            (17, 65, 130),
+            (65, 64, 300),
+            (7, 129, 257),
+            (200, 400, 9),
+            (5, 70, 1030),
+        ];
         for isa in Isa::available() {
             for is_narrow in [false, true] {
                 sizes.iter().for_each(|&sizes| check(isa, is_narrow, sizes));
@@ -257,8 +270,10 @@ mod tests {
         let gradient = WeightGradient { stretches, weight: &mut weight, bias: &mut bias };
         weight_gradients(isa, is_narrow, vec![gradient]);
         let what = format!("{isa} {n}×{k} over {tokens}");
-        reference::assert_close(&weight, &expected, 2e-5, &what);
-        reference::assert_close(&bias, &expected_bias, 2e-5, &what);
+        // Rounding grows with the length of the sums.
+        let tolerance = 2e-5 * (tokens as f64 / 300.0).max(1.0);
+        reference::assert_close(&weight, &expected, tolerance, &what);
+        reference::assert_close(&bias, &expected_bias, tolerance, &what);
     }
 
     /// One call for two applications gives the bits of two calls, on any number of threads.

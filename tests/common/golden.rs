@@ -59,7 +59,8 @@ pub fn case(name: &str) -> Case {
     Case { name: name.to_owned(), directory: path, architecture, is_copy, runs }
 }
 
-fn read_runs(case: &str, path: &Path) -> Vec<Run> {
+/// The tensors of a golden file, by what stands before the first point of their names.
+pub fn read_runs(case: &str, path: &Path) -> Vec<Run> {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();

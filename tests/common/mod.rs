@@ -1,12 +1,16 @@
 //! What the integration tests share: golden models, how to run and change them, and how results are compared.
-#![allow(dead_code, reason = "every test file uses a part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test file uses a part")]
 
 pub mod compare;
 pub mod directory;
 pub mod golden;
+pub mod gradients;
 pub mod heads;
+pub mod inputs;
+pub mod problems;
 pub mod random;
 pub mod realistic;
+pub mod reference;
 pub mod training;
 pub mod weights;
 

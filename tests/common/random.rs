@@ -1,6 +1,9 @@
 //! Models and inputs made up for a test, the same each time.
 
-use ndalbert::{AlbertConfig, ConfigFields};
+use ndalbert::{AlbertConfig, ConfigFields, Model, Parameters};
+use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand_distr::{Distribution, Normal};
+use rand_chacha::ChaCha8Rng;
 
 /// Fields of a model of odd sizes that is built in no time.
 pub fn small_fields() -> ConfigFields {
@@ -35,4 +38,31 @@ pub fn numbers(seed: u64, limit: u32) -> impl Iterator<Item = u32> {
 /// A sequence of ids.
 pub fn ids(seed: u64, length: usize, vocab_size: u32) -> Vec<u32> {
     numbers(seed, vocab_size).take(length).collect()
+}
+
+/// Parameters that put every part of a model to use, as those of the golden models: activations of order 1, attention
+/// that chooses, biases and norms far from 0 and 1.
+pub fn lively<M: Model>(config: &AlbertConfig, seed: u64) -> M::Parameters {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut parameters = M::zero_parameters(config);
+    parameters.visit_mut("", &mut |name, mut values| {
+        let (mean, deviation) = spread(name, values.shape());
+        let distribution = Normal::new(mean, deviation).unwrap();
+        values.map_inplace(|value| *value = distribution.sample(&mut generator));
+    });
+    parameters
+}
+
+/// The mean and deviation of a parameter's values.
+fn spread(name: &str, shape: &[usize]) -> (f32, f32) {
+    if name.ends_with("bias") {
+        return (0.0, 0.3);
+    }
+    if name.contains("LayerNorm") || name.contains("layer_norm") {
+        return (1.0, 0.3);
+    }
+    if name.contains("embeddings") {
+        return (0.0, 0.7);
+    }
+    (0.0, 1.1 / (shape[1] as f32).sqrt())
 }

@@ -25,8 +25,9 @@ const START: &[u8] = b"{\"step\":";
 ///
 /// When training goes on from a checkpoint, lines of later steps are cut off, so that no step is there twice.
 ///
-/// There are no TensorBoard event files: the crates that write them bring a Protocol Buffers compiler or TensorFlow's own library
-/// along. A line of JSON is read by anything, as `pandas.read_json(path, lines=True)`.
+/// There are no TensorBoard event files: of the crates that write them, `tensorboard-rs` brings old versions of an image and a Protocol
+/// Buffers library along, and `tfrecord` names no licence. A line of JSON is read by anything, as by
+/// `pandas.read_json(path, lines=True)`.
 ///
 /// To have one, let the trainer tell it what happens:
 ///

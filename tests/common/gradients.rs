@@ -1,0 +1,148 @@
+//! The golden gradients of `tests/golden/gradients`, and how gradients are compared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndalbert::{AlbertConfig, Parameters};
+use ndarray::ArrayD;
+use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand_distr::{Distribution, StandardNormal};
+use rand_chacha::ChaCha8Rng;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use super::golden::{Run, read_runs};
+use super::inputs::Inputs;
+use super::problems::{Example, Labelled, Problem};
+use super::reference::{Tree, tree_of};
+use super::weights::parameters_of;
+
+/// The length of a gradient's error over that of the gradient, tensor by tensor.
+pub const RELATIVE: f64 = 1e-4;
+
+/// The error of a gradient that is next to nothing, as that of a key's bias, which is zero but for rounding: over the
+/// length of the gradients of all tensors together.
+pub const NOTHING: f64 = 1e-6;
+
+/// What is shorter than this part of all gradients together is zero in PyTorch's double precision.
+const ZERO: f64 = 1e-12;
+
+/// A model, inputs and labels, and what PyTorch's autograd gives for them.
+pub struct GoldenGradients {
+    pub name: String,
+    pub problem: Problem,
+    pub config: AlbertConfig,
+    pub inputs: Run,
+    parameters: Run,
+    gradients: Run,
+    pub loss: f64,
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gradients")
+}
+
+/// Every golden file, by name.
+pub fn golden_gradients() -> Vec<GoldenGradients> {
+    let entries = fs::read_dir(directory()).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| GoldenGradients::read(path)).collect()
+}
+
+/// What a golden file says of itself besides its tensors.
+pub fn metadata(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    serde_json::from_str(&header.metadata().as_ref().unwrap()["golden"]).unwrap()
+}
+
+impl GoldenGradients {
+    fn read(path: &Path) -> Self {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let metadata = metadata(path);
+        let runs: [Run; 4] = read_runs(&name, path).try_into().ok().unwrap();
+        let [gradients, inputs, outputs, parameters] = runs;
+        Self {
+            problem: Problem::from_name(metadata["problem"].as_str().unwrap()),
+            config: AlbertConfig::from_json(metadata["config"].clone()).unwrap(),
+            inputs,
+            parameters,
+            gradients,
+            loss: f64::from(outputs.floats["loss"].sum()),
+            name,
+        }
+    }
+
+    pub fn example<M: Labelled>(&self) -> Example<M> {
+        Example {
+            config: self.config.clone(),
+            parameters: parameters_of::<M>(&self.config, &self.parameters.floats),
+            inputs: Inputs::of_run(&self.inputs),
+            labels: M::labels_of_run(&self.inputs),
+        }
+    }
+
+    pub fn gradients(&self) -> Tree {
+        let arrays = self.gradients.floats.iter();
+        arrays.map(|(name, values)| (name.clone(), values.mapv(f64::from))).collect()
+    }
+}
+
+/// The length of an array as a vector.
+pub fn length(values: &ArrayD<f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value * value).sqrt()
+}
+
+/// The length of all arrays as one vector.
+pub fn tree_length(tree: &Tree) -> f64 {
+    tree.values().map(|values| length(values).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Σ x·y over all arrays of `y`.
+pub fn tree_dot(x: &Tree, y: &Tree) -> f64 {
+    y.iter().map(|(name, values)| (&x[name] * values).sum()).sum()
+}
+
+/// Asserts that the gradient of every tensor is PyTorch's up to [`RELATIVE`], and those that are zero up to [`NOTHING`].
+#[track_caller]
+pub fn assert_gradients(what: &str, expected: &Tree, found: &impl Parameters) {
+    assert_within(what, expected, found, |length, total| {
+        if length < ZERO * total { NOTHING * total } else { RELATIVE * length }
+    });
+}
+
+/// Asserts that gradients are those that were computed in another way in single precision, up to a relative error and
+/// [`NOTHING`].
+#[track_caller]
+pub fn assert_gradients_near(what: &str, expected: &Tree, found: &impl Parameters, relative: f64) {
+    assert_within(what, expected, found, |length, total| relative * length + NOTHING * total);
+}
+
+/// `limit` is the error that is let pass, for the lengths of a tensor's gradient and of all together.
+#[track_caller]
+fn assert_within(
+    what: &str,
+    expected: &Tree,
+    found: &impl Parameters,
+    limit: impl Fn(f64, f64) -> f64,
+) {
+    let found = tree_of(found);
+    assert!(expected.keys().eq(found.keys()), "{what}: {:?}", found.keys());
+    let total = tree_length(expected);
+    for (name, expected) in expected {
+        let (length, error) = (length(expected), length(&(&found[name] - expected)));
+        let limit = limit(length, total);
+        // A NaN is within no limit.
+        let is_within = error <= limit;
+        assert!(is_within, "{what}: {name} is {error:e} off, of {length:e}: more than {limit:e}");
+    }
+}
+
+/// A direction of length 1 in the space of one array, drawn from a seed.
+pub fn direction(shape: &[usize], seed: u64) -> ArrayD<f64> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let drawn = ArrayD::from_shape_simple_fn(shape, || StandardNormal.sample(&mut generator));
+    let length = length(&drawn);
+    drawn / length
+}
