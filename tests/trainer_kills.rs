@@ -93,7 +93,7 @@ fn kill_after(mut child: Child, delay: Duration) -> bool {
 /// comes out in the end is, to the byte, what comes out if nothing is killed.
 #[test]
 fn killed_runs_end_where_unbroken_ones_do() {
-    const TOTAL: u64 = 30;
+    const TOTAL: u64 = 20;
     const KILLS: usize = 50;
     let unbroken = tempdir().unwrap();
     let start = Instant::now();
