@@ -39,8 +39,8 @@ pub(super) fn named(output: &LossOutput) -> Vec<(String, f64)> {
     const ONLY_TERM: &str = "loss";
     let mut metrics = vec![("loss".to_owned(), output.loss)];
     for term in &output.terms {
-        let of_term = |what| match term.name {
-            ONLY_TERM => format!("{what}"),
+        let of_term = |what: &str| match term.name {
+            ONLY_TERM => what.to_owned(),
             name => format!("{name}_{what}"),
         };
         if term.name != ONLY_TERM {

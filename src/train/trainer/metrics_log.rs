@@ -1,6 +1,6 @@
 //! Metrics as lines of JSON.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,10 @@ const START: &[u8] = b"{\"step\":";
 ///
 /// When training goes on from a checkpoint, lines of later steps are cut off, so that no step is there twice.
 ///
+/// There are no TensorBoard event files: of the crates that write them, `tensorboard-rs` brings old versions of an image and a Protocol
+/// Buffers library along, and `tfrecord` names no licence. A line of JSON is read by anything, as by
+/// `pandas.read_json(path, lines=True)`.
+///
 /// To have one, let the trainer tell it what happens:
 ///
 /// ```no_run
@@ -47,7 +51,7 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, or begins one.
+    /// Opens a log, or begins one, in a directory that is made if need be.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] if it cannot be read and written, or is no file.
@@ -57,8 +61,10 @@ impl MetricsLog {
         if path.exists() {
             open_regular(&path)?;
         }
+        let failed = |error| Error::io(&path, error);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
         let options = File::options().read(true).append(true).create(true).open(&path);
-        let file = options.map_err(|error| Error::io(&path, error))?;
+        let file = options.map_err(failed)?;
         Ok(Self { path, file })
     }
 
@@ -143,4 +149,94 @@ fn evaluation_line(evaluation: &EvaluationMetrics) -> Map<String, Value> {
     let metrics = evaluation.metrics.iter();
     let step = std::iter::once(("step".to_owned(), json!(evaluation.step)));
     step.chain(metrics.map(|(name, value)| (format!("eval_{name}"), json!(value)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{LossOutput, LossTerm};
+
+    const LINES: &str =
+        "{\"step\":1,\"loss\":5.0}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":null}\n{\"step\":3}\n";
+
+    /// What is left of a text after training begins at a step.
+    fn left(text: &str, step: u64) -> Result<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("runs/metrics.jsonl");
+        let mut log = MetricsLog::open(&path).unwrap();
+        fs::write(&path, text).unwrap();
+        let result = log.record(&Event::Started { step });
+        let left = fs::read_to_string(&path).unwrap();
+        if result.is_err() {
+            assert_eq!(left, text);
+        }
+        result.map(|()| left)
+    }
+
+    #[test]
+    fn later_lines_are_cut_off() {
+        let ends: Vec<_> = LINES.match_indices('\n').map(|(i, _)| i + 1).collect();
+        for (step, lines) in [(0, 0), (1, 1), (2, 3), (3, 4), (9, 4)] {
+            let end = if lines == 0 { 0 } else { ends[lines - 1] };
+            assert_eq!(left(LINES, step).unwrap(), LINES[..end]);
+        }
+        assert_eq!(left("", 3).unwrap(), "");
+    }
+
+    /// Wherever it was interrupted.
+    #[test]
+    fn a_line_that_was_not_written_to_its_end_is_cut_off() {
+        for end in 1..LINES.len() {
+            let whole = LINES[..end].rfind('\n').map_or(0, |i| i + 1);
+            assert_eq!(left(&LINES[..end], 9).unwrap(), LINES[..whole]);
+        }
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        let long = format!("{{\"step\":1{}", " ".repeat(MAX_LINE as usize));
+        for (text, line) in [
+            ("weights", 1),
+            ("name,score\na,1\n", 1),
+            ("{\"step\":1}\n[]\n", 2),
+            ("{\"step\":1}\n{\"loss\":1}\n{\"step\":2}\n", 2),
+            ("{\"step\":1}\n\n", 2),
+            (&long, 1),
+        ] {
+            let error = left(text, 5).unwrap_err().to_string();
+            assert!(error.contains(&format!("metrics.jsonl: line {line}: expected")), "{error}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        assert!(MetricsLog::open(directory.path()).is_err());
+    }
+
+    #[test]
+    fn lines_say_what_happened() {
+        let term =
+            LossTerm { name: "masked_lm", loss: 2.0, correct: 1, count: 4, has_classes: true };
+        let values = LossTerm { name: "loss", has_classes: false, ..term };
+        let metrics = |terms, is_skipped| StepMetrics {
+            step: 3,
+            epoch: 0,
+            loss: LossOutput { loss: 2.5, terms },
+            gradient_norm: if is_skipped { f64::NAN } else { 0.5 },
+            learning_rate: 0.1,
+            is_skipped,
+            tokens: 10,
+            seconds: 4.0,
+        };
+        let line = |metrics| Value::Object(step_line(&metrics)).to_string();
+        let rest = "\"learning_rate\":0.1,\"tokens_per_second\":2.5,\"tokens\":10";
+        let expected = format!(
+            "{{\"step\":3,\"epoch\":0,\"loss\":2.5,\"masked_lm_loss\":2.0,\"masked_lm_accuracy\":0.25,\"grad_norm\":0.5,{rest}}}"
+        );
+        assert_eq!(line(metrics(vec![term], false)), expected);
+        let expected = format!(
+            "{{\"step\":3,\"epoch\":0,\"loss\":2.5,\"grad_norm\":null,{rest},\"skipped\":true}}"
+        );
+        assert_eq!(line(metrics(vec![values], true)), expected);
+        let metrics = [("f1".to_owned(), 0.5)].into_iter().collect();
+        let line = evaluation_line(&EvaluationMetrics { step: 4, metrics });
+        assert_eq!(Value::Object(line).to_string(), "{\"step\":4,\"eval_f1\":0.5}");
+    }
 }

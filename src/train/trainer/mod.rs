@@ -135,7 +135,8 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 ///
 /// A checkpoint appears under its name when all of it is on the disk, and older ones are removed after that. So whatever happens, a
 /// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
-/// removes what was begun. One run at a time can train into a directory, and none from before a checkpoint that is in it.
+/// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
+/// that is in it.
 ///
 /// # Steps without effect
 ///
@@ -229,8 +230,14 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             return Err(Error::input("evaluation", "data or measures", "neither"));
         }
         let step = self.progress.step;
-        let output_dir = self.options.output_dir.as_ref();
-        let _lock = output_dir.map(|path| directory::prepare(path, step)).transpose()?;
+        let _lock = match &self.options.output_dir {
+            Some(output_dir) => {
+                let lock = directory::prepare(output_dir, step)?;
+                self.remove_old(output_dir)?;
+                Some(lock)
+            }
+            None => None,
+        };
         let mut flow = self.tell(&Event::Started { step })?;
         let reason = loop {
             if let Some(reason) = self.reason_to_stop() {

@@ -55,7 +55,7 @@ pub struct TrainerOptions {
     pub output_dir: Option<PathBuf>,
     /// When to save a checkpoint, besides whenever an evaluation was the best, and at the end.
     pub save: Interval,
-    /// How many checkpoints to keep, besides the best; nothing for all.
+    /// How many checkpoints to keep, besides the best; nothing for all. None is removed right after a step that was skipped.
     pub save_total_limit: Option<usize>,
     /// What the best evaluation is the best by: a name in [`EvaluationMetrics`](super::EvaluationMetrics).
     pub metric_for_best_model: String,

@@ -6,7 +6,7 @@ use ndarray::ArrayViewD;
 
 use super::Trainer;
 use super::directory::{OPTIMIZER, checkpoint_path, remove_old};
-use super::state::TrainerState;
+use super::state::{Progress, TrainerState};
 use crate::checkpoint::{PreTrainedModel, write_safetensors};
 use crate::error::{Error, Result};
 use crate::files::write_directory_atomically;
@@ -19,11 +19,20 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         let path = checkpoint_path(output_dir, self.progress.step);
         write_directory_atomically(&path, |directory| self.write(directory))?;
         self.checkpoint = Some(path.clone());
-        if let Some(limit) = self.options.save_total_limit {
-            let best = self.progress.best.map(|best| best.step);
-            remove_old(output_dir, self.progress.step, limit, best)?;
-        }
+        self.remove_old(output_dir)?;
         Ok(path)
+    }
+
+    /// Removes what is not to be kept, also what a run that was killed did not come to.
+    pub(super) fn remove_old(&self, output_dir: &Path) -> Result<()> {
+        let Progress { step, skipped_in_a_row, best, .. } = self.progress;
+        match self.options.save_total_limit {
+            // Where steps are skipped, weights may have gone wrong before: then older ones are still of use.
+            Some(limit) if skipped_in_a_row == 0 => {
+                remove_old(output_dir, step, limit, best.map(|best| best.step))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, directory: &Path) -> Result<()> {

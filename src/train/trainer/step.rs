@@ -80,3 +80,22 @@ fn dropout_seeds(seed: u64, step: u64) -> ChaCha8Rng {
     seeds.set_stream(step);
     seeds
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_batch_of_every_step_has_a_seed_of_its_own() {
+        let of_step = |seed, step| {
+            let mut seeds = dropout_seeds(seed, step);
+            (0..10).map(move |_| seeds.next_u64())
+        };
+        let runs = (0..3).flat_map(|seed| (0..30).map(move |step| (seed, step)));
+        let seeds: BTreeSet<u64> = runs.flat_map(|(seed, step)| of_step(seed, step)).collect();
+        assert_eq!(seeds.len(), 3 * 30 * 10);
+        assert!(of_step(1, 7).eq(of_step(1, 7)));
+    }
+}
