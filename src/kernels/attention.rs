@@ -1,24 +1,35 @@
 //! Scaled dot-product attention over a packed batch.
 //!
-//! One task is one head of one sequence: its keys and values are packed into panels once, then its queries go over
-//! them in blocks, so that scores, softmax and context of a block stay in cache. Memory grows with the length of a
+//! One task is one head of one sequence, and its queries go over its keys and values in blocks. A block's queries are
+//! packed as the columns of a panel, and stay columns to the end:
+//!
+//! ```text
+//! scores [n, 64] = K [n, D] · Qᵀ [D, 64]     context [D, 64] = Vᵀ [D, n] · softmax(scores) [n, 64]
+//! ```
+//!
+//! So tiles are as wide as the panel whatever D is, scores are written where they are the next product's panel, and softmax is
+//! done lane by lane. Keys are gone through in parts of which nothing leaves the first cache while it is used. Memory grows with the length of a
 //! sequence, never with its square (but for probabilities that were asked for). Tokens that nobody may attend to are
-//! left out when the keys are packed, so a mask costs nothing and needs no large negative number.
+//! left out, so a mask costs nothing and needs no large negative number.
 //!
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 
 use super::convert::Strided;
-use super::dropout::Dropout;
-use super::gemm::{Panels, multiply_panels};
+use super::dropout::{Dropout, apply_columns};
 use super::isa::Isa;
-use super::multiplicand::Multiplicand;
+use super::multiplicand::{Multiplicand, multiply_panel};
 use super::output::Output;
-use super::packed::{Blocking, LANES, MAX_PANEL, pack_panel};
+use super::packed::{LANES, MAX_PANEL};
+use super::panels::pack_output_panel;
 use super::split::split;
-use super::{parallel, vector};
+use super::transpose::transpose;
+use super::{columns, parallel};
 
 /// Queries whose scores are held at a time.
-const QUERIES_PER_BLOCK: usize = 48;
+const QUERIES_PER_BLOCK: usize = MAX_PANEL;
+
+/// Keys whose scores are made weights and multiplied with values at a time: 16 KB of them. Even, for words of two inputs.
+const KEYS_PER_PART: usize = 64;
 
 /// One sequence of a packed batch.
 #[derive(Clone, Debug)]
@@ -119,7 +130,8 @@ pub(crate) fn attention(
         let output_row = if queries == Queries::All { sequence.start - base } else { index };
         let emit = |query: usize, row: &[f32], softmax: &[f32], factor: f32| {
             // SAFETY: this task alone writes this head's columns of this sequence's rows, within `context`.
-            unsafe { context.row(output_row + query, column, heads.size) }.copy_from_slice(row);
+            let out = unsafe { context.row(output_row + query, column, heads.size) };
+            columns::scale(isa, row, factor, out);
             if wanted {
                 let n = sequence.tokens;
                 let start = offsets[index] + (head * n + query) * n;
@@ -130,9 +142,9 @@ pub(crate) fn attention(
         };
         let parallel::Buffers { floats, more_floats, words, .. } = buffers;
         if heads.is_narrow {
-            input.attend::<u32>(isa, floats, words, emit);
+            input.attend::<u32>(isa, floats, words, wanted, emit);
         } else {
-            input.attend::<f32>(isa, floats, more_floats, emit);
+            input.attend::<f32>(isa, floats, more_floats, wanted, emit);
         }
     });
 }
@@ -151,65 +163,85 @@ struct HeadInput<'a> {
 }
 
 impl HeadInput<'_> {
-    /// Calls `emit` for every query with its context [D], and its probabilities over the keys but for a factor.
+    /// Calls `emit` for every query with its context [D], its probabilities over the keys (if they are wanted), and a
+    /// factor that both are to be multiplied by.
     fn attend<W: Multiplicand>(
         &self,
         isa: Isa,
         floats: &mut Vec<f32>,
         words: &mut Vec<W>,
+        wanted: bool,
         emit: impl Fn(usize, &[f32], &[f32], f32),
     ) {
         let (size, n) = (self.heads.size, self.sequence.keys.len());
-        let block = QUERIES_PER_BLOCK.min(self.queries);
-        let (key_depth, value_depth) = (size.div_ceil(W::INPUTS), n.div_ceil(W::INPUTS));
-        let [key_panels, value_panels, encoded] = split(
-            words,
+        if n == 0 {
+            let [zeros] = split(floats, [size]);
+            zeros.fill(0.0);
+            return (0..self.queries).for_each(|query| emit(query, zeros, &[], 0.0));
+        }
+        let width = QUERIES_PER_BLOCK.min(self.queries).next_multiple_of(LANES);
+        let depth = size.div_ceil(W::INPUTS);
+        // Whole registers of values, and rows that do not all begin in the same set of a cache.
+        let (padded, stride) = (size.next_multiple_of(LANES), (n.div_ceil(LANES) | 1) * LANES);
+        let [gathered, values, scores, context, rows, probabilities, largest, sums] = split(
+            floats,
             [
-                n.next_multiple_of(LANES) * key_depth,
-                size.next_multiple_of(LANES) * value_depth,
-                // Keys before they are packed, then queries, then weights.
-                (n * key_depth).max(block * key_depth.max(value_depth) * W::words(isa)),
+                n * size,
+                size * stride,
+                n * width,
+                padded * width,
+                width * padded,
+                if wanted { width * n } else { 0 },
+                width,
+                width,
             ],
         );
-        let [scores, context, factors] = split(floats, [block * n, block * size, block]);
-        self.pack_keys(isa, key_panels, encoded);
-        self.pack_values(isa, value_panels);
-        let scale = self.heads.scale();
-        for first in (0..self.queries).step_by(block.max(1)) {
-            let count = block.min(self.queries - first);
-            let context = &mut context[..count * size];
-            if n > 0 {
-                let queries = self.rows(0, first, count);
-                let panels = Panels { panels: key_panels, n, depth: key_depth };
-                let (queries, stride) = W::encode(isa, queries, encoded);
-                multiply_panels(
-                    isa,
-                    (queries, stride, count),
-                    panels,
-                    W::tile,
-                    (&mut *scores, false),
-                );
-                let scores = &mut scores[..count * n];
-                vector::softmax(isa, scores, n, scale, factors);
-                if let Some((dropout, (start, step))) = self.dropout {
-                    dropout.apply(isa, (start + first as u64 * step, step), n, scores);
-                }
-                let weights = Strided { values: scores, stride: n, width: n, count };
-                let panels = Panels { panels: value_panels, n: size, depth: value_depth };
-                let (weights, stride) = W::encode(isa, weights, encoded);
-                multiply_panels(
-                    isa,
-                    (weights, stride, count),
-                    panels,
-                    W::tile,
-                    (&mut *context, false),
-                );
-                vector::scale_rows(isa, context, size, factors);
-            } else {
-                context.fill(0.0);
+        let [encoded_keys, encoded_values, queries, encoded] = split(
+            words,
+            [
+                n * depth * W::words(isa),
+                size * n.div_ceil(W::INPUTS) * W::words(isa),
+                width * depth,
+                // Queries before they are packed, or a part's probabilities.
+                width * depth.max(KEYS_PER_PART.div_ceil(W::INPUTS)),
+            ],
+        );
+        transpose(isa, self.keyed(2, gathered), values, stride);
+        let values = Strided { values, stride, width: n, count: size };
+        let values = W::encode(isa, values, encoded_values);
+        let keys = W::encode(isa, self.keyed(1, gathered), encoded_keys);
+        // Scores are multiplied by that, and are exponents of 2 then.
+        let factor = self.heads.scale() * std::f32::consts::LOG2_E;
+        for first in (0..self.queries).step_by(width) {
+            let count = width.min(self.queries - first);
+            pack_output_panel(isa, self.rows(0, first, count), queries, encoded);
+            largest.fill(f32::NEG_INFINITY);
+            sums.fill(0.0);
+            context.fill(0.0);
+            for (part, scores) in scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
+                let (keys, stride) = (&keys.0[part * KEYS_PER_PART * keys.1..], keys.1);
+                multiply_panel(isa, (keys, stride), (&*queries, width), (&mut *scores, false));
+                columns::raise(isa, scores, largest);
             }
-            for (i, row) in context.chunks_exact(size).enumerate() {
-                emit(first + i, row, &scores[i * n..][..n], factors[i]);
+            for (part, scores) in scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
+                let key = part * KEYS_PER_PART;
+                columns::exponentials(isa, scores, factor, largest, sums);
+                if let Some((dropout, (start, step))) = self.dropout {
+                    let streams = (start + first as u64 * step, step);
+                    apply_columns(isa, dropout, streams, key as u32, width, scores);
+                }
+                let (values, stride) = (&values.0[key / W::INPUTS * W::words(isa)..], values.1);
+                let weights = W::panel(isa, scores, width, encoded);
+                let context = &mut context[..size * width];
+                multiply_panel(isa, (values, stride), (weights, width), (context, true));
+            }
+            transpose(isa, Strided::dense(context, width), rows, padded);
+            if wanted {
+                transpose(isa, Strided::dense(scores, width), probabilities, n);
+            }
+            for (i, row) in rows.chunks_exact(padded).enumerate().take(count) {
+                let probabilities = if wanted { &probabilities[i * n..][..n] } else { &[] };
+                emit(first + i, &row[..size], probabilities, 1.0 / sums[i]);
             }
         }
     }
@@ -220,50 +252,16 @@ impl HeadInput<'_> {
         Strided { values, stride: 3 * self.hidden, width: self.heads.size, count }
     }
 
-    /// Packs the keys [n, D] as a matrix of n outputs and D inputs.
-    fn pack_keys<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W], buffer: &mut [W]) {
-        let keys = &self.sequence.keys;
-        let depth = self.heads.size.div_ceil(W::INPUTS);
-        let blocking = Blocking::of(isa);
-        for (index, block) in keys.chunks(blocking.panel).enumerate() {
-            let (panel, rest) = panels.split_at_mut(blocking.width(keys.len(), index) * depth);
-            panels = rest;
-            // Tokens that may be attended to mostly follow each other.
-            let mut rows: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
-            let (mut rows_left, mut buffer) = (rows.as_mut_slice(), &mut buffer[..]);
-            for run in block.chunk_by(|one, next| one + 1 == *next) {
-                let (room, rest) =
-                    buffer.split_at_mut(run.len() * depth.min(buffer.len() / run.len()));
-                buffer = rest;
-                let (encoded, stride) = W::keys(isa, self.rows(1, run[0], run.len()), room);
-                let (to, rest) = rows_left.split_at_mut(run.len());
-                rows_left = rest;
-                for (i, row) in to.iter_mut().enumerate() {
-                    *row = &encoded[i * stride..][..depth];
-                }
-            }
-            pack_panel(isa, &rows[..block.len()], depth, panel);
+    /// As [`rows`](Self::rows), of the tokens that may be attended to; in `buffer` where others are between them.
+    fn keyed<'b>(&'b self, part: usize, buffer: &'b mut [f32]) -> Strided<'b> {
+        let (keys, size) = (&self.sequence.keys, self.heads.size);
+        if keys.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+            return self.rows(part, keys[0], keys.len());
         }
-    }
-
-    /// Packs the values [n, D] as a matrix of D outputs and n inputs: a line of a panel is part of a row of values, or of
-    /// as many as a word has inputs.
-    fn pack_values<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W]) {
-        let keys = &self.sequence.keys;
-        let depth = keys.len().div_ceil(W::INPUTS);
-        let blocking = Blocking::of(isa);
-        for index in 0..self.heads.size.div_ceil(blocking.panel) {
-            let width = blocking.width(self.heads.size, index);
-            let (panel, rest) = panels.split_at_mut(width * depth);
-            panels = rest;
-            let columns = blocking.outputs(self.heads.size, index);
-            let row = |&key: &usize| &self.rows(2, key, 1).values[columns.clone()];
-            for (line, keys) in panel.chunks_exact_mut(width).zip(keys.chunks(W::INPUTS)) {
-                let (line, padding) = line.split_at_mut(columns.len());
-                W::line(isa, [row(&keys[0]), keys.get(1).map_or(&[], row)], line);
-                padding.fill(W::default());
-            }
+        for (to, &key) in buffer.chunks_exact_mut(size).zip(keys) {
+            to.copy_from_slice(self.rows(part, key, 1).row(0));
         }
+        Strided::dense(buffer, size)
     }
 }
 

@@ -30,7 +30,7 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features. `inputs` is readable for all lines' words at each of `M` rows that are
         /// `stride` apart, `panel` for `V` registers at each of `depth` lines that are `width` apart, and `sums` is
-        /// readable and writable for `V` registers at each of `M` rows that are `MAX_PANEL` apart.
+        /// readable and writable for `V` registers at each of `M` rows that are `width` apart, too.
         #[target_feature(enable = $features)]
         unsafe fn $tile<const M: usize, const V: usize>(
             inputs: *const u32,
@@ -45,7 +45,7 @@ macro_rules! tile_body {
                 for (m, totals) in totals.iter_mut().enumerate() {
                     for (v, total) in totals.iter_mut().enumerate() {
                         // SAFETY: within row m, by this function's contract.
-                        *total = unsafe { $load_sum(sums.add(m * MAX_PANEL + v * $lanes).cast()) };
+                        *total = unsafe { $load_sum(sums.add(m * width + v * $lanes).cast()) };
                     }
                 }
             }
@@ -76,7 +76,7 @@ macro_rules! tile_body {
             for (m, totals) in totals.iter().enumerate() {
                 for (v, &total) in totals.iter().enumerate() {
                     // SAFETY: within row m, by this function's contract.
-                    unsafe { $store(sums.add(m * MAX_PANEL + v * $lanes).cast(), total) };
+                    unsafe { $store(sums.add(m * width + v * $lanes).cast(), total) };
                 }
             }
         }
@@ -86,7 +86,7 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features that the body is compiled for; sizes are as [`Tile`]'s `check` demands.
         #[target_feature(enable = $features)]
-        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums) {
+        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut [u32]) {
             const { assert!($max_rows <= ROWS) };
             let Tile { inputs, stride, rows, panel, width, accumulate, next } = tile;
             let depth = tile.depth();
@@ -103,7 +103,7 @@ macro_rules! tile_body {
                     unsafe {
                         let inputs = inputs.as_ptr().cast::<u32>().add(row * stride);
                         let panel = panel.as_ptr().cast::<u32>().add(column);
-                        let sums = sums.add(row * MAX_PANEL + column);
+                        let sums = sums.add(row * width + column);
                         $crate::kernels::body::by_size!(
                             $max_rows, $max_registers; count, registers;
                             $tile(inputs, stride, panel, (depth, width), (sums, accumulate), next)

@@ -6,7 +6,7 @@
 //!
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
-//! * [`vector`]: softmax and LayerNorm over rows, compiled once per instruction set;
+//! * [`vector`]: softmax and LayerNorm over rows, and [`columns`]: softmax over columns, compiled once per instruction set;
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
@@ -25,6 +25,7 @@ pub(crate) mod attention_backward;
 pub(crate) mod backward;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod body;
+mod columns;
 pub(crate) mod convert;
 pub(crate) mod dropout;
 pub(crate) mod gemm;

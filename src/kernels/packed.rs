@@ -345,6 +345,12 @@ impl Quantization {
     }
 }
 
+/// The bits of floating-point numbers.
+pub(super) fn bits(floats: &mut [f32]) -> &mut [u32] {
+    // SAFETY: `u32` and `f32` have one size and alignment, and any bits are valid for both.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
+}
+
 /// Words as the floating-point numbers that they are.
 pub(super) fn floats(words: &[u32]) -> &[f32] {
     // SAFETY: `u32` and `f32` have one size and alignment, and any bits are valid for both.
