@@ -3,6 +3,17 @@
 //! What differs is the type of a register, how many registers of outputs and rows fit, and the one step that multiplies a
 //! register of weights with a word of activations and adds it up.
 
+/// The same pointer, but the compiler does not know that. (It would compute places that follow from each other anew for
+/// every line, more instructions than the processor can begin while it multiplies.)
+#[inline(always)]
+pub(super) fn opaque(mut place: *const u32) -> *const u32 {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) place, options(pure, nomem, nostack, preserves_flags));
+    }
+    place
+}
+
 /// Defines a tile of `M` rows by `V` registers of outputs, over all lines of a panel, and its driver, which covers all
 /// rows and outputs with tiles of at most that many rows by registers.
 ///
@@ -38,7 +49,7 @@ macro_rules! tile_body {
             panel: *const u32,
             (depth, width): (usize, usize),
             (sums, accumulate): (*mut u32, bool),
-            (next, next_step): (*const u8, usize),
+            (mut next, next_step): (*const u8, usize),
         ) {
             let mut totals: [[$register; V]; M] = [[$zero(); V]; M];
             if accumulate {
@@ -49,18 +60,24 @@ macro_rules! tile_body {
                     }
                 }
             }
+            // Rows are 0, 1 or 2 distances from one of two places, as instructions can say.
+            let middle = $crate::kernels::body::opaque(inputs.wrapping_add(3 * stride));
+            let rows: [*const u32; M] = std::array::from_fn(|m| {
+                if m < 3 { inputs.wrapping_add(m * stride) } else { middle.wrapping_add((m - 3) * stride) }
+            });
             let unrolled = depth / $unroll * $unroll;
             for p in (0..unrolled).step_by($unroll) {
-                let $next = next.wrapping_add(p * next_step);
+                let $next = next;
                 $fetch_next;
-                for m in 0..M {
+                next = next.wrapping_add($unroll * next_step);
+                for row in rows {
                     // May lie past the row, where fetching does nothing.
-                    let $input = inputs.wrapping_add(m * stride + p * $words);
+                    let $input = row.wrapping_add(p * $words);
                     $fetch_input;
                 }
                 for u in 0..$unroll {
                     $crate::kernels::body::line_body!(
-                        p + u, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                        p + u, $lanes, $words, $lines, V, (rows, panel, width, totals);
                         $zero_line $load; |$ahead| $fetch; |$line| $weights;
                         |$total, $x, $weight| $step
                     );
@@ -68,7 +85,7 @@ macro_rules! tile_body {
             }
             for p in unrolled..depth {
                 $crate::kernels::body::line_body!(
-                    p, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                    p, $lanes, $words, $lines, V, (rows, panel, width, totals);
                     $zero_line $load; |$ahead| $fetch; |$line| $weights;
                     |$total, $x, $weight| $step
                 );
@@ -91,8 +108,11 @@ macro_rules! tile_body {
             let Tile { inputs, stride, rows, panel, width, accumulate, next } = tile;
             let depth = tile.depth();
             let sums = sums.as_mut_ptr().cast::<u32>();
-            // Evenly over the lines; too much to fetch all of it leaves out some.
-            let next = (next.as_ptr().cast::<u8>(), size_of_val(next) / depth);
+            // Evenly over the lines; too much to fetch all of it leaves out some. Where there is nothing, what is fetched is
+            // in the cache already: a place that no memory is at would be looked for each time.
+            let next_step = size_of_val(next) / depth;
+            let next = if next.is_empty() { panel.as_ptr() } else { next.as_ptr() };
+            let next = (next.cast::<u8>(), next_step);
             let mut row = 0;
             while row < rows {
                 let count = (rows - row).min($max_rows);
@@ -122,7 +142,7 @@ pub(super) use tile_body;
 macro_rules! line_body {
     (
         $p:expr, $lanes:literal, $words:literal, $lines:literal, $v:ident,
-        ($inputs:ident, $stride:ident, $panel:ident, $width:ident, $totals:ident);
+        ($rows:ident, $panel:ident, $width:ident, $totals:ident);
         $zero_line:ident $load:ident; |$ahead:ident| $fetch:expr; |$line:ident| $weights:expr;
         |$total:ident, $x:ident, $weight:ident| $step:expr
     ) => {
@@ -143,7 +163,7 @@ macro_rules! line_body {
                 let $total = *total;
                 // SAFETY: within row m, by this function's contract.
                 *total = unsafe {
-                    let $x = $inputs.add(m * $stride + p * $words);
+                    let $x = $rows[m].add(p * $words);
                     $step
                 };
             }
