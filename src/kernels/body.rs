@@ -105,14 +105,15 @@ macro_rules! tile_body {
         #[target_feature(enable = $features)]
         pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut [u32]) {
             const { assert!($max_rows <= ROWS) };
-            let Tile { inputs, stride, rows, panel, width, accumulate, next } = tile;
-            let depth = tile.depth();
+            let Tile { inputs, stride, rows, panel, depth, width, accumulate, next } = tile;
             let sums = sums.as_mut_ptr().cast::<u32>();
             // Evenly over the lines; too much to fetch all of it leaves out some. Where there is nothing, what is fetched is
             // in the cache already: a place that no memory is at would be looked for each time.
-            let next_step = size_of_val(next) / depth;
-            let next = if next.is_empty() { panel.as_ptr() } else { next.as_ptr() };
-            let next = (next.cast::<u8>(), next_step);
+            let next = if next.is_empty() {
+                (panel.as_ptr().cast::<u8>(), 0)
+            } else {
+                (next.as_ptr().cast::<u8>(), size_of_val(next) / depth)
+            };
             let mut row = 0;
             while row < rows {
                 let count = (rows - row).min($max_rows);

@@ -219,6 +219,7 @@ impl Product<'_> {
         sums.resize(sums.len().max(kept * ROWS * width), 0);
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
         while let Some((part, panel)) = panels.next() {
+            let lines = panel.len() / width;
             let next = panels.peek().map_or(next, |(_, panel)| panel);
             for tile in 0..tiles {
                 let rows = start(tile)..start(tile + 1);
@@ -232,6 +233,7 @@ impl Product<'_> {
                     stride,
                     rows: rows.len(),
                     panel,
+                    depth: lines,
                     width,
                     accumulate: part > 0,
                     next: &next[tile * next.len() / tiles..(tile + 1) * next.len() / tiles],
@@ -327,7 +329,7 @@ pub(super) fn multiply_panels<W: Copy>(
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
-            let tile = Tile { inputs, stride, rows, panel, width, accumulate, next: &[] };
+            let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
             if accumulate {
                 for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(rows) {
                     let out = &out[(first + i) * n..][columns.clone()];

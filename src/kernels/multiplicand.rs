@@ -37,14 +37,18 @@ pub(super) fn multiply_panel<W: Multiplicand>(
     (panel, width): (&[W], usize),
     (out, accumulate): (&mut [f32], bool),
 ) {
-    let rows = out.len() / width;
+    let (rows, depth) = (out.len() / width, panel.len() / width);
     // Tiles of nearly the same height: eight rows are twice four, not six and two.
     let tiles = rows.div_ceil(ROWS);
+    let (height, higher) = (rows / tiles, rows % tiles);
+    let (mut inputs, mut out) = (inputs, out);
     for tile in 0..tiles {
-        let (start, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-        let sums = bits(&mut out[start * width..end * width]);
-        let (inputs, rows) = (&inputs[start * stride..], end - start);
-        W::tile(isa, Tile { inputs, stride, rows, panel, width, accumulate, next: &[] }, sums);
+        let rows = height + usize::from(tile < higher);
+        let (sums, below) = out.split_at_mut(rows * width);
+        let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+        W::tile(isa, tile, bits(sums));
+        out = below;
+        inputs = inputs.get(rows * stride..).unwrap_or_default();
     }
 }
 

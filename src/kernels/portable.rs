@@ -36,8 +36,8 @@ fn product<W: Copy, S: Copy + Default>(
     (from_bits, to_bits): (impl Fn(u32) -> S, impl Fn(S) -> u32),
     add: impl Fn(&mut S, &[W], W),
 ) {
-    let Tile { inputs, stride, rows, panel, width, accumulate, .. } = tile;
-    let row = |index: usize| inputs[index * stride..][..tile.depth() * words].chunks_exact(words);
+    let Tile { inputs, stride, rows, panel, depth, width, accumulate, .. } = tile;
+    let row = |index: usize| inputs[index * stride..][..depth * words].chunks_exact(words);
     for first in (0..rows).step_by(2) {
         let second = (first + 1).min(rows - 1);
         for block in (0..width).step_by(LANES) {

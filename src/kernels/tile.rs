@@ -28,8 +28,10 @@ pub(super) struct Tile<'a, W> {
     pub(super) stride: usize,
     /// How many rows, 1 to [`ROWS`].
     pub(super) rows: usize,
-    /// Lines of `width` words.
+    /// `depth` lines of `width` words.
     pub(super) panel: &'a [W],
+    /// At least 1.
+    pub(super) depth: usize,
     /// A multiple of [`LANES`], up to [`MAX_PANEL`].
     pub(super) width: usize,
     /// Whether the products are added to what is in the sums, rather than to 0.
@@ -39,16 +41,11 @@ pub(super) struct Tile<'a, W> {
 }
 
 impl<W> Tile<'_, W> {
-    /// Lines of the panel.
-    pub(super) fn depth(&self) -> usize {
-        self.panel.len() / self.width
-    }
-
     /// Checks that all that a body reads and writes is there, `words` of each row for every line.
     fn check(&self, words: usize, sums: &[u32]) {
-        let Self { inputs, stride, rows, panel, width, .. } = self;
-        let depth = self.depth();
+        let Self { inputs, stride, rows, panel, depth, width, .. } = self;
         assert!(width.is_multiple_of(LANES) && *width <= MAX_PANEL && panel.len() == depth * width);
+        assert!(*depth > 0);
         assert!((1..=ROWS).contains(rows) && inputs.len() >= (rows - 1) * stride + depth * words);
         assert!(sums.len() >= rows * width);
     }

@@ -202,7 +202,7 @@ impl Task<'_, '_> {
                 let (accumulate, next) = (true, &[][..]);
                 W::tile(
                     isa,
-                    Tile { inputs, stride, rows: count, panel, width, accumulate, next },
+                    Tile { inputs, stride, rows: count, panel, depth, width, accumulate, next },
                     sums,
                 );
                 for (i, sums) in sums.chunks_exact(width).enumerate().take(count) {
