@@ -14,14 +14,18 @@
 //!
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 
+use std::ops::Range;
+
 use super::convert::Strided;
 use super::dropout::{Dropout, apply_columns};
+use super::fetch::{Evenly, fetch};
 use super::isa::Isa;
 use super::multiplicand::{Multiplicand, multiply_panel};
 use super::output::Output;
 use super::packed::{LANES, MAX_PANEL};
 use super::panels::pack_output_panel;
 use super::split::split;
+use super::tile::ROWS;
 use super::transpose::transpose;
 use super::{columns, parallel};
 
@@ -115,38 +119,75 @@ pub(crate) fn attention(
     let work: usize = sequences.iter().map(|s| 2 * count(s) * s.keys.len() * hidden).sum();
     let context = Output::new(context, hidden);
     let probabilities = Output::new(probabilities, 1);
-    parallel::for_each(work, sequences.len() * heads.count, |buffers, task| {
-        let (index, head) = (task / heads.count, task % heads.count);
-        let sequence = &sequences[index];
-        let column = head * heads.size;
-        let input = HeadInput {
-            qkv: &qkv[(sequence.start - base) * 3 * hidden + column..],
+    let tasks = sequences.len() * heads.count;
+    let input = |task: usize| {
+        let (sequence, head) = (&sequences[task / heads.count], task % heads.count);
+        HeadInput {
+            qkv: &qkv[(sequence.start - base) * 3 * hidden + head * heads.size..],
             hidden,
             heads,
             sequence,
             queries: count(sequence),
             dropout: dropout.map(|dropout| (dropout, heads.stream(sequence, head))),
+        }
+    };
+    parallel::for_each(work, tasks, |buffers, task| {
+        let (index, head) = (task / heads.count, task % heads.count);
+        let Sequence { start, tokens, ref keys } = sequences[index];
+        let output = HeadOutput {
+            context: &context,
+            row: if queries == Queries::All { start - base } else { index },
+            columns: head * heads.size..(head + 1) * heads.size,
+            probabilities: wanted.then_some(&probabilities),
+            square: offsets[index] + head * tokens * tokens,
+            tokens,
+            keys,
         };
-        let output_row = if queries == Queries::All { sequence.start - base } else { index };
-        let emit = |query: usize, row: &[f32], softmax: &[f32], factor: f32| {
-            // SAFETY: this task alone writes this head's columns of this sequence's rows, within `context`.
-            let out = unsafe { context.row(output_row + query, column, heads.size) };
-            columns::scale(isa, row, factor, out);
-            if wanted {
-                let n = sequence.tokens;
-                let start = offsets[index] + (head * n + query) * n;
-                // SAFETY: this task alone writes this head's square, which lies within `probabilities`.
-                let row = unsafe { probabilities.row(start, 0, n) };
-                sequence.keys.iter().zip(softmax).for_each(|(&key, &p)| row[key] = p * factor);
-            }
-        };
+        // Most likely done by this thread, too.
+        let next = (task + 1 < tasks).then(|| input(task + 1));
         let parallel::Buffers { floats, more_floats, words, .. } = buffers;
         if heads.is_narrow {
-            input.attend::<u32>(isa, floats, words, wanted, emit);
+            input(task).attend::<u32>(isa, floats, words, output, next);
         } else {
-            input.attend::<f32>(isa, floats, more_floats, wanted, emit);
+            input(task).attend::<f32>(isa, floats, more_floats, output, next);
         }
     });
+}
+
+/// Where one head of one sequence leaves its context and probabilities.
+struct HeadOutput<'a> {
+    context: &'a Output<'a>,
+    /// The first query's row.
+    row: usize,
+    /// Its columns.
+    columns: Range<usize>,
+    /// Squares of all heads, if they are wanted.
+    probabilities: Option<&'a Output<'a>>,
+    /// Where this head's begins.
+    square: usize,
+    tokens: usize,
+    keys: &'a [usize],
+}
+
+impl HeadOutput<'_> {
+    /// Has a query's context brought nearer, to be written.
+    fn fetch(&self, query: usize) {
+        self.context.fetch(self.row + query, &self.columns);
+    }
+
+    /// Writes a query's context, and probabilities over the keys if they are wanted, both times `factor`.
+    fn write(&self, isa: Isa, query: usize, context: &[f32], probabilities: &[f32], factor: f32) {
+        let (row, columns) = (self.row + query, &self.columns);
+        // SAFETY: one task alone writes this head's columns of this sequence's rows, within the context.
+        let out = unsafe { self.context.row(row, columns.start, columns.len()) };
+        columns::scale(isa, context, factor, out);
+        if let Some(squares) = self.probabilities {
+            let start = self.square + query * self.tokens;
+            // SAFETY: one task alone writes this head's square, which lies within the probabilities.
+            let row = unsafe { squares.row(start, 0, self.tokens) };
+            self.keys.iter().zip(probabilities).for_each(|(&key, &p)| row[key] = p * factor);
+        }
+    }
 }
 
 /// One head of one sequence.
@@ -163,24 +204,24 @@ struct HeadInput<'a> {
 }
 
 impl HeadInput<'_> {
-    /// Calls `emit` for every query with its context [D], its probabilities over the keys (if they are wanted), and a
-    /// factor that both are to be multiplied by.
+    /// Writes all to `output`, and has what the next task reads brought nearer meanwhile.
     fn attend<W: Multiplicand>(
         &self,
         isa: Isa,
         floats: &mut Vec<f32>,
         words: &mut Vec<W>,
-        wanted: bool,
-        emit: impl Fn(usize, &[f32], &[f32], f32),
+        output: HeadOutput<'_>,
+        next: Option<HeadInput<'_>>,
     ) {
         let (size, n) = (self.heads.size, self.sequence.keys.len());
         if n == 0 {
             let [zeros] = split(floats, [size]);
             zeros.fill(0.0);
-            return (0..self.queries).for_each(|query| emit(query, zeros, &[], 0.0));
+            return (0..self.queries).for_each(|query| output.write(isa, query, zeros, &[], 0.0));
         }
         let width = QUERIES_PER_BLOCK.min(self.queries).next_multiple_of(LANES);
         let depth = size.div_ceil(W::INPUTS);
+        let wanted = output.probabilities.is_some();
         // Whole registers of values, and rows that do not all begin in the same set of a cache.
         let (padded, stride) = (size.next_multiple_of(LANES), (n.div_ceil(LANES) | 1) * LANES);
         let [gathered, values, scores, context, rows, probabilities, largest, sums] = split(
@@ -212,6 +253,12 @@ impl HeadInput<'_> {
         let keys = W::encode(isa, self.keyed(1, gathered), encoded_keys);
         // Scores are multiplied by that, and are exponents of 2 then.
         let factor = self.heads.scale() * std::f32::consts::LOG2_E;
+        let next_rows = next.as_ref().map_or(0, |next| next.sequence.tokens);
+        let tiles = n.div_ceil(ROWS) + n.div_ceil(KEYS_PER_PART) * size.div_ceil(ROWS);
+        let mut next_rows = Evenly::new(next_rows, self.queries.div_ceil(width) * tiles);
+        let mut fetch_next = || {
+            next_rows.step(|row| next.iter().for_each(|next| next.fetch(row)));
+        };
         for first in (0..self.queries).step_by(width) {
             let count = width.min(self.queries - first);
             pack_output_panel(isa, self.rows(0, first, count), queries, encoded);
@@ -220,9 +267,12 @@ impl HeadInput<'_> {
             context.fill(0.0);
             for (part, scores) in scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
                 let (keys, stride) = (&keys.0[part * KEYS_PER_PART * keys.1..], keys.1);
-                multiply_panel(isa, (keys, stride), (&*queries, width), (&mut *scores, false));
+                let out = (&mut *scores, false);
+                multiply_panel(isa, (keys, stride), (&*queries, width), out, &mut fetch_next);
                 columns::raise(isa, scores, largest);
             }
+            let value_tiles = n.div_ceil(KEYS_PER_PART) * size.div_ceil(ROWS);
+            let mut output_rows = Evenly::new(count, value_tiles);
             for (part, scores) in scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
                 let key = part * KEYS_PER_PART;
                 columns::exponentials(isa, scores, factor, largest, sums);
@@ -233,7 +283,10 @@ impl HeadInput<'_> {
                 let (values, stride) = (&values.0[key / W::INPUTS * W::words(isa)..], values.1);
                 let weights = W::panel(isa, scores, width, encoded);
                 let context = &mut context[..size * width];
-                multiply_panel(isa, (values, stride), (weights, width), (context, true));
+                multiply_panel(isa, (values, stride), (weights, width), (context, true), || {
+                    fetch_next();
+                    output_rows.step(|row| output.fetch(first + row));
+                });
             }
             transpose(isa, Strided::dense(context, width), rows, padded);
             if wanted {
@@ -241,7 +294,7 @@ impl HeadInput<'_> {
             }
             for (i, row) in rows.chunks_exact(padded).enumerate().take(count) {
                 let probabilities = if wanted { &probabilities[i * n..][..n] } else { &[] };
-                emit(first + i, &row[..size], probabilities, 1.0 / sums[i]);
+                output.write(isa, first + i, &row[..size], probabilities, 1.0 / sums[i]);
             }
         }
     }
@@ -250,6 +303,12 @@ impl HeadInput<'_> {
     fn rows(&self, part: usize, token: usize, count: usize) -> Strided<'_> {
         let values = &self.qkv[(3 * token + part) * self.hidden..];
         Strided { values, stride: 3 * self.hidden, width: self.heads.size, count }
+    }
+
+    /// Has a token's query, key and value brought nearer.
+    fn fetch(&self, token: usize) {
+        let parts = if token < self.queries { 0..3 } else { 1..3 };
+        parts.for_each(|part| fetch(self.rows(part, token, 1), 0));
     }
 
     /// As [`rows`](Self::rows), of the tokens that may be attended to; in `buffer` where others are between them.

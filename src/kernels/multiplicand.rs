@@ -30,12 +30,13 @@ pub(super) trait Multiplicand: Word {
 }
 
 /// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a whole panel lie where they
-/// are wanted. The inputs are encoded rows, with their stride.
+/// are wanted. The inputs are encoded rows, with their stride. `before_tile` is called for every tile.
 pub(super) fn multiply_panel<W: Multiplicand>(
     isa: Isa,
     (inputs, stride): (&[W], usize),
     (panel, width): (&[W], usize),
     (out, accumulate): (&mut [f32], bool),
+    mut before_tile: impl FnMut(),
 ) {
     let (rows, depth) = (out.len() / width, panel.len() / width);
     // Tiles of nearly the same height: eight rows are twice four, not six and two.
@@ -46,6 +47,7 @@ pub(super) fn multiply_panel<W: Multiplicand>(
         let rows = height + usize::from(tile < higher);
         let (sums, below) = out.split_at_mut(rows * width);
         let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+        before_tile();
         W::tile(isa, tile, bits(sums));
         out = below;
         inputs = inputs.get(rows * stride..).unwrap_or_default();

@@ -29,7 +29,7 @@ pub(super) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32], width: usiz
 }
 
 /// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
-/// processor has a good way to. Returns how many lines it wrote.
+/// processor has a good way to. Returns how many lines it wrote: all, or none.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn transpose_blocks<W: Word>(
     isa: Isa,
@@ -37,14 +37,16 @@ pub(super) fn transpose_blocks<W: Word>(
     to: &mut [W],
     width: usize,
 ) -> usize {
-    let lines = rows[0].len() / LANES * LANES;
-    if isa.vectors() != Vectors::Avx512 || lines == 0 {
+    let lines = rows[0].len();
+    if isa.vectors() != Vectors::Avx512 || lines < LANES {
         return 0;
     }
     assert!(rows.iter().all(|row| row.len() >= lines));
     assert!(to.len() >= (lines - 1) * width + LANES);
     let rows = rows.map(|row| row.as_ptr().cast::<u32>());
     for p in (0..lines).step_by(LANES) {
+        // The last sixteen lines overlap those before, rather than that fewer are left.
+        let p = p.min(lines - LANES);
         // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
         unsafe {
             let rows = rows.map(|row| row.add(p));
