@@ -219,7 +219,10 @@ impl HeadInput<'_> {
             zeros.fill(0.0);
             return (0..self.queries).for_each(|query| output.write(isa, query, zeros, &[], 0.0));
         }
-        let width = QUERIES_PER_BLOCK.min(self.queries).next_multiple_of(LANES);
+        // Blocks of nearly the same number of registers: five are two and three, not four and one.
+        let registers = self.queries.div_ceil(LANES);
+        let blocks = (registers * LANES).div_ceil(QUERIES_PER_BLOCK);
+        let width = registers.div_ceil(blocks.max(1)) * LANES;
         let depth = size.div_ceil(W::INPUTS);
         let wanted = output.probabilities.is_some();
         // Whole registers of values, and rows that do not all begin in the same set of a cache.
@@ -255,12 +258,17 @@ impl HeadInput<'_> {
         let factor = self.heads.scale() * std::f32::consts::LOG2_E;
         let next_rows = next.as_ref().map_or(0, |next| next.sequence.tokens);
         let tiles = n.div_ceil(ROWS) + n.div_ceil(KEYS_PER_PART) * size.div_ceil(ROWS);
-        let mut next_rows = Evenly::new(next_rows, self.queries.div_ceil(width) * tiles);
+        let mut next_rows = Evenly::new(next_rows, blocks * tiles);
         let mut fetch_next = || {
             next_rows.step(|row| next.iter().for_each(|next| next.fetch(row)));
         };
-        for first in (0..self.queries).step_by(width) {
-            let count = width.min(self.queries - first);
+        for block in 0..blocks {
+            let first = block * registers / blocks * LANES;
+            let end = (block + 1) * registers / blocks * LANES;
+            let (width, count) = (end - first, end.min(self.queries) - first);
+            let (queries, scores) = (&mut queries[..width * depth], &mut scores[..n * width]);
+            let (largest, sums) = (&mut largest[..width], &mut sums[..width]);
+            let context = &mut context[..padded * width];
             pack_output_panel(isa, self.rows(0, first, count), queries, encoded);
             largest.fill(f32::NEG_INFINITY);
             sums.fill(0.0);

@@ -64,3 +64,49 @@ multiversion! {
         out.iter_mut().zip(row).for_each(|(out, x)| *out = x * factor);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    /// Weights of `lines`, all at once, and their sums.
+    fn softmax(isa: Isa, mut lines: Vec<f32>, width: usize, factor: f32) -> (Vec<f32>, Vec<f32>) {
+        let (mut largest, mut sums) = (vec![f32::NEG_INFINITY; width], vec![0.0; width]);
+        raise(isa, &lines, &mut largest);
+        exponentials(isa, &mut lines, factor, &largest, &mut sums);
+        (lines, sums)
+    }
+
+    #[test]
+    fn columns_match_the_reference() {
+        for isa in Isa::available() {
+            for (width, count) in [(16, 1), (16, 7), (48, 4), (64, 1), (64, 130)] {
+                let lines = reference::noise(count * width, 3, 9.0);
+                let (weights, sums) = softmax(isa, lines.clone(), width, 0.7);
+                for column in 0..width {
+                    let of = |lines: &[f32]| -> Vec<f32> {
+                        lines.iter().skip(column).step_by(width).copied().collect()
+                    };
+                    let scores: Vec<f64> =
+                        of(&lines).iter().map(|&x| f64::from(x) * 0.7 * 2f64.ln()).collect();
+                    let found: Vec<f32> = of(&weights).iter().map(|x| x / sums[column]).collect();
+                    let what = format!("{isa} {count} lines of {width}");
+                    reference::assert_close(&found, &reference::softmax(&scores), 1e-6, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_scores_do_no_harm_and_nan_stays() {
+        for isa in Isa::available() {
+            let line = |x: f32| [x; 16];
+            let (weights, sums) =
+                softmax(isa, [line(1e30), line(-1e30), line(1e30)].concat(), 16, 1.0);
+            assert!(sums.iter().all(|&sum| sum == 2.0) && weights[16] < 1e-30, "{isa}");
+            let (_, sums) = softmax(isa, [line(1.0), line(f32::NAN), line(3.0)].concat(), 16, 1.0);
+            assert!(sums.iter().all(|sum| sum.is_nan()), "{isa}");
+        }
+    }
+}

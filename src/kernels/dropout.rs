@@ -163,6 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_dropped_as_rows_are() {
+        for isa in Isa::available() {
+            let rows = mask(0.3, 9, 0, isa);
+            for (width, first) in [(16, 0), (64, 200)] {
+                let mut lines = vec![1.0; 57 * width];
+                let dropout = Dropout::new(0.3, 9, 0).unwrap();
+                apply_columns(isa, dropout, (5, 1), first, width, &mut lines);
+                for (i, line) in lines.chunks(width).enumerate() {
+                    for (column, &x) in line.iter().enumerate() {
+                        assert_eq!(x, rows[column * 257 + first as usize + i], "{isa}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_row_does_not_depend_on_where_a_call_begins() {
         for isa in Isa::available() {
             let whole = mask(0.3, 9, 0, isa);

@@ -95,10 +95,8 @@ pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: 
     for block in (0..width).step_by(LANES) {
         let sources: [&[W]; LANES] =
             std::array::from_fn(|i| rows.get(block + i).copied().unwrap_or_default());
-        let is_whole = block + LANES <= rows.len();
         // As many lines as are transposed sixteen at a time.
-        let done =
-            if is_whole { transpose_blocks(isa, sources, &mut panel[block..], width) } else { 0 };
+        let done = transpose_blocks(isa, sources, &mut panel[block..], width);
         for (p, line) in panel.chunks_exact_mut(width).enumerate().skip(done) {
             for (value, source) in line[block..block + LANES].iter_mut().zip(sources) {
                 *value = source.get(p).copied().unwrap_or_default();
