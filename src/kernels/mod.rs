@@ -10,7 +10,7 @@
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
-//! * [`attention`]: scaled dot-product attention of one head, and [`attention_backward`];
+//! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
 //! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads;
 //! * `reference`: the naive oracle that all of it is tested against;
@@ -22,6 +22,7 @@ mod aarch64;
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod attention_backward;
+mod attention_head;
 pub(crate) mod backward;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod body;
