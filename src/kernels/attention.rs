@@ -7,10 +7,10 @@
 //! scores [n, 64] = K [n, D] · Qᵀ [D, 64]     context [D, 64] = Vᵀ [D, n] · softmax(scores) [n, 64]
 //! ```
 //!
-//! So tiles are as wide as the panel whatever D is, scores are written where they are the next product's panel, and softmax is
-//! done lane by lane. Keys are gone through in parts of which nothing leaves the first cache while it is used. Memory grows with the length of a
-//! sequence, never with its square (but for probabilities that were asked for). Tokens that nobody may attend to are
-//! left out, so a mask costs nothing and needs no large negative number.
+//! So tiles are as wide as the panel whatever D is, scores are written where they are the next product's panel, and
+//! softmax is done lane by lane. Memory grows with the length of a sequence, never with its square (but for probabilities
+//! that were asked for). Tokens that nobody may attend to are left out, so a mask costs nothing and needs no large
+//! negative number.
 //!
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 

@@ -19,8 +19,10 @@ use super::transpose::transpose;
 /// Queries whose scores are held at a time.
 const QUERIES_PER_BLOCK: usize = MAX_PANEL;
 
-/// Keys whose scores are made weights and multiplied with values at a time: 16 KB of them. Even, for words of two inputs.
-const KEYS_PER_PART: usize = 64;
+/// Keys whose scores are made weights and multiplied with values at a time: 64 KB of weights, which stay in the second cache
+/// for all tiles (in parts that would stay in the first, tiles are so short that they are slower). Even, for words of two
+/// inputs.
+const KEYS_PER_PART: usize = 256;
 
 /// One head of one sequence.
 pub(super) struct HeadInput<'a> {
