@@ -6,6 +6,7 @@
 /// The same pointer, but the compiler does not know that. (It would compute places that follow from each other anew for
 /// every line, more instructions than the processor can begin while it multiplies.)
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read through it.
 pub(super) fn opaque(mut place: *const u32) -> *const u32 {
     // SAFETY: no instruction at all.
     unsafe {
