@@ -12,6 +12,7 @@ mod cli;
 #[path = "../measure/inputs.rs"]
 mod inputs;
 mod labels;
+mod options;
 mod run;
 mod step;
 #[path = "../common/timing.rs"]
@@ -20,10 +21,9 @@ mod timing;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use ndalbert::train::{ActivationPolicy, TrainingOptions};
 
 use cli::Failure;
-use run::Options;
+use options::Options;
 
 const HELP: &str = "\
 Measures a step of pre-training (masked LM and sentence order, AdamW, gradients
@@ -66,43 +66,18 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut options = Options {
-        model: None,
-        preset: "base".to_owned(),
-        inputs: inputs::Options { batch: 8, seq: 128, lengths: None, file: None },
-        labels: None,
-        training: TrainingOptions::default(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        iterations: 10,
-        seed: 0,
-    };
+    let mut options = Options::new(10);
     while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("model") => options.model = Some(arguments.value()?.into()),
-            Long("preset") => options.preset = arguments.value()?.string()?,
-            Long("batch") => options.inputs.batch = arguments.value()?.parse()?,
-            Long("seq") => options.inputs.seq = arguments.value()?.parse()?,
-            Long("precision") => options.training.precision = arguments.value()?.parse()?,
-            Long("activations") => {
-                options.training.activations =
-                    arguments.value()?.parse_with(|name| match name {
-                        "keep" => Ok(ActivationPolicy::Keep),
-                        "recompute" => Ok(ActivationPolicy::Recompute),
-                        _ => Err("expected keep or recompute"),
-                    })?;
-            }
-            Long("threads") => options.threads = arguments.value()?.parse()?,
-            Long("iterations") => options.iterations = arguments.value()?.parse()?,
-            Long("seed") => options.seed = arguments.value()?.parse()?,
-            Long("ids") => options.inputs.file = Some(arguments.value()?.into()),
-            Long("labels") => options.labels = Some(arguments.value()?.into()),
-            Long("help") => return Ok(None),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    for (name, count) in [("--threads", options.threads), ("--iterations", options.iterations)] {
-        if count == 0 {
-            return Err(format!("{name}: expected at least 1").into());
+        let Long(name) = argument else { return Err(argument.unexpected().into()) };
+        let name = name.to_owned();
+        match name.as_str() {
+            "model" => options.model = Some(arguments.value()?.into()),
+            "preset" => options.preset = arguments.value()?.string()?,
+            "ids" => options.inputs.file = Some(arguments.value()?.into()),
+            "labels" => options.labels = Some(arguments.value()?.into()),
+            "help" => return Ok(None),
+            name if options.take(name, &mut arguments)? => {}
+            name => return Err(Long(name).unexpected().into()),
         }
     }
     Ok(Some(options))

@@ -1,9 +1,7 @@
 //! Several steps, and what they took as JSON.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
-use ndalbert::train::{ActivationPolicy, TrainingOptions};
 use ndalbert::{
     AlbertConfig, AlbertForPreTraining, Batch, LoadOptions, Model, ModelParameters,
     PreTrainedModel, heads::PreTrainingHeadParameters, instruction_set,
@@ -11,23 +9,13 @@ use ndalbert::{
 use rayon::ThreadPoolBuilder;
 use serde_json::{Value, json};
 
+use super::options::Options;
 use super::step::{Pretraining, Step};
 use super::timing::{Seconds, peak_memory};
 use super::{Failure, arithmetic, inputs, labels};
 
 /// Steps before the timed ones. In the first, memory is asked for.
 const WARM_UP: usize = 2;
-
-pub struct Options {
-    pub model: Option<PathBuf>,
-    pub preset: String,
-    pub inputs: inputs::Options,
-    pub labels: Option<PathBuf>,
-    pub training: TrainingOptions,
-    pub threads: usize,
-    pub iterations: usize,
-    pub seed: u64,
-}
 
 /// Trains, and tells how fast.
 pub fn measure(options: &Options) -> Result<Value, Failure> {
@@ -77,7 +65,7 @@ pub fn measure(options: &Options) -> Result<Value, Failure> {
         "isa": instruction_set()?,
         "threads": options.threads,
         "precision": options.training.precision.name(),
-        "activations": name(options.training.activations),
+        "activations": options.activations(),
         "load_s": load_s,
         "build_s": build_s,
         "sequences": lengths.len(),
@@ -85,13 +73,6 @@ pub fn measure(options: &Options) -> Result<Value, Failure> {
         "masked": masked,
         "iterations": options.iterations,
     }))
-}
-
-fn name(policy: ActivationPolicy) -> &'static str {
-    match policy {
-        ActivationPolicy::Keep => "keep",
-        ActivationPolicy::Recompute => "recompute",
-    }
 }
 
 type Loaded = (AlbertConfig, ModelParameters<PreTrainingHeadParameters>);
