@@ -135,6 +135,6 @@ impl Attention {
     /// `context` [T, A·D] of queries, keys and values [T, 3·A·D].
     pub fn run(&self, qkv: &[f32], context: &mut [f32]) {
         let Self { isa, sequences, heads } = self;
-        attention::attention(*isa, qkv, sequences, *heads, Queries::All, context, &mut []);
+        attention::attention(*isa, qkv, sequences, *heads, (Queries::All, None), context, &mut []);
     }
 }
