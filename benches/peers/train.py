@@ -27,8 +27,8 @@ PEERS = {
     "PyTorch bf16 autocast": ("bf16", ("eager attention", "sdpa", "compiled")),
 }
 
-# Precision: what the losses of the first steps may differ by from PyTorch's in f32, as a part of them. They depend on the gradients of
-# all steps before: without its LayerNorms' gradients, a step would be off by more.
+# Precision: what the losses of the first steps may differ by from PyTorch's in f32, as a part of them. All but the first depend on the
+# gradients of every parameter.
 BOUNDS = {"f32": 1e-5, "bf16": 5e-3}
 
 MASKED = 0.15
