@@ -4,7 +4,7 @@ use ndalbert::train::{
     AnswerPositions, LossOutput, PreTrainingLabels, Targets, TrainingModel, TrainingOptions,
 };
 use ndalbert::{
-    AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
+    Activation, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
     AlbertForTokenClassification, ConfigFields, Model, ParameterSharing, ProblemType, Result,
 };
@@ -113,7 +113,7 @@ impl Problem {
 }
 
 /// Which layers have parameters of their own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub sharing: ParameterSharing,
     pub layers: usize,
@@ -145,6 +145,27 @@ impl Layout {
         fields.num_hidden_groups = self.groups;
         fields.inner_group_num = self.inner;
     }
+}
+
+/// A choice of problems, layouts and activations: every problem with every sharing strategy, in layouts that take turns
+/// (so each has several problems), and with activations that do, too.
+pub fn covering() -> Vec<(Problem, Layout, Activation)> {
+    const STRATEGIES: [ParameterSharing; 4] = [
+        ParameterSharing::All,
+        ParameterSharing::Attention,
+        ParameterSharing::Ffn,
+        ParameterSharing::None,
+    ];
+    let mut activations = Activation::ALL.iter().cycle();
+    let mut chosen = Vec::new();
+    for (i, problem) in Problem::ALL.into_iter().enumerate() {
+        for strategy in STRATEGIES {
+            let layouts = Layout::ALL.iter().filter(|layout| layout.sharing == strategy);
+            let layout = layouts.cycle().nth(i).unwrap();
+            chosen.push((problem, *layout, *activations.next().unwrap()));
+        }
+    }
+    chosen
 }
 
 /// A model whose labels can be made up, or read from a golden file.
