@@ -48,9 +48,8 @@ fn wide_config(problem: Problem) -> AlbertConfig {
     problem.config(|fields| {
         fields.vocab_size = 203;
         fields.embedding_size = 40;
-        fields.hidden_size = 96;
-        fields.intermediate_size = 320;
-        fields.num_hidden_layers = 3;
+        fields.hidden_size = 60;
+        fields.intermediate_size = 200;
         fields.num_hidden_groups = 2;
         fields.max_position_embeddings = 300;
         fields.hidden_dropout_prob = 0.1;

@@ -289,7 +289,9 @@ impl Labelled for AlbertForQuestionAnswering {
             .map(|i| (real(i).next().unwrap().0 as i64, real(i).last().unwrap().0 as i64))
             .unzip();
         if let [first, _, third, ..] = start.as_mut_slice() {
-            (*first, *third) = (-1, inputs.length() as i64);
+            // Where the mask leaves its first token.
+            *first = if *first == 0 { -1 } else { *first };
+            *third = inputs.length() as i64;
         }
         AnswerPositions { start, end }
     }
