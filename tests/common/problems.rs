@@ -286,7 +286,7 @@ impl Labelled for AlbertForQuestionAnswering {
         let real = |i| inputs.mask.row(i).into_iter().enumerate().filter(|(_, real)| **real == 1);
         let sequences = 0..inputs.sequences();
         let (mut start, end): (Vec<i64>, Vec<i64>) = sequences
-            .map(|i| (real(i).next().unwrap().0 as i64, real(i).last().unwrap().0 as i64))
+            .map(|i| (real(i).next().unwrap().0 as i64, real(i).next_back().unwrap().0 as i64))
             .unzip();
         if let [first, _, third, ..] = start.as_mut_slice() {
             // Where the mask leaves its first token.
