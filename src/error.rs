@@ -74,6 +74,17 @@ pub enum Error {
     /// The tokenizer refused a text or could not be built.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+
+    /// Training could not go on. What was saved before is as it was.
+    ///
+    /// As with [`Io`](Self::Io), the error within is part of this one's text, and not its source.
+    #[error("step {step}: {error}")]
+    Training {
+        /// The step, counted from 1.
+        step: u64,
+        /// What went wrong in it.
+        error: Box<Error>,
+    },
 }
 
 impl Error {
@@ -119,6 +130,11 @@ impl Error {
     ) -> Self {
         let (field, expected, found) = (field.into(), expected.into(), found.into());
         Self::Config { path: None, field, expected, found }
+    }
+
+    /// The same error, in a step of training.
+    pub(crate) fn in_step(self, step: u64) -> Self {
+        Self::Training { step, error: Box::new(self) }
     }
 
     /// The same error, which came from the `config.json` at `path` if it is one about a config.

@@ -4,9 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
+
+/// What the names of temporary files and directories begin and end with.
+const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
 
 /// How many bytes are handed to the operating system at once.
 const BUFFER: usize = 256 << 10;
@@ -163,7 +166,7 @@ fn directory_of(path: &Path) -> &Path {
 /// A file that is removed when it is dropped, with the permissions that the target has or would get.
 fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    builder.prefix(".ndalbert-").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -176,6 +179,82 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
         temporary.as_file().set_permissions(old.permissions())?;
     }
     Ok(temporary)
+}
+
+/// Makes a directory at `path` of what `write` writes into it, wholly or not at all.
+///
+/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds, that is renamed to `path`.
+/// Whatever fails leaves what was at `path` as it was, and no temporary directory, unless the process ends: then
+/// [`remove_leftovers`] does. A directory at `path` is replaced.
+///
+/// # Errors
+///
+/// Those of `write`; `Error::Io` if the directory cannot be made or put in its place.
+pub(crate) fn write_directory_atomically(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let failed = |error| Error::io(path, error);
+    let parent = directory_of(path);
+    let temporary = temporary_directory(parent).map_err(failed)?;
+    write(temporary.path()).map_err(|error| moved(error, temporary.path(), path))?;
+    sync_directory(temporary.path()).map_err(failed)?;
+    if path.is_dir() {
+        remove_directory(path)?;
+    }
+    fs::rename(temporary.path(), path).map_err(failed)?;
+    // It is no longer there to be removed.
+    let _ = temporary.keep();
+    sync_directory(parent).map_err(failed)
+}
+
+/// Removes a directory and all in it. It is gone from its place at once or not at all.
+pub(crate) fn remove_directory(path: &Path) -> Result<()> {
+    let failed = |error| Error::io(path, error);
+    let aside = temporary_directory(directory_of(path)).map_err(failed)?;
+    fs::rename(path, aside.path().join("old")).map_err(failed)?;
+    aside.close().map_err(failed)
+}
+
+/// Removes the temporary files and directories in `directory`, which processes that ended before their time have left.
+pub(crate) fn remove_leftovers(directory: &Path) -> Result<()> {
+    let failed = |error| Error::io(directory, error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !(name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) {
+            continue;
+        }
+        let path = entry.path();
+        let is_directory = entry.file_type().map_err(failed)?.is_dir();
+        let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|error| Error::io(&path, error))?;
+    }
+    Ok(())
+}
+
+/// A directory that is removed when it is dropped, with the permissions that directories usually get.
+fn temporary_directory(parent: &Path) -> io::Result<TempDir> {
+    let mut builder = Builder::new();
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    builder.tempdir_in(parent)
+}
+
+/// An error about a file in one directory, as if it were in another.
+fn moved(error: Error, from: &Path, to: &Path) -> Error {
+    match error {
+        Error::Io { path, error } => {
+            let path = path.strip_prefix(from).map_or(path.clone(), |rest| to.join(rest));
+            Error::Io { path, error }
+        }
+        other => other,
+    }
 }
 
 /// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the worse.

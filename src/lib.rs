@@ -21,6 +21,7 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod files;
+mod hash;
 mod kernels;
 mod model;
 pub mod nn;

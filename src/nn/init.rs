@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Parameters;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
+use crate::hash::Hash;
 
 /// Draws weights from N(0, `initializer_range`²); biases are 0, LayerNorms 1 and 0, the padding token's embedding 0.
 ///
@@ -49,10 +50,7 @@ impl Initializer {
     }
 }
 
-/// FNV-1a of a name without the backbone's prefix: a bare backbone and one under a head are initialised alike.
+/// Of a name without the backbone's prefix: a bare backbone and one under a head are initialised alike.
 fn hash(name: &str) -> u64 {
-    let name = name.strip_prefix("albert.").unwrap_or(name);
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    Hash::of(name.strip_prefix("albert.").unwrap_or(name).as_bytes())
 }

@@ -29,14 +29,16 @@ pub struct Encoding {
     /// The pieces themselves. An unknown one reads as in the (normalized) text in a SentencePiece vocabulary, and as
     /// the unknown token in a WordPiece one.
     pub tokens: Vec<String>,
-    /// Start and end of each token in its own text, in characters (Unicode scalar values); `(0, 0)` for special tokens.
+    /// Start and end of each token in its own text (or in its word, of `encode_words`), in characters (Unicode scalar values);
+    /// `(0, 0)` for special tokens.
     pub offsets: Vec<(usize, usize)>,
     /// The same in bytes, for slicing the text.
     pub byte_offsets: Vec<(usize, usize)>,
     /// The word of its own text that a token belongs to, counted from 0; `None` for special tokens.
     ///
     /// Words are what the pre-tokenizer splits off: between white space for SentencePiece, also at punctuation and
-    /// around every Chinese character for WordPiece.
+    /// around every Chinese character for WordPiece. Of [`encode_words`](crate::AlbertTokenizer::encode_words), they are
+    /// the words that it was given.
     pub word_ids: Vec<Option<u32>>,
     /// Which text a token comes from, 0 or 1; `None` for special tokens that the template added.
     pub sequence_ids: Vec<Option<usize>>,
@@ -56,19 +58,20 @@ impl Encoding {
     }
 
     /// From the library's encoding, whose offsets are bytes.
-    pub(super) fn from_raw(raw: &Raw, first: &str, second: Option<&str>) -> Self {
+    pub(super) fn from_raw(raw: &Raw, places: &Places) -> Self {
         let sequence_ids = raw.get_sequence_ids();
         let byte_offsets = raw.get_offsets().to_vec();
-        let places = [CharPlaces::new(first), CharPlaces::new(second.unwrap_or(""))];
-        let in_chars = |(&(start, end), sequence): (&(usize, usize), &Option<usize>)| {
-            let places = sequence.and_then(|sequence| places.get(sequence));
+        let in_chars = |((&(start, end), sequence), word): ((&(usize, usize), _), _)| {
+            let places = places.of_token(sequence, word);
             places.map_or((0, 0), |places| (places.of(start), places.of(end)))
         };
+        let tokens = byte_offsets.iter().zip(sequence_ids.iter().copied());
+        let offsets = tokens.zip(raw.get_word_ids().iter().copied()).map(in_chars).collect();
         Self {
             ids: raw.get_ids().to_vec(),
             type_ids: raw.get_type_ids().to_vec(),
             tokens: raw.get_tokens().to_vec(),
-            offsets: byte_offsets.iter().zip(&sequence_ids).map(in_chars).collect(),
+            offsets,
             byte_offsets,
             word_ids: raw.get_word_ids().to_vec(),
             sequence_ids,
@@ -81,8 +84,35 @@ impl Encoding {
     }
 }
 
+/// Byte place → character place within all that was tokenized.
+pub(super) enum Places {
+    /// One text or two.
+    Texts([CharPlaces; 2]),
+    /// The words of one text; places are counted within each.
+    Words(Vec<CharPlaces>),
+}
+
+impl Places {
+    pub fn of_texts(first: &str, second: &str) -> Self {
+        Self::Texts([CharPlaces::new(first), CharPlaces::new(second)])
+    }
+
+    pub fn of_words(words: &[&str]) -> Self {
+        Self::Words(words.iter().map(|word| CharPlaces::new(word)).collect())
+    }
+
+    /// Those of the text or word that a token comes from; none for special tokens.
+    fn of_token(&self, sequence: Option<usize>, word: Option<u32>) -> Option<&CharPlaces> {
+        let sequence = sequence?;
+        match self {
+            Self::Texts(texts) => texts.get(sequence),
+            Self::Words(words) => words.get(word? as usize),
+        }
+    }
+}
+
 /// Byte place → character place within one text.
-struct CharPlaces {
+pub(super) struct CharPlaces {
     /// One entry per byte and one for the end; empty for ASCII, where the two are the same.
     table: Vec<usize>,
 }

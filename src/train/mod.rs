@@ -1,11 +1,16 @@
 //! Training: loss → backward → clip → optimizer → checkpoint.
 //!
-//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters.
+//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters; a
+//! [`Trainer`] does so step by step, with all that belongs to it.
 
 mod check;
 mod clip;
+pub mod datasets;
+pub mod metrics;
 mod optimizer;
+pub mod pretraining;
 mod schedule;
+mod trainer;
 mod values;
 
 pub use clip::{clip_global_norm, global_norm};
@@ -13,6 +18,10 @@ pub use optimizer::{
     AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
 };
 pub use schedule::{Decay, Schedule, scale_learning_rate};
+pub use trainer::{
+    BestEvaluation, EvaluationMetrics, Event, Interval, LatestCheckpoint, MetricsLog, StepMetrics,
+    StopReason, Trainer, TrainerOptions, TrainingData, TrainingOutcome, latest_checkpoint,
+};
 
 pub use crate::model::training::{
     ActivationPolicy, AnswerPositions, LossOutput, LossTerm, PreTrainingLabels, Targets,

@@ -11,6 +11,7 @@ pub mod problems;
 pub mod random;
 pub mod realistic;
 pub mod reference;
+pub mod training;
 pub mod weights;
 
 /// Calls a generic function for the class that `config.json` names under `architectures`.

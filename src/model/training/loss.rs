@@ -70,7 +70,7 @@ pub(super) fn cross_entropy(
     };
     let loss = results.iter().map(|row| row.loss).sum::<f64>() / count as f64;
     let correct = results.iter().filter(|row| row.correct).count();
-    Ok(LossTerm { name, loss, correct, count })
+    Ok(LossTerm { name, loss, correct, count, has_classes: true })
 }
 
 /// Mean of −Σ target·log softmax(logits), and its gradient, as [`cross_entropy`].
@@ -91,7 +91,7 @@ pub(super) fn soft_cross_entropy_term(
         let total = target.sum();
         Zip::from(&mut d).and(p).and(target).for_each(|d, p, t| *d = scale * (p * total - t));
     }
-    Ok(LossTerm { name, loss, correct, count: logits.nrows() })
+    Ok(LossTerm { name, loss, correct, count: logits.nrows(), has_classes: true })
 }
 
 /// Mean squared difference, and its gradient, as [`cross_entropy`].
@@ -105,7 +105,7 @@ pub(super) fn squared_error_term(
     let loss = f64::from(mean_squared_error(outputs.view(), targets)?);
     let scale = 2.0 * scale / outputs.len() as f32;
     Zip::from(&mut *outputs).and(targets).for_each(|x, y| *x = scale * (*x - y));
-    Ok(LossTerm { name, loss, correct: 0, count: outputs.nrows() })
+    Ok(LossTerm { name, loss, correct: 0, count: outputs.nrows(), has_classes: false })
 }
 
 /// Mean binary cross-entropy, and its gradient, as [`cross_entropy`]; each logit is a prediction.
@@ -123,7 +123,7 @@ pub(super) fn binary_cross_entropy_term(
     Zip::from(logits).and(targets).for_each(|x, y| {
         *x = scale * (1.0 / (1.0 + (-*x).exp()) - y);
     });
-    Ok(LossTerm { name, loss, correct, count })
+    Ok(LossTerm { name, loss, correct, count, has_classes: true })
 }
 
 /// The index of the largest value, the first of equals.

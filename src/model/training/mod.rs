@@ -100,6 +100,15 @@ pub struct LossTerm {
     pub correct: usize,
     /// Predictions that count.
     pub count: usize,
+    /// Whether the loss has classes, of which a prediction is right or not.
+    pub has_classes: bool,
+}
+
+impl LossTerm {
+    /// The share of predictions that were right, where there are classes and something counts.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.has_classes && self.count > 0).then(|| self.correct as f64 / self.count as f64)
+    }
 }
 
 /// A model in training: its parameters, and what computes losses and gradients with them.

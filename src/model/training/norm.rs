@@ -45,13 +45,12 @@ impl TrainingNorm<'_> {
             .zip(out.par_chunks_mut(block * width))
             .zip(factors.par_chunks_mut(block))
             .enumerate();
-        let run = |(i, ((rows, out), factors)): (usize, ((&mut [f32], &mut [f32]), &mut [f32]))| {
+        blocks.for_each(|(i, ((rows, out), factors))| {
             let start = i * block * width;
             let residual =
                 if residual.is_empty() { residual } else { &residual[start..start + rows.len()] };
             backward::layer_norm_saving(self.isa, norm, residual, rows, factors, out);
-        };
-        blocks.for_each(run);
+        });
     }
 
     /// Makes the saved rows the gradient of what was normalised, given that of the output.

@@ -27,6 +27,7 @@ pub(super) fn positions_term(
         loss: (start.loss + end.loss) / 2.0,
         correct: start.correct + end.correct,
         count: start.count + end.count,
+        has_classes: true,
     })
 }
 
@@ -69,5 +70,5 @@ fn position(
         correct += term.correct;
         d.slice_mut(s![rows, output]).assign(&scores.row(0));
     }
-    Ok(LossTerm { name: "loss", loss: loss / count as f64, correct, count })
+    Ok(LossTerm { name: "loss", loss: loss / count as f64, correct, count, has_classes: true })
 }

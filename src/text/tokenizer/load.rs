@@ -95,6 +95,7 @@ fn finish(
         truncation_side: settings.truncation_side.or(draft.truncation_side).unwrap_or_default(),
         model_max_length: settings.model_max_length,
         clean_up_spaces: settings.clean_up_spaces,
+        family: draft.family,
     })
 }
 

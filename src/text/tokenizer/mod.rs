@@ -5,13 +5,15 @@
 
 mod added;
 mod charsmap;
-mod config_files;
+pub(super) mod config_files;
 mod load;
-mod pipeline;
+pub(super) mod pipeline;
 mod sentencepiece;
-mod settings;
+pub(super) mod settings;
 mod tokenizer_json;
+mod windows;
 mod wordpiece;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -19,8 +21,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use tokenizers::processors::PostProcessorWrapper;
-use tokenizers::{PostProcessor, Tokenizer, truncate_encodings};
+use tokenizers::{
+    EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
+};
 
+use self::pipeline::Family;
+use super::encoding::Places;
 use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
 
@@ -76,6 +82,7 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    family: Family,
 }
 
 /// What it is, not its thousands of pieces.
@@ -170,6 +177,19 @@ impl AlbertTokenizer {
         choices.par_iter().map(|choice| self.encode_pair(prompt, choice.as_ref())).collect()
     }
 
+    /// `[CLS] words [SEP]` of a text that is split into words already, as data sets of token classification are.
+    ///
+    /// A token's word is the one of `words` that it belongs to, and its offsets are places within that word.
+    /// `transformers` calls it `is_split_into_words`.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_words<T: AsRef<str>>(&self, words: &[T]) -> Result<Encoding> {
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        let raw = self.finish(self.pieces(words.as_slice())?, None)?;
+        Ok(Encoding::from_raw(&raw, &Places::of_words(&words)))
+    }
+
     /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
     ///
     /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
@@ -193,7 +213,7 @@ impl AlbertTokenizer {
     /// # Errors
     /// If not even the special tokens around a single text fit.
     pub fn with_truncation(mut self, truncation: Truncation) -> Result<Self> {
-        self.room(truncation, false)?;
+        self.room(truncation.max_length, false)?;
         self.truncation = Some(truncation);
         Ok(self)
     }
@@ -270,33 +290,59 @@ impl AlbertTokenizer {
         ids
     }
 
+    /// The ids of a text alone, without special tokens around it and without truncation.
+    pub(crate) fn encode_ids(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode_fast(text, false).map_err(refused)?.get_ids().to_vec())
+    }
+
+    /// The same, but `[MASK]` in a text is six characters like any other.
+    pub(crate) fn for_plain_text(&self) -> Self {
+        let mut tokenizer = Tokenizer::clone(&self.tokenizer);
+        tokenizer.set_encode_special_tokens(true);
+        Self { tokenizer: Arc::new(tokenizer), ..self.clone() }
+    }
+
+    /// Whether a token is the beginning of a word, for masking of whole words.
+    pub(crate) fn begins_word(&self, token: &str) -> bool {
+        words::begins_word(self.family, token)
+    }
+
     fn encode_input(&self, first: &str, second: Option<&str>) -> Result<Encoding> {
+        let first_pieces = self.pieces(first)?;
+        let second_pieces = second.map(|text| self.pieces(text)).transpose()?;
+        let raw = self.finish(first_pieces, second_pieces)?;
+        Ok(Encoding::from_raw(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+    }
+
+    /// The tokens of a text, or of words, all of them and no special ones.
+    fn pieces<'s>(&self, text: impl Into<InputSequence<'s>>) -> Result<Raw> {
         // The library's own truncation stops reading early, and cut from the left it then counts words anew.
-        let mut encodings = (
-            self.tokenizer.encode(first, false).map_err(refused)?,
-            second.map(|text| self.tokenizer.encode(text, false)).transpose().map_err(refused)?,
-        );
+        self.tokenizer.encode(EncodeInput::Single(text.into()), false).map_err(refused)
+    }
+
+    /// Cuts one or two lists of tokens as asked for, and puts the special ones around them.
+    fn finish(&self, first: Raw, second: Option<Raw>) -> Result<Raw> {
+        let mut encodings = (first, second);
         if let Some(truncation) = self.truncation {
-            let room = self.room(truncation, second.is_some())?;
+            let room = self.room(truncation.max_length, encodings.1.is_some())?;
             let raw = truncation.raw(room, self.truncation_side);
             encodings = truncate_encodings(encodings.0, encodings.1, &raw).map_err(refused)?;
         }
-        let raw = self.template.process(encodings.0, encodings.1, true).map_err(refused)?;
-        Ok(Encoding::from_raw(&raw, first, second))
+        self.template.process(encodings.0, encodings.1, true).map_err(refused)
     }
 
     /// How many tokens of text fit beside the special ones.
-    fn room(&self, truncation: Truncation, is_pair: bool) -> Result<usize> {
+    fn room(&self, max_length: usize, is_pair: bool) -> Result<usize> {
         let special = self.template.added_tokens(is_pair);
-        truncation.max_length.checked_sub(special).ok_or_else(|| {
+        max_length.checked_sub(special).ok_or_else(|| {
             let expected = format!("at least {special}, the number of special tokens");
-            Error::input("max_length", expected, truncation.max_length.to_string())
+            Error::input("max_length", expected, max_length.to_string())
         })
     }
 }
 
 /// An error of the `tokenizers` library.
-fn refused(error: tokenizers::Error) -> Error {
+pub(super) fn refused(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }
 

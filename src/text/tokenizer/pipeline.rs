@@ -64,7 +64,7 @@ impl Draft {
 }
 
 /// Quotes, accents, case, charsmap; then words, each with a `▁`; then Unigram.
-pub(super) fn sentencepiece(
+pub(in crate::text) fn sentencepiece(
     model: Unigram,
     charsmap: Option<Precompiled>,
     settings: &Settings,
@@ -96,7 +96,7 @@ pub(super) fn sentencepiece(
 }
 
 /// BERT's cleaning, its splitting at punctuation and Chinese characters, then the longest piece first.
-pub(super) fn wordpiece(model: WordPiece, settings: &Settings) -> Result<Tokenizer> {
+pub(in crate::text) fn wordpiece(model: WordPiece, settings: &Settings) -> Result<Tokenizer> {
     let normalizer = BertNormalizer::new(
         true,
         settings.tokenize_chinese_chars,
@@ -111,7 +111,10 @@ pub(super) fn wordpiece(model: WordPiece, settings: &Settings) -> Result<Tokeniz
 }
 
 /// `[CLS] first [SEP]`, and `second [SEP]` of type 1.
-pub(super) fn template(cls: (String, u32), sep: (String, u32)) -> Result<TemplateProcessing> {
+pub(in crate::text) fn template(
+    cls: (String, u32),
+    sep: (String, u32),
+) -> Result<TemplateProcessing> {
     // The names inside the template are only labels: real ones may hold characters that its syntax lacks.
     let special = |label: &str, (token, id): (String, u32)| {
         SpecialToken::new(label.to_owned(), vec![id], vec![token]).map_err(refused)

@@ -6,7 +6,7 @@ use crate::text::TruncationSide;
 
 /// What a config may set, with the defaults of `AlbertTokenizer` and `BertTokenizer`.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(in crate::text) struct Settings {
     pub do_lower_case: bool,
     /// SentencePiece only.
     pub keep_accents: bool,

@@ -89,6 +89,10 @@ impl<P: Parameters> Adam<P> {
         Ok(Self { options, treatments, step: 0, names, moments })
     }
 
+    pub(super) fn options(&self) -> &AdamOptions {
+        &self.options
+    }
+
     pub(super) fn state(&self) -> OptimizerState<'_, P> {
         let moments = self.names.into_iter().zip(&self.moments).collect();
         OptimizerState { step: self.step, moments }

@@ -1,6 +1,7 @@
 //! Adam with decoupled weight decay, as PyTorch and as google-research/albert have it.
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use super::adam::{Adam, AdamOptions, Chunk, Rule};
 use super::{Optimizer, OptimizerState};
@@ -36,6 +37,10 @@ impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
         self.0.restore(step, moments)
     }
+
+    fn description(&self) -> Value {
+        json!({ "AdamW": self.0.options() })
+    }
 }
 
 /// Adam as google-research/albert's `AdamWeightDecayOptimizer` has it: [`AdamW`] without bias correction.
@@ -64,6 +69,10 @@ impl<P: Parameters + Send> Optimizer<P> for AdamWeightDecay<P> {
 
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
         self.0.restore(step, moments)
+    }
+
+    fn description(&self) -> Value {
+        json!({ "AdamWeightDecay": self.0.options() })
     }
 }
 

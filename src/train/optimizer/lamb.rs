@@ -1,6 +1,7 @@
 //! LAMB: updates as long as the weights that they change.
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use super::adam::{Adam, AdamOptions, Chunk, Rule};
 use super::{Optimizer, OptimizerState};
@@ -40,6 +41,10 @@ impl<P: Parameters + Send> Optimizer<P> for Lamb<P> {
 
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
         self.0.restore(step, moments)
+    }
+
+    fn description(&self) -> Value {
+        json!({ "Lamb": self.0.options() })
     }
 }
 

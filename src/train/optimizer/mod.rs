@@ -64,6 +64,27 @@ pub trait Optimizer<P: Parameters>: Send {
     /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is one that a moment
     /// cannot have. The state is as it was then.
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()>;
+
+    /// Its name and options, to be compared with those of a state's origin.
+    fn description(&self) -> serde_json::Value;
+}
+
+impl<P: Parameters, O: Optimizer<P> + ?Sized> Optimizer<P> for Box<O> {
+    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
+        (**self).update(parameters, gradients, learning_rate)
+    }
+
+    fn state(&self) -> OptimizerState<'_, P> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
+        (**self).restore(step, moments)
+    }
+
+    fn description(&self) -> serde_json::Value {
+        (**self).description()
+    }
 }
 
 /// An optimizer's state.

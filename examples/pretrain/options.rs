@@ -1,0 +1,178 @@
+//! What the user asks for.
+
+use std::path::{Path, PathBuf};
+
+use lexopt::prelude::*;
+use ndalbert::text::VocabularyKind;
+use ndalbert::train::ActivationPolicy;
+use ndalbert::{AlbertConfig, ConfigFields, Precision};
+
+use super::Failure;
+
+pub const HELP: &str = "\
+Pre-trains an ALBERT on plain text: a sentence per line, a blank line between
+documents. Without arguments, a tiny one on the text that comes with this
+crate, in less than two minutes on two cores.
+
+Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
+                [--config FILE | --preset NAME | --model DIR]
+                [--tokenizer DIR | --train-vocabulary N [--vocabulary KIND]]
+                [--steps N] [--batch N] [--seq N] [--accumulation N] [--ngram N]
+                [--rate R] [--warmup N] [--weight-decay W] [--residual-scale F]
+                [--precision f32|bf16] [--recompute] [--every N] [--seed N]
+
+  --text FILE...        what to train on
+  --held-out FILE...    what to evaluate on, and never to train on
+  --output DIR          receives the model, its vocabulary, checkpoints,
+                        metrics.jsonl and learning-curve.svg
+                        [default: target/pretrain]
+  --resume              go on from the last checkpoint in there
+  --config FILE         a config.json; the vocabulary's size is put into it
+  --preset NAME         base, large, ..., chinese-tiny, ...
+  --model DIR           a checkpoint to go on from, as a beginning
+                        [default: 4 layers, 128 wide]
+  --tokenizer DIR       its vocabulary
+  --train-vocabulary N  make one of N tokens of the text [default: 2000]
+  --vocabulary KIND     unigram, wordpiece or characters [default: unigram]
+  --steps N             updates [default: 1500]
+  --batch N             examples in a batch [default: 32]
+  --seq N               tokens in an example, at most [default: 64]
+  --accumulation N      batches in an update [default: 1]
+  --ngram N             words masked in one go, at most [default: 1]
+  --rate R              the highest learning rate [default: 0.001]
+  --warmup N            updates until it is reached [default: 100]
+  --weight-decay W      [default: 0.01]
+  --residual-scale F    scale new matrices that write into the residual
+                        [default: 0.3]
+  --precision P         of matrix products [default: f32]
+  --recompute           keep one layer's activations at a time
+  --every N             updates between evaluations, and checkpoints
+                        [default: 500]
+  --seed N              of weights, data and masks [default: 1]
+  --help
+";
+
+/// A small text, and another part of it.
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/rust-book/train.txt");
+const HELD_OUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/rust-book/held-out.txt");
+
+pub struct Options {
+    pub text: Vec<PathBuf>,
+    pub held_out: Vec<PathBuf>,
+    pub output: PathBuf,
+    pub resume: bool,
+    pub begin: Begin,
+    pub words: Words,
+    pub steps: u64,
+    pub batch: usize,
+    pub seq: usize,
+    pub accumulation: usize,
+    pub ngram: usize,
+    pub learning_rate: f64,
+    pub warmup: u64,
+    pub weight_decay: f64,
+    pub residual_scale: f32,
+    pub precision: Precision,
+    pub activations: ActivationPolicy,
+    pub every: u64,
+    pub seed: u64,
+}
+
+/// What is trained.
+pub enum Begin {
+    Small,
+    Preset(String),
+    Config(PathBuf),
+    Checkpoint(PathBuf),
+}
+
+/// Where the vocabulary comes from.
+pub enum Words {
+    Directory(PathBuf),
+    Train { size: usize, kind: VocabularyKind },
+}
+
+/// The model that is trained if none is asked for; the size of the vocabulary is still to be put in.
+pub fn small() -> Result<AlbertConfig, Failure> {
+    Ok(AlbertConfig::new(ConfigFields {
+        embedding_size: 64,
+        hidden_size: 128,
+        num_hidden_layers: 4,
+        num_attention_heads: 4,
+        intermediate_size: 512,
+        max_position_embeddings: 128,
+        ..ConfigFields::default()
+    })?)
+}
+
+pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let mut options = Options {
+        text: Vec::new(),
+        held_out: Vec::new(),
+        output: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pretrain"),
+        resume: false,
+        begin: Begin::Small,
+        words: Words::Train { size: 2000, kind: VocabularyKind::Unigram },
+        steps: 1500,
+        batch: 32,
+        seq: 64,
+        accumulation: 1,
+        ngram: 1,
+        learning_rate: 1e-3,
+        warmup: 100,
+        weight_decay: 0.01,
+        residual_scale: 0.3,
+        precision: Precision::F32,
+        activations: ActivationPolicy::Keep,
+        every: 500,
+        seed: 1,
+    };
+    let (mut size, mut kind, mut directory) = (2000, VocabularyKind::Unigram, None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("text") => options.text.extend(arguments.values()?.map(PathBuf::from)),
+            Long("held-out") => options.held_out.extend(arguments.values()?.map(PathBuf::from)),
+            Long("output") => options.output = arguments.value()?.into(),
+            Long("resume") => options.resume = true,
+            Long("config") => options.begin = Begin::Config(arguments.value()?.into()),
+            Long("preset") => options.begin = Begin::Preset(arguments.value()?.string()?),
+            Long("model") => options.begin = Begin::Checkpoint(arguments.value()?.into()),
+            Long("tokenizer") => directory = Some(arguments.value()?.into()),
+            Long("train-vocabulary") => size = arguments.value()?.parse()?,
+            Long("vocabulary") => {
+                kind = arguments.value()?.parse_with(|name| match name {
+                    "unigram" => Ok(VocabularyKind::Unigram),
+                    "wordpiece" => Ok(VocabularyKind::WordPiece),
+                    "characters" => Ok(VocabularyKind::Characters),
+                    _ => Err("expected unigram, wordpiece or characters"),
+                })?;
+            }
+            Long("steps") => options.steps = arguments.value()?.parse()?,
+            Long("batch") => options.batch = arguments.value()?.parse()?,
+            Long("seq") => options.seq = arguments.value()?.parse()?,
+            Long("accumulation") => options.accumulation = arguments.value()?.parse()?,
+            Long("ngram") => options.ngram = arguments.value()?.parse()?,
+            Long("rate") => options.learning_rate = arguments.value()?.parse()?,
+            Long("warmup") => options.warmup = arguments.value()?.parse()?,
+            Long("weight-decay") => options.weight_decay = arguments.value()?.parse()?,
+            Long("residual-scale") => options.residual_scale = arguments.value()?.parse()?,
+            Long("precision") => options.precision = arguments.value()?.parse()?,
+            Long("recompute") => options.activations = ActivationPolicy::Recompute,
+            Long("every") => options.every = arguments.value()?.parse()?,
+            Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("help") => return Ok(None),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    options.words = directory.map_or(Words::Train { size, kind }, Words::Directory);
+    if options.text.is_empty() {
+        options.text = vec![TEXT.into()];
+    }
+    if options.held_out.is_empty() {
+        options.held_out = vec![HELD_OUT.into()];
+    }
+    if options.every == 0 {
+        return Err("--every: expected at least 1".into());
+    }
+    Ok(Some(options))
+}

@@ -1,0 +1,243 @@
+//! Classification and regression of a text or a pair of texts.
+
+mod glue;
+mod tsv;
+
+use std::path::Path;
+
+use ndarray::Array2;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::examples::Examples;
+use super::features::{Features, InputSequence, shortened, unlabelled};
+use super::json::json_lines;
+use super::labels::LabelNames;
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::text::AlbertTokenizer;
+use crate::train::Targets;
+
+pub use glue::GlueTask;
+pub use tsv::{Column, TsvLayout, read_tsv};
+
+/// One or two texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassificationExample {
+    /// The text, or the first of two.
+    pub text: String,
+    /// The second text, where the task is about pairs.
+    pub text_pair: Option<String>,
+    /// What the file says of it; absent in test sets.
+    pub label: Option<RawLabel>,
+}
+
+/// A label as a file has it. What it means, the [`ClassificationTask`] decides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RawLabel {
+    /// A JSON string, or a field of a table (which may be a number).
+    Text(String),
+    /// A JSON number.
+    Number(f64),
+    /// A JSON list of strings.
+    Texts(Vec<String>),
+    /// A JSON list of numbers.
+    Numbers(Vec<f64>),
+}
+
+/// What labels mean, and with that which loss the model must have: `problem_type` of its config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassificationTask {
+    /// Each example is of one class. A text is a class's name, or else its id; a number is an id.
+    SingleLabel(LabelNames),
+    /// Each example is of any number of classes. A list of texts has their names; a list of numbers has one for each class, 0
+    /// or 1 (or the probability), as transformers takes them.
+    MultiLabel(LabelNames),
+    /// Each example has a number, or a list of as many as this.
+    Regression(usize),
+}
+
+/// A line of [`read_classification`].
+#[derive(Deserialize)]
+struct Line {
+    #[serde(alias = "sentence1", alias = "sentence")]
+    text: String,
+    #[serde(alias = "sentence2")]
+    text_pair: Option<String>,
+    label: Option<Value>,
+}
+
+/// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`; `sentence` or `sentence1`, and `sentence2` will do. The label is
+/// a class's name, its id, a number, or a list; it may be absent or `null`, as may the second text. Other keys are passed
+/// over.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::Format`], which name file and line.
+pub fn read_classification(path: impl AsRef<Path>) -> Result<Examples<ClassificationExample>> {
+    json_lines(path.as_ref(), |line: Line| {
+        let Line { text, text_pair, label } = line;
+        let label = label.as_ref().map(raw_label).transpose()?;
+        Ok(ClassificationExample { text, text_pair, label })
+    })
+}
+
+fn raw_label(value: &Value) -> Result<RawLabel, String> {
+    let label = match value {
+        Value::String(text) => Some(RawLabel::Text(text.clone())),
+        Value::Number(number) => number.as_f64().map(RawLabel::Number),
+        Value::Array(values) => {
+            let numbers = || values.iter().map(Value::as_f64).collect::<Option<_>>();
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let texts = values.iter().map(text).collect::<Option<_>>();
+            texts.map(RawLabel::Texts).or_else(|| numbers().map(RawLabel::Numbers))
+        }
+        _ => None,
+    };
+    label.ok_or_else(|| {
+        let found = shortened(&value.to_string());
+        format!("`label`: expected a string, a number or a list of either, found {found}")
+    })
+}
+
+impl ClassificationTask {
+    /// C, the number of the model's outputs.
+    pub fn num_labels(&self) -> usize {
+        match self {
+            Self::SingleLabel(names) | Self::MultiLabel(names) => names.len(),
+            Self::Regression(outputs) => *outputs,
+        }
+    }
+
+    /// What the model's outputs are compared with.
+    fn target(&self, label: &RawLabel) -> Result<Target> {
+        let wrong =
+            |expected: &str| Err(Error::input("label", expected, shortened(&format!("{label:?}"))));
+        match (self, label) {
+            (Self::SingleLabel(names), RawLabel::Text(text)) => class(names, text),
+            (Self::SingleLabel(names), RawLabel::Number(id)) => {
+                Ok(Target::Class(names.check(*id)? as i64))
+            }
+            (Self::SingleLabel(_), _) => wrong("one class"),
+            (Self::MultiLabel(names), RawLabel::Texts(texts)) => marked(names, texts),
+            (Self::MultiLabel(names), RawLabel::Numbers(numbers)) => {
+                match numbers.iter().all(|number| (0.0..=1.0).contains(number)) {
+                    true => values(numbers, names.len()),
+                    false => wrong("numbers from 0 to 1"),
+                }
+            }
+            (Self::MultiLabel(_), _) => wrong("a list"),
+            (Self::Regression(outputs), RawLabel::Number(number)) => values(&[*number], *outputs),
+            (Self::Regression(outputs), RawLabel::Numbers(numbers)) => values(numbers, *outputs),
+            (Self::Regression(outputs), RawLabel::Text(text)) => match text.trim().parse() {
+                Ok(number) => values(&[number], *outputs),
+                Err(_) => wrong("a number"),
+            },
+            (Self::Regression(_), RawLabel::Texts(_)) => wrong("numbers"),
+        }
+    }
+}
+
+/// A class by its name or, if none has that, its id.
+fn class(names: &LabelNames, text: &str) -> Result<Target> {
+    let id = match (names.find(text), text.trim().parse()) {
+        (Some(id), _) => id,
+        (None, Ok(id)) => names.check(id)?,
+        (None, Err(_)) => names.id(text)?,
+    };
+    Ok(Target::Class(id as i64))
+}
+
+/// 1 for each class that is named, 0 for the others.
+fn marked(names: &LabelNames, texts: &[String]) -> Result<Target> {
+    let mut values = vec![0.0; names.len()];
+    for text in texts {
+        values[names.id(text)?] = 1.0;
+    }
+    Ok(Target::Values(values))
+}
+
+fn values(numbers: &[f64], outputs: usize) -> Result<Target> {
+    let values: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
+    if values.len() != outputs || !values.iter().all(|value| value.is_finite()) {
+        let expected = format!("{outputs} finite numbers");
+        return Err(Error::input("label", expected, shortened(&format!("{numbers:?}"))));
+    }
+    Ok(Target::Values(values))
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Target {
+    Class(i64),
+    Values(Vec<f32>),
+}
+
+/// A text or pair, as ids.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassificationFeatures {
+    input: InputSequence,
+    target: Option<Target>,
+}
+
+impl ClassificationFeatures {
+    /// Encodes text or pair, cut as the tokenizer's truncation says.
+    ///
+    /// # Errors
+    /// As [`AlbertTokenizer::encode`], and [`Error::Input`] if the label is none of the task's.
+    pub fn new(
+        tokenizer: &AlbertTokenizer,
+        task: &ClassificationTask,
+        example: &ClassificationExample,
+    ) -> Result<Self> {
+        let encoding = match &example.text_pair {
+            Some(pair) => tokenizer.encode_pair(&example.text, pair)?,
+            None => tokenizer.encode(&example.text)?,
+        };
+        let target = example.label.as_ref().map(|label| task.target(label)).transpose()?;
+        Ok(Self { input: encoding.into(), target })
+    }
+
+    /// The id of the example's class, if it has one (and not values).
+    pub fn class(&self) -> Option<i64> {
+        match self.target {
+            Some(Target::Class(class)) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// The example's values, one for each output of the model, if it has these (and not a class).
+    pub fn values(&self) -> Option<&[f32]> {
+        match &self.target {
+            Some(Target::Values(values)) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+impl Features for ClassificationFeatures {
+    type Labels = Targets;
+
+    fn inputs(&self) -> &[InputSequence] {
+        std::slice::from_ref(&self.input)
+    }
+
+    /// Classes `[B]` or values `[B, C]`.
+    fn labels(features: &[&Self], _batch: &Batch) -> Result<Targets> {
+        if let Some(missing) = features.iter().position(|features| features.target.is_none()) {
+            return Err(unlabelled(missing));
+        }
+        if let Some(classes) = features.iter().map(|features| features.class()).collect() {
+            return Ok(Targets::Classes(classes));
+        }
+        let width = features.iter().find_map(|features| features.values()).map_or(0, <[f32]>::len);
+        let rows = features.iter().map(|features| {
+            features.values().filter(|values| values.len() == width).ok_or_else(|| {
+                let expected = format!("{width} values, as others have");
+                Error::input("labels of a batch", expected, format!("{:?}", features.target))
+            })
+        });
+        let rows: Vec<&[f32]> = rows.collect::<Result<_>>()?;
+        Array2::from_shape_vec((rows.len(), width), rows.concat())
+            .map(Targets::Values)
+            .map_err(|error| Error::input("labels", "[B, C]", error.to_string()))
+    }
+}

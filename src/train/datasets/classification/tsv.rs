@@ -1,0 +1,113 @@
+//! Tab-separated values.
+
+use std::path::Path;
+
+use super::{ClassificationExample, RawLabel};
+use crate::error::Result;
+use crate::train::datasets::examples::Examples;
+use crate::train::datasets::header::{Header, field};
+use crate::train::datasets::lines::Lines;
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// The one of that name in the first line.
+    Name(String),
+    /// The one of that number, from 0.
+    Index(usize),
+}
+
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<usize> for Column {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// Which columns of a table are what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsvLayout {
+    /// Whether the first line has the columns' names; needed where a column is given by name.
+    pub has_header: bool,
+    /// The text, or the first of two.
+    pub text: Column,
+    /// The second text.
+    pub text_pair: Option<Column>,
+    /// The label; none in test files.
+    pub label: Option<Column>,
+    /// Whether lines that have too few columns are passed over, not refused.
+    pub skip_short_lines: bool,
+}
+
+/// [`TsvLayout`] with numbers.
+struct Places {
+    text: usize,
+    text_pair: Option<usize>,
+    label: Option<usize>,
+}
+
+impl Places {
+    fn find(layout: &TsvLayout, lines: &mut Lines) -> Result<Self> {
+        let mut header = Header::new::<&str>([]);
+        if layout.has_header {
+            let line = lines.next_line()?.unwrap_or_default();
+            header = Header::new(line.split('\t'));
+        }
+        let place = |column: &Column| match column {
+            Column::Name(name) => header.column(name, lines),
+            Column::Index(index) => Ok(*index),
+        };
+        Ok(Self {
+            text: place(&layout.text)?,
+            text_pair: layout.text_pair.as_ref().map(place).transpose()?,
+            label: layout.label.as_ref().map(place).transpose()?,
+        })
+    }
+
+    /// The greatest of the numbers.
+    fn last(&self) -> usize {
+        [Some(self.text), self.text_pair, self.label].into_iter().flatten().max().unwrap_or(0)
+    }
+
+    fn example(&self, record: &[String], lines: &Lines) -> Result<ClassificationExample> {
+        let text = |column| field(record, column, lines).map(str::to_owned);
+        let label = self.label.map(text).transpose()?;
+        if label.as_ref().is_some_and(|label| label.trim().is_empty()) {
+            return Err(lines.error("expected a label, found an empty field"));
+        }
+        Ok(ClassificationExample {
+            text: text(self.text)?,
+            text_pair: self.text_pair.map(text).transpose()?,
+            label: label.map(RawLabel::Text),
+        })
+    }
+}
+
+/// Reads a table of tab-separated fields, a line each, in which quotes mean nothing, as GLUE's files are. Columns that the layout
+/// does not name are passed over, and so are empty lines.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.
+pub fn read_tsv(
+    path: impl AsRef<Path>,
+    layout: &TsvLayout,
+) -> Result<Examples<ClassificationExample>> {
+    let mut lines = Lines::open(path.as_ref())?;
+    let places = Places::find(layout, &mut lines)?;
+    let skip_short_lines = layout.skip_short_lines;
+    Ok(Examples::from_reader(move || {
+        loop {
+            let Some(line) = lines.next_line()? else { return Ok(None) };
+            let record: Vec<String> = line.split('\t').map(str::to_owned).collect();
+            let is_short = skip_short_lines && record.len() <= places.last();
+            if !line.is_empty() && !is_short {
+                return places.example(&record, &lines).map(Some);
+            }
+        }
+    }))
+}

@@ -1,0 +1,199 @@
+//! Features in memory, in shuffled batches, epoch after epoch.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::features::{Features, collate};
+use crate::error::{Error, Result};
+use crate::train::{TrainingBatch, TrainingData};
+
+/// How a data set is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatasetOptions {
+    /// Examples per batch, at least 1; of multiple choice, an example is a prompt with its choices.
+    pub batch_size: usize,
+    /// Whether each epoch has an order of its own, drawn from the seed; otherwise it is that of the features.
+    pub shuffle: bool,
+    /// Decides the orders.
+    pub seed: u64,
+    /// Whether a batch at the end of an epoch that would not be full is left out.
+    pub drop_last: bool,
+}
+
+impl Default for DatasetOptions {
+    /// Eight examples per batch, shuffled, all of them: the defaults of transformers' trainer.
+    fn default() -> Self {
+        Self { batch_size: 8, shuffle: true, seed: 42, drop_last: false }
+    }
+}
+
+/// Where in a data set the next batch is, to be stored with a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetState {
+    /// The number of the epoch, from 0.
+    epoch: u64,
+    /// How many of its batches were given.
+    batch: usize,
+    seed: u64,
+    shuffle: bool,
+    drop_last: bool,
+    batch_size: usize,
+    examples: usize,
+}
+
+/// Features in memory, given in batches.
+///
+/// An epoch gives each example once. Where examples differ in their number of sequences (prompts of two, three or four
+/// choices), each batch has those of one number, so an epoch may have several batches that are not full, at its end.
+/// The batches depend on features, options and epoch alone.
+#[derive(Clone, Debug)]
+pub struct Dataset<F> {
+    features: Vec<F>,
+    options: DatasetOptions,
+    epoch: u64,
+    /// Of this epoch: the examples of each batch.
+    batches: Vec<Vec<u32>>,
+    next: usize,
+}
+
+impl<F: Features> Dataset<F> {
+    /// Begins before the first batch of the first epoch.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be full and
+    /// those that are not are to be left out.
+    pub fn new(features: Vec<F>, options: DatasetOptions) -> Result<Self> {
+        if features.is_empty() || u32::try_from(features.len()).is_err() {
+            let found = features.len().to_string();
+            return Err(Error::input("examples of a data set", "1 to 2³²", found));
+        }
+        if options.batch_size == 0 {
+            return Err(Error::input("batch_size", "at least 1", "0"));
+        }
+        let mut dataset = Self { features, options, epoch: 0, batches: Vec::new(), next: 0 };
+        dataset.begin(0);
+        if dataset.batches.is_empty() {
+            let expected = format!("at most the number of examples, {}", dataset.features.len());
+            return Err(Error::input("batch_size", expected, options.batch_size.to_string()));
+        }
+        Ok(dataset)
+    }
+
+    /// The features, in their own order.
+    pub fn features(&self) -> &[F] {
+        &self.features
+    }
+
+    /// How the data set is gone through.
+    pub fn options(&self) -> DatasetOptions {
+        self.options
+    }
+
+    /// The number of the epoch that the next batch is of, from 0.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The number of batches in an epoch, the same in each.
+    pub fn batches_per_epoch(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first of the next epoch.
+    ///
+    /// # Errors
+    /// As [`collate`]. The same batch then is the next again.
+    pub fn next_batch(&mut self) -> Result<Option<TrainingBatch<F::Labels>>> {
+        let Some(examples) = self.batches.get(self.next) else {
+            self.begin(self.epoch + 1);
+            return Ok(None);
+        };
+        let features: Vec<&F> = examples.iter().map(|&i| &self.features[i as usize]).collect();
+        let batch = collate(&features)?;
+        self.next += 1;
+        Ok(Some(batch))
+    }
+
+    /// Where the next batch is.
+    pub fn state(&self) -> DatasetState {
+        let DatasetOptions { batch_size, shuffle, seed, drop_last } = self.options;
+        let (epoch, batch, examples) = (self.epoch, self.next, self.features.len());
+        DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples }
+    }
+
+    /// Goes to where another data set of the same features and options was: the batches that follow are the same.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it was of other options or another number of examples, or had no such batch. The position is
+    /// then as it was.
+    pub fn restore(&mut self, state: &DatasetState) -> Result<()> {
+        let here = DatasetState { epoch: state.epoch, batch: state.batch, ..Self::state(self) };
+        if *state != here {
+            let (expected, found) = (format!("one of {here:?}"), format!("{state:?}"));
+            return Err(Error::input("state of a data set", expected, found));
+        }
+        if state.batch > self.batches.len() {
+            let expected = format!("at most {}", self.batches.len());
+            return Err(Error::input("batch of an epoch", expected, state.batch.to_string()));
+        }
+        self.begin(state.epoch);
+        self.next = state.batch;
+        Ok(())
+    }
+
+    /// Decides the batches of an epoch.
+    fn begin(&mut self, epoch: u64) {
+        let mut order: Vec<u32> = (0..self.features.len() as u32).collect();
+        if self.options.shuffle {
+            shuffle(&mut order, self.options.seed, epoch);
+        }
+        let mut unfilled: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        self.batches.clear();
+        for example in order {
+            let batch = unfilled.entry(self.features[example as usize].inputs().len()).or_default();
+            batch.push(example);
+            if batch.len() == self.options.batch_size {
+                self.batches.push(std::mem::take(batch));
+            }
+        }
+        if !self.options.drop_last {
+            self.batches.extend(unfilled.into_values().filter(|batch| !batch.is_empty()));
+        }
+        (self.epoch, self.next) = (epoch, 0);
+    }
+}
+
+/// Fisher and Yates' shuffle.
+///
+/// Written here so that no library's next version gives another order to a seed, and with it to a run that is resumed.
+/// A number below n is drawn as the high half of a product, uneven by less than n / 2⁶⁴.
+fn shuffle(order: &mut [u32], seed: u64, epoch: u64) {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(epoch);
+    for end in (1..order.len()).rev() {
+        let drawn = u128::from(generator.next_u64()) * (end as u128 + 1);
+        order.swap(end, (drawn >> 64) as usize);
+    }
+}
+impl<F: Features> TrainingData<F::Labels> for Dataset<F> {
+    fn next_batch(&mut self) -> Result<Option<TrainingBatch<F::Labels>>> {
+        self.next_batch()
+    }
+
+    fn state(&self) -> Result<Value> {
+        serde_json::to_value(self.state()).map_err(|error| {
+            Error::input("state of a data set", "one that JSON can hold", error.to_string())
+        })
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let state = DatasetState::deserialize(state).map_err(|error| {
+            Error::input("state of a data set", "one of fine-tuning", error.to_string())
+        })?;
+        self.restore(&state)
+    }
+}

@@ -1,0 +1,68 @@
+//! Features: examples as ids and labels, ready to be put into batches.
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::text::Encoding;
+use crate::train::TrainingBatch;
+
+/// One sequence of tokens as the model reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputSequence {
+    /// Rows of the embedding table.
+    pub ids: Vec<u32>,
+    /// 0 for the first text, 1 for the second.
+    pub type_ids: Vec<u32>,
+}
+
+impl From<Encoding> for InputSequence {
+    fn from(encoding: Encoding) -> Self {
+        Self { ids: encoding.ids, type_ids: encoding.type_ids }
+    }
+}
+
+/// An example as ids and labels.
+pub trait Features: Send + Sync {
+    /// What a model's outputs are compared with, for a batch.
+    type Labels;
+
+    /// The sequences of tokens: one, or one for each choice. Examples share a batch only with others of as many.
+    fn inputs(&self) -> &[InputSequence];
+
+    /// The labels of examples whose sequences are those of `batch`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if an example has no label, or labels differ in kind.
+    fn labels(features: &[&Self], batch: &Batch) -> Result<Self::Labels>;
+}
+
+/// The inputs of examples alone, to predict what they have no labels for.
+///
+/// # Errors
+/// [`Error::Input`] if there are none.
+pub fn inputs_of<F: Features>(features: &[&F]) -> Result<Batch> {
+    let sequences = features.iter().flat_map(|features| features.inputs());
+    Batch::from_ids_and_types(sequences.map(|input| (&input.ids[..], &input.type_ids[..])))
+}
+
+/// A batch of examples, all of as many sequences.
+///
+/// # Errors
+/// [`Error::Input`] if there are none, or a label is missing.
+pub fn collate<F: Features>(features: &[&F]) -> Result<TrainingBatch<F::Labels>> {
+    let batch = inputs_of(features)?;
+    let labels = F::labels(features, &batch)?;
+    Ok(TrainingBatch { batch, labels })
+}
+
+/// The error of an example that should be learnt from and is of a file without labels.
+pub(super) fn unlabelled(example: usize) -> Error {
+    Error::input(format!("label of example {example} of a batch"), "one", "none")
+}
+
+/// A text as an error shows it: its first 80 characters.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,65 @@
+//! Data sets of fine-tuning: files → examples → features → batches.
+//!
+//! A *reader* gives [`Examples`] of a file, which are text; a task turns each into *features*, which are ids and labels;
+//! a [`Dataset`] holds features and gives them in batches, epoch after epoch, in an order that its seed decides and that
+//! can be resumed in the middle.
+//!
+//! | task | example | readers | features |
+//! |---|---|---|---|
+//! | multiple choice | [`MultipleChoiceExample`] | [`read_swag`], [`read_race`], [`read_c3`], [`read_choices`] | [`MultipleChoiceFeatures`] |
+//! | classification, regression | [`ClassificationExample`] | [`read_tsv`], [`read_classification`] | [`ClassificationFeatures`] |
+//! | token classification | [`TokenClassificationExample`] | [`read_conll`] | [`TokenClassificationFeatures`] |
+//! | question answering | [`QuestionAnsweringExample`] | [`read_squad`] | [`QuestionAnsweringFeatures`] |
+//!
+//! ```
+//! use ndalbert::AlbertTokenizer;
+//! use ndalbert::train::datasets::{Dataset, DatasetOptions, MultipleChoiceFeatures, read_choices};
+//!
+//! # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizers/chinese");
+//! # let file = tempfile::NamedTempFile::new().unwrap();
+//! # let path = file.path();
+//! # std::fs::write(path, r#"{"prompt": "天黑了。", "choices": ["他点了灯。", "一加一。"], "label": 0}"#).unwrap();
+//! let tokenizer = AlbertTokenizer::from_pretrained(directory)?.with_max_length(128)?;
+//! let features = read_choices(path)?
+//!     .encode(|example| MultipleChoiceFeatures::new(&tokenizer, example))?;
+//! let mut data = Dataset::new(features, DatasetOptions { batch_size: 16, ..Default::default() })?;
+//! while let Some(batch) = data.next_batch()? {
+//!     assert_eq!(batch.batch.num_sequences(), 2);
+//! }
+//! # Ok::<(), ndalbert::Error>(())
+//! ```
+
+mod classification;
+mod csv;
+mod dataset;
+mod examples;
+mod features;
+mod header;
+mod json;
+mod labels;
+mod lines;
+mod multiple_choice;
+mod question_answering;
+mod token_classification;
+
+pub use classification::{
+    ClassificationExample, ClassificationFeatures, ClassificationTask, Column, GlueTask, RawLabel,
+    TsvLayout, read_classification, read_tsv,
+};
+pub use dataset::{Dataset, DatasetOptions, DatasetState};
+pub use examples::Examples;
+pub use features::{Features, InputSequence, collate, inputs_of};
+pub use labels::LabelNames;
+pub use multiple_choice::{
+    ChoiceLabel, MultipleChoiceExample, MultipleChoiceFeatures, read_c3, read_choices, read_race,
+    read_swag,
+};
+pub use question_answering::{
+    Answer, AnswerCandidate, AnswerOptions, AnswerPrediction, QuestionAnsweringExample,
+    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, predict_answers, read_squad,
+    training_windows, write_predictions,
+};
+pub use token_classification::{
+    ConllColumns, TokenClassificationExample, TokenClassificationFeatures, TokenLabelling,
+    aligned_tags, read_conll,
+};

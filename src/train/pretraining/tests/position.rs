@@ -1,0 +1,100 @@
+//! Same seed, same batches: whatever the threads, the cache, and where one begins.
+
+use super::*;
+
+fn epochs(count: u64) -> PreTrainingOptions {
+    PreTrainingOptions { epochs: Some(count), ..small() }
+}
+
+fn all(sample: &Sample, options: PreTrainingOptions) -> Vec<Seen> {
+    sample.batches(options).map(seen).collect()
+}
+
+#[test]
+fn batches_depend_on_the_seed_alone() {
+    let sample = Sample::new(30);
+    let expected = all(&sample, epochs(2));
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| all(&sample, epochs(2))), expected);
+    }
+    let uncached = PreTrainingOptions { cache_bytes: 0, ..epochs(2) };
+    assert_eq!(all(&sample, uncached), expected);
+    let other = PreTrainingOptions { random_seed: 2, ..epochs(2) };
+    assert_ne!(all(&sample, other)[0], expected[0]);
+}
+
+#[test]
+fn from_every_position_the_same_follows() {
+    let sample = Sample::new(24);
+    for objective in [SentenceObjective::SentenceOrder, SentenceObjective::NextSentence] {
+        let options = PreTrainingOptions { objective, ..epochs(2) };
+        let mut batches = sample.batches(options.clone());
+        let mut states = vec![(batches.state(), batches.statistics())];
+        let mut expected = Vec::new();
+        while let Some(batch) = batches.next() {
+            expected.push(seen(batch));
+            states.push((batches.state(), batches.statistics()));
+        }
+        assert!(expected.len() > 20);
+        let mut restored = sample.batches(options.clone());
+        for (position, (state, statistics)) in states.iter().enumerate().rev() {
+            let text = serde_json::to_string(state).unwrap();
+            restored.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+            assert_eq!(restored.state(), *state);
+            let follows: Vec<Seen> = restored.by_ref().take(5).map(seen).collect();
+            let end = expected.len().min(position + 5);
+            assert_eq!(follows, expected[position..end], "after batch {position}");
+            restored.restore(state).unwrap();
+            assert_eq!(restored.statistics(), *statistics);
+        }
+    }
+}
+
+#[test]
+fn training_may_go_on_for_longer() {
+    let sample = Sample::new(12);
+    let expected = all(&sample, epochs(3));
+    let mut short = sample.batches(epochs(1));
+    let mut batches: Vec<Seen> = short.by_ref().take(5).map(seen).collect();
+    let mut long = sample.batches(epochs(3));
+    long.restore(&short.state()).unwrap();
+    batches.extend(long.map(seen));
+    assert_eq!(batches, expected);
+}
+
+#[test]
+fn static_masking_repeats_and_dynamic_masking_does_not() {
+    let sample = Sample::new(12);
+    let by_epoch = |dupe_factor| {
+        let options = PreTrainingOptions { dupe_factor, batch_size: 1, ..small() };
+        let mut batches = sample.batches(options);
+        let mut epochs: Vec<Vec<Seen>> = vec![Vec::new(); 6];
+        loop {
+            let batch = seen(batches.next().unwrap());
+            match epochs.get_mut(batches.epoch() as usize) {
+                Some(epoch) => epoch.push(batch),
+                None => return epochs,
+            }
+        }
+    };
+    let duplicated = by_epoch(Some(2));
+    assert_ne!(duplicated[0], duplicated[1]);
+    for epoch in 2..6 {
+        assert_eq!(duplicated[epoch], duplicated[epoch % 2]);
+    }
+    let dynamic = by_epoch(None);
+    for (epoch, batches) in dynamic.iter().enumerate() {
+        assert!(dynamic[..epoch].iter().all(|earlier| earlier != batches));
+    }
+    assert_eq!(dynamic[..2], duplicated[..2]);
+}
+
+#[test]
+fn examples_can_be_counted_before() {
+    let sample = Sample::new(30);
+    let batches = sample.batches(epochs(1));
+    let counted = batches.count_examples().unwrap();
+    let made: usize = batches.map(|batch| seen(batch).rows.len()).sum();
+    assert_eq!(counted, made as u64);
+}

@@ -1,0 +1,106 @@
+//! What a trainer learns from, batch by batch.
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::train::TrainingBatch;
+
+/// Batches in an order that can be taken up again.
+///
+/// `L` is what the model's loss takes: [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
+pub trait TrainingData<L> {
+    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first batch of the next epoch.
+    ///
+    /// # Errors
+    /// Whatever keeps it from making a batch. Training stops then.
+    fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>>;
+
+    /// All that decides which batches come next, as JSON.
+    ///
+    /// # Errors
+    /// If that cannot be said.
+    fn state(&self) -> Result<Value>;
+
+    /// Goes to where this or other data of the same kind was when it gave `state`: the batches that follow are the same to
+    /// the bit.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the state is none of data like this. The position is then as it was.
+    fn restore(&mut self, state: &Value) -> Result<()>;
+}
+
+impl<L, D: TrainingData<L> + ?Sized> TrainingData<L> for &mut D {
+    fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {
+        (**self).next_batch()
+    }
+
+    fn state(&self) -> Result<Value> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        (**self).restore(state)
+    }
+}
+
+/// Training data, and where in it the last whole step has ended.
+pub(super) struct Feed<'a, L> {
+    data: Box<dyn TrainingData<L> + 'a>,
+    /// What was read to see whether the epoch is over.
+    ahead: Option<Result<Option<TrainingBatch<L>>>>,
+    /// Where the data was before that.
+    position: Value,
+}
+
+impl<'a, L> Feed<'a, L> {
+    pub(super) fn new(data: Box<dyn TrainingData<L> + 'a>) -> Result<Self> {
+        let position = data.state()?;
+        Ok(Self { data, ahead: None, position })
+    }
+
+    /// The batches of a step: that many, or those that the epoch still has.
+    pub(super) fn micro_batches(&mut self, count: usize) -> Result<Vec<TrainingBatch<L>>> {
+        let mut batches = Vec::with_capacity(count);
+        while batches.len() < count {
+            let next = self.ahead.take().unwrap_or_else(|| self.data.next_batch());
+            match next? {
+                Some(batch) => batches.push(batch),
+                None if batches.is_empty() => {
+                    return Err(Error::input("training data", "a batch", "the end of the data"));
+                }
+                None => {
+                    self.ahead = Some(Ok(None));
+                    break;
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Ends a step. Whether an epoch has ended with it.
+    ///
+    /// For that, the next batch is read; if it cannot be, the next step will say so.
+    pub(super) fn end_step(&mut self) -> Result<bool> {
+        if self.ahead.is_none() {
+            self.position = self.data.state()?;
+            self.ahead = Some(self.data.next_batch());
+        }
+        if !matches!(self.ahead, Some(Ok(None))) {
+            return Ok(false);
+        }
+        self.ahead = None;
+        self.position = self.data.state()?;
+        Ok(true)
+    }
+
+    /// Where the next step begins.
+    pub(super) fn position(&self) -> &Value {
+        &self.position
+    }
+
+    pub(super) fn restore(&mut self, position: Value) -> Result<()> {
+        self.data.restore(&position)?;
+        (self.ahead, self.position) = (None, position);
+        Ok(())
+    }
+}

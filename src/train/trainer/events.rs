@@ -1,0 +1,111 @@
+//! What a trainer tells about its work.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::train::LossOutput;
+
+/// Something that has happened in training.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Training begins, or goes on, after that many steps.
+    Started {
+        /// The number of steps behind.
+        step: u64,
+    },
+    /// A step was done.
+    Step(&'a StepMetrics),
+    /// An evaluation was done.
+    Evaluation(&'a EvaluationMetrics),
+    /// A checkpoint is in its place.
+    Checkpoint {
+        /// The step that it was saved after.
+        step: u64,
+        /// Its directory.
+        path: &'a Path,
+    },
+}
+
+/// Is told what happens, and says whether to go on.
+pub(super) type Hook<'a> = Box<dyn FnMut(&Event<'_>) -> Result<ControlFlow<()>> + 'a>;
+
+/// A step.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StepMetrics {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The number of the epoch, from 0.
+    pub epoch: u64,
+    /// The loss before the step: means over its batches, sums of what was right and what counts.
+    pub loss: LossOutput,
+    /// The norm of all gradients, before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Whether loss or gradients were not finite, and nothing was learnt for that reason.
+    pub is_skipped: bool,
+    /// Tokens gone through, without padding.
+    pub tokens: u64,
+    /// How long it took, reading data included.
+    pub seconds: f64,
+}
+
+impl StepMetrics {
+    /// Tokens gone through in a second.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 / self.seconds
+    }
+}
+
+/// An evaluation.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EvaluationMetrics {
+    /// The number of steps before it.
+    pub step: u64,
+    /// By name: `loss`, and `accuracy` where the loss has classes; of models with several heads, these for each, as `masked_lm_loss`; and
+    /// what [`Trainer::with_metrics`](super::Trainer::with_metrics) adds.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// How training has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TrainingOutcome {
+    /// Why.
+    pub reason: StopReason,
+    /// The number of steps, those before resuming included.
+    pub step: u64,
+    /// The number of epochs that were ended.
+    pub epoch: u64,
+    /// How many steps were skipped because loss or gradients were not finite.
+    pub skipped_steps: u64,
+    /// The best evaluation.
+    pub best: Option<BestEvaluation>,
+    /// The last checkpoint that was saved or resumed from.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// Why training has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// As many steps or epochs as were asked for.
+    Completed,
+    /// No evaluation was better than the best for long enough.
+    EarlyStopping,
+    /// A hook has asked for it.
+    Hook,
+}
+
+/// The best evaluation by [`metric_for_best_model`](super::TrainerOptions::metric_for_best_model).
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct BestEvaluation {
+    /// The number of steps before it, which is also that of its checkpoint.
+    pub step: u64,
+    /// Its metric.
+    pub metric: f64,
+}

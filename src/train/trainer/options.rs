@@ -1,0 +1,126 @@
+//! What a trainer is told.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::train::Schedule;
+
+/// How often something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interval {
+    /// Not at all.
+    Never,
+    /// After every so many steps.
+    Steps(u64),
+    /// At the end of every epoch.
+    Epoch,
+}
+
+impl Interval {
+    pub(super) fn is_due(self, step: u64, epoch_has_ended: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Steps(steps) => step.is_multiple_of(steps),
+            Self::Epoch => epoch_has_ended,
+        }
+    }
+}
+
+/// How long, how fast and how carefully a [`Trainer`](super::Trainer) trains. The names are those of transformers' `TrainingArguments`, where
+/// it has the like.
+///
+/// To be written with `..TrainerOptions::new(schedule)`, so that it still compiles when there is more to choose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerOptions {
+    /// The learning rate of every step. The step of a schedule is that of the trainer, also if some steps were skipped.
+    pub schedule: Schedule,
+    /// After how many steps training ends.
+    pub max_steps: Option<u64>,
+    /// After how many epochs training ends, if `max_steps` is not reached before. One of both must be given.
+    pub num_train_epochs: Option<u64>,
+    /// Batches per step. Loss and gradients are means over them; they are gone through one after the other, so that a
+    /// step takes no more memory than one of them. A step does not reach over the end of an epoch: the last may have fewer.
+    pub gradient_accumulation_steps: usize,
+    /// What the norm of all gradients is limited to; nothing for no limit.
+    pub max_grad_norm: Option<f64>,
+    /// Decides dropout, with the numbers of step and batch. Data has seeds of its own.
+    pub seed: u64,
+    /// When to evaluate.
+    pub evaluate: Interval,
+    /// Where to put checkpoints; nothing for none.
+    pub output_dir: Option<PathBuf>,
+    /// When to save a checkpoint, besides whenever an evaluation was the best, and at the end.
+    pub save: Interval,
+    /// How many checkpoints to keep, besides the best; nothing for all. None is removed right after a step that was skipped.
+    pub save_total_limit: Option<usize>,
+    /// What the best evaluation is the best by: a name in [`EvaluationMetrics`](super::EvaluationMetrics).
+    pub metric_for_best_model: String,
+    /// Whether the best is the highest; otherwise the lowest.
+    pub greater_is_better: bool,
+    /// After how many evaluations in a row that were not better than the best training ends.
+    pub early_stopping_patience: Option<u64>,
+    /// How many steps in a row may be skipped because loss or gradients are not finite; one more is an error.
+    pub max_skipped_steps: u64,
+    /// Whether a checkpoint may be resumed from that was trained with other options.
+    pub allow_changed_options: bool,
+}
+
+impl TrainerOptions {
+    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two steps skipped in a
+    /// row, seed 42. How long to train is still to be said.
+    pub fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            max_steps: None,
+            num_train_epochs: None,
+            gradient_accumulation_steps: 1,
+            max_grad_norm: Some(1.0),
+            seed: 42,
+            evaluate: Interval::Never,
+            output_dir: None,
+            save: Interval::Never,
+            save_total_limit: None,
+            metric_for_best_model: "loss".to_owned(),
+            greater_is_better: false,
+            early_stopping_patience: None,
+            max_skipped_steps: 2,
+            allow_changed_options: false,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse =
+            |what: &str, expected: &str, found: &str| Err(Error::input(what, expected, found));
+        if self.max_steps.is_none() && self.num_train_epochs.is_none() {
+            return refuse("max_steps or num_train_epochs", "a number", "neither");
+        }
+        if self.gradient_accumulation_steps == 0 {
+            return refuse("gradient_accumulation_steps", "at least 1", "0");
+        }
+        if let Some(norm) = self.max_grad_norm.filter(|norm| norm.is_nan() || *norm <= 0.0) {
+            return refuse("max_grad_norm", "a number above 0", &norm.to_string());
+        }
+        for (what, interval) in [("evaluate", self.evaluate), ("save", self.save)] {
+            if interval == Interval::Steps(0) {
+                return refuse(what, "at least 1 step", "0");
+            }
+        }
+        if self.save_total_limit == Some(0) {
+            return refuse("save_total_limit", "at least 1", "0");
+        }
+        if self.save != Interval::Never && self.output_dir.is_none() {
+            return refuse("output_dir", "a directory for the checkpoints", "none");
+        }
+        match self.early_stopping_patience {
+            Some(0) => refuse("early_stopping_patience", "at least 1", "0"),
+            Some(_) if self.evaluate == Interval::Never => {
+                refuse("evaluate", "an interval, for early_stopping_patience", "never")
+            }
+            _ => Ok(()),
+        }
+    }
+}

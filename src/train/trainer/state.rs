@@ -1,0 +1,123 @@
+//! `trainer_state.json`: all that a checkpoint has besides weights and moments.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{BestEvaluation, Trainer};
+use crate::error::{Error, Result};
+use crate::files::{MAX_JSON, read_small, write_atomically};
+use crate::train::{Optimizer, TrainableModel};
+
+/// The file's name in a checkpoint.
+pub(super) const STATE: &str = "trainer_state.json";
+
+/// What is raised when the file changes so that older versions of this crate would misread it.
+const VERSION: u32 = 1;
+
+/// How far training has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    pub(super) step: u64,
+    /// Epochs that were ended.
+    pub(super) epoch: u64,
+    /// Tokens gone through.
+    pub(super) tokens: u64,
+    pub(super) skipped_steps: u64,
+    pub(super) skipped_in_a_row: u64,
+    pub(super) best: Option<BestEvaluation>,
+    pub(super) evaluations_without_improvement: u64,
+    pub(super) evaluations: Vec<PastEvaluation>,
+}
+
+/// An evaluation by the metric that is looked at to find the best.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PastEvaluation {
+    pub(super) step: u64,
+    /// None if it was not finite, which JSON has no numbers for.
+    pub(super) metric: Option<f64>,
+}
+
+/// The file's contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct TrainerState {
+    version: u32,
+    pub(super) progress: Progress,
+    /// Updates so far: the steps that were not skipped, unless the optimizer has a past of its own.
+    pub(super) optimizer_step: u64,
+    /// Where the data was.
+    pub(super) data: Value,
+    /// What the weights to come depend on, besides the data.
+    pub(super) options: Map<String, Value>,
+}
+
+impl TrainerState {
+    pub(super) fn of<M: TrainableModel, O: Optimizer<M::Parameters>>(
+        trainer: &Trainer<'_, M, O>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            progress: trainer.progress.clone(),
+            optimizer_step: trainer.optimizer.state().step,
+            data: trainer.feed.position().clone(),
+            options: trainer.options_that_matter(),
+        }
+    }
+
+    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(STATE);
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::format(&path, format!("cannot be written: {error}")))?;
+        write_atomically(path, |file| file.write_all(&json))
+    }
+
+    pub(super) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(STATE);
+        let bytes = read_small(&path, MAX_JSON)?;
+        let state: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::format(&path, format!("no trainer's state: {error}")))?;
+        if state.version != VERSION {
+            let found = state.version;
+            let reason = format!("expected version {VERSION} of a trainer's state, found {found}");
+            return Err(Error::format(path, reason));
+        }
+        Ok(state)
+    }
+}
+
+impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
+    /// What the weights to come depend on, besides the data, by name.
+    pub(super) fn options_that_matter(&self) -> Map<String, Value> {
+        let options = &self.options;
+        let named = [
+            ("model", json!(M::NAME)),
+            ("precision", json!(self.model.options().precision.name())),
+            ("optimizer", self.optimizer.description()),
+            ("schedule", json!(options.schedule)),
+            ("gradient_accumulation_steps", json!(options.gradient_accumulation_steps)),
+            ("max_grad_norm", json!(options.max_grad_norm)),
+            ("seed", json!(options.seed)),
+            (METRIC, json!(options.metric_for_best_model)),
+            (DIRECTION, json!(options.greater_is_better)),
+        ];
+        named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Options without which the best evaluation so far means nothing.
+pub(super) const METRIC: &str = "metric_for_best_model";
+pub(super) const DIRECTION: &str = "greater_is_better";
+
+/// The names of values that differ, or that only one of both has.
+pub(super) fn differences(one: &Map<String, Value>, other: &Map<String, Value>) -> Vec<String> {
+    let mut names: Vec<_> = one
+        .keys()
+        .chain(other.keys())
+        .filter(|&name| one.get(name) != other.get(name))
+        .cloned()
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
