@@ -26,6 +26,9 @@ SETTINGS = ("eager attention", "sdpa", "compiled")
 
 class Step:
     def __init__(self, precision, setting, directory, threads):
+        if precision == "bf16" and "avx512_bf16" not in Path("/proc/cpuinfo").read_text().split():
+            raise Unavailable("this processor has no bf16 instructions; PyTorch would emulate them")
+
         import torch
         from transformers import AlbertForPreTraining
 
@@ -33,8 +36,6 @@ class Step:
         torch.set_num_threads(threads)
         self.imports_bytes = resident_bytes()
         self.started = time.perf_counter()
-        if precision == "bf16" and "avx512_bf16" not in Path("/proc/cpuinfo").read_text().split():
-            raise Unavailable("this processor has no bf16 instructions; PyTorch would emulate them")
         ids, labels = (json.loads((directory / f"{name}.json").read_text()) for name in ("ids", "labels"))
         self.inputs = {
             "input_ids": torch.tensor(ids),
