@@ -48,6 +48,9 @@ pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(S
 }
 
 /// Words cut at unknown characters, the most frequent as far as there is room, with counts that the library can add up.
+///
+/// What occurs more than once is listed twice, each with half of its count: the library takes only what it finds in two
+/// places for a piece, in the list and not in the text, and would have no piece for a whole word that is part of no other.
 fn sentences(words: &Words, known: &HashSet<char>) -> Vec<(String, u32)> {
     let mut parts: Vec<(&str, u64)> = Vec::new();
     for (word, count) in words.iter() {
@@ -58,12 +61,16 @@ fn sentences(words: &Words, known: &HashSet<char>) -> Vec<(String, u32)> {
     parts.sort_by_key(|&(part, count)| (Reverse(count), Hash::of(part.as_bytes())));
     let mut room = MAX_TEXT;
     parts.retain(|(part, _)| {
-        room = room.saturating_sub(part.chars().count() + 1);
+        room = room.saturating_sub(2 * (part.chars().count() + 1));
         room > 0
     });
     let total: u64 = parts.iter().map(|(part, count)| part.chars().count() as u64 * count).sum();
     let scale = total / MAX_COUNT + 1;
-    parts.into_iter().map(|(part, count)| (part.to_owned(), count.div_ceil(scale) as u32)).collect()
+    let halves = parts.into_iter().flat_map(|(part, count)| {
+        let count = count.div_ceil(scale) as u32;
+        [(part, count - count / 2), (part, count / 2)]
+    });
+    halves.filter(|&(_, count)| count > 0).map(|(part, count)| (part.to_owned(), count)).collect()
 }
 
 /// Undoes what the library does in a random order: characters that it dropped as too rare come back with scores that

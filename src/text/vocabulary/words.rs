@@ -110,7 +110,8 @@ fn splitter(options: &VocabularyOptions) -> Result<Tokenizer> {
 }
 
 fn split(tokenizer: &Tokenizer, line: &str) -> Result<Vec<String>> {
-    let mut normalized = NormalizedString::from(line);
+    // Control characters are none that a vocabulary should have.
+    let mut normalized = NormalizedString::from(line.replace(char::is_control, " "));
     if let Some(normalizer) = tokenizer.get_normalizer() {
         normalizer.normalize(&mut normalized).map_err(refused)?;
     }
@@ -142,13 +143,8 @@ fn pieces(text: &PreTokenizedString) -> Vec<String> {
     splits.into_iter().map(|(piece, _, _)| piece.to_owned()).collect()
 }
 
-/// The word without control characters, in parts that are not too long.
+/// The word in parts that are not too long.
 fn cut(word: &str) -> Vec<String> {
-    let parts = word.split(char::is_control).filter(|part| !part.is_empty());
-    let chars: Vec<Vec<char>> = parts.map(|part| part.chars().collect()).collect();
-    chars
-        .iter()
-        .flat_map(|chars| chars.chunks(MAX_WORD))
-        .map(|part| part.iter().collect())
-        .collect()
+    let chars: Vec<char> = word.chars().collect();
+    chars.chunks(MAX_WORD).map(|part| part.iter().collect()).collect()
 }
