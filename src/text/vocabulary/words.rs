@@ -35,11 +35,9 @@ impl Words {
     pub(super) fn count<P: AsRef<Path>>(files: &[P], options: &VocabularyOptions) -> Result<Self> {
         let lines = sample(files, options)?;
         let tokenizer = splitter(options)?;
-        let is_unigram = options.kind == VocabularyKind::Unigram;
         let counts = lines.par_iter().try_fold(HashMap::new, |mut counts, line| {
             for word in split(&tokenizer, line)? {
-                let parts = if is_unigram { by_script(&word)? } else { vec![word] };
-                for part in parts.iter().flat_map(|part| cut(part)) {
+                for part in cut(&word) {
                     *counts.entry(part).or_insert(0_u64) += 1;
                 }
             }
@@ -122,8 +120,8 @@ fn split(tokenizer: &Tokenizer, line: &str) -> Result<Vec<String>> {
     Ok(pieces(&text))
 }
 
-/// SentencePiece's pieces do not reach from one script into another; the mark stays with what it is before.
-fn by_script(word: &str) -> Result<Vec<String>> {
+/// A word in parts of one script each, which SentencePiece's pieces do not go beyond; the mark stays with what it is before.
+pub(super) fn by_script(word: &str) -> Result<Vec<String>> {
     let (mark, rest) = match word.strip_prefix(WORD_MARK) {
         Some(rest) => (WORD_MARK, rest),
         None => ("", word),

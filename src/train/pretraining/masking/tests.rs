@@ -169,7 +169,7 @@ fn words_begin_after_special_tokens_and_ngrams_do_not_cross_them() {
         for place in masker.choose(&words, 9, &mut random(seed)) {
             assert_eq!(words[place.start].stretch, words[place.end - 1].stretch);
         }
-        let labels = masker.mask(&mut vec![2, 6, 7, 3, 8, 9, 1, 10, 3], &mut random(seed));
+        let labels = masker.mask(&mut [2, 6, 7, 3, 8, 9, 1, 10, 3], &mut random(seed));
         assert_eq!(labels, [-100, 6, 7, -100, 8, 9, -100, 10, -100]);
     }
 }
