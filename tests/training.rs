@@ -10,13 +10,14 @@ use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem};
 use common::reference::{Tree, tree_of};
 use common::weights::{applications, parameters_of, weights_of};
-use ndalbert::train::{ActivationPolicy, TrainingModel, TrainingOptions};
+use ndalbert::nn::Linear;
+use ndalbert::train::{ActivationPolicy, BackboneStates, TrainingModel, TrainingOptions};
 use ndalbert::{
-    Activation, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
-    AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForTokenClassification, Model,
-    ParameterSharing, Precision,
+    Activation, Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice,
+    AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSentenceOrder,
+    AlbertForTokenClassification, Model, ParameterSharing, Precision,
 };
-use ndarray::Axis;
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::ThreadPoolBuilder;
 
 /// Two orders of the same sums in single precision.
@@ -382,5 +383,61 @@ fn a_step_against_the_gradient_lowers_the_loss() {
     }
     for problem in Problem::ALL {
         for_problem!(problem, compare(problem));
+    }
+}
+
+/// (softmax(x·Wᵀ + b) − one-hot(labels)) / N, the gradient of a mean cross-entropy over labels other than −100.
+fn d_logits(x: ArrayView2<'_, f32>, linear: &Linear, labels: &[i64]) -> Array2<f32> {
+    let mut d = x.dot(&linear.weight.t()) + &linear.bias;
+    for (mut row, &label) in d.outer_iter_mut().zip(labels) {
+        let sum: f32 = row.iter().map(|x| x.exp()).sum();
+        match usize::try_from(label) {
+            Ok(label) => {
+                row.mapv_inplace(|x| x.exp() / sum);
+                row[label] -= 1.0;
+            }
+            Err(_) => row.fill(0.0),
+        }
+    }
+    d / labels.iter().filter(|label| **label >= 0).count() as f32
+}
+
+/// A head made by hand on the backbone, on its pooled output or on its states, gives it the gradients that the crate's own does.
+#[test]
+fn losses_of_ones_own_train_the_backbone() {
+    let config = Problem::SentenceOrder.config(|_| ());
+    let example = Example::<AlbertForSentenceOrder>::new(Problem::SentenceOrder, config, 2);
+    let batch = example.inputs.batch();
+    let classifier = &example.parameters.head.classifier;
+    let pooler = example.parameters.albert.pooler.as_ref().unwrap();
+    for (options, of_tokens) in OPTIONS.into_iter().flat_map(|o| [(o, false), (o, true)]) {
+        let (_, expected) = example.gradients(options);
+        let albert = example.parameters.albert.clone();
+        let mut model =
+            TrainingModel::<Albert>::new(example.config.clone(), albert, options).unwrap();
+        let mut gradients = model.zero_gradients();
+        model
+            .backward_with(&batch, None, &mut gradients, |states, gradients| {
+                let pooled = states.pooled.as_ref().unwrap();
+                let d = d_logits(pooled.view(), classifier, &example.labels);
+                // Rows and columns the other way round in memory, which must not matter.
+                let d_pooled = classifier.weight.t().dot(&d.t()).reversed_axes();
+                let mut d_states = states.zeros_like();
+                if of_tokens {
+                    let d = d_pooled * (1.0 - pooled * pooled);
+                    for (i, d) in d.outer_iter().enumerate() {
+                        let first = batch.token_rows(i).start;
+                        d_states.tokens.row_mut(first).assign(&d.dot(&pooler.weight));
+                    }
+                    // Not on the way of these; as in a head's, there may be something in it.
+                    gradients.pooler = expected.albert.pooler.clone();
+                } else {
+                    d_states.pooled = Some(d_pooled);
+                }
+                Ok(((), d_states))
+            })
+            .unwrap();
+        let what = format!("{options:?}, of tokens: {of_tokens}");
+        assert_gradients_near(&what, &tree_of(&expected.albert), &gradients, ROUNDING);
     }
 }

@@ -5,7 +5,8 @@ mod common;
 use common::problems::{Example, Labelled, Layout, Problem, for_problem};
 use common::refused;
 use ndalbert::train::{
-    ActivationPolicy, AnswerPositions, PreTrainingLabels, Targets, TrainingModel, TrainingOptions,
+    ActivationPolicy, AnswerPositions, BackboneStates, PreTrainingLabels, Targets, TrainingModel,
+    TrainingOptions,
 };
 use ndalbert::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
@@ -235,4 +236,24 @@ fn refused_labels_do_not_spoil_what_follows() {
     assert!(model.backward(&batch, &bad, None, 1.0, &mut gradients).is_err());
     let loss = model.backward(&batch, &example.labels, None, 1.0, &mut gradients).unwrap();
     assert_eq!((loss, gradients), (expected_loss, expected));
+}
+
+#[test]
+fn gradients_of_states_of_another_shape_are_refused() {
+    let config = Problem::SentenceOrder.config(|_| ());
+    let example = Example::<AlbertForSentenceOrder>::new(Problem::SentenceOrder, config, 2);
+    let mut model = example.training_model(TrainingOptions::default());
+    let mut gradients = example.parameters.clone();
+    let wrong: [fn(&BackboneStates) -> BackboneStates; 3] = [
+        |states| BackboneStates { pooled: None, ..states.clone() },
+        |states| BackboneStates { tokens: states.tokens.t().to_owned(), ..states.clone() },
+        |states| BackboneStates { pooled: Some(Array2::zeros((1, 12))), ..states.clone() },
+    ];
+    for wrong in wrong {
+        let result = model.backward_with(&example.inputs.batch(), None, &mut gradients, |s, _| {
+            Ok(((), wrong(s)))
+        });
+        assert!(result.unwrap_err().to_string().contains("gradients of states"));
+        assert_eq!(gradients, example.parameters, "gradients were changed");
+    }
 }

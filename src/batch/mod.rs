@@ -148,6 +148,17 @@ impl Batch {
         self.layout.padded_length
     }
 
+    /// The rows of a sequence's tokens among the batch's T.
+    ///
+    /// They are those of `last_hidden_state.rows()`, but where a sequence's first token is masked: here it has a row.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn token_rows(&self, sequence: usize) -> std::ops::Range<usize> {
+        let Sequence { start, tokens, .. } = self.layout.sequences[sequence];
+        start..start + tokens
+    }
+
     /// Checks ids against what the model has embeddings for.
     ///
     /// # Errors

@@ -24,8 +24,8 @@ pub use trainer::{
 };
 
 pub use crate::model::training::{
-    ActivationPolicy, AnswerPositions, LossOutput, LossTerm, PreTrainingLabels, Targets,
-    TrainableModel, TrainingModel, TrainingOptions,
+    ActivationPolicy, AnswerPositions, BackboneParameters, BackboneStates, LossOutput, LossTerm,
+    PreTrainingLabels, Targets, TrainableModel, TrainingModel, TrainingOptions,
 };
 
 use crate::batch::Batch;

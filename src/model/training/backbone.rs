@@ -9,6 +9,7 @@ use super::saved::{NormBuffers, resize};
 use super::{ActivationPolicy, TrainingOptions};
 use crate::batch::{Batch, Words};
 use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
 use crate::kernels::convert::{InputBuffer, Strided};
 use crate::kernels::weight_gradient::{Stretch, weight_gradients};
 use crate::kernels::{Isa, Precision};
@@ -43,11 +44,38 @@ pub(super) struct BackbonePass<'a> {
 }
 
 /// What heads read, or the gradients of that.
-pub(super) struct States {
-    /// `[T, H]`.
-    pub(super) tokens: Array2<f32>,
-    /// `[B, H]`; none without a pooler.
-    pub(super) pooled: Option<Array2<f32>>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackboneStates {
+    /// The last layer's states of the batch's tokens, sequence after sequence (see [`Batch::token_rows`]), `[T, H]`.
+    pub tokens: Array2<f32>,
+    /// The pooled output, `[B, H]`; none without a pooler.
+    pub pooled: Option<Array2<f32>>,
+}
+
+impl BackboneStates {
+    /// Zeros of the same shapes.
+    #[must_use]
+    pub fn zeros_like(&self) -> Self {
+        Self {
+            tokens: Array2::zeros(self.tokens.raw_dim()),
+            pooled: self.pooled.as_ref().map(|pooled| Array2::zeros(pooled.raw_dim())),
+        }
+    }
+
+    /// These gradients, in standard layout.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not of the shapes of `states`.
+    pub(super) fn like(self, states: &Self) -> Result<Self> {
+        let shapes = |of: &Self| (of.tokens.dim(), of.pooled.as_ref().map(Array2::dim));
+        let (expected, found) = (shapes(states), shapes(&self));
+        if expected != found {
+            let shown = |(tokens, pooled)| format!("tokens {tokens:?}, pooled {pooled:?}");
+            return Err(Error::input("gradients of states", shown(expected), shown(found)));
+        }
+        let standard = |array: Array2<f32>| array.as_standard_layout().into_owned();
+        Ok(Self { tokens: standard(self.tokens), pooled: self.pooled.map(standard) })
+    }
 }
 
 impl BackbonePass<'_> {
@@ -100,7 +128,7 @@ impl TrainingBackbone {
         pass: BackbonePass<'_>,
         policy: ActivationPolicy,
         memory: &mut Memory,
-    ) -> States {
+    ) -> BackboneStates {
         self.encoder.prepare(pass.batch, policy, &mut memory.encoder);
         self.embed(pass, memory);
         self.encoder.forward(pass.config.layer_norm_eps, pass.encoder(), &mut memory.encoder);
@@ -115,7 +143,7 @@ impl TrainingBackbone {
             pooled.mapv_inplace(f32::tanh);
             pooled
         });
-        States { tokens, pooled }
+        BackboneStates { tokens, pooled }
     }
 
     /// Goes back from gradients of what [`forward`](Self::forward) returned as `states`, and adds those of the parameters.
@@ -123,11 +151,11 @@ impl TrainingBackbone {
         &self,
         pass: BackbonePass<'_>,
         memory: &mut Memory,
-        states: &States,
-        d_states: States,
+        states: &BackboneStates,
+        d_states: BackboneStates,
         gradients: &mut AlbertParameters,
     ) {
-        let States { tokens: mut d, pooled: d_pooled } = d_states;
+        let BackboneStates { tokens: mut d, pooled: d_pooled } = d_states;
         if let (Some(pooled), Some(d_pooled)) = (&states.pooled, d_pooled) {
             self.pooler_backward(pass, (&states.tokens, pooled), d_pooled, &mut d, gradients);
         }

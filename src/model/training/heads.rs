@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::backbone::States;
+use super::backbone::BackboneStates;
 use super::loss::{
     binary_cross_entropy_term, cross_entropy, soft_cross_entropy_term, squared_error_term,
 };
@@ -28,7 +28,7 @@ pub struct HeadPass<'a> {
     pub(super) batch: &'a Batch,
     /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.
     pub(super) words: &'a Array2<f32>,
-    pub(super) states: &'a States,
+    pub(super) states: &'a BackboneStates,
     /// The seed of dropout; none where there is none.
     pub(super) seed: Option<u64>,
     /// What gradients are multiplied by.
@@ -39,7 +39,7 @@ pub struct HeadPass<'a> {
 pub struct HeadGradients<'g, H> {
     pub(super) head: &'g mut H,
     pub(super) words: &'g mut Array2<f32>,
-    pub(super) states: &'g mut States,
+    pub(super) states: &'g mut BackboneStates,
 }
 
 /// A linear layer of a head on some rows, after dropout.
@@ -152,7 +152,7 @@ impl HeadPass<'_> {
 pub(super) fn pooled_classifier(
     pass: &HeadPass<'_>,
     linear: &Linear,
-    gradients: Option<(&mut Linear, &mut States)>,
+    gradients: Option<(&mut Linear, &mut BackboneStates)>,
     loss: impl FnOnce(&mut Array2<f32>) -> Result<LossTerm>,
 ) -> Result<LossTerm> {
     let dropout = pass.dropout(pass.config.classifier_dropout_prob);
@@ -176,7 +176,7 @@ pub(super) fn token_classifier(
     linear: &Linear,
     rows: &[usize],
     dropout: Option<f64>,
-    gradients: Option<(&mut Linear, &mut States)>,
+    gradients: Option<(&mut Linear, &mut BackboneStates)>,
     loss: impl FnOnce(&mut Array2<f32>) -> Result<LossTerm>,
 ) -> Result<LossTerm> {
     let states = pass.states.tokens.select(Axis(0), rows);

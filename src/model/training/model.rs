@@ -1,0 +1,347 @@
+//! A model in training.
+
+use std::fmt;
+
+use super::backbone::{BackbonePass, BackboneStates, Memory, TrainingBackbone};
+use super::{
+    ActivationPolicy, HeadGradients, HeadPass, LossOutput, TrainableModel, TrainingOptions,
+};
+use crate::batch::Batch;
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Precision, parallel};
+use crate::model::{AlbertParameters, Model, ModelParameters, check_shapes};
+use crate::nn::Parameters;
+
+/// A model in training: its parameters, and what computes losses and gradients with them.
+///
+/// ```
+/// use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
+/// use ndalbert::{AlbertConfig, AlbertForPreTraining, Batch, ConfigFields, Model};
+/// use ndalbert::ndarray::array;
+///
+/// # let config = AlbertConfig::new(ConfigFields {
+/// #     vocab_size: 100,
+/// #     embedding_size: 16,
+/// #     hidden_size: 32,
+/// #     num_attention_heads: 4,
+/// #     num_hidden_layers: 2,
+/// #     intermediate_size: 64,
+/// #     ..ConfigFields::default()
+/// # })?;
+/// let parameters = AlbertForPreTraining::random_parameters(&config, 1)?;
+/// let options = TrainingOptions::default();
+/// let mut model = TrainingModel::<AlbertForPreTraining>::new(config, parameters, options)?;
+///
+/// let batch = Batch::from_sequences(&[vec![2, 4, 5, 3], vec![2, 8, 3]])?;
+/// let masked_lm = array![[-100, 17, -100, -100], [-100, 8, -100, -100]];
+/// let labels = PreTrainingLabels { masked_lm, sentence_order: vec![0, 1] };
+/// let mut gradients = model.zero_gradients();
+/// let output = model.backward(&batch, &labels, None, 1.0, &mut gradients)?;
+/// // Plain gradient descent; optimizers are in `ndalbert::train`.
+/// model.update(|parameters| {
+///     let weight = &mut parameters.head.sentence_order.classifier.weight;
+///     weight.scaled_add(-0.1, &gradients.head.sentence_order.classifier.weight);
+///     Ok(())
+/// })?;
+/// assert!(model.loss(&batch, &labels)?.loss < output.loss);
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+///
+/// # A loss of one's own
+///
+/// `TrainingModel<Albert>` is the backbone alone: [`backward_with`](Self::backward_with) gives its states to any head and loss, and takes
+/// their gradients from it.
+pub struct TrainingModel<M: Model> {
+    isa: Isa,
+    config: AlbertConfig,
+    options: TrainingOptions,
+    parameters: M::Parameters,
+    backbone: TrainingBackbone,
+    memory: Memory,
+}
+
+/// A tree of parameters with a backbone's in it.
+pub trait BackboneParameters: Parameters + Send + Sync {
+    /// The backbone's.
+    fn backbone(&self) -> &AlbertParameters;
+
+    /// The backbone's, to be changed.
+    fn backbone_mut(&mut self) -> &mut AlbertParameters;
+}
+
+impl BackboneParameters for AlbertParameters {
+    fn backbone(&self) -> &AlbertParameters {
+        self
+    }
+
+    fn backbone_mut(&mut self) -> &mut AlbertParameters {
+        self
+    }
+}
+
+impl<H: Parameters + Send + Sync> BackboneParameters for ModelParameters<H> {
+    fn backbone(&self) -> &AlbertParameters {
+        &self.albert
+    }
+
+    fn backbone_mut(&mut self) -> &mut AlbertParameters {
+        &mut self.albert
+    }
+}
+
+impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
+    /// Takes over parameters.
+    ///
+    /// # Errors
+    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision is none to train in.
+    pub fn new(
+        config: AlbertConfig,
+        parameters: M::Parameters,
+        options: TrainingOptions,
+    ) -> Result<Self> {
+        let isa = Isa::current()?;
+        if options.precision == Precision::Int8 {
+            return Err(Error::input("precision of training", "f32 or bf16", "int8"));
+        }
+        let mut zeros = M::zero_parameters(&config);
+        check_shapes(&parameters, &zeros)?;
+        let parameters = if is_standard(&parameters) {
+            parameters
+        } else {
+            assign(&mut zeros, &parameters);
+            zeros
+        };
+        let backbone = TrainingBackbone::new(isa, options, &config, parameters.backbone());
+        Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &AlbertConfig {
+        &self.config
+    }
+
+    /// How it is trained.
+    pub fn options(&self) -> TrainingOptions {
+        self.options
+    }
+
+    /// The parameters as they are now.
+    pub fn parameters(&self) -> &M::Parameters {
+        &self.parameters
+    }
+
+    /// The parameters, to be saved or to build a model for inference of.
+    pub fn into_parameters(self) -> M::Parameters {
+        self.parameters
+    }
+
+    /// Gradients of the parameters' shapes, all zero.
+    pub fn zero_gradients(&self) -> M::Parameters {
+        M::zero_parameters(&self.config)
+    }
+
+    /// What heads read of a batch, without dropout.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the batch does not fit the model.
+    pub fn states(&self, batch: &Batch) -> Result<BackboneStates> {
+        batch.check(&self.config)?;
+        Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, None))))
+    }
+
+    /// Adds the gradient of a loss of one's own to `gradients`.
+    ///
+    /// `loss` gets the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's
+    /// parameters; it returns the gradient of each state, and whatever else is wanted of it.
+    ///
+    /// ```
+    /// use ndalbert::train::{BackboneStates, TrainingModel, TrainingOptions};
+    /// use ndalbert::{Albert, AlbertConfig, Batch, ConfigFields, Model};
+    ///
+    /// # let config = AlbertConfig::new(ConfigFields {
+    /// #     vocab_size: 100,
+    /// #     embedding_size: 16,
+    /// #     hidden_size: 32,
+    /// #     num_attention_heads: 4,
+    /// #     num_hidden_layers: 2,
+    /// #     intermediate_size: 64,
+    /// #     ..ConfigFields::default()
+    /// # })?;
+    /// let parameters = Albert::random_parameters(&config, 1)?;
+    /// let mut albert = TrainingModel::<Albert>::new(config, parameters, TrainingOptions::default())?;
+    /// let batch = Batch::from_sequences(&[vec![2, 4, 5, 3], vec![2, 8, 3]])?;
+    ///
+    /// // Draws the pooled outputs of two sequences nearer to each other: half the squared distance.
+    /// let mut gradients = albert.zero_gradients();
+    /// let distance = albert.backward_with(&batch, None, &mut gradients, |states, _| {
+    ///     let mut d_states = states.zeros_like();
+    ///     let (Some(pooled), Some(d_pooled)) = (&states.pooled, &mut d_states.pooled) else {
+    ///         unreachable!("this model has a pooler");
+    ///     };
+    ///     let difference = &pooled.row(0) - &pooled.row(1);
+    ///     d_pooled.row_mut(0).assign(&difference);
+    ///     d_pooled.row_mut(1).assign(&-&difference);
+    ///     Ok((difference.dot(&difference) / 2.0, d_states))
+    /// })?;
+    /// assert!(distance > 0.0);
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
+    /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The
+    /// backbone's gradients are then as they were.
+    pub fn backward_with<R>(
+        &mut self,
+        batch: &Batch,
+        dropout_seed: Option<u64>,
+        gradients: &mut M::Parameters,
+        loss: impl FnOnce(&BackboneStates, &mut M::Parameters) -> Result<(R, BackboneStates)> + Send,
+    ) -> Result<R>
+    where
+        R: Send,
+    {
+        self.backward_pass(batch, dropout_seed, gradients, |_, _, states, gradients| {
+            let (result, d_states) = loss(states, gradients)?;
+            Ok((result, d_states.like(states)?))
+        })
+    }
+
+    /// Forward, what `loss` makes of the states, and backward.
+    fn backward_pass<R: Send>(
+        &mut self,
+        batch: &Batch,
+        dropout_seed: Option<u64>,
+        gradients: &mut M::Parameters,
+        loss: impl FnOnce(
+            &Self,
+            BackbonePass<'_>,
+            &BackboneStates,
+            &mut M::Parameters,
+        ) -> Result<(R, BackboneStates)>
+        + Send,
+    ) -> Result<R> {
+        batch.check(&self.config)?;
+        check_shapes(gradients, &self.parameters)?;
+        if !is_standard(gradients) {
+            return Err(Error::input("gradients", "arrays in standard layout", "another layout"));
+        }
+        let mut memory = std::mem::take(&mut self.memory);
+        let output = parallel::in_pool(|| {
+            let pass = self.backbone_pass(batch, dropout_seed);
+            let states = self.backbone.forward(pass, self.options.activations, &mut memory);
+            let (output, d_states) = loss(self, pass, &states, gradients)?;
+            let gradients = gradients.backbone_mut();
+            self.backbone.backward(pass, &mut memory, &states, d_states, gradients);
+            Ok(output)
+        });
+        self.memory = memory;
+        output
+    }
+
+    fn forward(&self, pass: BackbonePass<'_>) -> BackboneStates {
+        self.backbone.forward(pass, ActivationPolicy::Recompute, &mut Memory::default())
+    }
+
+    /// Changes the parameters, as an optimizer does, and packs them anew.
+    ///
+    /// # Errors
+    /// That of `change`; the parameters are then as it left them. [`Error::Input`] if it changed a shape.
+    pub fn update<R>(&mut self, change: impl FnOnce(&mut M::Parameters) -> Result<R>) -> Result<R> {
+        let result = change(&mut self.parameters);
+        check_shapes(&self.parameters, &M::zero_parameters(&self.config))?;
+        if !is_standard(&self.parameters) {
+            let mut standard = M::zero_parameters(&self.config);
+            assign(&mut standard, &self.parameters);
+            self.parameters = standard;
+        }
+        let (config, parameters) = (&self.config, self.parameters.backbone());
+        self.backbone = TrainingBackbone::new(self.isa, self.options, config, parameters);
+        result
+    }
+
+    fn backbone_pass<'a>(&'a self, batch: &'a Batch, seed: Option<u64>) -> BackbonePass<'a> {
+        BackbonePass { config: &self.config, parameters: self.parameters.backbone(), batch, seed }
+    }
+}
+
+impl<M: TrainableModel> TrainingModel<M> {
+    /// The loss of a batch, without dropout.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if batch or labels do not fit the model, or each other.
+    pub fn loss(&self, batch: &Batch, labels: &M::Labels) -> Result<LossOutput> {
+        batch.check(&self.config)?;
+        parallel::in_pool(|| {
+            let pass = self.backbone_pass(batch, None);
+            let states = self.forward(pass);
+            M::head_pass(&self.head_pass(pass, &states, 1.0), &self.parameters.head, labels, None)
+        })
+    }
+
+    /// The loss of a batch, with dropout of the configuration's rates drawn from `dropout_seed` (without one, there is none),
+    /// and **adds** `scale` times its gradient to `gradients`.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters' shapes, as
+    /// [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then as they were.
+    pub fn backward(
+        &mut self,
+        batch: &Batch,
+        labels: &M::Labels,
+        dropout_seed: Option<u64>,
+        scale: f32,
+        gradients: &mut M::Parameters,
+    ) -> Result<LossOutput> {
+        self.backward_pass(batch, dropout_seed, gradients, |model, pass, states, gradients| {
+            let mut d_states = states.zeros_like();
+            let ModelParameters { albert, head } = gradients;
+            let words = &mut albert.embeddings.word_embeddings;
+            let of_head = HeadGradients { head, words, states: &mut d_states };
+            let pass = model.head_pass(pass, states, scale);
+            let output = M::head_pass(&pass, &model.parameters.head, labels, Some(of_head))?;
+            Ok((output, d_states))
+        })
+    }
+
+    fn head_pass<'a>(
+        &'a self,
+        pass: BackbonePass<'a>,
+        states: &'a BackboneStates,
+        scale: f32,
+    ) -> HeadPass<'a> {
+        let words = &self.parameters.albert.embeddings.word_embeddings;
+        let BackbonePass { config, batch, seed, .. } = pass;
+        HeadPass { isa: self.isa, config, batch, words, states, seed, scale }
+    }
+}
+
+/// Its model's name and options, no weights.
+impl<M: Model> fmt::Debug for TrainingModel<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainingModel")
+            .field("model", &M::NAME)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether all arrays lie row by row, without gaps.
+fn is_standard(parameters: &impl Parameters) -> bool {
+    let mut is_standard = true;
+    parameters.visit("", &mut |_, values| is_standard &= values.is_standard_layout());
+    is_standard
+}
+
+/// Copies values from one tree to another of the same shapes.
+fn assign<P: Parameters>(to: &mut P, from: &P) {
+    let mut values = Vec::new();
+    from.visit("", &mut |_, from| values.push(from));
+    let mut values = values.into_iter();
+    to.visit_mut("", &mut |_, mut to| {
+        if let Some(from) = values.next() {
+            to.assign(&from);
+        }
+    });
+}
