@@ -11,6 +11,8 @@ mod chart;
 #[path = "../common/cli.rs"]
 mod cli;
 mod model;
+#[path = "../common/new_model.rs"]
+mod new_model;
 mod options;
 #[path = "../common/progress.rs"]
 mod progress;

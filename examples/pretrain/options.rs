@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
+use ndalbert::Precision;
 use ndalbert::text::VocabularyKind;
 use ndalbert::train::ActivationPolicy;
-use ndalbert::{AlbertConfig, ConfigFields, Precision};
 
 use super::Failure;
 
@@ -90,19 +90,6 @@ pub enum Begin {
 pub enum Words {
     Directory(PathBuf),
     Train { size: usize, kind: VocabularyKind },
-}
-
-/// The model that is trained if none is asked for; the size of the vocabulary is still to be put in.
-pub fn small() -> Result<AlbertConfig, Failure> {
-    Ok(AlbertConfig::new(ConfigFields {
-        embedding_size: 64,
-        hidden_size: 128,
-        num_hidden_layers: 4,
-        num_attention_heads: 4,
-        intermediate_size: 512,
-        max_position_embeddings: 128,
-        ..ConfigFields::default()
-    })?)
 }
 
 pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
