@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use ndalbert::Precision;
-use ndalbert::internals::{Attention, Encoder, InstructionSet, Matrix};
+use ndalbert::internals::{Attention, Encoder, InstructionSet, Matrix, weight_gradient};
 
 use products::{Product, TOKENS, noise};
 
@@ -40,7 +40,7 @@ criterion_group! {
         .nresamples(10_000)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(300));
-    targets = gemm, encode, attention, softmax, layer_norm, gelu
+    targets = gemm, weight_gradients, encode, attention, attention_backward, softmax, layer_norm, gelu
 }
 criterion_main!(kernels);
 
@@ -88,6 +88,31 @@ fn bench_gemm(group: &mut Group<'_>, isa: InstructionSet, precision: Precision, 
     });
 }
 
+/// The products that gradients of weights are, of one application of the layer and of twelve in one product.
+fn weight_gradients(criterion: &mut Criterion) {
+    for_each(criterion, "weight_gradient", |group, isa| {
+        for product in Product::all().filter(|product| product.tokens >= 128) {
+            let Product { tokens, k, n } = product;
+            let (d_out, inputs) = (noise(tokens * n, 5), noise(tokens * k, 6));
+            let mut weight = vec![0.0; n * k];
+            for applications in [1, 12] {
+                if is_slow(isa, applications * tokens) {
+                    continue;
+                }
+                let pairs = vec![(&d_out[..], &inputs[..]); applications];
+                group.throughput(operations(applications * product.operations()));
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let id = format!("{precision}/{applications}x[{n},{tokens}]x[{tokens},{k}]");
+                    group.bench_function(id, |bencher| {
+                        let weight = black_box(&mut weight);
+                        bencher.iter(|| weight_gradient(isa, precision, &pairs, (n, k), weight));
+                    });
+                }
+            }
+        }
+    });
+}
+
 /// Activations to bfloat16 and bytes, before a product.
 fn encode(criterion: &mut Criterion) {
     for_each(criterion, "encode", |group, isa| {
@@ -119,6 +144,30 @@ fn attention(criterion: &mut Criterion) {
                 let id = format!("{precision}/{HEADS}x{HEAD_SIZE}/1x{length}");
                 group.bench_function(id, |bencher| {
                     bencher.iter(|| attention.run(black_box(&qkv), black_box(&mut context)));
+                });
+            }
+        }
+    });
+}
+
+/// What counts as operations are its five products, of which the first is that of the forward pass.
+fn attention_backward(criterion: &mut Criterion) {
+    for_each(criterion, "attention_backward", |group, isa| {
+        for length in LENGTHS {
+            let (qkv, d_context) = (noise(length * 3 * HIDDEN, 4), noise(length * HIDDEN, 5));
+            let mut context = vec![0.0; length * HIDDEN];
+            group.throughput(operations(10 * length * length * HIDDEN));
+            for precision in [Precision::F32, Precision::Bf16] {
+                let attention = Attention::new(isa, precision, &[length], (HEADS, HEAD_SIZE));
+                attention.run(&qkv, &mut context);
+                let contexts = (&context[..], &d_context[..]);
+                let id = format!("{precision}/{HEADS}x{HEAD_SIZE}/1x{length}");
+                group.bench_function(id, |bencher| {
+                    bencher.iter_batched_ref(
+                        || qkv.clone(),
+                        |qkv| attention.backward(black_box(qkv), contexts),
+                        BatchSize::LargeInput,
+                    );
                 });
             }
         }

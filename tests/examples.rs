@@ -7,16 +7,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use ndalbert::ndarray::{ArrayD, Axis, Slice};
+use ndalbert::ndarray::{ArrayD, Axis, Slice, array};
+use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{
-    AlbertForSequenceClassification, AlbertTokenizer, Batch, LoadOptions, PreTrainedModel,
+    AlbertForPreTraining, AlbertForSequenceClassification, AlbertTokenizer, Batch, LoadOptions,
+    Parameters, PreTrainedModel,
 };
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 5] =
-    ["multiple_choice", "fill_mask", "parameter_table", "extract_features", "measure"];
+const EXAMPLES: [&str; 7] = [
+    "multiple_choice",
+    "fill_mask",
+    "parameter_table",
+    "extract_features",
+    "measure",
+    "measure_training",
+    "albert_vs_bert",
+];
 
 /// The distance from transformers that the golden models are made for (`tests/golden/README.md`).
 const TOLERANCE: f32 = 2e-5;
@@ -130,6 +139,106 @@ fn measure_prints_one_line_of_json_and_dumps_what_was_computed() {
     fail("measure", &["--preset", "huge"], &["preset", "huge", "xxlarge"]);
     fail("measure", &["--threads", "0"], &["--threads"]);
     fail("measure", &["--ids", "/nowhere.json"], &["/nowhere.json"]);
+}
+
+/// Runs `measure_training` on a golden model's weights and a batch of two sequences.
+fn measure_training(directory: &TempDir, options: &[&str]) -> serde_json::Value {
+    let [ids, labels] = ["ids.json", "labels.json"].map(|name| directory.path().join(name));
+    fs::write(&ids, "[[2, 17, 5, 3], [2, 8, 3]]").unwrap();
+    let text =
+        r#"{"masked_lm": [[-100, 9, -100, -100], [-100, 7, -100]], "sentence_order": [1, 0]}"#;
+    fs::write(&labels, text).unwrap();
+    let model = golden("pretraining");
+    let [model, ids, labels] = [&model, &ids, &labels].map(|path| path.to_str().unwrap());
+    let inputs = ["--model", model, "--ids", ids, "--labels", labels, "--iterations", "3"];
+    let run = succeed("measure_training", &[&inputs[..], options].concat());
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+#[test]
+fn measure_training_prints_what_steps_take_and_come_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]]).unwrap();
+    let masked_lm = array![[-100, 9, -100, -100], [-100, 7, -100, -100]];
+    let labels = PreTrainingLabels { masked_lm, sentence_order: vec![1, 0] };
+    for precision in ["f32", "bf16"] {
+        let keep = measure_training(&directory, &["--precision", precision, "--threads", "2"]);
+        let parts = ["backward_s", "clip_s", "update_s", "pack_s"];
+        let rates = ["sequences_per_s", "tokens_per_s", "gflops", "load_s", "build_s"];
+        for field in ["median_s", "min_s", "p90_s"].iter().chain(&parts).chain(&rates) {
+            assert!(keep[field].as_f64().unwrap() > 0.0, "{field}: {keep}");
+        }
+        let counts = [&keep["sequences"], &keep["tokens"], &keep["masked"], &keep["iterations"]];
+        assert_eq!(counts.map(|count| count.as_u64().unwrap()), [2, 7, 2, 3]);
+        assert_eq!((&keep["precision"], &keep["activations"]), (&precision.into(), &"keep".into()));
+
+        let precision_option = precision.parse().unwrap();
+        let options = TrainingOptions { precision: precision_option, ..Default::default() };
+        let load = LoadOptions::new();
+        let (config, parameters, _) =
+            AlbertForPreTraining::load_parameters(golden("pretraining"), &load).unwrap();
+        let count = parameters.parameter_count();
+        let bytes = ["parameters", "gradient_bytes", "optimizer_bytes"].map(|field| &keep[field]);
+        assert_eq!(bytes.map(|size| size.as_u64().unwrap()), [1, 4, 8].map(|n| n * count as u64));
+        let model =
+            TrainingModel::<AlbertForPreTraining>::new(config, parameters, options).unwrap();
+        let losses: Vec<f64> = serde_json::from_value(keep["losses"].clone()).unwrap();
+        assert_eq!(losses.len(), 5);
+        assert!((losses[0] - model.loss(&batch, &labels).unwrap().loss).abs() < 1e-9, "{losses:?}");
+        assert!(losses[4] < losses[0], "{losses:?}");
+
+        let options = ["--precision", precision, "--activations", "recompute"];
+        let recompute = measure_training(&directory, &options);
+        assert_eq!(
+            (&recompute["activations"], &recompute["losses"]),
+            (&"recompute".into(), &keep["losses"])
+        );
+    }
+}
+
+#[test]
+fn measure_training_draws_inputs_of_any_size() {
+    let arguments =
+        ["--preset", "chinese-tiny", "--batch", "3", "--seq", "20", "--iterations", "1"];
+    let run = succeed("measure_training", &arguments);
+    let line: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!([&line["tokens"], &line["masked"]].map(|count| count.as_u64().unwrap()), [60, 9]);
+    // 4 layers, H 312, I 1248, E 128; 21,128 words. Forward, and twice as much backward.
+    let layer = 20.0 * (4.0 * 312.0 * 312.0 + 2.0 * 312.0 * 1248.0) + 2.0 * 20.0 * 20.0 * 312.0;
+    let sequence = 4.0 * layer + 20.0 * 128.0 * 312.0 + 312.0 * 312.0 + 2.0 * 312.0;
+    let words = 9.0 * 128.0 * (312.0 + 21_128.0);
+    let expected = 6.0 * (3.0 * sequence + words);
+    assert!((line["operations"].as_f64().unwrap() / expected - 1.0).abs() < 1e-12);
+
+    fail("measure_training", &["--preset", "huge"], &["preset", "huge", "bert-base"]);
+    fail("measure_training", &["--precision", "int8"], &["precision", "int8"]);
+    fail("measure_training", &["--activations", "none"], &["keep or recompute"]);
+    fail("measure_training", &["--threads", "0"], &["--threads"]);
+    fail("measure_training", &["--labels", "/nowhere.json"], &["/nowhere.json"]);
+}
+
+#[test]
+fn albert_vs_bert_has_a_row_for_every_model() {
+    let sizes = ["--batch", "1", "--seq", "8", "--rounds", "1", "--iterations", "1"];
+    let presets = ["--presets", "chinese-tiny,chinese-small"];
+    let run = succeed("albert_vs_bert", &[&sizes[..], &presets].concat());
+    let row = |name: &str| -> Vec<String> {
+        let line = run.stdout.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap();
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let (header, tiny, small) = (row(" "), row("ALBERT-chinese-tiny"), row("ALBERT-chinese-small"));
+    assert_eq!((header.len(), tiny.len(), small.len()), (12, 12, 12));
+    let column = |name: &str| header.iter().position(|cell| cell.starts_with(name)).unwrap();
+    assert_eq!(tiny[column("parameters")], "4.1 M");
+    assert_eq!((&*tiny[column("gradients")], &*tiny[column("optimizer")]), ("17", "33"));
+    assert_eq!(small[column("speed-up")], "1.00×");
+    assert!(run.stderr.contains("round 1 of 1: chinese-small"), "{}", run.stderr);
+
+    fail("albert_vs_bert", &["--presets", "base,huge"], &["preset", "huge", "bert-base"]);
+    fail("albert_vs_bert", &["--rounds", "0"], &["--rounds"]);
+    // 512 positions; what stops a process is told.
+    let wrong = [&sizes[..], &presets, &["--seq", "513"]].concat();
+    fail("albert_vs_bert", &wrong, &["chinese-tiny", "process"]);
 }
 
 /// A row's numbers, from the right.

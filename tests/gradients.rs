@@ -7,7 +7,7 @@ use common::gradients::{
     tree_dot, tree_length,
 };
 use common::inputs::Inputs;
-use common::problems::{Example, Labelled, Layout, Problem, for_problem};
+use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem};
 use common::random::numbers;
 use common::reference::{Tree, tree_of};
 use ndalbert::train::TrainingOptions;
@@ -23,7 +23,7 @@ const LOSS: f64 = 1e-5;
 const STEP: f64 = 1e-6;
 
 /// Elements of each tensor that are looked at one by one.
-const ELEMENTS: usize = 3;
+const ELEMENTS: usize = 2;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // PyTorch
@@ -102,7 +102,7 @@ fn example<M: Labelled>(problem: Problem, layout: Layout, activation: Activation
     Example::new(problem, config, seed as u64)
 }
 
-/// Every problem with every layout, element by element; activations take turns.
+/// Tensor by tensor, some elements and a direction.
 #[test]
 fn every_tensor_has_the_slopes_of_the_reference() {
     fn compare<M: Labelled>(problem: Problem, layout: Layout, activation: Activation) {
@@ -111,15 +111,12 @@ fn every_tensor_has_the_slopes_of_the_reference() {
         let what = format!("{problem:?}, {layout:?}, {activation}");
         assert_slopes(&what, &example, &gradients, |_, shape| some_directions(shape));
     }
-    let layouts = |problem| Layout::ALL.into_iter().map(move |layout| (problem, layout));
-    let cases: Vec<_> = Problem::ALL.into_iter().flat_map(layouts).collect();
-    cases.into_par_iter().enumerate().for_each(|(i, (problem, layout))| {
-        let activation = Activation::ALL[i % Activation::ALL.len()];
+    covering().into_par_iter().for_each(|(problem, layout, activation)| {
         for_problem!(problem, compare(problem, layout, activation));
     });
 }
 
-/// Every problem with every layout and every activation: one direction in which all tensors have their part, each by
+/// Every problem with every layout, activations taking turns: one direction in which all tensors have their part, each by
 /// about as much as the others.
 #[test]
 fn every_combination_has_the_slope_of_the_reference() {
@@ -143,9 +140,9 @@ fn every_combination_has_the_slope_of_the_reference() {
     }
     let layouts = |problem| Layout::ALL.into_iter().map(move |layout| (problem, layout));
     let cases: Vec<_> = Problem::ALL.into_iter().flat_map(layouts).collect();
-    cases.into_par_iter().for_each(|(problem, layout)| {
-        for &activation in Activation::ALL {
-            for_problem!(problem, compare(problem, layout, activation));
+    cases.into_par_iter().enumerate().for_each(|(i, (problem, layout))| {
+        for activation in Activation::ALL.iter().cycle().skip(i).step_by(5).take(2) {
+            for_problem!(problem, compare(problem, layout, *activation));
         }
     });
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::gradients::{GoldenGradients, direction, golden_gradients, length, tree_length};
-use common::problems::{Example, Labelled, Layout, Problem, for_problem};
+use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem};
 use common::reference::{Tree, tree_of};
 use ndalbert::Activation;
 use rayon::prelude::*;
@@ -19,13 +19,23 @@ const SLOPE: f64 = 1e-6;
 /// Small enough for the third derivative, large enough for the loss's own rounding.
 const STEP: f64 = 1e-5;
 
-/// Every problem with every layout and every activation.
-fn all() -> Vec<(Problem, Layout, Activation)> {
-    let activations = |(problem, layout)| {
-        Activation::ALL.iter().map(move |&activation| (problem, layout, activation))
+/// The examples that gradients are judged on leave out no combination of two that matters.
+#[test]
+fn the_chosen_examples_cover_all_that_there_is() {
+    let chosen = covering();
+    let counts = |is_it: &dyn Fn(&(Problem, Layout, Activation)) -> bool| {
+        chosen.iter().filter(|one| is_it(one)).count()
     };
-    let layouts = |problem| Layout::ALL.into_iter().map(move |layout| (problem, layout));
-    Problem::ALL.into_iter().flat_map(layouts).flat_map(activations).collect()
+    for layout in Layout::ALL {
+        assert!(counts(&|one| one.1 == layout) >= 2, "{layout:?}");
+        for problem in Problem::ALL {
+            let both = counts(&|one| one.0 == problem && one.1.sharing == layout.sharing);
+            assert!(both >= 1, "{problem:?}, {layout:?}");
+        }
+    }
+    for &activation in Activation::ALL {
+        assert!(counts(&|one| one.2 == activation) >= 2, "{activation}");
+    }
 }
 
 #[test]
@@ -42,7 +52,7 @@ fn the_reference_has_the_losses_of_inference() {
         let what = (problem, layout, activation);
         assert!(difference <= LOSS, "{what:?}: expected {expected}, found {found}");
     }
-    all().into_par_iter().for_each(|(problem, layout, activation)| {
+    covering().into_par_iter().for_each(|(problem, layout, activation)| {
         for_problem!(problem, compare(problem, layout, activation));
     });
 }

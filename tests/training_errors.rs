@@ -10,7 +10,7 @@ use ndalbert::train::{
 use ndalbert::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
     AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification, Batch,
-    Error, Model, PreTrainedModel, Precision, Result,
+    Error, PreTrainedModel, Precision, Result,
 };
 use ndarray::{Array2, array};
 
@@ -20,10 +20,7 @@ fn example<M: Labelled>(problem: Problem) -> Example<M> {
 
 /// Asserts that `loss` and `backward` refuse labels, and that gradients, which hold something already, stay as they are.
 #[track_caller]
-fn assert_refused<M: Labelled>(example: &Example<M>, labels: M::Labels, words: &[&str])
-where
-    M: Model<Parameters: PartialEq + std::fmt::Debug>,
-{
+fn assert_refused<M: Labelled>(example: &Example<M>, labels: M::Labels, words: &[&str]) {
     assert_batch_refused(example, &example.inputs.batch(), &labels, words);
 }
 
@@ -33,9 +30,7 @@ fn assert_batch_refused<M: Labelled>(
     batch: &Batch,
     labels: &M::Labels,
     words: &[&str],
-) where
-    M: Model<Parameters: PartialEq + std::fmt::Debug>,
-{
+) {
     for activations in [ActivationPolicy::Keep, ActivationPolicy::Recompute] {
         let options = TrainingOptions { activations, ..TrainingOptions::default() };
         let mut model = example.training_model(options);

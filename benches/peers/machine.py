@@ -13,11 +13,11 @@ PACKAGES = ("torch", "transformers", "onnxruntime", "openvino", "nncf")
 OTHERS = {"candle": "candle-core", "tract": "tract-onnx"}
 
 
-def describe(extra):
+def describe(extra="", packages=PACKAGES):
     entries = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
     info = {key.strip(): value.strip() for key, value in entries}
     flags = info.get("flags", info.get("Features", "")).split()
-    versions = {package: metadata.version(package).split("+")[0] for package in PACKAGES}
+    versions = {package: metadata.version(package).split("+")[0] for package in packages}
     for name in filter(None, extra.split(",")):
         versions[name] = locked_version(Path(__file__).parent / name / "Cargo.lock", OTHERS[name])
     return {

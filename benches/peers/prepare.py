@@ -2,7 +2,7 @@
 
     python prepare.py DIRECTORY MODEL WHAT
 
-WHAT is checkpoint, plain, fused, fused-int8, openvino or openvino-int8. Graphs come in two versions, with an attention mask and without,
+WHAT is checkpoint, pretraining, plain, fused, fused-int8, openvino or openvino-int8. Graphs come in two versions, with an attention mask and without,
 so that nobody pays for a mask where nothing is padded.
 """
 
@@ -26,11 +26,29 @@ def checkpoint(directory, model):
 
     torch.manual_seed(SEED)
     albert = AlbertModel(AlbertConfig(**MODELS[model]))  # weights with deviation 0.02
+    draw_biases(albert)
+    albert.save_pretrained(directory)
+
+
+def pretraining(directory, model):
+    """The model that training starts from, in a directory of its own; nothing has dropout."""
+    import torch
+    from transformers import AlbertConfig, AlbertForPreTraining
+
+    torch.manual_seed(SEED)
+    albert = AlbertForPreTraining(AlbertConfig(**MODELS[model], classifier_dropout_prob=0.0))
+    draw_biases(albert)
+    albert.save_pretrained(directory / "pretraining")
+
+
+def draw_biases(albert):
+    """They would be zero otherwise, which would hide mistakes."""
+    import torch
+
     with torch.no_grad():
         for name, parameter in albert.named_parameters():
-            if name.endswith("bias"):  # zero otherwise, which would hide mistakes
+            if name.endswith("bias"):
                 parameter.normal_(0, 0.02)
-    albert.save_pretrained(directory)
 
 
 def load_torch(directory, attention):
@@ -183,6 +201,7 @@ def openvino_int8(directory, model):
 
 STEPS = {
     "checkpoint": checkpoint,
+    "pretraining": pretraining,
     "plain": plain,
     "fused": fused,
     "fused-int8": fused_int8,

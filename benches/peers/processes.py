@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from prepare import NEEDS
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -89,15 +91,15 @@ class LongLived:
 
 
 class Measure:
-    """This crate: `examples/measure`, one process per round, which warms up by itself."""
+    """This crate: `examples/measure` or `measure_training`, one process per round, which warms up by itself."""
 
-    def __init__(self, executable, directory, ids, precision, output, patience, threads):
-        self.command = [*executable, "--model", directory, "--ids", ids, "--precision", precision]
-        self.command = [str(word) for word in [*self.command, "--output", output, "--threads", threads]]
+    def __init__(self, command, patience, threads, first=1):
+        """`first` is how many iterations the first of them does; what comes of it is kept."""
+        self.command = [str(word) for word in [*command, "--threads", threads]]
         self.patience = patience
         self.peak = 0
-        first = self.start(1)
-        self.load = {"load_s": first["load_s"], "compile_s": first["build_s"], "note": first["isa"]}
+        first = self.start(first)
+        self.load = first | {"compile_s": first["build_s"], "note": first["isa"]}
         self.seconds = first["median_s"]
 
     def start(self, iterations, *more):
@@ -131,6 +133,19 @@ class Measure:
 
     def close(self):
         pass
+
+
+def prepare(directory, model, step):
+    """Runs prepare.py for a step and what it needs, where that was not done before."""
+    for needed in NEEDS.get(step, []):
+        prepare(directory, model, needed)
+    if not (directory / f"{step}.done").exists():
+        print(f"preparing {step} …", file=sys.stderr)
+        log = directory / f"{step}.log"
+        command = [sys.executable, HERE / "prepare.py", directory, model, step]
+        with log.open("w") as file:
+            if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode != 0:
+                sys.exit(f"preparing {step} failed:\n" + "\n".join(log.read_text().splitlines()[-5:]))
 
 
 def build(manifest, target=None, *arguments):

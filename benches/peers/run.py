@@ -5,10 +5,8 @@ import functools
 import json
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import agreement
@@ -16,11 +14,10 @@ import machine
 import table
 from cases import CASES, MODELS, write_case
 from contestants import CONTESTANTS
-from prepare import NEEDS
-from processes import HERE, Failed, LongLived, Measure, build, fastest
+from processes import HERE, Failed, LongLived, Measure, build, fastest, prepare
+from rounds import check_idle, counts, take_turns
 
 REFERENCE = "PyTorch eager"
-MOST_IDLE = 0.1  # of one core
 
 
 def arguments():
@@ -38,19 +35,6 @@ def arguments():
     return parser.parse_args()
 
 
-def prepare(directory, model, step):
-    """Runs prepare.py for a step and what it needs, where that was not done before."""
-    for needed in NEEDS.get(step, []):
-        prepare(directory, model, needed)
-    if not (directory / f"{step}.done").exists():
-        print(f"preparing {step} …", file=sys.stderr)
-        log = directory / f"{step}.log"
-        command = [sys.executable, HERE / "prepare.py", directory, model, step]
-        with log.open("w") as file:
-            if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode != 0:
-                sys.exit(f"preparing {step} failed:\n" + "\n".join(log.read_text().splitlines()[-5:]))
-
-
 def starters(options, directory):
     """Name, precision, and for every case the ways to start it."""
     common = {"patience": options.patience, "threads": options.threads}
@@ -66,7 +50,8 @@ def starters(options, directory):
 
             def ours(case, precision=precision):
                 ids = directory / f"{case}.ids.json"
-                return [lambda: Measure(measure, directory, ids, precision, CASES[case][1], **common)]
+                words = ["--model", directory, "--ids", ids, "--precision", precision, "--output", CASES[case][1]]
+                return [lambda: Measure([*measure, *words], **common)]
 
             yield name, precision, ours
     for name, (precision, _, _, settings, step) in CONTESTANTS.items():
@@ -115,18 +100,10 @@ def measure_case(case, contestants, options, directory):
                 continue
             row["difference"], row["cosine"], row["wrong"] = agreement.check(path, reference, hidden, precision)
             row |= {key: process.load[key] for key in ("load_s", "compile_s", "note")}
-            row["medians_s"] = []
-        for name, process in running.items():
-            process.run(1)
-            time.sleep(0.2)  # OpenMP's threads wait awake for some milliseconds
-            idle = process.idle_share()
-            if idle > MOST_IDLE:
-                sys.exit(f"{name} uses {idle:.0%} of a core while it should idle: it would disturb the others")
-        counts = {name: max(1, min(20, int(options.seconds / process.second()))) for name, process in running.items()}
-        for number in range(options.rounds):
-            print(f"{case}: round {number + 1} of {options.rounds}", file=sys.stderr)
-            for name, process in running.items():
-                rows[name]["medians_s"].append(statistics.median(process.run(counts[name])))
+        check_idle(running)
+        turns = take_turns(running, counts(running, options.seconds), options.rounds, case)
+        for name, rounds in turns.items():
+            rows[name]["medians_s"] = [statistics.median(seconds) for seconds in rounds]
         for name, process in running.items():
             rows[name]["median_s"] = statistics.median(rows[name]["medians_s"])
             rows[name]["peak_bytes"] = process.peak_bytes()

@@ -81,17 +81,23 @@ def remarks(result):
     return [f"* {text} ({', '.join(cases)})" for text, cases in found.items()]
 
 
+def processor(machine):
+    """What the processor has and lacks, and versions."""
+    return [
+        f"{machine['cpu']}, {machine['cores']} cores; has {', '.join(machine['flags'])}"
+        + (f"; lacks {', '.join(machine['missing'])}." if machine["missing"] else "."),
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in machine["versions"].items()) + ".",
+    ]
+
+
 def markdown(result):
-    machine = result["machine"]
     names, time_lines = times(result)
     meanwhile = ", ".join(f"{case} {share:.0%}" for case, share in result["busy_meanwhile"].items())
     prepared = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result["prepared_s"].items())
     return "\n".join(
         [
             f"ALBERT {result['model']}, random weights, {result['threads']} threads, medians of {result['rounds']} rounds in alternation.",
-            f"{machine['cpu']}, {machine['cores']} cores; has {', '.join(machine['flags'])}"
-            + (f"; lacks {', '.join(machine['missing'])}." if machine["missing"] else "."),
-            "Versions: " + ", ".join(f"{name} {version}" for name, version in machine["versions"].items()) + ".",
+            *processor(result["machine"]),
             f"Other processes used {result['busy_before']:.0%} of the machine before the run; during cases: {meanwhile}.",
             "",
             "Milliseconds, and in parentheses the ratio to the fastest peer of the same precision (less than 1 is faster):",

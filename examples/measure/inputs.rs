@@ -1,9 +1,10 @@
 //! The token ids that are run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndalbert::AlbertConfig;
+use serde::de::DeserializeOwned;
 
 use super::Failure;
 
@@ -15,27 +16,33 @@ pub struct Options {
     pub file: Option<PathBuf>,
 }
 
-/// A list of ids for each sequence.
+/// A list of ids for each sequence. Random ones leave out the first word, which is padding as a rule.
 pub fn ids(options: &Options, config: &AlbertConfig, seed: u64) -> Result<Vec<Vec<u32>>, Failure> {
     if let Some(path) = &options.file {
-        let what = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| what(&error))?;
-        return Ok(serde_json::from_str(&text).map_err(|error| what(&error))?);
+        return json(path);
     }
     let lengths = options.lengths.clone().unwrap_or_else(|| vec![options.seq; options.batch]);
-    let vocabulary = u32::try_from(config.vocab_size)?;
+    let words = u32::try_from(config.vocab_size - 1)?;
     let mut random = Random(seed);
     Ok(lengths
         .iter()
-        .map(|&length| (0..length).map(|_| random.below(vocabulary)).collect())
+        .map(|&length| (0..length).map(|_| 1 + random.below(words)).collect())
         .collect())
 }
 
+/// What a JSON file holds.
+pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let what = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| what(&error))?;
+    Ok(serde_json::from_str(&text).map_err(|error| what(&error))?)
+}
+
 /// SplitMix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: u32) -> u32 {
+    /// A number from 0 to below `limit`.
+    pub fn below(&mut self, limit: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -10,6 +10,8 @@ mod arithmetic;
 #[path = "../common/cli.rs"]
 mod cli;
 mod inputs;
+#[path = "../common/timing.rs"]
+mod timing;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use rayon::ThreadPoolBuilder;
 use serde_json::json;
 
 use cli::Failure;
+use timing::{Seconds, peak_memory};
 
 const HELP: &str = "\
 Measures a forward pass and prints one line of JSON: seconds (median, least,
@@ -103,19 +106,17 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     for _ in 0..WARM_UP {
         call()?;
     }
-    let mut seconds = (0..options.iterations).map(|_| call()).collect::<Result<Vec<_>, _>>()?;
-    seconds.sort_by(f64::total_cmp);
-
-    let quantile = |q: f64| seconds[((seconds.len() - 1) as f64 * q).round() as usize];
-    let median = quantile(0.5);
+    let seconds = (0..options.iterations).map(|_| call()).collect::<Result<Vec<_>, _>>()?;
+    let seconds = Seconds::new(seconds);
+    let median = seconds.median();
     let calls = options.callers as f64;
     let tokens: usize = lengths.iter().sum();
     let pooled_only = options.output == Output::Pooled;
     let operations = arithmetic::operations(config, &lengths, pooled_only);
     let line = json!({
         "median_s": median,
-        "min_s": seconds[0],
-        "p90_s": quantile(0.9),
+        "min_s": seconds.least(),
+        "p90_s": seconds.quantile(0.9),
         "sequences_per_s": calls * lengths.len() as f64 / median,
         "tokens_per_s": calls * tokens as f64 / median,
         "gflops": calls * operations / median / 1e9,
@@ -171,14 +172,6 @@ fn forward(albert: &Albert, batch: &Batch, output: Output) -> Result<Vec<f32>, n
         }
         Output::Pooled => albert.pooler_output(batch)?.into_raw_vec_and_offset().0,
     })
-}
-
-/// The most memory that the process has had resident so far, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {

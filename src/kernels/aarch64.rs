@@ -3,8 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::body::{by_size, tile_body};
-use super::packed::MAX_PANEL;
-use super::tile::{ROWS, Sums, Tile};
+use super::tile::{ROWS, Tile};
 
 /// A tile that leaves fetching ahead to the processor.
 macro_rules! neon_tile {

@@ -1,24 +1,24 @@
 //! Scaled dot-product attention over a packed batch.
 //!
-//! One task is one head of one sequence: its keys and values are packed into panels once, then its queries go over
-//! them in blocks, so that scores, softmax and context of a block stay in cache. Memory grows with the length of a
-//! sequence, never with its square (but for probabilities that were asked for). Tokens that nobody may attend to are
-//! left out when the keys are packed, so a mask costs nothing and needs no large negative number.
+//! One task is one head of one sequence, and its queries go over its keys and values in blocks. A block's queries are
+//! packed as the columns of a panel, and stay columns to the end:
+//!
+//! ```text
+//! scores [n, 64] = K [n, D] · Qᵀ [D, 64]     context [D, 64] = Vᵀ [D, n] · softmax(scores) [n, 64]
+//! ```
+//!
+//! So tiles are as wide as the panel whatever D is, scores are written where they are the next product's panel, and
+//! softmax is done lane by lane. Memory grows with the length of a sequence, never with its square (but for probabilities
+//! that were asked for). Tokens that nobody may attend to are left out, so a mask costs nothing and needs no large
+//! negative number.
 //!
 //! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
 
-use super::convert::Strided;
+use super::attention_head::{HeadInput, HeadOutput};
 use super::dropout::Dropout;
-use super::gemm::{Panels, multiply_panels};
 use super::isa::Isa;
-use super::multiplicand::Multiplicand;
 use super::output::Output;
-use super::packed::{Blocking, LANES, MAX_PANEL, pack_panel};
-use super::split::split;
-use super::{parallel, vector};
-
-/// Queries whose scores are held at a time.
-const QUERIES_PER_BLOCK: usize = 48;
+use super::parallel;
 
 /// One sequence of a packed batch.
 #[derive(Clone, Debug)]
@@ -104,167 +104,39 @@ pub(crate) fn attention(
     let work: usize = sequences.iter().map(|s| 2 * count(s) * s.keys.len() * hidden).sum();
     let context = Output::new(context, hidden);
     let probabilities = Output::new(probabilities, 1);
-    parallel::for_each(work, sequences.len() * heads.count, |buffers, task| {
-        let (index, head) = (task / heads.count, task % heads.count);
-        let sequence = &sequences[index];
-        let column = head * heads.size;
-        let input = HeadInput {
-            qkv: &qkv[(sequence.start - base) * 3 * hidden + column..],
+    let tasks = sequences.len() * heads.count;
+    let input = |task: usize| {
+        let (sequence, head) = (&sequences[task / heads.count], task % heads.count);
+        HeadInput {
+            qkv: &qkv[(sequence.start - base) * 3 * hidden + head * heads.size..],
             hidden,
             heads,
             sequence,
             queries: count(sequence),
             dropout: dropout.map(|dropout| (dropout, heads.stream(sequence, head))),
+        }
+    };
+    parallel::for_each(work, tasks, |buffers, task| {
+        let (index, head) = (task / heads.count, task % heads.count);
+        let Sequence { start, tokens, ref keys } = sequences[index];
+        let output = HeadOutput {
+            context: &context,
+            row: if queries == Queries::All { start - base } else { index },
+            columns: head * heads.size..(head + 1) * heads.size,
+            probabilities: wanted.then_some(&probabilities),
+            square: offsets[index] + head * tokens * tokens,
+            tokens,
+            keys,
         };
-        let output_row = if queries == Queries::All { sequence.start - base } else { index };
-        let emit = |query: usize, row: &[f32], softmax: &[f32], factor: f32| {
-            // SAFETY: this task alone writes this head's columns of this sequence's rows, within `context`.
-            unsafe { context.row(output_row + query, column, heads.size) }.copy_from_slice(row);
-            if wanted {
-                let n = sequence.tokens;
-                let start = offsets[index] + (head * n + query) * n;
-                // SAFETY: this task alone writes this head's square, which lies within `probabilities`.
-                let row = unsafe { probabilities.row(start, 0, n) };
-                sequence.keys.iter().zip(softmax).for_each(|(&key, &p)| row[key] = p * factor);
-            }
-        };
+        // Most likely done by this thread, too.
+        let next = (task + 1 < tasks).then(|| input(task + 1));
         let parallel::Buffers { floats, more_floats, words, .. } = buffers;
         if heads.is_narrow {
-            input.attend::<u32>(isa, floats, words, emit);
+            input(task).attend::<u32>(isa, floats, words, output, next);
         } else {
-            input.attend::<f32>(isa, floats, more_floats, emit);
+            input(task).attend::<f32>(isa, floats, more_floats, output, next);
         }
     });
-}
-
-/// One head of one sequence.
-struct HeadInput<'a> {
-    /// From the head's first query value of the sequence's first token on; rows are 3·`hidden` apart.
-    qkv: &'a [f32],
-    hidden: usize,
-    heads: Heads,
-    sequence: &'a Sequence,
-    /// How many of its tokens are queries, from the first on.
-    queries: usize,
-    /// Dropout of the probabilities, with the stream of the first query and the distance to the next one's.
-    dropout: Option<(Dropout, (u64, u64))>,
-}
-
-impl HeadInput<'_> {
-    /// Calls `emit` for every query with its context [D], and its probabilities over the keys but for a factor.
-    fn attend<W: Multiplicand>(
-        &self,
-        isa: Isa,
-        floats: &mut Vec<f32>,
-        words: &mut Vec<W>,
-        emit: impl Fn(usize, &[f32], &[f32], f32),
-    ) {
-        let (size, n) = (self.heads.size, self.sequence.keys.len());
-        let block = QUERIES_PER_BLOCK.min(self.queries);
-        let (key_depth, value_depth) = (size.div_ceil(W::INPUTS), n.div_ceil(W::INPUTS));
-        let [key_panels, value_panels, encoded] = split(
-            words,
-            [
-                n.next_multiple_of(LANES) * key_depth,
-                size.next_multiple_of(LANES) * value_depth,
-                // Keys before they are packed, then queries, then weights.
-                (n * key_depth).max(block * key_depth.max(value_depth) * W::words(isa)),
-            ],
-        );
-        let [scores, context, factors] = split(floats, [block * n, block * size, block]);
-        self.pack_keys(isa, key_panels, encoded);
-        self.pack_values(isa, value_panels);
-        let scale = self.heads.scale();
-        for first in (0..self.queries).step_by(block.max(1)) {
-            let count = block.min(self.queries - first);
-            let context = &mut context[..count * size];
-            if n > 0 {
-                let queries = self.rows(0, first, count);
-                let panels = Panels { panels: key_panels, n, depth: key_depth };
-                let (queries, stride) = W::encode(isa, queries, encoded);
-                multiply_panels(
-                    isa,
-                    (queries, stride, count),
-                    panels,
-                    W::tile,
-                    (&mut *scores, false),
-                );
-                let scores = &mut scores[..count * n];
-                vector::softmax(isa, scores, n, scale, factors);
-                if let Some((dropout, (start, step))) = self.dropout {
-                    dropout.apply(isa, (start + first as u64 * step, step), n, scores);
-                }
-                let weights = Strided { values: scores, stride: n, width: n, count };
-                let panels = Panels { panels: value_panels, n: size, depth: value_depth };
-                let (weights, stride) = W::encode(isa, weights, encoded);
-                multiply_panels(
-                    isa,
-                    (weights, stride, count),
-                    panels,
-                    W::tile,
-                    (&mut *context, false),
-                );
-                vector::scale_rows(isa, context, size, factors);
-            } else {
-                context.fill(0.0);
-            }
-            for (i, row) in context.chunks_exact(size).enumerate() {
-                emit(first + i, row, &scores[i * n..][..n], factors[i]);
-            }
-        }
-    }
-
-    /// D values of each of `count` tokens: their queries (`part` 0), keys (1) or values (2).
-    fn rows(&self, part: usize, token: usize, count: usize) -> Strided<'_> {
-        let values = &self.qkv[(3 * token + part) * self.hidden..];
-        Strided { values, stride: 3 * self.hidden, width: self.heads.size, count }
-    }
-
-    /// Packs the keys [n, D] as a matrix of n outputs and D inputs.
-    fn pack_keys<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W], buffer: &mut [W]) {
-        let keys = &self.sequence.keys;
-        let depth = self.heads.size.div_ceil(W::INPUTS);
-        let blocking = Blocking::of(isa);
-        for (index, block) in keys.chunks(blocking.panel).enumerate() {
-            let (panel, rest) = panels.split_at_mut(blocking.width(keys.len(), index) * depth);
-            panels = rest;
-            // Tokens that may be attended to mostly follow each other.
-            let mut rows: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
-            let (mut rows_left, mut buffer) = (rows.as_mut_slice(), &mut buffer[..]);
-            for run in block.chunk_by(|one, next| one + 1 == *next) {
-                let (room, rest) =
-                    buffer.split_at_mut(run.len() * depth.min(buffer.len() / run.len()));
-                buffer = rest;
-                let (encoded, stride) = W::keys(isa, self.rows(1, run[0], run.len()), room);
-                let (to, rest) = rows_left.split_at_mut(run.len());
-                rows_left = rest;
-                for (i, row) in to.iter_mut().enumerate() {
-                    *row = &encoded[i * stride..][..depth];
-                }
-            }
-            pack_panel(isa, &rows[..block.len()], depth, panel);
-        }
-    }
-
-    /// Packs the values [n, D] as a matrix of D outputs and n inputs: a line of a panel is part of a row of values, or of
-    /// as many as a word has inputs.
-    fn pack_values<W: Multiplicand>(&self, isa: Isa, mut panels: &mut [W]) {
-        let keys = &self.sequence.keys;
-        let depth = keys.len().div_ceil(W::INPUTS);
-        let blocking = Blocking::of(isa);
-        for index in 0..self.heads.size.div_ceil(blocking.panel) {
-            let width = blocking.width(self.heads.size, index);
-            let (panel, rest) = panels.split_at_mut(width * depth);
-            panels = rest;
-            let columns = blocking.outputs(self.heads.size, index);
-            let row = |&key: &usize| &self.rows(2, key, 1).values[columns.clone()];
-            for (line, keys) in panel.chunks_exact_mut(width).zip(keys.chunks(W::INPUTS)) {
-                let (line, padding) = line.split_at_mut(columns.len());
-                W::line(isa, [row(&keys[0]), keys.get(1).map_or(&[], row)], line);
-                padding.fill(W::default());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -199,29 +199,28 @@ impl Head<'_> {
         self.write(2, self.sequence.keys.iter().copied(), d_values);
     }
 
-    /// The head's values of a token: its query (`part` 0), key (1) or value (2).
-    fn row(&self, part: usize, token: usize) -> &mut [f32] {
-        // SAFETY: this task alone reads and writes this head's columns of this sequence's rows, and a row that was got
-        // here is not used after the next.
-        unsafe { self.qkv.row(self.first + token, self.columns[part], self.heads.size) }
+    /// Reads or writes the head's values of a token: its query (`part` 0), key (1) or value (2).
+    fn row(&self, part: usize, token: usize, access: impl FnOnce(&mut [f32])) {
+        // SAFETY: this task alone reads and writes this head's columns of this sequence's rows, one row at a time.
+        access(unsafe { self.qkv.row(self.first + token, self.columns[part], self.heads.size) });
     }
 
     fn read(&self, part: usize, tokens: impl IntoIterator<Item = usize>, to: &mut [f32]) {
         for (to, token) in to.chunks_exact_mut(self.heads.size).zip(tokens) {
-            to.copy_from_slice(self.row(part, token));
+            self.row(part, token, |row| to.copy_from_slice(row));
         }
     }
 
     fn write(&self, part: usize, tokens: impl IntoIterator<Item = usize>, from: &[f32]) {
         for (from, token) in from.chunks_exact(self.heads.size).zip(tokens) {
-            self.row(part, token).copy_from_slice(from);
+            self.row(part, token, |row| row.copy_from_slice(from));
         }
     }
 
     /// Gradients of tokens that nobody attends to are 0.
     fn clear(&self) {
         for token in 0..self.sequence.tokens {
-            (0..3).for_each(|part| self.row(part, token).fill(0.0));
+            (0..3).for_each(|part| self.row(part, token, |row| row.fill(0.0)));
         }
     }
 }

@@ -333,6 +333,16 @@ mod tests {
         }
     }
 
+    /// PyTorch's choice where there is no derivative.
+    #[test]
+    fn the_derivative_of_relu_at_zero_is_zero() {
+        for isa in Isa::available() {
+            let mut x = [0.0, -0.0, f32::MIN_POSITIVE];
+            activation_backward(isa, Nonlinearity::Relu, &[2.0; 3], &mut x);
+            assert_eq!(x, [0.0, 0.0, 2.0], "{isa}");
+        }
+    }
+
     /// Σ d·LayerNorm(x), in double precision.
     fn norm_product(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, d: &[f32]) -> f64 {
         let n = x.len() as f64;

@@ -3,6 +3,18 @@
 //! What differs is the type of a register, how many registers of outputs and rows fit, and the one step that multiplies a
 //! register of weights with a word of activations and adds it up.
 
+/// The same pointer, but the compiler does not know that. (It would compute places that follow from each other anew for
+/// every line, more instructions than the processor can begin while it multiplies.)
+#[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read through it.
+pub(super) fn opaque(mut place: *const u32) -> *const u32 {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) place, options(pure, nomem, nostack, preserves_flags));
+    }
+    place
+}
+
 /// Defines a tile of `M` rows by `V` registers of outputs, over all lines of a panel, and its driver, which covers all
 /// rows and outputs with tiles of at most that many rows by registers.
 ///
@@ -30,7 +42,7 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features. `inputs` is readable for all lines' words at each of `M` rows that are
         /// `stride` apart, `panel` for `V` registers at each of `depth` lines that are `width` apart, and `sums` is
-        /// readable and writable for `V` registers at each of `M` rows that are `MAX_PANEL` apart.
+        /// readable and writable for `V` registers at each of `M` rows that are `width` apart, too.
         #[target_feature(enable = $features)]
         unsafe fn $tile<const M: usize, const V: usize>(
             inputs: *const u32,
@@ -38,29 +50,35 @@ macro_rules! tile_body {
             panel: *const u32,
             (depth, width): (usize, usize),
             (sums, accumulate): (*mut u32, bool),
-            (next, next_step): (*const u8, usize),
+            (mut next, next_step): (*const u8, usize),
         ) {
             let mut totals: [[$register; V]; M] = [[$zero(); V]; M];
             if accumulate {
                 for (m, totals) in totals.iter_mut().enumerate() {
                     for (v, total) in totals.iter_mut().enumerate() {
                         // SAFETY: within row m, by this function's contract.
-                        *total = unsafe { $load_sum(sums.add(m * MAX_PANEL + v * $lanes).cast()) };
+                        *total = unsafe { $load_sum(sums.add(m * width + v * $lanes).cast()) };
                     }
                 }
             }
+            // Rows are 0, 1 or 2 distances from one of two places, as instructions can say.
+            let middle = $crate::kernels::body::opaque(inputs.wrapping_add(3 * stride));
+            let rows: [*const u32; M] = std::array::from_fn(|m| {
+                if m < 3 { inputs.wrapping_add(m * stride) } else { middle.wrapping_add((m - 3) * stride) }
+            });
             let unrolled = depth / $unroll * $unroll;
             for p in (0..unrolled).step_by($unroll) {
-                let $next = next.wrapping_add(p * next_step);
+                let $next = next;
                 $fetch_next;
-                for m in 0..M {
+                next = next.wrapping_add($unroll * next_step);
+                for row in rows {
                     // May lie past the row, where fetching does nothing.
-                    let $input = inputs.wrapping_add(m * stride + p * $words);
+                    let $input = row.wrapping_add(p * $words);
                     $fetch_input;
                 }
                 for u in 0..$unroll {
                     $crate::kernels::body::line_body!(
-                        p + u, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                        p + u, $lanes, $words, $lines, V, (rows, panel, width, totals);
                         $zero_line $load; |$ahead| $fetch; |$line| $weights;
                         |$total, $x, $weight| $step
                     );
@@ -68,7 +86,7 @@ macro_rules! tile_body {
             }
             for p in unrolled..depth {
                 $crate::kernels::body::line_body!(
-                    p, $lanes, $words, $lines, V, (inputs, stride, panel, width, totals);
+                    p, $lanes, $words, $lines, V, (rows, panel, width, totals);
                     $zero_line $load; |$ahead| $fetch; |$line| $weights;
                     |$total, $x, $weight| $step
                 );
@@ -76,7 +94,7 @@ macro_rules! tile_body {
             for (m, totals) in totals.iter().enumerate() {
                 for (v, &total) in totals.iter().enumerate() {
                     // SAFETY: within row m, by this function's contract.
-                    unsafe { $store(sums.add(m * MAX_PANEL + v * $lanes).cast(), total) };
+                    unsafe { $store(sums.add(m * width + v * $lanes).cast(), total) };
                 }
             }
         }
@@ -86,13 +104,17 @@ macro_rules! tile_body {
         /// # Safety
         /// The processor has the features that the body is compiled for; sizes are as [`Tile`]'s `check` demands.
         #[target_feature(enable = $features)]
-        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut Sums) {
+        pub(in crate::kernels) unsafe fn $name(tile: Tile<'_, $word>, sums: &mut [u32]) {
             const { assert!($max_rows <= ROWS) };
-            let Tile { inputs, stride, rows, panel, width, accumulate, next } = tile;
-            let depth = tile.depth();
+            let Tile { inputs, stride, rows, panel, depth, width, accumulate, next } = tile;
             let sums = sums.as_mut_ptr().cast::<u32>();
-            // Evenly over the lines; too much to fetch all of it leaves out some.
-            let next = (next.as_ptr().cast::<u8>(), size_of_val(next) / depth);
+            // Evenly over the lines; too much to fetch all of it leaves out some. Where there is nothing, what is fetched is
+            // in the cache already: a place that no memory is at would be looked for each time.
+            let next = if next.is_empty() {
+                (panel.as_ptr().cast::<u8>(), 0)
+            } else {
+                (next.as_ptr().cast::<u8>(), size_of_val(next) / depth)
+            };
             let mut row = 0;
             while row < rows {
                 let count = (rows - row).min($max_rows);
@@ -103,7 +125,7 @@ macro_rules! tile_body {
                     unsafe {
                         let inputs = inputs.as_ptr().cast::<u32>().add(row * stride);
                         let panel = panel.as_ptr().cast::<u32>().add(column);
-                        let sums = sums.add(row * MAX_PANEL + column);
+                        let sums = sums.add(row * width + column);
                         $crate::kernels::body::by_size!(
                             $max_rows, $max_registers; count, registers;
                             $tile(inputs, stride, panel, (depth, width), (sums, accumulate), next)
@@ -122,7 +144,7 @@ pub(super) use tile_body;
 macro_rules! line_body {
     (
         $p:expr, $lanes:literal, $words:literal, $lines:literal, $v:ident,
-        ($inputs:ident, $stride:ident, $panel:ident, $width:ident, $totals:ident);
+        ($rows:ident, $panel:ident, $width:ident, $totals:ident);
         $zero_line:ident $load:ident; |$ahead:ident| $fetch:expr; |$line:ident| $weights:expr;
         |$total:ident, $x:ident, $weight:ident| $step:expr
     ) => {
@@ -143,7 +165,7 @@ macro_rules! line_body {
                 let $total = *total;
                 // SAFETY: within row m, by this function's contract.
                 *total = unsafe {
-                    let $x = $inputs.add(m * $stride + p * $words);
+                    let $x = $rows[m].add(p * $words);
                     $step
                 };
             }

@@ -4,6 +4,7 @@
 //! layer (gradient checkpointing) draw the same.
 
 use super::isa::multiversion;
+use super::packed::MAX_PANEL;
 
 /// Dropout at one place of the model: which rate, and from which stream of random numbers.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,28 @@ impl Dropout {
         rows: &mut [f32],
     ) {
         apply_rows(isa, self, first, step, width, rows);
+    }
+}
+
+multiversion! {
+    /// Drops values of lines of `width` columns, in place, where what [`Dropout::apply`] takes for rows are columns, and the
+    /// lines their values from `index` on. `streams` are the first column's, and how far it is
+    /// to the next one's.
+    pub(super) fn apply_columns(
+        dropout: Dropout,
+        streams: (u64, u64),
+        index: u32,
+        width: usize,
+        lines: &mut [f32],
+    ) {
+        let (first, step) = streams;
+        let streams: [Stream; MAX_PANEL] =
+            std::array::from_fn(|i| dropout.row(first.wrapping_add(i as u64 * step)));
+        for (index, line) in (index..).zip(lines.chunks_exact_mut(width)) {
+            for (x, stream) in line.iter_mut().zip(&streams) {
+                *x *= stream.factor(index);
+            }
+        }
     }
 }
 
@@ -136,6 +159,23 @@ mod tests {
             let both = base.iter().zip(&other).filter(|(x, y)| **x == 0.0 && **y == 0.0).count();
             let share = both as f64 / other.len() as f64;
             assert!((share - 0.25).abs() < 0.01, "{share}");
+        }
+    }
+
+    #[test]
+    fn columns_are_dropped_as_rows_are() {
+        for isa in Isa::available() {
+            let rows = mask(0.3, 9, 0, isa);
+            for (width, first) in [(16, 0), (64, 200)] {
+                let mut lines = vec![1.0; 57 * width];
+                let dropout = Dropout::new(0.3, 9, 0).unwrap();
+                apply_columns(isa, dropout, (5, 1), first, width, &mut lines);
+                for (i, line) in lines.chunks(width).enumerate() {
+                    for (column, &x) in line.iter().enumerate() {
+                        assert_eq!(x, rows[column * 257 + first as usize + i], "{isa}");
+                    }
+                }
+            }
         }
     }
 

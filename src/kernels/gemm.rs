@@ -14,7 +14,7 @@ use super::output::Output;
 use super::packed::{Blocking, MAX_PANEL, PackedMatrix, Quantization, floats, pack_panel};
 use super::parallel::{self, Buffers};
 use super::precision::Precision;
-use super::tile::{self, ROWS, Sums, Tile};
+use super::tile::{self, ROWS, Tile};
 
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
 const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
@@ -203,8 +203,8 @@ impl Product<'_> {
         rows: Range<usize>,
         columns: &Range<usize>,
         operands: Operands<'_, W>,
-        multiply: impl Fn(Isa, Tile<'_, W>, &mut Sums),
-        sums: &mut Vec<Sums>,
+        multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
+        sums: &mut Vec<u32>,
         finish: impl Fn(usize, &[u32], &mut [f32]),
     ) {
         let Operands { inputs, words, stride, panel, width, next } = operands;
@@ -214,9 +214,12 @@ impl Product<'_> {
         // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second cache.
         let Blocking { depth, .. } = Blocking::of(self.isa);
         let parts = panel.len().div_ceil(depth * width).max(1);
-        sums.resize(sums.len().max(if parts == 1 { 1 } else { tiles }), [[0; MAX_PANEL]; ROWS]);
+        // Sums of all tiles are kept until the last part, if there are several.
+        let kept = if parts == 1 { 1 } else { tiles };
+        sums.resize(sums.len().max(kept * ROWS * width), 0);
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
         while let Some((part, panel)) = panels.next() {
+            let lines = panel.len() / width;
             let next = panels.peek().map_or(next, |(_, panel)| panel);
             for tile in 0..tiles {
                 let rows = start(tile)..start(tile + 1);
@@ -224,19 +227,20 @@ impl Product<'_> {
                 if is_last {
                     rows.clone().for_each(|row| self.out.fetch(row, columns));
                 }
-                let sums = &mut sums[if parts == 1 { 0 } else { tile }];
+                let sums = &mut sums[(tile % kept) * ROWS * width..][..ROWS * width];
                 let tile = Tile {
                     inputs: &inputs[rows.start * stride + part * depth * words..],
                     stride,
                     rows: rows.len(),
                     panel,
+                    depth: lines,
                     width,
                     accumulate: part > 0,
                     next: &next[tile * next.len() / tiles..(tile + 1) * next.len() / tiles],
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {
-                    for (row, sums) in rows.zip(sums.iter()) {
+                    for (row, sums) in rows.zip(sums.chunks_exact(width)) {
                         // SAFETY: the task that this is alone writes these columns of these rows, which are in `out`.
                         let out = unsafe { self.out.row(row, columns.start, columns.len()) };
                         finish(row, &sums[..columns.len()], out);
@@ -312,11 +316,11 @@ pub(super) fn multiply_panels<W: Copy>(
     isa: Isa,
     (inputs, stride, count): (&[W], usize, usize),
     Panels { panels, n, depth }: Panels<'_, W>,
-    multiply: impl Fn(Isa, Tile<'_, W>, &mut Sums),
+    multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
     (out, accumulate): (&mut [f32], bool),
 ) {
     let blocking = Blocking::of(isa);
-    let mut sums = [[0; MAX_PANEL]; ROWS];
+    let mut sums = [0; ROWS * MAX_PANEL];
     for first in (0..count).step_by(ROWS) {
         let rows = ROWS.min(count - first);
         let mut rest = panels;
@@ -325,15 +329,15 @@ pub(super) fn multiply_panels<W: Copy>(
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
-            let tile = Tile { inputs, stride, rows, panel, width, accumulate, next: &[] };
+            let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
             if accumulate {
-                for (i, sums) in sums.iter_mut().enumerate().take(rows) {
+                for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(rows) {
                     let out = &out[(first + i) * n..][columns.clone()];
                     sums.iter_mut().zip(out).for_each(|(sum, x)| *sum = x.to_bits());
                 }
             }
             multiply(isa, tile, &mut sums);
-            for (i, sums) in sums.iter().take(rows).enumerate() {
+            for (i, sums) in sums.chunks_exact(width).take(rows).enumerate() {
                 let out = &mut out[(first + i) * n..][columns.clone()];
                 out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = f32::from_bits(sum));
             }

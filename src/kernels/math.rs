@@ -42,6 +42,25 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(exponent)
 }
 
+/// 2^(x·factor) of x that are not above 0, relative error below 2e-7; 1 for x = 0, and 2^-100 for whatever would be less:
+/// what is added to a number of order 1 does not change it, and products with it do not become subnormal, which would
+/// be slow.
+#[inline(always)]
+#[allow(clippy::approx_constant)] // The second coefficient is near ln 2, but fits better.
+pub(super) fn exp2_below_1<const FMA: bool>(x: f32, factor: f32) -> f32 {
+    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an exponent.
+    const ROUND: f32 = 12_583_039.0;
+    let lowest = -100.0 / factor;
+    let x = if x < lowest { lowest } else { x };
+    let rounded = multiply_add::<FMA>(x, factor, ROUND);
+    let r = multiply_add::<FMA>(x, factor, ROUND - rounded);
+    let p = polynomial::<FMA, _>(
+        r,
+        [1.0, 0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7],
+    );
+    p * f32::from_bits(rounded.to_bits() << 23)
+}
+
 /// tanh x, absolute error below 2e-7, relative error below 3e-7 near 0.
 #[inline(always)]
 pub(super) fn tanh<const FMA: bool>(x: f32) -> f32 {
@@ -115,6 +134,28 @@ mod tests {
         assert!(exp::<FMA>(-1e9) < 2e-38 && exp::<FMA>(-1e9) >= 0.0);
         assert!(exp::<FMA>(1e9).is_finite());
         assert!(exp::<FMA>(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn exp2_below_1_is_accurate() {
+        exp2_below_1_is_accurate_with::<false>();
+        exp2_below_1_is_accurate_with::<true>();
+    }
+
+    fn exp2_below_1_is_accurate_with<const FMA: bool>() {
+        for factor in [1.0, 0.125, LOG2_E] {
+            for x in floats(99.0 / factor).filter(|x| *x <= 0.0) {
+                let expected = (f64::from(x) * f64::from(factor)).exp2();
+                let error = (f64::from(exp2_below_1::<FMA>(x, factor)) - expected).abs() / expected;
+                // Without a fused multiply-add, the product is rounded, too.
+                let bound = if FMA { 2e-7 } else { 2e-7 + 1e-7 * f64::from(x * factor).abs() };
+                assert!(error < bound, "2^({x}·{factor}) is off by {error:e} of its value");
+            }
+            assert_eq!(exp2_below_1::<FMA>(0.0, factor), 1.0);
+            let least = exp2_below_1::<FMA>(f32::MIN, factor);
+            assert!(least > 0.0 && least < 1e-30, "{least}");
+            assert!(exp2_below_1::<FMA>(f32::NAN, factor).is_nan());
+        }
     }
 
     #[test]

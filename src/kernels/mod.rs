@@ -6,13 +6,13 @@
 //!
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
-//! * [`vector`]: softmax and LayerNorm over rows, compiled once per instruction set;
+//! * [`vector`]: softmax and LayerNorm over rows, and [`columns`]: softmax over columns, compiled once per instruction set;
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
-//! * [`attention`]: scaled dot-product attention of one head, and [`attention_backward`];
+//! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
-//! * [`parallel`]: when and how work is split over rayon's threads;
+//! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads;
 //! * `reference`: the naive oracle that all of it is tested against;
 //! * `internals`: what benchmarks get to see of it, with the feature of that name.
 #![allow(unsafe_code)]
@@ -22,11 +22,14 @@ mod aarch64;
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod attention_backward;
+mod attention_head;
 pub(crate) mod backward;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod body;
+mod columns;
 pub(crate) mod convert;
 pub(crate) mod dropout;
+mod fetch;
 pub(crate) mod gemm;
 #[cfg(feature = "internals")]
 pub mod internals;

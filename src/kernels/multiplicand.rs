@@ -2,9 +2,9 @@
 
 use super::convert::{self, Strided};
 use super::isa::Isa;
-use super::packed::Word;
+use super::packed::{Word, bits};
 use super::precision::{Encoding, Precision};
-use super::tile::{self, Sums, Tile};
+use super::tile::{self, ROWS, Tile};
 
 /// What activations are multiplied with each other as: `f32`, or words of two bfloat16.
 pub(super) trait Multiplicand: Word {
@@ -23,7 +23,35 @@ pub(super) trait Multiplicand: Word {
     /// A line of a panel whose inputs are rows, from as many of them as a word has inputs; missing ones are empty.
     fn line(isa: Isa, rows: [&[f32]; 2], line: &mut [Self]);
 
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums);
+    /// Lines of `width` values as a panel that has them as its inputs, in `buffer` if they have to be converted.
+    fn panel<'a>(isa: Isa, lines: &'a [f32], width: usize, buffer: &'a mut [Self]) -> &'a [Self];
+
+    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut [u32]);
+}
+
+/// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a whole panel lie where they
+/// are wanted. The inputs are encoded rows, with their stride. `before_tile` is called for every tile.
+pub(super) fn multiply_panel<W: Multiplicand>(
+    isa: Isa,
+    (inputs, stride): (&[W], usize),
+    (panel, width): (&[W], usize),
+    (out, accumulate): (&mut [f32], bool),
+    mut before_tile: impl FnMut(),
+) {
+    let (rows, depth) = (out.len() / width, panel.len() / width);
+    // Tiles of nearly the same height: eight rows are twice four, not six and two.
+    let tiles = rows.div_ceil(ROWS);
+    let (height, higher) = (rows / tiles, rows % tiles);
+    let (mut inputs, mut out) = (inputs, out);
+    for tile in 0..tiles {
+        let rows = height + usize::from(tile < higher);
+        let (sums, below) = out.split_at_mut(rows * width);
+        let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+        before_tile();
+        W::tile(isa, tile, bits(sums));
+        out = below;
+        inputs = inputs.get(rows * stride..).unwrap_or_default();
+    }
 }
 
 impl Multiplicand for f32 {
@@ -45,7 +73,11 @@ impl Multiplicand for f32 {
         line[..row.len()].copy_from_slice(row);
     }
 
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums) {
+    fn panel<'a>(_: Isa, lines: &'a [f32], _: usize, _: &'a mut [Self]) -> &'a [Self] {
+        lines
+    }
+
+    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut [u32]) {
         tile::float(isa, tile, sums);
     }
 }
@@ -76,7 +108,17 @@ impl Multiplicand for u32 {
         convert::pair_bf16(isa, first, second, line);
     }
 
-    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut Sums) {
+    fn panel<'a>(isa: Isa, lines: &'a [f32], width: usize, buffer: &'a mut [Self]) -> &'a [Self] {
+        let pairs = lines.chunks(2 * width);
+        let panel = &mut buffer[..pairs.len() * width];
+        for (line, pair) in panel.chunks_exact_mut(width).zip(pairs) {
+            let (first, second) = pair.split_at(width);
+            Self::line(isa, [first, second], line);
+        }
+        panel
+    }
+
+    fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut [u32]) {
         tile::bf16(isa, tile, sums);
     }
 }

@@ -95,10 +95,8 @@ pub(super) fn pack_panel<W: Word>(isa: Isa, rows: &[&[W]], depth: usize, panel: 
     for block in (0..width).step_by(LANES) {
         let sources: [&[W]; LANES] =
             std::array::from_fn(|i| rows.get(block + i).copied().unwrap_or_default());
-        let is_whole = block + LANES <= rows.len();
         // As many lines as are transposed sixteen at a time.
-        let done =
-            if is_whole { transpose_blocks(isa, sources, &mut panel[block..], width) } else { 0 };
+        let done = transpose_blocks(isa, sources, &mut panel[block..], width);
         for (p, line) in panel.chunks_exact_mut(width).enumerate().skip(done) {
             for (value, source) in line[block..block + LANES].iter_mut().zip(sources) {
                 *value = source.get(p).copied().unwrap_or_default();
@@ -343,6 +341,12 @@ impl Quantization {
         self.scales.extend(rows.iter().map(|(scale, _)| scale));
         self.corrections.extend(rows.iter().map(|(_, correction)| correction));
     }
+}
+
+/// The bits of floating-point numbers.
+pub(super) fn bits(floats: &mut [f32]) -> &mut [u32] {
+    // SAFETY: `u32` and `f32` have one size and alignment, and any bits are valid for both.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }
 
 /// Words as the floating-point numbers that they are.

@@ -24,17 +24,29 @@ pub(super) fn pack_outputs<W: Multiplicand>(
 ) {
     let depth = rows.width.div_ceil(W::INPUTS);
     let blocking = Blocking::of(isa);
-    let (words, stride) = W::keys(isa, rows, buffer);
     for index in 0..rows.count.div_ceil(blocking.panel) {
         let (panel, rest) = panels.split_at_mut(blocking.width(rows.count, index) * depth);
         panels = rest;
         let outputs = blocking.outputs(rows.count, index);
-        let mut sources: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
-        for (source, output) in sources.iter_mut().zip(outputs.clone()) {
-            *source = &words[output * stride..][..depth];
-        }
-        pack_panel(isa, &sources[..outputs.len()], depth, panel);
+        let rows = rows.part(outputs.start, outputs.len(), 0..rows.width);
+        pack_output_panel(isa, rows, panel, buffer);
     }
+}
+
+/// Packs up to [`MAX_PANEL`] rows as one panel, which is filled up with zeros.
+pub(super) fn pack_output_panel<W: Multiplicand>(
+    isa: Isa,
+    rows: Strided<'_>,
+    panel: &mut [W],
+    buffer: &mut [W],
+) {
+    let depth = rows.width.div_ceil(W::INPUTS);
+    let (words, stride) = W::keys(isa, rows, buffer);
+    let mut sources: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
+    for (i, source) in sources.iter_mut().enumerate().take(rows.count) {
+        *source = &words[i * stride..][..depth];
+    }
+    pack_panel(isa, &sources[..rows.count], depth, panel);
 }
 
 /// Packs rows `[k, n]` as a matrix of n outputs and k inputs: a line of a panel is part of a row, or of as many as a word

@@ -4,8 +4,6 @@ use std::cell::{Cell, RefCell};
 
 use rayon::prelude::*;
 
-use super::tile::Sums;
-
 /// Multiply-adds below which handing work to another thread costs more than it saves (some tens of microseconds).
 const GRAIN: usize = 1 << 20;
 
@@ -20,7 +18,7 @@ pub(crate) struct Buffers {
     pub(super) floats: Vec<f32>,
     pub(super) more_floats: Vec<f32>,
     pub(super) words: Vec<u32>,
-    pub(super) sums: Vec<Sums>,
+    pub(super) sums: Vec<u32>,
 }
 
 impl Buffers {

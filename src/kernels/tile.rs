@@ -19,9 +19,6 @@ use super::x86_64::{avx2, avx512};
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
 
-/// Where a tile leaves its sums: the bits of `f32`, or integers.
-pub(super) type Sums = [[u32; MAX_PANEL]; ROWS];
-
 /// What a tile multiplies: `f32`, or words of narrower values.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a, W> {
@@ -31,8 +28,10 @@ pub(super) struct Tile<'a, W> {
     pub(super) stride: usize,
     /// How many rows, 1 to [`ROWS`].
     pub(super) rows: usize,
-    /// Lines of `width` words.
+    /// `depth` lines of `width` words.
     pub(super) panel: &'a [W],
+    /// At least 1.
+    pub(super) depth: usize,
     /// A multiple of [`LANES`], up to [`MAX_PANEL`].
     pub(super) width: usize,
     /// Whether the products are added to what is in the sums, rather than to 0.
@@ -42,23 +41,19 @@ pub(super) struct Tile<'a, W> {
 }
 
 impl<W> Tile<'_, W> {
-    /// Lines of the panel.
-    pub(super) fn depth(&self) -> usize {
-        self.panel.len() / self.width
-    }
-
-    /// Checks that all that a body reads is there, `words` of each row for every line.
-    fn check(&self, words: usize) {
-        let Self { inputs, stride, rows, panel, width, .. } = self;
-        let depth = self.depth();
+    /// Checks that all that a body reads and writes is there, `words` of each row for every line.
+    fn check(&self, words: usize, sums: &[u32]) {
+        let Self { inputs, stride, rows, panel, depth, width, .. } = self;
         assert!(width.is_multiple_of(LANES) && *width <= MAX_PANEL && panel.len() == depth * width);
+        assert!(*depth > 0);
         assert!((1..=ROWS).contains(rows) && inputs.len() >= (rows - 1) * stride + depth * words);
+        assert!(sums.len() >= rows * width);
     }
 }
 
-/// A product of `f32`. Overwrites the first `width` columns of the first `rows` rows of `sums`.
-pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums) {
-    tile.check(1);
+/// A product of `f32`. Its sums go to the first `rows` rows of `width` in `sums`, as the bits of `f32`.
+pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut [u32]) {
+    tile.check(1, sums);
     match isa.level() {
         Level::Portable => portable::float(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.
@@ -76,8 +71,8 @@ pub(super) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut Sums) {
 }
 
 /// A product of pairs of bfloat16, inputs in the encoding of this instruction set. Writes as [`float`].
-pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
-    tile.check(Encoding::of(Precision::Bf16, isa).words());
+pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
+    tile.check(Encoding::of(Precision::Bf16, isa).words(), sums);
     match isa.level() {
         Level::Portable => portable::bf16(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.
@@ -95,9 +90,9 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
     }
 }
 
-/// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`].
-pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut Sums) {
-    tile.check(Encoding::of(Precision::Int8, isa).words());
+/// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`], but integers.
+pub(super) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
+    tile.check(Encoding::of(Precision::Int8, isa).words(), sums);
     match isa.level() {
         Level::Portable => portable::int8(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.

@@ -8,7 +8,8 @@ use super::packed::{LANES, Word};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::avx512;
 
-/// Writes `rows` as the columns of lines that are `width` apart.
+/// Writes `rows` as the columns of lines that are `width` apart. Columns that fill the last sixteen up become 0, if lines
+/// have room for them.
 pub(super) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32], width: usize) {
     let Strided { values, stride, width: lines, count } = rows;
     assert!(count <= width && to.len() >= (lines - 1) * width + count);
@@ -16,7 +17,7 @@ pub(super) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32], width: usiz
     for block in (0..count).step_by(LANES) {
         let rows: [&[f32]; LANES] =
             std::array::from_fn(|i| if block + i < count { row(block + i) } else { &[] });
-        let is_whole = block + LANES <= count;
+        let is_whole = block + LANES <= width && to.len() >= (lines - 1) * width + block + LANES;
         let done = if is_whole { transpose_blocks(isa, rows, &mut to[block..], width) } else { 0 };
         for (p, line) in to.chunks_mut(width).enumerate().take(lines).skip(done) {
             line[block..].iter_mut().zip(rows).for_each(|(to, row)| {
@@ -28,35 +29,43 @@ pub(super) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32], width: usiz
     }
 }
 
-/// Writes sixteen rows of the same length as columns of lines that are `width` apart, sixteen lines at a time, where the
-/// processor has a good way to. Returns how many lines it wrote.
-#[cfg(target_arch = "x86_64")]
+/// Writes sixteen rows as columns of lines that are `width` apart, sixteen lines at a time. All have the length of the first,
+/// or are empty, which stands for zeros. Returns how many lines it wrote: all, or none where there are fewer.
 pub(super) fn transpose_blocks<W: Word>(
     isa: Isa,
     rows: [&[W]; LANES],
     to: &mut [W],
     width: usize,
 ) -> usize {
-    let lines = rows[0].len() / LANES * LANES;
-    if isa.vectors() != Vectors::Avx512 || lines == 0 {
+    let lines = rows[0].len();
+    if lines < LANES {
         return 0;
     }
-    assert!(rows.iter().all(|row| row.len() >= lines));
+    assert!(rows.iter().all(|row| row.is_empty() || row.len() == lines));
     assert!(to.len() >= (lines - 1) * width + LANES);
-    let rows = rows.map(|row| row.as_ptr().cast::<u32>());
+    let zeros = [W::default(); LANES];
     for p in (0..lines).step_by(LANES) {
-        // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
-        unsafe {
-            let rows = rows.map(|row| row.add(p));
-            avx512::transpose(rows, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+        // The last sixteen lines overlap those before, rather than that fewer are left.
+        let p = p.min(lines - LANES);
+        #[cfg(target_arch = "x86_64")]
+        if isa.vectors() == Vectors::Avx512 {
+            let place = |row: &[W]| if row.is_empty() { zeros.as_ptr() } else { row[p..].as_ptr() };
+            let places = std::array::from_fn(|i| place(rows[i]).cast::<u32>());
+            // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
+            unsafe {
+                avx512::transpose(places, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+            }
+            continue;
+        }
+        let block: [&[W]; LANES] =
+            rows.map(|row| if row.is_empty() { &zeros } else { &row[p..p + LANES] });
+        for (j, line) in to[p * width..].chunks_mut(width).take(LANES).enumerate() {
+            line[..LANES].copy_from_slice(&block.map(|row| row[j]));
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = isa;
     lines
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn transpose_blocks<W: Word>(_: Isa, _: [&[W]; LANES], _: &mut [W], _: usize) -> usize {
-    0
 }
 
 #[cfg(test)]
@@ -67,8 +76,11 @@ mod tests {
     #[test]
     fn every_value_is_where_it_belongs_and_nothing_else_is_touched() {
         for isa in Isa::available() {
-            for (count, lines) in [(1, 1), (3, 40), (16, 16), (17, 33), (48, 5), (64, 64)] {
-                let (stride, width) = (lines + 3, count + 2);
+            // The last two have room for a whole last sixteen.
+            let sizes =
+                [(1, 1, 3), (3, 40, 5), (16, 16, 18), (17, 33, 19), (48, 5, 50), (64, 64, 66)];
+            for (count, lines, width) in sizes.into_iter().chain([(3, 40, 16), (21, 17, 48)]) {
+                let stride = lines + 3;
                 let values = reference::noise(count * stride, 1, 1.0);
                 let mut to = vec![f32::NAN; lines * width];
                 let rows = Strided { values: &values, stride, width: lines, count };
@@ -77,7 +89,10 @@ mod tests {
                     for (i, value) in line.iter().enumerate().take(count) {
                         assert_eq!(*value, values[i * stride + p], "{isa} {count}×{lines}");
                     }
-                    assert!(line[count..].iter().all(|x| x.is_nan()));
+                    let filled = count.next_multiple_of(LANES).min(width);
+                    let (filled, rest) = line[count..].split_at(filled - count);
+                    assert!(filled.iter().all(|x| x.is_nan() || *x == 0.0));
+                    assert!(rest.iter().all(|x| x.is_nan()));
                 }
             }
         }

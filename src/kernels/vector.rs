@@ -63,15 +63,6 @@ multiversion! {
     }
 }
 
-multiversion! {
-    /// Multiplies each row of `width` values by its factor.
-    pub(crate) fn scale_rows(rows: &mut [f32], width: usize, factors: &[f32]) {
-        for (row, &factor) in rows.chunks_exact_mut(width).zip(factors) {
-            row.iter_mut().for_each(|x| *x *= factor);
-        }
-    }
-}
-
 /// What a LayerNorm multiplies by and adds, and the epsilon under its root.
 #[derive(Clone, Copy)]
 pub(crate) struct Norm<'a> {
@@ -128,7 +119,9 @@ mod tests {
     fn normalized(isa: Isa, rows: &mut [f32], width: usize, scale: f32) {
         let mut factors = vec![f32::NAN; rows.len() / width];
         softmax(isa, rows, width, scale, &mut factors);
-        scale_rows(isa, rows, width, &factors);
+        for (row, factor) in rows.chunks_mut(width).zip(factors) {
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::packed::{Blocking, MAX_PANEL};
 use super::panels::pack_inputs;
 use super::parallel::{self, Buffers};
 use super::split::split;
-use super::tile::{ROWS, Sums, Tile};
+use super::tile::{ROWS, Tile};
 use super::transpose::transpose;
 use super::vector::sum;
 
@@ -129,9 +129,9 @@ impl Task<'_, '_> {
         isa: Isa,
         floats: &mut Vec<f32>,
         words: &mut Vec<W>,
-        sums: &mut Vec<Sums>,
+        sums: &mut Vec<u32>,
     ) {
-        sums.resize(sums.len().max(1), [[0; MAX_PANEL]; ROWS]);
+        sums.resize(sums.len().max(ROWS * MAX_PANEL), 0);
         let depth = TOKENS.div_ceil(W::INPUTS);
         let width = self.columns.len().next_multiple_of(MAX_PANEL);
         let [transposed] = split(floats, [self.rows.len() * TOKENS]);
@@ -154,7 +154,7 @@ impl Task<'_, '_> {
                     count: self.rows.len(),
                 };
                 let (rows, stride) = W::encode(isa, transposed, encoded);
-                self.multiply(isa, (rows, stride), inputs, panels, &mut sums[0]);
+                self.multiply(isa, (rows, stride), inputs, panels, sums);
             }
         }
     }
@@ -176,7 +176,7 @@ impl Task<'_, '_> {
         (rows, stride): (&[W], usize),
         inputs: Strided<'_>,
         mut panels: &mut [W],
-        sums: &mut Sums,
+        sums: &mut [u32],
     ) {
         let blocking = Blocking::of(isa);
         pack_inputs(isa, inputs, panels);
@@ -201,17 +201,17 @@ impl Task<'_, '_> {
                     let columns = place..place + columns.len();
                     self.gradient.weight.fetch(self.rows.start + row, &columns);
                 }
-                for (i, sums) in sums.iter_mut().enumerate().take(count) {
+                for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(count) {
                     sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
                 }
                 let inputs = &rows[first * stride..];
                 let (accumulate, next) = (true, &[][..]);
                 W::tile(
                     isa,
-                    Tile { inputs, stride, rows: count, panel, width, accumulate, next },
+                    Tile { inputs, stride, rows: count, panel, depth, width, accumulate, next },
                     sums,
                 );
-                for (i, sums) in sums.iter().enumerate().take(count) {
+                for (i, sums) in sums.chunks_exact(width).enumerate().take(count) {
                     out(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = f32::from_bits(sum));
                 }
             }

@@ -4,7 +4,7 @@ use ndalbert::train::{
     AnswerPositions, LossOutput, PreTrainingLabels, Targets, TrainingModel, TrainingOptions,
 };
 use ndalbert::{
-    AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
+    Activation, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
     AlbertForTokenClassification, ConfigFields, Model, ParameterSharing, ProblemType, Result,
 };
@@ -113,7 +113,7 @@ impl Problem {
 }
 
 /// Which layers have parameters of their own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub sharing: ParameterSharing,
     pub layers: usize,
@@ -145,6 +145,27 @@ impl Layout {
         fields.num_hidden_groups = self.groups;
         fields.inner_group_num = self.inner;
     }
+}
+
+/// A choice of problems, layouts and activations: every problem with every sharing strategy, in layouts that take turns
+/// (so each has several problems), and with activations that do, too.
+pub fn covering() -> Vec<(Problem, Layout, Activation)> {
+    const STRATEGIES: [ParameterSharing; 4] = [
+        ParameterSharing::All,
+        ParameterSharing::Attention,
+        ParameterSharing::Ffn,
+        ParameterSharing::None,
+    ];
+    let mut activations = Activation::ALL.iter().cycle();
+    let mut chosen = Vec::new();
+    for (i, problem) in Problem::ALL.into_iter().enumerate() {
+        for strategy in STRATEGIES {
+            let layouts = Layout::ALL.iter().filter(|layout| layout.sharing == strategy);
+            let layout = layouts.cycle().nth(i).unwrap();
+            chosen.push((problem, *layout, *activations.next().unwrap()));
+        }
+    }
+    chosen
 }
 
 /// A model whose labels can be made up, or read from a golden file.
@@ -265,10 +286,12 @@ impl Labelled for AlbertForQuestionAnswering {
         let real = |i| inputs.mask.row(i).into_iter().enumerate().filter(|(_, real)| **real == 1);
         let sequences = 0..inputs.sequences();
         let (mut start, end): (Vec<i64>, Vec<i64>) = sequences
-            .map(|i| (real(i).next().unwrap().0 as i64, real(i).last().unwrap().0 as i64))
+            .map(|i| (real(i).next().unwrap().0 as i64, real(i).next_back().unwrap().0 as i64))
             .unzip();
         if let [first, _, third, ..] = start.as_mut_slice() {
-            (*first, *third) = (-1, inputs.length() as i64);
+            // Where the mask leaves its first token.
+            *first = if *first == 0 { -1 } else { *first };
+            *third = inputs.length() as i64;
         }
         AnswerPositions { start, end }
     }

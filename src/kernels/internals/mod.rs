@@ -2,6 +2,7 @@
 //!
 //! Not part of the public API: thin wrappers, which change whenever the kernels do. Shapes that do not fit panic.
 
+mod backward;
 mod peak;
 
 use super::activation::{self, Nonlinearity};
@@ -14,6 +15,7 @@ use super::precision::Precision;
 use super::vector;
 use crate::error::Result;
 
+pub use backward::weight_gradient;
 pub use peak::Peak;
 
 /// An instruction set that this processor has.
@@ -133,6 +135,6 @@ impl Attention {
     /// `context` [T, A·D] of queries, keys and values [T, 3·A·D].
     pub fn run(&self, qkv: &[f32], context: &mut [f32]) {
         let Self { isa, sequences, heads } = self;
-        attention::attention(*isa, qkv, sequences, *heads, Queries::All, context, &mut []);
+        attention::attention(*isa, qkv, sequences, *heads, (Queries::All, None), context, &mut []);
     }
 }

@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::body::{by_size, tile_body};
-use super::super::packed::MAX_PANEL;
-use super::super::tile::{ROWS, Sums, Tile};
+use super::super::tile::{ROWS, Tile};
 use super::avx2_tile;
 
 avx2_tile! {

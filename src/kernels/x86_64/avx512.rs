@@ -4,8 +4,7 @@ use std::arch::x86_64::*;
 use std::mem::transmute;
 
 use super::super::body::{by_size, tile_body};
-use super::super::packed::MAX_PANEL;
-use super::super::tile::{ROWS, Sums, Tile};
+use super::super::tile::{ROWS, Tile};
 use super::avx512_tile;
 
 avx512_tile! {

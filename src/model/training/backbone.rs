@@ -236,3 +236,22 @@ fn scatter_rows(rows: ArrayView2<'_, f32>, ids: &[u32], but: Option<u32>, table:
         to += &row;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_the_same_id_add_up_but_for_padding() {
+        let rows = array![[1.0, 2.0], [10.0, 20.0], [100.0, 200.0], [5.0, 6.0]];
+        let scattered = |but| {
+            let mut table = Array2::from_elem((3, 2), 0.5);
+            scatter_rows(rows.view(), &[2, 0, 2, 0], but, &mut table);
+            table
+        };
+        assert_eq!(scattered(None), array![[15.5, 26.5], [0.5, 0.5], [101.5, 202.5]]);
+        assert_eq!(scattered(Some(0)), array![[0.5, 0.5], [0.5, 0.5], [101.5, 202.5]]);
+    }
+}

@@ -322,3 +322,35 @@ pub(super) fn product<'a>(
     let Linear { weight, bias } = gradient;
     WeightGradient { stretches, weight: contiguous_mut(weight), bias: contiguous_mut(bias) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of some values a dropout drops.
+    fn pattern(dropout: Option<Dropout>) -> Vec<f32> {
+        let mut rows = vec![1.0; 256];
+        dropout.unwrap().apply(Isa::current().unwrap(), (0, 1), 256, &mut rows);
+        rows
+    }
+
+    #[test]
+    fn every_place_has_a_dropout_of_its_own() {
+        let rates = DropoutRates { seed: 1, hidden: 0.5, probabilities: 0.5 };
+        let layers = (0..3).map(|index| rates.layer(index));
+        let places = layers.flat_map(|layer| [layer.probabilities, layer.hidden]);
+        let patterns: Vec<_> =
+            [rates.embeddings()].into_iter().chain(places).map(pattern).collect();
+        for (i, one) in patterns.iter().enumerate() {
+            assert!(!patterns[..i].contains(one), "place {i}");
+        }
+        assert_eq!(pattern(rates.layer(1).hidden), patterns[4]);
+    }
+
+    #[test]
+    fn rates_are_those_of_hidden_states_and_probabilities() {
+        let rates = DropoutRates { seed: 1, hidden: 0.0, probabilities: 0.5 };
+        assert!(rates.embeddings().is_none() && rates.layer(0).hidden.is_none());
+        assert!(rates.layer(0).probabilities.is_some());
+    }
+}

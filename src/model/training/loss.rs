@@ -131,3 +131,86 @@ fn largest(row: ndarray::ArrayView1<'_, f32>) -> usize {
     let better = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
     (0..row.len()).fold(0, better)
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    type Term<'a> = &'a dyn Fn(&mut Array2<f32>, f32) -> Result<LossTerm>;
+
+    /// Asserts that a term makes of logits `scale` times its slopes.
+    fn assert_gradient(what: &str, logits: &Array2<f32>, term: Term<'_>) {
+        const STEP: f32 = 1e-2;
+        for scale in [1.0, -0.25] {
+            let mut found = logits.clone();
+            term(&mut found, scale).unwrap();
+            for (index, &found) in found.indexed_iter() {
+                let at = |step: f32| {
+                    let mut moved = logits.clone();
+                    moved[index] += step;
+                    term(&mut moved, 1.0).unwrap().loss
+                };
+                let slope = (at(STEP) - at(-STEP)) / f64::from(2.0 * STEP) * f64::from(scale);
+                let difference = (f64::from(found) - slope).abs();
+                assert!(difference < 1e-4, "{what}{index:?}: expected {slope}, found {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let isa = Isa::current().unwrap();
+        let logits = array![[0.3, -1.2, 0.8], [1.5, 0.1, -0.4], [0.0, 0.7, 0.2], [-2.0, 0.5, 1.0]];
+        // Rows that do not add up to 1, as PyTorch takes them, too.
+        let targets = array![[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.25, 0.0]];
+        let terms: [(&str, Term<'_>); 5] = [
+            ("all", &|x, scale| cross_entropy(isa, "", x, &[2, 0, 1, 1], scale)),
+            ("some", &|x, scale| cross_entropy(isa, "", x, &[-100, 0, -100, 1], scale)),
+            ("soft", &|x, scale| soft_cross_entropy_term("", x, targets.view(), scale)),
+            ("squared", &|x, scale| squared_error_term("", x, targets.view(), scale)),
+            ("binary", &|x, scale| binary_cross_entropy_term("", x, targets.view(), scale)),
+        ];
+        for (what, term) in terms {
+            assert_gradient(what, &logits, term);
+        }
+    }
+
+    #[test]
+    fn what_does_not_count_has_neither_loss_nor_gradient() {
+        let isa = Isa::current().unwrap();
+        let mut logits = array![[f32::NAN, 0.0], [0.0, 0.0], [f32::INFINITY, 0.0]];
+        let term = cross_entropy(isa, "loss", &mut logits, &[-100, 1, -100], 2.0).unwrap();
+        assert_eq!(logits, array![[0.0, 0.0], [1.0, -1.0], [0.0, 0.0]]);
+        assert!((term.loss - 2f64.ln()).abs() < 1e-6);
+        assert_eq!((term.correct, term.count), (0, 1), "of equal logits, the first is the guess");
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_change_nothing() {
+        let isa = Isa::current().unwrap();
+        for labels in [&[0, 1][..], &[0, 1, 2], &[0, -1, 1], &[-100; 3]] {
+            let mut logits = Array2::ones((3, 2));
+            assert!(cross_entropy(isa, "", &mut logits, labels, 1.0).is_err(), "{labels:?}");
+            assert_eq!(logits, Array2::<f32>::ones((3, 2)));
+        }
+        for shape in [(2, 2), (3, 1)] {
+            let targets = Array2::zeros(shape);
+            let mut logits = Array2::ones((3, 2));
+            assert!(soft_cross_entropy_term("", &mut logits, targets.view(), 1.0).is_err());
+            assert!(squared_error_term("", &mut logits, targets.view(), 1.0).is_err());
+            assert!(binary_cross_entropy_term("", &mut logits, targets.view(), 1.0).is_err());
+        }
+    }
+
+    #[test]
+    fn right_guesses_are_counted() {
+        let logits = array![[2.0, 1.0], [-1.0, 3.0], [0.5, -0.5]];
+        let targets = array![[0.9, 0.1], [0.6, 0.4], [1.0, 0.0]];
+        let soft = soft_cross_entropy_term("", &mut logits.clone(), targets.view(), 1.0).unwrap();
+        assert_eq!((soft.correct, soft.count), (2, 3));
+        let binary = binary_cross_entropy_term("", &mut logits.clone(), targets.view(), 1.0);
+        assert_eq!(binary.map(|term| (term.correct, term.count)).unwrap(), (3, 6));
+    }
+}

@@ -45,13 +45,12 @@ impl TrainingNorm<'_> {
             .zip(out.par_chunks_mut(block * width))
             .zip(factors.par_chunks_mut(block))
             .enumerate();
-        let run = |(i, ((rows, out), factors)): (usize, ((&mut [f32], &mut [f32]), &mut [f32]))| {
+        blocks.for_each(|(i, ((rows, out), factors))| {
             let start = i * block * width;
             let residual =
                 if residual.is_empty() { residual } else { &residual[start..start + rows.len()] };
             backward::layer_norm_saving(self.isa, norm, residual, rows, factors, out);
-        };
-        blocks.for_each(run);
+        });
     }
 
     /// Makes the saved rows the gradient of what was normalised, given that of the output.
@@ -123,5 +122,97 @@ pub(super) fn each(
             .par_chunks_mut(block * width)
             .zip(others.par_chunks(block * width))
             .for_each(|(values, others)| pass(values, others)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::ThreadPoolBuilder;
+
+    use super::super::saved::NormBuffers;
+    use super::*;
+    use crate::kernels::reference::noise;
+
+    fn sequence(start: usize, tokens: usize) -> Sequence {
+        Sequence { start, tokens, keys: Vec::new() }
+    }
+
+    #[test]
+    fn parts_end_with_their_sequence_and_leave_nothing_out() {
+        let sequences = [sequence(5, 1), sequence(6, 64), sequence(70, 65), sequence(135, 130)];
+        let expected = [0..1, 1..65, 65..129, 129..130, 130..194, 194..258, 258..260];
+        assert_eq!(parts(&sequences), expected);
+        assert!(parts(&[]).is_empty());
+    }
+
+    /// Enough values for passes to be split over threads.
+    const WIDTH: usize = 40;
+    const SEQUENCES: [usize; 4] = [3000, 1, 64, 4000];
+
+    fn on<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
+        ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+    }
+
+    /// The output, the gradient of the input, and that of weight and bias.
+    fn both_ways(isa: Isa) -> (Vec<f32>, Vec<f32>, LayerNorm) {
+        let sequences: Vec<Sequence> = SEQUENCES
+            .into_iter()
+            .scan(0, |start, tokens| {
+                *start += tokens;
+                Some(sequence(*start - tokens, tokens))
+            })
+            .collect();
+        let tokens = SEQUENCES.iter().sum();
+        let [x, residual, d] = [1, 2, 3].map(|seed| noise(tokens * WIDTH, seed, 1.0));
+        let parameters =
+            LayerNorm { weight: noise(WIDTH, 4, 1.0).into(), bias: noise(WIDTH, 5, 1.0).into() };
+        let norm = TrainingNorm { isa, parameters: &parameters, eps: 1e-12 };
+        let mut buffers = NormBuffers::default();
+        buffers.resize(WIDTH, tokens, parts(&sequences).len());
+        buffers.rows.copy_from_slice(&x);
+        // A backward pass does not depend on what the last one left.
+        buffers.parts.fill(7.0);
+        let mut out = vec![0.0; x.len()];
+        norm.forward(&residual, &mut buffers.all(), &mut out);
+        norm.backward(&sequences, &mut buffers.all(), &d);
+        let mut gradient =
+            LayerNorm { weight: vec![1.0; WIDTH].into(), bias: vec![2.0; WIDTH].into() };
+        add_parts(&buffers.parts, &mut gradient);
+        (out, buffers.rows, gradient)
+    }
+
+    #[test]
+    fn threads_share_a_norm_and_change_nothing() {
+        for isa in Isa::available() {
+            let [one, three] = [1, 3].map(|threads| on(threads, || both_ways(isa)));
+            assert!(one == three, "{isa}");
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_a_bias_is_the_sum_over_all_tokens() {
+        let isa = Isa::available().next().unwrap();
+        let (_, _, gradient) = both_ways(isa);
+        let tokens: usize = SEQUENCES.iter().sum();
+        let d = noise(tokens * WIDTH, 3, 1.0);
+        for (column, found) in gradient.bias.iter().enumerate() {
+            let sum: f64 = d.iter().skip(column).step_by(WIDTH).map(|&d| f64::from(d)).sum();
+            assert!((f64::from(*found) - 2.0 - sum).abs() < 1e-3, "{found} {sum}");
+        }
+    }
+
+    #[test]
+    fn passes_over_values_reach_each_of_them_once() {
+        for threads in [1, 3] {
+            for rows in [1, 7001] {
+                let others = noise(rows * WIDTH, 6, 1.0);
+                let mut values = others.clone();
+                let pass = |values: &mut [f32], others: &[f32]| {
+                    values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
+                };
+                on(threads, || each(WIDTH, &mut values, &others, pass));
+                assert!(values.iter().zip(&others).all(|(sum, x)| *sum == 2.0 * x));
+            }
+        }
     }
 }

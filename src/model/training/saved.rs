@@ -145,3 +145,51 @@ fn take_norm<'a>(rest: &mut SavedNorm<'a>, width: usize, group: &GroupSize) -> S
         parts: take(&mut rest.parts, group.parts * 2 * width),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(tokens: [usize; 3]) -> Vec<GroupSize> {
+        let mut start = 0;
+        let sequences = tokens.map(|tokens| {
+            start += tokens;
+            Sequence { start: start - tokens, tokens, keys: Vec::new() }
+        });
+        [0..1, 1..3].map(|range| GroupSize::new(&sequences, range, start)).into()
+    }
+
+    #[test]
+    fn groups_have_the_tokens_and_parts_of_their_sequences() {
+        let sizes: Vec<_> = groups([65, 3, 128]).iter().map(|g| (g.tokens, g.parts)).collect();
+        assert_eq!(sizes, [(65, 2), (131, 3)]);
+    }
+
+    /// A layer is cut up without rest, also after a longer batch.
+    #[test]
+    fn layers_are_cut_into_groups_without_rest() {
+        let widths = Widths { hidden: 6, intermediate: 10 };
+        let mut layer = SavedLayer::default();
+        for tokens in [[65, 3, 128], [1, 2, 3], [7, 200, 1]] {
+            let groups = groups(tokens);
+            layer.resize(widths, &groups);
+            let cut = layer.split(widths, &groups);
+            for (rows, group) in cut.iter().zip(&groups) {
+                let SavedRows { qkv, context, attention_norm, middle, .. } = rows;
+                assert_eq!(qkv.len(), group.tokens * 18);
+                assert_eq!((context.len(), middle.len()), (group.tokens * 6, group.tokens * 6));
+                assert_eq!(rows.pre_activation.len(), group.tokens * 10);
+                assert_eq!(rows.activation.len(), group.tokens * 10);
+                for norm in [attention_norm, &rows.output_norm] {
+                    assert_eq!(
+                        (norm.rows.len(), norm.factors.len()),
+                        (group.tokens * 6, group.tokens)
+                    );
+                    assert_eq!(norm.parts.len(), group.parts * 12);
+                }
+            }
+            let total: usize = cut.iter().map(|rows| rows.qkv.len()).sum();
+            assert_eq!(total, layer.qkv.len());
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::files::{MAX_JSON, read_small};
 
 /// A JSON object and the file it came from.
 #[derive(Debug, Clone)]
-pub(in crate::text) struct JsonFile {
+pub(super) struct JsonFile {
     pub path: PathBuf,
     pub entries: Map<String, Value>,
 }

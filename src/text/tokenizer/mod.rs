@@ -5,7 +5,7 @@
 
 mod added;
 mod charsmap;
-pub(super) mod config_files;
+mod config_files;
 mod load;
 pub(super) mod pipeline;
 mod sentencepiece;

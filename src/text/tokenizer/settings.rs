@@ -1,5 +1,7 @@
 //! The options in `tokenizer_config.json`.
 
+use serde_json::{Map, Value};
+
 use super::config_files::JsonFile;
 use crate::error::{Error, Result};
 use crate::text::TruncationSide;
@@ -26,7 +28,12 @@ pub(in crate::text) struct Settings {
 }
 
 impl Settings {
-    pub fn read(config: &JsonFile) -> Result<Self> {
+    /// The options in entries that are yet to be written.
+    pub fn of_entries(entries: Map<String, Value>) -> Result<Self> {
+        Self::read(&JsonFile { path: "tokenizer_config.json".into(), entries })
+    }
+
+    pub(super) fn read(config: &JsonFile) -> Result<Self> {
         let switch = |key, default| Ok::<_, Error>(config.boolean(key)?.unwrap_or(default));
         Ok(Self {
             do_lower_case: switch("do_lower_case", true)?,

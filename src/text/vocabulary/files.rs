@@ -9,11 +9,8 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::{Pieces, Vocabulary, VocabularyKind, VocabularyOptions};
 use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, stage};
-use crate::text::tokenizer::config_files::JsonFile;
 use crate::text::tokenizer::settings::Settings;
 use crate::text::tokenizer::{pipeline, refused};
-
-const CONFIG: &str = "tokenizer_config.json";
 
 pub(super) fn save(vocabulary: &Vocabulary, directory: &Path) -> Result<()> {
     check_path(directory, "a tokenizer's directory")?;
@@ -30,7 +27,7 @@ pub(super) fn save(vocabulary: &Vocabulary, directory: &Path) -> Result<()> {
     };
     let mut config = Value::Object(config(options)).to_string();
     config.push('\n');
-    let config = staged(directory, CONFIG, &config)?;
+    let config = staged(directory, "tokenizer_config.json", &config)?;
     pieces.commit()?;
     config.commit()
 }
@@ -41,7 +38,7 @@ fn staged(directory: &Path, name: &str, text: &str) -> Result<Staged> {
 
 /// The rules that this vocabulary was made by, as the tokenizer's loader reads them.
 pub(super) fn settings(options: &VocabularyOptions) -> Result<Settings> {
-    Settings::read(&JsonFile { path: CONFIG.into(), entries: config(options) })
+    Settings::of_entries(config(options))
 }
 
 fn config(options: &VocabularyOptions) -> Map<String, Value> {

@@ -35,11 +35,9 @@ impl Words {
     pub(super) fn count<P: AsRef<Path>>(files: &[P], options: &VocabularyOptions) -> Result<Self> {
         let lines = sample(files, options)?;
         let tokenizer = splitter(options)?;
-        let is_unigram = options.kind == VocabularyKind::Unigram;
         let counts = lines.par_iter().try_fold(HashMap::new, |mut counts, line| {
             for word in split(&tokenizer, line)? {
-                let parts = if is_unigram { by_script(&word)? } else { vec![word] };
-                for part in parts.iter().flat_map(|part| cut(part)) {
+                for part in cut(&word) {
                     *counts.entry(part).or_insert(0_u64) += 1;
                 }
             }
@@ -110,7 +108,8 @@ fn splitter(options: &VocabularyOptions) -> Result<Tokenizer> {
 }
 
 fn split(tokenizer: &Tokenizer, line: &str) -> Result<Vec<String>> {
-    let mut normalized = NormalizedString::from(line);
+    // Control characters are none that a vocabulary should have.
+    let mut normalized = NormalizedString::from(line.replace(char::is_control, " "));
     if let Some(normalizer) = tokenizer.get_normalizer() {
         normalizer.normalize(&mut normalized).map_err(refused)?;
     }
@@ -121,8 +120,8 @@ fn split(tokenizer: &Tokenizer, line: &str) -> Result<Vec<String>> {
     Ok(pieces(&text))
 }
 
-/// SentencePiece's pieces do not reach from one script into another; the mark stays with what it is before.
-fn by_script(word: &str) -> Result<Vec<String>> {
+/// A word in parts of one script each, which SentencePiece's pieces do not go beyond; the mark stays with what it is before.
+pub(super) fn by_script(word: &str) -> Result<Vec<String>> {
     let (mark, rest) = match word.strip_prefix(WORD_MARK) {
         Some(rest) => (WORD_MARK, rest),
         None => ("", word),
@@ -142,13 +141,8 @@ fn pieces(text: &PreTokenizedString) -> Vec<String> {
     splits.into_iter().map(|(piece, _, _)| piece.to_owned()).collect()
 }
 
-/// The word without control characters, in parts that are not too long.
+/// The word in parts that are not too long.
 fn cut(word: &str) -> Vec<String> {
-    let parts = word.split(char::is_control).filter(|part| !part.is_empty());
-    let chars: Vec<Vec<char>> = parts.map(|part| part.chars().collect()).collect();
-    chars
-        .iter()
-        .flat_map(|chars| chars.chunks(MAX_WORD))
-        .map(|part| part.iter().collect())
-        .collect()
+    let chars: Vec<char> = word.chars().collect();
+    chars.chunks(MAX_WORD).map(|part| part.iter().collect()).collect()
 }

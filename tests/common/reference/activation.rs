@@ -26,10 +26,12 @@ pub fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
     }
-    let (mut term, mut sum) = (x, x);
-    for n in 1..200 {
-        term *= 2.0 * x * x / f64::from(2 * n + 1);
+    let (mut term, mut sum) = (x, 0.0_f64);
+    let mut n = 1.0;
+    while term.abs() > 1e-17 * sum.abs() {
         sum += term;
+        n += 2.0;
+        term *= 2.0 * x * x / n;
     }
     FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }

@@ -1,5 +1,7 @@
 //! The loss of every model by the reference, and by the crate's own inference.
 
+use std::fmt::Debug;
+
 use ndalbert::train::{AnswerPositions, PreTrainingLabels, Targets, TrainableModel};
 use ndalbert::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
@@ -15,7 +17,9 @@ use super::{Reference, select};
 use crate::common::inputs::Inputs;
 
 /// A model whose loss can be computed in three ways.
-pub trait Judged: TrainableModel + Model<Parameters: Clone + Send + Sync> {
+pub trait Judged:
+    TrainableModel + Model<Parameters: Clone + PartialEq + Debug + Send + Sync>
+{
     /// The loss by the reference.
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64;
 

@@ -10,7 +10,7 @@ pub mod loss;
 use std::collections::BTreeMap;
 
 use ndalbert::{AlbertConfig, Parameters};
-use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Ix1, Ix2, s};
+use ndarray::{Array2, ArrayD, ArrayView1, Axis, s};
 
 use super::inputs::Inputs;
 use super::weights::{Block, applications};
@@ -39,53 +39,54 @@ impl<'a> Reference<'a> {
         Self { config, weights: tree_of(parameters) }
     }
 
-    fn matrix(&self, name: &str) -> ArrayView2<'_, f64> {
-        self.weights[name].view().into_dimensionality::<Ix2>().unwrap()
-    }
-
-    fn vector(&self, name: &str) -> ArrayView1<'_, f64> {
-        self.weights[name].view().into_dimensionality::<Ix1>().unwrap()
+    /// A parameter's values, row by row.
+    fn values(&self, name: &str) -> &[f64] {
+        self.weights[name].as_slice().unwrap()
     }
 
     /// x·Wᵀ + b of rows.
     fn linear(&self, layer: &str, x: &Array2<f64>) -> Array2<f64> {
-        let weight = self.matrix(&format!("{layer}.weight"));
-        x.dot(&weight.t()) + &self.vector(&format!("{layer}.bias"))
+        let [weight, bias] = ["weight", "bias"].map(|name| self.values(&format!("{layer}.{name}")));
+        products(x, weight, bias)
     }
 
     fn layer_norm(&self, layer: &str, mut x: Array2<f64>) -> Array2<f64> {
-        let weight = self.vector(&format!("{layer}.weight"));
-        let bias = self.vector(&format!("{layer}.bias"));
-        for mut row in x.outer_iter_mut() {
-            let mean = row.sum() / row.len() as f64;
-            row -= mean;
-            let variance = row.mapv(|value| value * value).sum() / row.len() as f64;
-            row /= (variance + self.config.layer_norm_eps).sqrt();
-            row *= &weight;
-            row += &bias;
+        let [weight, bias] = ["weight", "bias"].map(|name| self.values(&format!("{layer}.{name}")));
+        for row in rows_mut(&mut x) {
+            let mean = row.iter().sum::<f64>() / row.len() as f64;
+            row.iter_mut().for_each(|value| *value -= mean);
+            let variance = dot(row, row) / row.len() as f64;
+            let deviation = (variance + self.config.layer_norm_eps).sqrt();
+            for (value, (weight, bias)) in row.iter_mut().zip(weight.iter().zip(bias)) {
+                *value = *value / deviation * weight + bias;
+            }
         }
         x
     }
 
-    fn activation(&self, x: Array2<f64>) -> Array2<f64> {
-        x.mapv(|value| activation::apply(self.config.hidden_act, value))
+    fn activation(&self, mut x: Array2<f64>) -> Array2<f64> {
+        x.mapv_inplace(|value| activation::apply(self.config.hidden_act, value));
+        x
     }
 
     /// The states `[S, H]` that enter the first layer.
     fn embed(&self, inputs: &Inputs, sequence: usize) -> Array2<f64> {
         const TABLES: &str = "albert.embeddings";
-        let row = |table: &str, id: i64| -> Array1<f64> {
-            self.matrix(&format!("{TABLES}.{table}_embeddings.weight")).row(id as usize).to_owned()
-        };
-        let mut x = Array2::zeros((inputs.length(), self.config.embedding_size));
-        for (column, mut sum) in x.outer_iter_mut().enumerate() {
+        let width = self.config.embedding_size;
+        let [words, types, positions] = ["word", "token_type", "position"]
+            .map(|table| self.values(&format!("{TABLES}.{table}_embeddings.weight")));
+        let mut x = Array2::zeros((inputs.length(), width));
+        for (column, sum) in rows_mut(&mut x).enumerate() {
             let at = [sequence, column];
-            sum += &match &inputs.embeds {
-                Some(words) => words.slice(s![sequence, column, ..]).mapv(f64::from),
-                None => row("word", inputs.ids[at]),
-            };
-            sum += &row("token_type", inputs.types[at]);
-            sum += &row("position", inputs.positions[at]);
+            match &inputs.embeds {
+                Some(given) => {
+                    let given = given.slice(s![sequence, column, ..]);
+                    sum.iter_mut().zip(given).for_each(|(sum, x)| *sum = f64::from(*x));
+                }
+                None => sum.copy_from_slice(row(words, width, inputs.ids[at] as usize)),
+            }
+            add(sum, 1.0, row(types, width, inputs.types[at] as usize));
+            add(sum, 1.0, row(positions, width, inputs.positions[at] as usize));
         }
         let x = self.layer_norm(&format!("{TABLES}.LayerNorm"), x);
         self.linear("albert.encoder.embedding_hidden_mapping_in", &x)
@@ -96,12 +97,24 @@ impl<'a> Reference<'a> {
         let [query, key, value] = ["query", "key", "value"]
             .map(|name| self.linear(&format!("{block}.attention.{name}"), x));
         let size = self.config.head_size();
+        let scale = (size as f64).sqrt();
+        let [keys, values] = [&key, &value].map(|all| -> Vec<&[f64]> {
+            let real = rows(all).zip(mask).filter(|(_, real)| **real == 1);
+            real.map(|(row, _)| row).collect()
+        });
         let mut context = Array2::zeros(x.dim());
-        for head in 0..self.config.num_attention_heads {
-            let own = s![.., head * size..(head + 1) * size];
-            let scores = query.slice(own).dot(&key.slice(own).t()) / (size as f64).sqrt();
-            let probabilities = softmax_over(scores, mask);
-            context.slice_mut(own).assign(&probabilities.dot(&value.slice(own)));
+        let mut scores = vec![0.0; keys.len()];
+        for (query, context) in rows(&query).zip(rows_mut(&mut context)) {
+            for head in 0..self.config.num_attention_heads {
+                let own = head * size..(head + 1) * size;
+                for (score, key) in scores.iter_mut().zip(&keys) {
+                    *score = dot(&query[own.clone()], &key[own.clone()]) / scale;
+                }
+                softmax(&mut scores);
+                for (&probability, value) in scores.iter().zip(&values) {
+                    add(&mut context[own.clone()], probability, &value[own.clone()]);
+                }
+            }
         }
         let projected = self.linear(&format!("{block}.attention.dense"), &context);
         self.layer_norm(&format!("{block}.attention.LayerNorm"), projected + x)
@@ -141,8 +154,8 @@ impl<'a> Reference<'a> {
     pub fn words(&self, states: &Array2<f64>) -> Array2<f64> {
         let transformed = self.activation(self.linear("predictions.dense", states));
         let transformed = self.layer_norm("predictions.LayerNorm", transformed);
-        let table = self.matrix("albert.embeddings.word_embeddings.weight");
-        transformed.dot(&table.t()) + &self.vector("predictions.bias")
+        let table = self.values("albert.embeddings.word_embeddings.weight");
+        products(&transformed, table, self.values("predictions.bias"))
     }
 
     /// The slope of `loss` along a direction, by central differences of `step` times the direction.
@@ -158,20 +171,45 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Softmax of each row over the columns whose mask is 1; zeros elsewhere.
-fn softmax_over(mut scores: Array2<f64>, mask: ArrayView1<'_, i64>) -> Array2<f64> {
-    for mut row in scores.outer_iter_mut() {
-        let keys = row.iter().zip(mask).filter(|(_, key)| **key == 1);
-        let largest = keys.fold(f64::NEG_INFINITY, |largest, (&score, _)| largest.max(score));
-        for (score, &key) in row.iter_mut().zip(mask) {
-            *score = if key == 1 { (*score - largest).exp() } else { 0.0 };
-        }
-        let sum = row.sum();
-        if sum > 0.0 {
-            row /= sum;
+fn rows(x: &Array2<f64>) -> impl Iterator<Item = &[f64]> {
+    x.as_slice().unwrap().chunks_exact(x.ncols())
+}
+
+fn rows_mut(x: &mut Array2<f64>) -> impl Iterator<Item = &mut [f64]> {
+    let width = x.ncols();
+    x.as_slice_mut().unwrap().chunks_exact_mut(width)
+}
+
+/// A row of a table.
+fn row(table: &[f64], width: usize, index: usize) -> &[f64] {
+    &table[index * width..][..width]
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+/// `sum` += `factor`·`x`.
+fn add(sum: &mut [f64], factor: f64, x: &[f64]) {
+    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += factor * x);
+}
+
+/// x·Wᵀ + b, `weight` being W row by row.
+fn products(x: &Array2<f64>, weight: &[f64], bias: &[f64]) -> Array2<f64> {
+    let mut out = Array2::zeros((x.nrows(), bias.len()));
+    for (x, out) in rows(x).zip(rows_mut(&mut out)) {
+        for (out, (weight, bias)) in out.iter_mut().zip(weight.chunks_exact(x.len()).zip(bias)) {
+            *out = dot(x, weight) + bias;
         }
     }
-    scores
+    out
+}
+
+fn softmax(scores: &mut [f64]) {
+    let largest = scores.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
+    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    let sum: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
 }
 
 /// The rows of an array that were chosen.

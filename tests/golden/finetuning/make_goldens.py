@@ -259,6 +259,7 @@ TAGS = [
     (["I-PER", "I-PER", "O"], ["B-PER", "I-PER", "O"]), (["B-PER", "B-PER"], ["B-PER", "I-PER"]), (["B-PER", "I-LOC", "O"], ["B-PER", "I-PER", "O"]),
     (["B-LOC", "I-LOC"], ["I-LOC", "I-LOC"]), (["S-PER", "B-LOC", "I-LOC", "E-LOC"], ["S-PER", "B-LOC", "E-LOC", "O"]),
     (["E-PER", "E-PER", "I-PER"], ["B-PER", "E-PER", "O"]), (["B", "I", "O"], ["B", "I", "I"]), (["I-A-B", "I-A-B", "I-A"], ["B-A-B", "I-A-B", "O"]),
+    (["O", "I", "O"], ["O", "I", "I"]),
 ]
 ANSWERS = [
     ("1871", ["1871", "in 1871"]), ("The Lighthouse!", ["lighthouse"]), ("", []), ("something", []), ("", ["something"]), ("the", ["a"]), ("the", []),

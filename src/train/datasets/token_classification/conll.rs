@@ -42,8 +42,7 @@ fn sentence(
     width: &mut Option<usize>,
 ) -> Result<Option<TokenClassificationExample>> {
     let mut example = TokenClassificationExample::default();
-    loop {
-        let Some(line) = lines.next_line()? else { break };
+    while let Some(line) = lines.next_line()? {
         let fields: Vec<&str> = line.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
         if fields.first().is_none_or(|first| *first == DOCUMENT_START) {
             if example.words.is_empty() {

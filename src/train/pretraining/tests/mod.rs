@@ -198,7 +198,7 @@ fn masked_words_alone() {
     let labels =
         PreTrainingBatches::<Array2<i64>>::new(corpus, &tokenizer, &config, options).unwrap();
     let labels: Vec<Array2<i64>> = labels.map(|batch| batch.unwrap().labels).collect();
-    assert!(labels.len() > 3);
+    assert!(labels.len() >= 3);
     for (batch, labels) in batches.zip(labels) {
         assert_eq!(batch.masked_lm, labels);
         assert!(batch.sentence_order.iter().all(|&label| label == -100));

@@ -16,10 +16,10 @@ fn batches_depend_on_the_seed_alone() {
     let expected = all(&sample, epochs(2));
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        assert_eq!(pool.install(|| all(&sample, epochs(2))), expected);
+        assert!(pool.install(|| all(&sample, epochs(2))) == expected, "{threads} threads");
     }
     let uncached = PreTrainingOptions { cache_bytes: 0, ..epochs(2) };
-    assert_eq!(all(&sample, uncached), expected);
+    assert!(all(&sample, uncached) == expected);
     let other = PreTrainingOptions { random_seed: 2, ..epochs(2) };
     assert_ne!(all(&sample, other)[0], expected[0]);
 }
@@ -36,7 +36,7 @@ fn from_every_position_the_same_follows() {
             expected.push(seen(batch));
             states.push((batches.state(), batches.statistics()));
         }
-        assert!(expected.len() > 20);
+        assert!(expected.len() > 10);
         let mut restored = sample.batches(options.clone());
         for (position, (state, statistics)) in states.iter().enumerate().rev() {
             let text = serde_json::to_string(state).unwrap();
@@ -44,7 +44,7 @@ fn from_every_position_the_same_follows() {
             assert_eq!(restored.state(), *state);
             let follows: Vec<Seen> = restored.by_ref().take(5).map(seen).collect();
             let end = expected.len().min(position + 5);
-            assert_eq!(follows, expected[position..end], "after batch {position}");
+            assert!(follows == expected[position..end], "after batch {position}");
             restored.restore(state).unwrap();
             assert_eq!(restored.statistics(), *statistics);
         }
@@ -56,11 +56,11 @@ fn training_may_go_on_for_longer() {
     let sample = Sample::new(12);
     let expected = all(&sample, epochs(3));
     let mut short = sample.batches(epochs(1));
-    let mut batches: Vec<Seen> = short.by_ref().take(5).map(seen).collect();
+    let mut batches: Vec<Seen> = short.by_ref().take(3).map(seen).collect();
     let mut long = sample.batches(epochs(3));
     long.restore(&short.state()).unwrap();
     batches.extend(long.map(seen));
-    assert_eq!(batches, expected);
+    assert!(batches == expected);
 }
 
 #[test]
@@ -79,15 +79,15 @@ fn static_masking_repeats_and_dynamic_masking_does_not() {
         }
     };
     let duplicated = by_epoch(Some(2));
-    assert_ne!(duplicated[0], duplicated[1]);
+    assert!(duplicated[0] != duplicated[1]);
     for epoch in 2..6 {
-        assert_eq!(duplicated[epoch], duplicated[epoch % 2]);
+        assert!(duplicated[epoch] == duplicated[epoch % 2], "epoch {epoch}");
     }
     let dynamic = by_epoch(None);
     for (epoch, batches) in dynamic.iter().enumerate() {
         assert!(dynamic[..epoch].iter().all(|earlier| earlier != batches));
     }
-    assert_eq!(dynamic[..2], duplicated[..2]);
+    assert!(dynamic[..2] == duplicated[..2]);
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! A step of pre-training, and its parts. The kernels of the backward pass are in `kernels`.
+//!
+//! ```text
+//! cargo bench --bench training
+//! cargo bench --bench training -- optimizer
+//! ```
+//!
+//! `layer` is a model that applies ALBERT-base's layer once: with the embeddings and the words' scores, which are some more of it than in a whole
+//! model. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
+
+#[path = "../examples/measure_training/arithmetic.rs"]
+mod arithmetic;
+#[path = "common/batches.rs"]
+mod batches;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ndalbert::heads::PreTrainingHeadParameters;
+use ndalbert::ndarray::Array2;
+use ndalbert::train::{
+    ActivationPolicy, AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, PreTrainingLabels,
+    TrainingModel, TrainingOptions, clip_global_norm, global_norm,
+};
+use ndalbert::{
+    AlbertConfig, AlbertForPreTraining, ConfigFields, Model, ModelParameters, Parameters, Precision,
+};
+
+/// Sequences and tokens in each.
+const SIZES: [(usize, usize); 2] = [(1, 128), (8, 128)];
+
+/// Every seventh word is to be guessed: some 15 %.
+const MASKED_EVERY: usize = 7;
+
+type Tree = ModelParameters<PreTrainingHeadParameters>;
+
+criterion_group! {
+    name = training;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = layer, packing, clipping, optimizers
+}
+criterion_main!(training);
+
+fn labels(sequences: usize, length: usize) -> PreTrainingLabels {
+    let word = |(i, j): (usize, usize)| {
+        let id = 100 + (7919 * i + 104_729 * j) % 10_000;
+        if (i + j).is_multiple_of(MASKED_EVERY) { id as i64 } else { -100 }
+    };
+    PreTrainingLabels {
+        masked_lm: Array2::from_shape_fn((sequences, length), word),
+        sentence_order: (0..sequences).map(|i| i as i64 % 2).collect(),
+    }
+}
+
+fn model(config: &AlbertConfig, options: TrainingOptions) -> TrainingModel<AlbertForPreTraining> {
+    let parameters = parameters(config, 0);
+    TrainingModel::new(config.clone(), parameters, options).expect("a model of random parameters")
+}
+
+fn parameters(config: &AlbertConfig, seed: u64) -> Tree {
+    AlbertForPreTraining::random_parameters(config, seed).expect("random parameters")
+}
+
+fn adamw(config: &AlbertConfig) -> AdamW<Tree> {
+    let zeros = || AlbertForPreTraining::zero_parameters(config);
+    AdamW::new(AdamOptions::torch(), zeros).expect("options that make sense")
+}
+
+/// Forward and backward pass, and a whole step.
+fn layer(criterion: &mut Criterion) {
+    let base = AlbertConfig::base_v2().to_fields();
+    let config = AlbertConfig::new(ConfigFields { num_hidden_layers: 1, ..base })
+        .expect("a model may have one layer");
+    let mut group = criterion.benchmark_group("layer");
+    for precision in [Precision::F32, Precision::Bf16] {
+        for (name, activations) in
+            [("keep", ActivationPolicy::Keep), ("recompute", ActivationPolicy::Recompute)]
+        {
+            let mut model = model(&config, TrainingOptions { precision, activations });
+            let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(&config));
+            for (sequences, length) in SIZES {
+                let lengths = vec![length; sequences];
+                let (batch, labels) = (batches::batch(&lengths), labels(sequences, length));
+                let masked = labels.masked_lm.iter().filter(|label| **label >= 0).count();
+                let operations = arithmetic::step_operations(&config, &lengths, masked);
+                group.throughput(Throughput::Elements(operations as u64));
+                let size = format!("{precision}/{name}/{sequences}x{length}");
+                group.bench_function(BenchmarkId::new("backward", &size), |bencher| {
+                    bencher.iter(|| {
+                        let batch = black_box(&batch);
+                        model.backward(batch, &labels, None, 1.0, &mut gradients).expect("it fits")
+                    });
+                });
+                group.bench_function(BenchmarkId::new("step", &size), |bencher| {
+                    bencher.iter(|| {
+                        gradients.visit_mut("", &mut |_, mut values| values.fill(0.0));
+                        let batch = black_box(&batch);
+                        let loss = model.backward(batch, &labels, None, 1.0, &mut gradients);
+                        clip_global_norm(&mut gradients, 1.0).expect("a limit above 0");
+                        model
+                            .update(|parameters| optimizer.update(parameters, &gradients, 1e-4))
+                            .expect("finite gradients");
+                        loss.expect("it fits")
+                    });
+                });
+            }
+        }
+    }
+    group.finish();
+}
+
+/// What follows an optimizer's work: the weights are laid out anew. Throughput is in bytes of parameters.
+fn packing(criterion: &mut Criterion) {
+    let config = AlbertConfig::base_v2();
+    let mut group = criterion.benchmark_group("pack");
+    for precision in [Precision::F32, Precision::Bf16] {
+        let mut model = model(&config, TrainingOptions { precision, ..Default::default() });
+        group.throughput(Throughput::Bytes(bytes(model.parameters())));
+        group.bench_function(BenchmarkId::new(precision.name(), "base"), |bencher| {
+            bencher.iter(|| model.update(|_| Ok(())).expect("nothing has changed"));
+        });
+    }
+    group.finish();
+}
+
+/// The bytes of a tree's values.
+fn bytes(tree: &impl Parameters) -> u64 {
+    (tree.parameter_count() * size_of::<f32>()) as u64
+}
+
+/// Throughput is in bytes of gradients, which are read once for their norm, and once more, and written, if they are too long.
+fn clipping(criterion: &mut Criterion) {
+    let gradients = parameters(&AlbertConfig::base_v2(), 1);
+    let norm = global_norm(&gradients);
+    let mut group = criterion.benchmark_group("clip");
+    group.throughput(Throughput::Bytes(bytes(&gradients)));
+    for (name, limit) in [("short_enough", 2.0 * norm), ("too_long", norm / 2.0)] {
+        let id = BenchmarkId::new(name, gradients.parameter_count());
+        group.bench_function(id, |bencher| {
+            bencher.iter_batched_ref(
+                || gradients.clone(),
+                |gradients| clip_global_norm(gradients, limit).expect("a limit above 0"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// On the parameters of ALBERT-base, some 12 million. Throughput is in bytes that must be read or written: parameters, gradients and two moments, all but gradients both.
+fn optimizers(criterion: &mut Criterion) {
+    let config = AlbertConfig::base_v2();
+    let (mut parameters, gradients) = (parameters(&config, 0), parameters(&config, 1));
+    let zeros = || AlbertForPreTraining::zero_parameters(&config);
+    let (torch, google) = (AdamOptions::torch(), AdamOptions::google());
+    let optimizers: [(_, Result<Box<dyn Optimizer<Tree>>, _>); 3] = [
+        ("adamw", AdamW::new(torch, zeros).map(|it| Box::new(it) as _)),
+        (
+            "adam_weight_decay",
+            AdamWeightDecay::new(google.clone(), zeros).map(|it| Box::new(it) as _),
+        ),
+        ("lamb", Lamb::new(google, zeros).map(|it| Box::new(it) as _)),
+    ];
+    let mut group = criterion.benchmark_group("optimizer");
+    group.throughput(Throughput::Bytes(7 * bytes(&parameters)));
+    for (name, optimizer) in optimizers {
+        let mut optimizer = optimizer.expect("options that make sense");
+        group.bench_function(BenchmarkId::new(name, gradients.parameter_count()), |bencher| {
+            bencher.iter(|| {
+                optimizer.update(&mut parameters, black_box(&gradients), 1e-6).expect("they fit");
+            });
+        });
+    }
+    group.finish();
+}

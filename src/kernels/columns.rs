@@ -1,0 +1,112 @@
+//! Softmax of columns: lines of a panel hold one score each of up to 64 queries.
+//!
+//! A line's values stay in their lanes, so that nothing is added up across a register. Sums run over the lines in
+//! ascending order.
+
+use super::isa::multiversion;
+use super::math::exp2_below_1;
+use super::packed::MAX_PANEL;
+
+#[inline(always)]
+fn larger(x: f32, y: f32) -> f32 {
+    if x > y { x } else { y }
+}
+
+multiversion! {
+    /// Raises `largest` to the largest value of each column, if that is more. (NaN may hide others: their column's
+    /// exponentials add up to NaN anyway.)
+    pub(super) fn raise(lines: &[f32], largest: &mut [f32]) {
+        let width = largest.len();
+        let fours = lines.chunks_exact(4 * width);
+        for line in fours.remainder().chunks_exact(width) {
+            largest.iter_mut().zip(line).for_each(|(max, &x)| *max = larger(x, *max));
+        }
+        for four in fours {
+            let (pair, other) = four.split_at(2 * width);
+            let ((a, b), (c, d)) = (pair.split_at(width), other.split_at(width));
+            for ((max, (&a, &b)), (&c, &d)) in largest.iter_mut().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
+                *max = larger(larger(larger(a, b), larger(c, d)), *max);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Replaces each x by 2^(`factor`·(x − the column's largest)), and adds that to the column's sum.
+    pub(super) fn exponentials(lines: &mut [f32], factor: f32, largest: &[f32], sums: &mut [f32]) {
+        match (<&[f32; MAX_PANEL]>::try_from(largest), <&mut [f32; MAX_PANEL]>::try_from(&mut *sums)) {
+            // A length that the compiler knows takes fewer instructions per line.
+            (Ok(largest), Ok(sums)) => {
+                for line in lines.as_chunks_mut::<MAX_PANEL>().0 {
+                    exponential::<FMA>(line, factor, largest, sums);
+                }
+            }
+            _ => {
+                for line in lines.chunks_exact_mut(largest.len()) {
+                    exponential::<FMA>(line, factor, largest, sums);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn exponential<const FMA: bool>(line: &mut [f32], factor: f32, largest: &[f32], sums: &mut [f32]) {
+    for ((x, &largest), sum) in line.iter_mut().zip(largest).zip(sums) {
+        *x = exp2_below_1::<FMA>(*x - largest, factor);
+        *sum += *x;
+    }
+}
+
+multiversion! {
+    /// `out` = `row`·`factor`
+    pub(super) fn scale(row: &[f32], factor: f32, out: &mut [f32]) {
+        out.iter_mut().zip(row).for_each(|(out, x)| *out = x * factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    /// Weights of `lines`, all at once, and their sums.
+    fn softmax(isa: Isa, mut lines: Vec<f32>, width: usize, factor: f32) -> (Vec<f32>, Vec<f32>) {
+        let (mut largest, mut sums) = (vec![f32::NEG_INFINITY; width], vec![0.0; width]);
+        raise(isa, &lines, &mut largest);
+        exponentials(isa, &mut lines, factor, &largest, &mut sums);
+        (lines, sums)
+    }
+
+    #[test]
+    fn columns_match_the_reference() {
+        for isa in Isa::available() {
+            for (width, count) in [(16, 1), (16, 7), (48, 4), (64, 1), (64, 130)] {
+                let lines = reference::noise(count * width, 3, 9.0);
+                let (weights, sums) = softmax(isa, lines.clone(), width, 0.7);
+                for (column, &sum) in sums.iter().enumerate() {
+                    let of = |lines: &[f32]| -> Vec<f32> {
+                        lines.iter().skip(column).step_by(width).copied().collect()
+                    };
+                    let scores: Vec<f64> =
+                        of(&lines).iter().map(|&x| f64::from(x) * 0.7 * 2f64.ln()).collect();
+                    let found: Vec<f32> = of(&weights).iter().map(|x| x / sum).collect();
+                    let what = format!("{isa} {count} lines of {width}");
+                    reference::assert_close(&found, &reference::softmax(&scores), 1e-6, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_scores_do_no_harm_and_nan_stays() {
+        for isa in Isa::available() {
+            let line = |x: f32| [x; 16];
+            let (weights, sums) =
+                softmax(isa, [line(1e30), line(-1e30), line(1e30)].concat(), 16, 1.0);
+            assert!(sums.iter().all(|&sum| sum == 2.0) && weights[16] < 1e-30, "{isa}");
+            let (_, sums) = softmax(isa, [line(1.0), line(f32::NAN), line(3.0)].concat(), 16, 1.0);
+            assert!(sums.iter().all(|sum| sum.is_nan()), "{isa}");
+        }
+    }
+}
