@@ -2,11 +2,13 @@
 //!
 //! `cargo test` builds them; `cargo test --test examples` does not, and runs those of the last `cargo build --examples`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
+mod common;
 
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::example::{Run, fail, path, run, succeed};
 use ndalbert::ndarray::{ArrayD, Axis, Slice, array};
 use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{
@@ -15,9 +17,8 @@ use ndalbert::{
 };
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use tempfile::TempDir;
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 13] = [
     "multiple_choice",
     "fill_mask",
     "parameter_table",
@@ -25,54 +26,19 @@ const EXAMPLES: [&str; 7] = [
     "measure",
     "measure_training",
     "albert_vs_bert",
+    "pretrain",
+    "next_sentence",
+    "finetune_multiple_choice",
+    "finetune_classification",
+    "finetune_tokens",
+    "finetune_question_answering",
 ];
 
 /// The distance from transformers that the golden models are made for (`tests/golden/README.md`).
 const TOLERANCE: f32 = 2e-5;
 
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
-}
-
 fn golden(case: &str) -> PathBuf {
     path("tests/golden/models").join(case)
-}
-
-/// The examples are built beside the directory that the tests are built in.
-fn run(example: &str, arguments: &[&str], temporary: &TempDir) -> Run {
-    let test = env::current_exe().unwrap();
-    let target = test.ancestors().nth(2).unwrap();
-    let binary = target.join("examples").join(format!("{example}{}", env::consts::EXE_SUFFIX));
-    let output = Command::new(&binary)
-        .args(arguments)
-        .env("TMPDIR", temporary.path())
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
-fn succeed(example: &str, arguments: &[&str]) -> Run {
-    let run = run(example, arguments, &tempfile::tempdir().unwrap());
-    assert_eq!(run.code, Some(0), "{example} {arguments:?}: {}", run.stderr);
-    run
-}
-
-/// Asserts that an example answers with one line that has all of `parts`.
-fn fail(example: &str, arguments: &[&str], parts: &[&str]) {
-    let run = run(example, arguments, &tempfile::tempdir().unwrap());
-    let what = format!("{example} {arguments:?}: {}", run.stderr);
-    assert_eq!(run.code, Some(1), "{what}");
-    let error = run.stderr.lines().last().unwrap();
-    assert!(error.starts_with("error: "), "{what}");
-    assert!(parts.iter().all(|part| error.contains(part)), "{what} lacks one of {parts:?}");
-    assert!(!error.contains("Error {") && !error.contains("Err("), "{what}");
 }
 
 #[test]

@@ -165,46 +165,45 @@ PETS = ["a grey cat", "two parrots", "an old dog", "a tortoise", "three goldfish
 HOBBIES = ["chess", "rowing", "pottery", "sailing", "folk dancing", "mushroom picking", "astronomy", "cycling", "knitting"]
 PRIZES = ["the Silver Quill", "the Golden Compass", "the Blue Ribbon", "the Harbour Medal", "the Northern Star", "the Oak Leaf"]
 CITIES = [place for place in PLACES + NEW_PLACES if place not in FIRST]
-# What it is about: how it is said, how it is asked for, and what the answers are ({} in the sentence, N for the name).
+# What it is about: how it is said (N for the name, or `she` or `he`), how it is asked for, and what the answers are.
 FACTS = {
-    "birthplace": (["N was born in {}.", "{} is where N was born."],
-                   ["Where was N born?", "In which town was N born?"], CITIES),
-    "year": (["The family moved house in {}.", "In {} the whole family moved house."],
-             ["When did the family of N move?", "In which year did the family move house?"],
-             [str(year) for year in range(1900, 2000)]),
-    "trade": (["N worked as a {} for many years.", "By trade, N was a {}."],
-              ["What did N work as?", "What was the trade of N?"], TRADES),
-    "home": (["Later, N lived in {}.", "N spent the last years in {}."],
+    "birthplace": (["N was born in {}.", "N came from {}."], ["Where was N born?", "Where did N come from?"], CITIES),
+    "year": (["In {} N moved house.", "N moved house in {}."],
+             ["When did N move house?", "In which year did N move house?"], [str(year) for year in range(1900, 2000)]),
+    "trade": (["N worked as a {}.", "By trade N was a {}."], ["What did N work as?", "What was N by trade?"], TRADES),
+    "home": (["Later N lived in {}.", "N spent the last years in {}."],
              ["Where did N live later?", "Where did N spend the last years?"], CITIES),
-    "pet": (["At home, N kept {}.", "N shared the house with {}."],
-            ["Which animals did N keep?", "What pet did N have?"], PETS),
-    "hobby": (["In the evenings, N loved {}.", "The favourite pastime of N was {}."],
-              ["What was the favourite pastime of N?", "What did N love in the evenings?"], HOBBIES),
-    "prize": (["The town gave N {}.", "For this, N received {}."],
-              ["Which prize did N receive?", "What did the town give N?"], PRIZES),
-    "friend": (["A close friend was {}.", "N often wrote letters to {}."],
-               ["Who was a close friend of N?", "To whom did N write letters?"],
+    "pet": (["At home N kept {}.", "N shared the house with {}."],
+            ["Which animals did N keep at home?", "With what pet did N share the house?"], PETS),
+    "hobby": (["In the evenings N loved {}.", "More than anything N liked {}."],
+              ["What did N love in the evenings?", "What did N like more than anything?"], HOBBIES),
+    "prize": (["One day N received {}.", "N was given {} by the town."],
+              ["Which prize did N receive?", "What was N given by the town?"], PRIZES),
+    "friend": (["N often wrote letters to {}.", "A close friend of N was {}."],
+               ["To whom did N write letters?", "Who was a close friend of N?"],
                [f"{first} {last}" for first in FIRST[:20] for last in NEW_LAST]),
 }
+TOLD, UNTOLD = 4, 2
 
 
 def paragraph(rng):
     """A text about somebody, and questions with the answer and where it begins, or with nothing if the text does not say."""
-    name = f"{rng.choice(FIRST[:20])} {rng.choice(LAST)}"
-    named = lambda pattern: re.sub(r"\bN\b", name, pattern)
-    told = rng.sample(list(FACTS), 5)
-    untold = rng.sample([kind for kind in FACTS if kind not in told], 2)
+    first = rng.randrange(20)
+    name, pronoun = f"{FIRST[first]} {rng.choice(LAST)}", ["she", "he"][first % 2]
+    kinds = rng.sample(list(FACTS), TOLD + UNTOLD)
     text, answers = "", {}
-    for kind in told:
+    for kind in kinds[:TOLD]:
         sentences, _, values = FACTS[kind]
-        before, after = rng.choice(sentences).split("{}")
+        called = pronoun if text and kind != "friend" else name
+        sentence = re.sub(r"\bN\b", called, rng.choice(sentences))
+        before, after = (sentence[0].upper() + sentence[1:]).split("{}")
         value = rng.choice(values)
-        text += named(before)
+        text += before
         answers[kind] = {"text": value, "answer_start": len(text)}
-        text += value + named(after) + " "
-    kinds = told[:4] + untold
+        text += f"{value}{after} "
     rng.shuffle(kinds)
-    return text.rstrip(), [(named(rng.choice(FACTS[kind][1])), answers.get(kind)) for kind in kinds]
+    questions = [re.sub(r"\bN\b", name, rng.choice(FACTS[kind][1])) for kind in kinds]
+    return text.rstrip(), [(question, answers.get(kind)) for question, kind in zip(questions, kinds)]
 
 
 def squad(split, paragraphs):
@@ -216,12 +215,13 @@ def squad(split, paragraphs):
             for j, (question, answer) in enumerate(questions)
         ]
         entries.append({"context": context, "qas": qas})
-    return json.dumps({"version": "v2.0", "data": [{"title": "Made-up people", "paragraphs": entries}]}) + "\n"
+    document = {"version": "v2.0", "data": [{"title": "Made-up people", "paragraphs": entries}]}
+    return json.dumps(document, separators=(",", ":")) + "\n"
 
 
 def make_facts():
     rng = random.Random(3)
-    paragraphs = distinct(lambda: paragraph(rng), 160)
+    paragraphs = distinct(lambda: paragraph(rng), 195)
     write("facts/held-out.json", squad("held-out", paragraphs[:40]))
     write("facts/train.json", squad("train", paragraphs[40:]))
 

@@ -20,6 +20,7 @@ mod progress;
 mod tokenizer_files;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,7 +47,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let tokenizer = model::tokenizer(&options)?;
     let (config, parameters) = model::model(&options, &tokenizer)?;
     writeln!(out, "{} parameters, {} words", parameters.parameter_count(), config.vocab_size)?;
-    let (train, held_out) = data(&options, &tokenizer, &config)?;
+    let (train, mut held_out) = data(&options, &tokenizer, &config)?;
+    let (word, share) = most_frequent(&mut held_out)?;
+    let word = tokenizer.id_to_token(word).unwrap_or_default();
 
     let training =
         TrainingOptions { precision: options.precision, activations: options.activations };
@@ -75,6 +78,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     for (name, value) in &last.metrics {
         writeln!(out, "held out: {name} {value:.4}")?;
     }
+    writeln!(out, "held out, were all masked words {word}: masked_lm_accuracy {share:.4}")?;
     if outcome.reason == StopReason::Hook {
         let path = outcome.checkpoint.map(|path| path.display().to_string()).unwrap_or_default();
         writeln!(out, "stopped after step {}; --resume goes on from {path}", outcome.step)?;
@@ -104,6 +108,24 @@ fn data(
         PreTrainingBatches::new(corpus, tokenizer, config, of_text.clone())?,
         PreTrainingBatches::new(held_out, tokenizer, config, of_text.for_evaluation())?,
     ))
+}
+
+/// The word that is masked most often, and its share: what can be had without looking at the text.
+fn most_frequent(held_out: &mut PreTrainingBatches) -> Result<(u32, f64), Failure> {
+    let mut counts = BTreeMap::new();
+    for batch in held_out.by_ref() {
+        for label in batch?.labels.masked_lm {
+            // What is not masked has a negative label.
+            if let Ok(word) = u32::try_from(label) {
+                *counts.entry(word).or_insert(0u64) += 1;
+            }
+        }
+    }
+    held_out.rewind();
+    let total: u64 = counts.values().sum();
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let (word, count) = most.ok_or("the held-out text has no masked words")?;
+    Ok((word, count as f64 / total as f64))
 }
 
 fn trainer_options(options: &Options) -> Result<TrainerOptions, Failure> {

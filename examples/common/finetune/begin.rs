@@ -14,7 +14,7 @@ use super::{Failure, Options};
 /// Of a new model: how often its layer is applied, ...
 const LAYERS: usize = 3;
 /// ... how many words it has at most, ...
-const WORDS: usize = 1000;
+const WORDS: usize = 2000;
 /// ... and how small its layers' steps are at first.
 const RESIDUAL_SCALE: f32 = 0.3;
 
