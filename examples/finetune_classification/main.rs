@@ -163,7 +163,7 @@ fn metric<'a>(options: &'a Options, task: &ClassificationTask) -> &'a str {
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
     let mut options = Options {
-        common: finetune::Options::new("finetune_classification", 6, 1e-3),
+        common: finetune::Options::new("finetune_classification", 12, 5e-4),
         task: None,
         labels: None,
         is_multi_label: false,
