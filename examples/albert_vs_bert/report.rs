@@ -35,14 +35,16 @@ const COLUMNS: [&str; 10] = [
 ];
 
 const WHY: &str = "\
-Parameters are those of the whole model with its masked-LM and sentence-order heads; BERT is an ALBERT that shares nothing and has E = H, whose
-mapping from E to H it keeps. GFLOP are what forward and backward pass need of matrix products.
+Parameters are those of the whole model with its masked-LM and sentence-order heads; BERT is an ALBERT that
+shares nothing and has E = H, whose mapping from E to H it keeps. GFLOP are what forward and backward pass need
+of matrix products.
 
-Where this differs from the paper, and why: the paper gives \"less communication and fewer computations\" as the reasons. It trained on 64 to 512
-TPUs, where every step ends with an exchange of all gradients among them, and ALBERT has a ninth to an eighteenth of BERT's. On one machine
-nothing is exchanged, and sharing saves parameters, not arithmetic: a layer that is applied twelve times multiplies as much as twelve layers.
-What is saved here is memory (gradients, moments and packed weights are there once rather than L times), the time to go through all that after the
-backward pass, and, by E = 128 rather than H, most of the arithmetic of the words' scores.
+Where this differs from the paper, and why: the paper names less communication and fewer computations. It trained
+on 64 to 512 TPUs, where every step ends with an exchange of all gradients among them, and ALBERT has a ninth to
+an eighteenth of BERT's. On one machine nothing is exchanged, and sharing saves parameters, not arithmetic: a layer
+that is applied twelve times multiplies as much as twelve layers. What is saved here is memory (gradients, moments
+and packed weights are there once rather than L times), the time to go through all that after the backward pass,
+and, by E = 128 rather than H, most of the arithmetic of the words' scores.
 ";
 
 impl Model {

@@ -25,8 +25,8 @@ pub fn weight_gradient(
 }
 
 impl Attention {
-    /// Replaces queries, keys and values [T, 3·A·D] by their gradients, given the context [T, A·D] that [`run`](Self::run)
-    /// made of them, and its gradient.
+    /// Replaces queries, keys and values [T, 3·A·D] by their gradients, given the context [T, A·D] that
+    /// [`run`](Self::run) made of them, and its gradient.
     pub fn backward(&self, qkv: &mut [f32], contexts: (&[f32], &[f32])) {
         attention_backward(self.isa, qkv, &self.sequences, self.heads, None, contexts);
     }
