@@ -3,7 +3,13 @@
     python make_tasks.py
 
 All of it is made up here, from the lists and patterns below and a fixed seed, by Python's standard library alone (3.9 or later). Two runs
-give the same bytes. No sentence of a training file is in the file that is held out.
+give the same bytes.
+
+What is held out differs from what is trained on in more than its sentences, so that learning by heart does not help:
+
+* sentiment: it is about other things, and each negation comes with words that it never comes with in training;
+* entities: no name of a person or a place is in the training file, and a third of the sentences are of patterns that are not;
+* facts: no name, place, year, trade, pet, hobby or prize is in the training file.
 """
 
 import json
@@ -15,92 +21,89 @@ HERE = Path(__file__).resolve().parent
 
 
 def distinct(draw, count):
-    """`count` different draws; of two that have the same text, the first."""
+    """`count` different draws."""
     found = {}
     for _ in range(100 * count):
-        text, value = draw()
-        found.setdefault(text, value)
+        found.setdefault(draw())
         if len(found) == count:
-            return list(found.items())
+            return list(found)
     raise ValueError(f"only {len(found)} different ones")
 
 
 def write(name, text):
     path = HERE / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", newline="\n")
     print(f"{name}: {len(text.encode())} bytes")
+
+
+class Names:
+    """Names of syllables, none of which is drawn twice."""
+
+    ENDS = "n r s l m nd rk sk th ss ra la na mi do".split()
+
+    def __init__(self, rng):
+        self.rng, self.drawn = rng, set()
+
+    def draw(self):
+        rng = self.rng
+        while True:
+            syllables = [rng.choice("bdfghklmnprstvwz") + rng.choice("aeiou") for _ in range(rng.choice([1, 2, 2]))]
+            name = ("".join(syllables) + rng.choice(self.ENDS)).capitalize()
+            if len(name) > 3 and name not in self.drawn:
+                self.drawn.add(name)
+                return name
 
 
 # Sentiment: praise and complaints. Words alone do not decide: `not` and `never` turn them round, and after `but` comes what counts.
 
-THINGS = {
-    "film": ["plot", "ending", "music", "dialogue", "lead actor", "camera work"],
-    "book": ["first chapter", "style", "story", "translation", "hero", "cover"],
-    "hotel": ["room", "breakfast", "staff", "view", "bathroom", "lobby"],
-    "restaurant": ["soup", "waiter", "dessert", "menu", "fish", "table by the window"],
-    "phone": ["battery", "screen", "camera", "speaker", "case", "keyboard"],
-    "concert": ["singer", "sound", "drummer", "hall", "first song", "encore"],
-    "course": ["teacher", "textbook", "homework", "first lesson", "exam", "classroom"],
-    "train ride": ["seat", "conductor", "coffee", "scenery", "timetable", "dining car"],
+PARTS = {
+    "train": """plot ending music dialogue style story hero cover room breakfast staff view bathroom soup waiter dessert menu fish
+        battery screen camera speaker keyboard""".split(),
+    "held-out": "singer sound drummer hall teacher textbook homework exam seat conductor coffee timetable".split(),
 }
-GOOD = """wonderful delightful superb charming excellent brilliant lovely splendid pleasant perfect remarkable impressive
-delicious graceful thoughtful elegant fresh clever warm generous""".split()
-BAD = """terrible dreadful boring awful dull disappointing clumsy horrible poor tedious bland annoying noisy careless
-broken dirty stale tiresome rude shabby""".split()
-DEGREES = ["", "", "", "really ", "very ", "quite ", "simply ", "rather ", "truly "]
-GOOD_ENDS = ["I would come back any day", "I told all my friends", "we smiled all evening", "I was sorry when it was over",
-             "it was worth every penny", "my sister loved it too", "I could not ask for more", "we stayed longer than planned"]
-BAD_ENDS = ["I want my money back", "I would warn anyone", "we left early", "I was glad when it was over",
-            "it was a waste of time", "my sister hated it too", "I expected far more", "we will never return"]
+GOOD = "wonderful delightful superb charming excellent brilliant lovely splendid pleasant perfect clever elegant".split()
+BAD = "terrible dreadful boring awful dull disappointing clumsy horrible poor tedious careless shabby".split()
+DEGREES = ["", "", "really ", "very ", "quite ", "truly "]
+NEGATIONS = ["was not", "was never", "was by no means", "was hardly"]
+SENTIMENT_COUNTS = {"train": 330, "held-out": 100}
 
 
-def judgement(rng, part, is_good):
+def negations(split):
+    """Which negations come with which words: a quarter of all pairs are held out."""
+    pairs = [(i, word) for words in (GOOD, BAD) for j, word in enumerate(words) for i in range(4) if (i == j % 4) == (split == "held-out")]
+    return [(NEGATIONS[i], word) for i, word in pairs]
+
+
+def judgement(rng, split, part, is_good):
     """Says of a part that it is good, or that it is not."""
-    is_turned = rng.random() < 0.3
-    word = rng.choice(GOOD if is_good != is_turned else BAD)
-    verb = rng.choice(["was", "was", "seemed", "felt"])
-    if is_turned:
-        return f"the {part} {rng.choice(['was not', 'was never', 'was by no means', 'was hardly'])} {word}"
-    return f"the {part} {verb} {rng.choice(DEGREES)}{word}"
+    words = GOOD if is_good else BAD
+    if rng.random() < 0.35:
+        return "the {} {} {}".format(part, *rng.choice([pair for pair in negations(split) if pair[1] not in words]))
+    return f"the {part} {rng.choice(['was', 'seemed'])} {rng.choice(DEGREES)}{rng.choice(words)}"
 
 
-def opinion(rng):
-    thing, parts = rng.choice(list(THINGS.items()))
+def opinion(rng, split):
     is_good = rng.random() < 0.5
-    one, other = rng.sample(parts, 2)
-    end = rng.choice(GOOD_ENDS if is_good else BAD_ENDS)
-    pattern = rng.randrange(5)
-    if pattern == 0:
-        text = f"{judgement(rng, one, is_good)} and {judgement(rng, other, is_good)}."
-    elif pattern == 1:
-        text = f"{judgement(rng, one, not is_good)}, but {judgement(rng, other, is_good)}."
-    elif pattern == 2:
-        text = f"{rng.choice(['this', 'our', 'the'])} {thing}: {judgement(rng, one, is_good)}, so {end}."
-    elif pattern == 3:
-        text = f"although {judgement(rng, one, not is_good)}, {judgement(rng, other, is_good)}."
-    else:
-        text = f"{judgement(rng, one, is_good)}, and {end}."
-    return text[0].upper() + text[1:], "positive" if is_good else "negative"
+    one, other = rng.sample(PARTS[split], 2)
+    last = judgement(rng, split, other, is_good)
+    text = rng.choice([
+        lambda: f"{last}.",
+        lambda: f"{judgement(rng, split, one, is_good)} and {last}.",
+        lambda: f"{judgement(rng, split, one, not is_good)}, but {last}.",
+        lambda: f"although {judgement(rng, split, one, not is_good)}, {last}.",
+    ])()
+    return json.dumps({"text": text[0].upper() + text[1:], "label": "positive" if is_good else "negative"})
 
 
 def make_sentiment():
     rng = random.Random(1)
-    lines = [json.dumps({"text": text, "label": label}) for text, label in distinct(lambda: opinion(rng), 1700)]
-    write("sentiment/held-out.jsonl", "\n".join(lines[:300]) + "\n")
-    write("sentiment/train.jsonl", "\n".join(lines[300:]) + "\n")
+    for split, count in SENTIMENT_COUNTS.items():
+        write(f"sentiment/{split}.jsonl", "\n".join(distinct(lambda: opinion(rng, split), count)) + "\n")
 
 
-# Entities: people, places and dates. Some names are both of people and of places, and some are in the held-out sentences only.
+# Entities: people, places and dates. Nothing but what stands around it says whether a name is of a person or a place.
 
-FIRST = """Anna Boris Clara David Elena Felix Greta Hugo Irene Jonas Karin Lukas Maria Niklas Olga Peter Rosa Simon Tilda Viktor
-Florence Austin Sydney Chelsea Jordan""".split()
-LAST = """Adler Bergman Castro Dumont Eriksen Ferrari Gruber Hansen Ivanov Jensen Keller Lindgren Moreau Novak Olsen Pereira
-Quist Rossi Santos Tanaka Ulrich Vogel Weber Yilmaz Zeman""".split()
-PLACES = """Oslo Lisbon Vienna Prague Dublin Athens Warsaw Helsinki Bern Riga Turin Ghent Porto Malmo Basel Florence Austin Sydney
-Chelsea Jordan""".split() + ["New Haven", "San Marino", "Monte Carlo", "Cape Town", "Saint Malo"]
-NEW_LAST = ["Abelson", "Brandt", "Corelli", "Dahl", "Engel", "Fontaine"]
-NEW_PLACES = ["Krakow", "Leipzig", "Bilbao", "Tampere", "Port Louis"]
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 # P, L and D stand for a person, a place and a date; {} for a word of a list.
@@ -112,16 +115,28 @@ PATTERNS = [
     "P , who lives near L , teaches at the {building} .", "A train to L leaves on D .", "Since D , P has run the {building} .",
     "The {building} of L thanked P for the {work} .", "We may see P in D .", "She gave P her {work} .",
 ]
+NEW_PATTERNS = [
+    "On D , P met P in L .", "P has not left L since D .", "The {work} that P wrote was sold in L .", "Nobody has seen P at the {building} .",
+    "In L the {building} of P opened on D .", "From D on , P lives in L .",
+]
 WORDS = {
     "{work}": ["book", "play", "painting", "letter", "film", "song", "garden", "report"],
     "{building}": ["museum", "library", "station", "school", "harbour", "theatre", "market", "hospital"],
 }
+ENTITY_COUNTS = {"train": 330, "held-out": 100}
 
 
-def person(rng, lasts):
+def person(rng, names):
     form = rng.randrange(4)
-    first, last = rng.choice(FIRST), rng.choice(lasts)
-    return [[first, last], [first], ["Dr", last], [first, rng.choice("ABCDEFGH") + ".", last]][form]
+    if form == 0:
+        return [names.draw()]
+    if form == 1:
+        return ["Dr", names.draw()]
+    return [names.draw(), names.draw()] if form == 2 else [names.draw(), rng.choice("ABCDEFGH") + ".", names.draw()]
+
+
+def place(rng, names):
+    return rng.choice([[], [], [], ["New"], ["Port"], ["Saint"]]) + [names.draw()]
 
 
 def date(rng):
@@ -129,15 +144,11 @@ def date(rng):
     return rng.choice([[day, month, year], [month, year], [month], [year], [rng.choice(DAYS)], [month, day]])
 
 
-def tagged(rng, lasts, places):
+def tagged(rng, names, pattern):
     """A sentence as lines of word and tag."""
-    draws = {
-        "P": ("PER", lambda: person(rng, lasts)),
-        "L": ("LOC", lambda: rng.choice(places).split()),
-        "D": ("DATE", lambda: date(rng)),
-    }
+    draws = {"P": ("PER", lambda: person(rng, names)), "L": ("LOC", lambda: place(rng, names)), "D": ("DATE", lambda: date(rng))}
     lines = []
-    for word in rng.choice(PATTERNS).split():
+    for word in pattern.split():
         if word not in draws:
             lines.append((rng.choice(WORDS.get(word, [word])), "O"))
             continue
@@ -146,61 +157,80 @@ def tagged(rng, lasts, places):
         if words[0] == "Dr":  # A title is not part of the name.
             lines.append((words.pop(0), "O"))
         lines += [(part, f"{'I' if i else 'B'}-{kind}") for i, part in enumerate(words)]
-    return "".join(f"{word} {tag}\n" for word, tag in lines), None
+    return "".join(f"{word} {tag}\n" for word, tag in lines)
 
 
 def make_entities():
     rng = random.Random(2)
-    held_out = dict(distinct(lambda: tagged(rng, LAST + NEW_LAST, PLACES + NEW_PLACES), 250))
-    train = [text for text, _ in distinct(lambda: tagged(rng, LAST, PLACES), 1300) if text not in held_out]
-    write("entities/held-out.txt", "\n".join(held_out))
-    write("entities/train.txt", "\n".join(train[:1000]))
+    names = Names(rng)
+    for split, count in ENTITY_COUNTS.items():
+        def draw():
+            is_new = split == "held-out" and rng.random() < 1 / 3
+            return tagged(rng, names, rng.choice(NEW_PATTERNS if is_new else PATTERNS))
+        write(f"entities/{split}.txt", "\n".join(distinct(draw, count)))
 
 
 # Facts: a paragraph about somebody, and questions, some of which it does not answer.
 
-TRADES = """baker carpenter surgeon pilot gardener painter tailor violinist translator geologist watchmaker librarian
-photographer teacher fisherman architect""".split()
-PETS = ["a grey cat", "two parrots", "an old dog", "a tortoise", "three goldfish", "a white horse", "a tame raven", "six hens"]
-HOBBIES = ["chess", "rowing", "pottery", "sailing", "folk dancing", "mushroom picking", "astronomy", "cycling", "knitting"]
-PRIZES = ["the Silver Quill", "the Golden Compass", "the Blue Ribbon", "the Harbour Medal", "the Northern Star", "the Oak Leaf"]
-CITIES = [place for place in PLACES + NEW_PLACES if place not in FIRST]
-# What it is about: how it is said (N for the name, or `she` or `he`), how it is asked for, and what the answers are.
-FACTS = {
-    "birthplace": (["N was born in {}.", "N came from {}."], ["Where was N born?", "Where did N come from?"], CITIES),
-    "year": (["In {} N moved house.", "N moved house in {}."],
-             ["When did N move house?", "In which year did N move house?"], [str(year) for year in range(1900, 2000)]),
-    "trade": (["N worked as a {}.", "By trade N was a {}."], ["What did N work as?", "What was N by trade?"], TRADES),
-    "home": (["Later N lived in {}.", "N spent the last years in {}."],
-             ["Where did N live later?", "Where did N spend the last years?"], CITIES),
-    "pet": (["At home N kept {}.", "N shared the house with {}."],
-            ["Which animals did N keep at home?", "With what pet did N share the house?"], PETS),
-    "hobby": (["In the evenings N loved {}.", "More than anything N liked {}."],
-              ["What did N love in the evenings?", "What did N like more than anything?"], HOBBIES),
-    "prize": (["One day N received {}.", "N was given {} by the town."],
-              ["Which prize did N receive?", "What was N given by the town?"], PRIZES),
-    "friend": (["N often wrote letters to {}.", "A close friend of N was {}."],
-               ["To whom did N write letters?", "Who was a close friend of N?"],
-               [f"{first} {last}" for first in FIRST[:20] for last in NEW_LAST]),
+TRADES = {
+    "train": """baker carpenter surgeon pilot gardener painter tailor violinist translator geologist watchmaker librarian photographer
+        teacher fisherman""".split(),
+    "held-out": "butcher blacksmith chemist lawyer shepherd".split(),
 }
-TOLD, UNTOLD = 4, 2
+ANIMALS = {"train": "cat dog parrot tortoise horse raven rabbit lizard canary".split(), "held-out": "goose donkey hamster owl".split()}
+HOBBIES = {
+    "train": "chess rowing pottery sailing dancing fishing astronomy cycling knitting climbing singing poker".split(),
+    "held-out": "fencing archery skating juggling".split(),
+}
+EMBLEMS = {"train": "Quill Compass Ribbon Star Leaf Anchor Lantern Crown".split(), "held-out": "Bell Arrow Feather".split()}
+# What it is about: how it is said (N for the name, or `she` or `he`), and how it is asked for.
+FACTS = {
+    "birthplace": (["N was born in {}.", "N came from {}."], ["Where was N born?", "Where did N come from?"]),
+    "year": (["In {} N moved house.", "N moved house in {}."], ["When did N move house?", "In which year did N move house?"]),
+    "trade": (["N worked as a {}.", "By trade N was a {}."], ["What did N work as?", "What was N by trade?"]),
+    "home": (["Later N lived in {}.", "N spent the last years in {}."],
+             ["Where did N live later?", "Where did N spend the last years?"]),
+    "pet": (["At home N kept {}.", "N shared the house with {}."],
+            ["Which animal did N keep at home?", "With what pet did N share the house?"]),
+    "hobby": (["In the evenings N loved {}.", "More than anything N liked {}."],
+              ["What did N love in the evenings?", "What did N like more than anything?"]),
+    "prize": (["One day N received {}.", "N was given {} by the town."],
+              ["Which prize did N receive?", "What was N given by the town?"]),
+    "friend": (["N often wrote letters to {}.", "A close friend of N was {}."],
+               ["To whom did N write letters?", "Who was a close friend of N?"]),
+}
+TOLD, UNTOLD = 3, 1
+FACT_COUNTS = {"train": 100, "held-out": 30}
 
 
-def paragraph(rng):
+def value(rng, names, split, kind):
+    """What the text says of somebody."""
+    if kind in ("birthplace", "home"):
+        return " ".join(place(rng, names))
+    if kind == "year":
+        return str(2 * rng.randrange(900, 1000) + (split == "held-out"))
+    if kind == "trade":
+        return rng.choice(TRADES[split])
+    if kind == "pet":
+        return f"{rng.choice(['a grey', 'a tame', 'a small', 'a white'])} {rng.choice(ANIMALS[split])}"
+    if kind == "hobby":
+        return rng.choice(HOBBIES[split])
+    if kind == "prize":
+        return f"the {rng.choice(['Silver', 'Golden', 'Blue', 'Northern'])} {rng.choice(EMBLEMS[split])}"
+    return f"{names.draw()} {names.draw()}"
+
+
+def paragraph(rng, names, split):
     """A text about somebody, and questions with the answer and where it begins, or with nothing if the text does not say."""
-    first = rng.randrange(20)
-    name, pronoun = f"{FIRST[first]} {rng.choice(LAST)}", ["she", "he"][first % 2]
+    name, pronoun = f"{names.draw()} {names.draw()}", rng.choice(["she", "he"])
     kinds = rng.sample(list(FACTS), TOLD + UNTOLD)
     text, answers = "", {}
     for kind in kinds[:TOLD]:
-        sentences, _, values = FACTS[kind]
         called = pronoun if text and kind != "friend" else name
-        sentence = re.sub(r"\bN\b", called, rng.choice(sentences))
+        sentence = re.sub(r"\bN\b", called, rng.choice(FACTS[kind][0]))
         before, after = (sentence[0].upper() + sentence[1:]).split("{}")
-        value = rng.choice(values)
-        text += before
-        answers[kind] = {"text": value, "answer_start": len(text)}
-        text += f"{value}{after} "
+        answers[kind] = {"text": value(rng, names, split, kind), "answer_start": len(text + before)}
+        text += f"{before}{answers[kind]['text']}{after} "
     rng.shuffle(kinds)
     questions = [re.sub(r"\bN\b", name, rng.choice(FACTS[kind][1])) for kind in kinds]
     return text.rstrip(), [(question, answers.get(kind)) for question, kind in zip(questions, kinds)]
@@ -210,10 +240,10 @@ def squad(split, paragraphs):
     """The layout of SQuAD 2.0."""
     entries = []
     for i, (context, questions) in enumerate(paragraphs):
-        qas = [
-            {"id": f"{split}-{i}-{j}", "question": question, "answers": [answer] if answer else [], "is_impossible": not answer}
-            for j, (question, answer) in enumerate(questions)
-        ]
+        qas = []
+        for j, (question, answer) in enumerate(questions):
+            answers = {"answers": [answer]} if answer else {"answers": [], "is_impossible": True}
+            qas.append({"id": f"{split[0]}{i}-{j}", "question": question, **answers})
         entries.append({"context": context, "qas": qas})
     document = {"version": "v2.0", "data": [{"title": "Made-up people", "paragraphs": entries}]}
     return json.dumps(document, separators=(",", ":")) + "\n"
@@ -221,9 +251,9 @@ def squad(split, paragraphs):
 
 def make_facts():
     rng = random.Random(3)
-    paragraphs = distinct(lambda: paragraph(rng), 195)
-    write("facts/held-out.json", squad("held-out", paragraphs[:40]))
-    write("facts/train.json", squad("train", paragraphs[40:]))
+    names = Names(rng)
+    for split, count in FACT_COUNTS.items():
+        write(f"facts/{split}.json", squad(split, [paragraph(rng, names, split) for _ in range(count)]))
 
 
 if __name__ == "__main__":

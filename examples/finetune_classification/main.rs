@@ -6,6 +6,8 @@
 //! cargo run --release --example finetune_classification -- --model DIR --labels no,maybe,yes --train FILE --validation FILE
 //! ```
 
+#[path = "../common/argmax.rs"]
+mod argmax;
 #[path = "../common/cli.rs"]
 mod cli;
 #[path = "../common/finetune/mod.rs"]
@@ -18,7 +20,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use lexopt::prelude::*;
+use lexopt::ValueExt;
 use ndalbert::train::datasets::{
     ClassificationExample, ClassificationFeatures, ClassificationTask, Examples, GlueTask,
     LabelNames, RawLabel, read_classification, read_tsv,
@@ -26,7 +28,7 @@ use ndalbert::train::datasets::{
 use ndalbert::{AlbertForSequenceClassification, ProblemType};
 
 use cli::Failure;
-use finetune::Task;
+use finetune::{Defaults, Task};
 
 const HELP: &str = "\
 Fine-tunes a model to classify texts or pairs of texts. Without arguments: praise
@@ -47,6 +49,9 @@ Usage: finetune_classification [--train FILE --validation FILE]
                       pearson, spearman or loss [default: as the task has it]
 ";
 
+const DEFAULTS: Defaults =
+    Defaults { example: "finetune_classification", model: None, epochs: 30, rate: 5e-4 };
+
 struct Options {
     common: finetune::Options,
     task: Option<GlueTask>,
@@ -57,13 +62,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let help = format!("{HELP}{}", finetune::HELP);
+    let help = format!("{HELP}{}", DEFAULTS.help());
     cli::main(&help, parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let files = common.files("sentiment", ["train.jsonl", "held-out.jsonl"])?;
+    let files = common.files("sentiment", ["train.jsonl", "held-out.jsonl"]);
     let [train, validation] = files.map(|path| read(options.task, &path));
     let (train, validation) = (train?, validation?);
     let task = task(&options, &train)?;
@@ -74,30 +79,33 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             .encode(|example| ClassificationFeatures::new(&tokenizer, &task, example))
     };
     let (train, validation) = (features(train)?, features(validation)?);
-
-    let (problem_type, names) = match &task {
-        ClassificationTask::SingleLabel(names) => {
-            (ProblemType::SingleLabelClassification, Some(names))
-        }
-        ClassificationTask::MultiLabel(names) => {
-            (ProblemType::MultiLabelClassification, Some(names))
-        }
-        ClassificationTask::Regression(_) => (ProblemType::Regression, None),
-    };
     let model = common.load::<AlbertForSequenceClassification>(&tokenizer, |fields| {
-        fields.problem_type = Some(problem_type);
-        fields.labels = names.map_or(vec!["LABEL_0".into()], |names| names.names().to_vec());
+        let (problem_type, labels) = outputs(&task);
+        (fields.problem_type, fields.labels) = (Some(problem_type), labels);
     })?;
-    if let (Some(names), Some((class, share))) = (names, measure::most_frequent(&validation)) {
-        let name = &names.names()[class];
-        writeln!(out, "held out, were all of them {name}: accuracy {share:.4}")?;
-    }
     let held_out = validation.clone();
-    let metric = metric(&options, &task);
-    let measure = |model: &_| measure::measure(model, &task, &held_out);
-    let task = Task { train, validation, metric, measure: &measure };
+    let task = Task {
+        train,
+        validation,
+        metric: metric(&options, &task),
+        measure: &|model: &_| measure::measure(model, &task, &held_out),
+        baselines: measure::baseline(&task, &held_out)?.into_iter().collect(),
+    };
     finetune::finetune(common, model, task, out)?;
     Ok(())
+}
+
+/// What the configuration says of the model's outputs.
+fn outputs(task: &ClassificationTask) -> (ProblemType, Vec<String>) {
+    match task {
+        ClassificationTask::SingleLabel(names) => {
+            (ProblemType::SingleLabelClassification, names.names().to_vec())
+        }
+        ClassificationTask::MultiLabel(names) => {
+            (ProblemType::MultiLabelClassification, names.names().to_vec())
+        }
+        ClassificationTask::Regression(_) => (ProblemType::Regression, vec!["LABEL_0".into()]),
+    }
 }
 
 fn read(
@@ -161,49 +169,37 @@ fn metric<'a>(options: &'a Options, task: &ClassificationTask) -> &'a str {
     }
 }
 
-fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut options = Options {
-        common: finetune::Options::new("finetune_classification", 12, 5e-4),
-        task: None,
-        labels: None,
-        is_multi_label: false,
-        is_regression: false,
-        metric: None,
-    };
-    while let Some(argument) = arguments.next()? {
-        let name = match &argument {
-            Long(name) => (*name).to_owned(),
-            _ => return Err(argument.unexpected().into()),
-        };
-        match name.as_str() {
+fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let (mut task, mut labels, mut metric) = (None, None, None);
+    let (mut is_multi_label, mut is_regression) = (false, false);
+    let common = finetune::Options::parse(DEFAULTS, arguments, |name, arguments| {
+        match name {
             "task" => {
-                let task = arguments.value()?.parse_with(|name| {
+                let known = arguments.value()?.parse_with(|name| {
                     GlueTask::from_name(name).ok_or("expected cola, sst2, ..., or wnli")
                 })?;
-                options.task = Some(task);
+                task = Some(known);
             }
             "labels" => {
                 let names = arguments.value()?.string()?;
-                options.labels = Some(LabelNames::new(names.split(',').map(str::trim))?);
+                labels = Some(LabelNames::new(names.split(',').map(str::trim))?);
             }
-            "multi-label" => options.is_multi_label = true,
-            "regression" => options.is_regression = true,
-            "metric" => options.metric = Some(arguments.value()?.string()?),
-            "help" => return Ok(None),
-            other if options.common.take(other, &mut arguments)? => {}
-            other => return Err(format!("invalid option '--{other}'").into()),
+            "multi-label" => is_multi_label = true,
+            "regression" => is_regression = true,
+            "metric" => metric = Some(arguments.value()?.string()?),
+            _ => return Ok(false),
         }
-    }
-    let has_classes = options.labels.is_some() || options.is_multi_label;
-    if [options.task.is_some(), has_classes, options.is_regression].iter().filter(|x| **x).count()
-        > 1
-    {
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(None) };
+    let kinds = [task.is_some(), labels.is_some() || is_multi_label, is_regression];
+    if kinds.iter().filter(|is_asked_for| **is_asked_for).count() > 1 {
         return Err(
             "--task, --labels with --multi-label, and --regression exclude each other".into()
         );
     }
-    if options.common.train.is_none() && (options.task.is_some() || options.is_regression) {
-        return Err("--train and --validation are needed".into());
+    if common.train.is_none() && (task.is_some() || is_regression || is_multi_label) {
+        return Err("--train, --validation and --output are needed for that".into());
     }
-    Ok(Some(options))
+    Ok(Some(Options { common, task, labels, is_multi_label, is_regression, metric }))
 }

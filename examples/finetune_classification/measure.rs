@@ -7,8 +7,9 @@ use ndalbert::train::datasets::{ClassificationFeatures, ClassificationTask};
 use ndalbert::train::metrics::{ConfusionMatrix, Counts, multi_label_counts, pearson, spearman};
 use ndalbert::{AlbertForSequenceClassification, Error, Result};
 
+use super::argmax::argmax;
 use super::finetune::Metrics;
-use super::predict::{argmax, predict};
+use super::predict::predict;
 
 /// Judges a model as its task has it: F1 and Matthews' correlation of classes (accuracy comes with the loss), F1 where there may
 /// be several, correlations of numbers.
@@ -77,8 +78,26 @@ fn of_numbers(logits: &[Vec<f32>], features: &[ClassificationFeatures]) -> Resul
     Ok(vec![("pearson", pearson(&numbers, &labels)?), ("spearman", spearman(&numbers, &labels)?)])
 }
 
-/// The class that most examples are of, and their share: what can be had without looking at them.
-pub fn most_frequent(features: &[ClassificationFeatures]) -> Option<(usize, f64)> {
+/// What can be had without looking at the examples: one class for all, or all classes for each. Numbers that are all the same
+/// have no correlation.
+pub fn baseline(
+    task: &ClassificationTask,
+    features: &[ClassificationFeatures],
+) -> Result<Option<String>> {
+    let logits = |len: usize| vec![vec![1.0; len]; features.len()];
+    Ok(match task {
+        ClassificationTask::SingleLabel(names) => most_frequent(features)
+            .map(|(class, share)| format!("all {}: accuracy {share:.4}", names.names()[class])),
+        ClassificationTask::MultiLabel(names) => {
+            let scores = of_sets(&logits(names.len()), features, names.len())?;
+            scores.first().map(|(name, f1)| format!("every class for all: {name} {f1:.4}"))
+        }
+        ClassificationTask::Regression(_) => None,
+    })
+}
+
+/// The class that most examples are of, and their share.
+fn most_frequent(features: &[ClassificationFeatures]) -> Option<(usize, f64)> {
     let mut counts = BTreeMap::new();
     for class in features.iter().filter_map(ClassificationFeatures::class) {
         *counts.entry(class).or_insert(0u32) += 1;

@@ -14,15 +14,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use lexopt::prelude::*;
+use lexopt::ValueExt;
 use ndalbert::AlbertForMultipleChoice;
 use ndalbert::train::datasets::{
-    Examples, MultipleChoiceExample, MultipleChoiceFeatures, read_c3, read_choices, read_race,
-    read_swag,
+    Examples, Features, MultipleChoiceExample, MultipleChoiceFeatures, read_c3, read_choices,
+    read_race, read_swag,
 };
 
 use cli::Failure;
-use finetune::Task;
+use finetune::{Defaults, Task};
 
 const HELP: &str = "\
 Fine-tunes a model to choose what goes with a prompt. Without arguments: which
@@ -37,7 +37,12 @@ Usage: finetune_multiple_choice [--train FILE --validation FILE]
                       [default: jsonl]
 ";
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+const DEFAULTS: Defaults = Defaults {
+    example: "finetune_multiple_choice",
+    model: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo")),
+    epochs: 3,
+    rate: 1e-4,
+};
 
 struct Options {
     common: finetune::Options,
@@ -53,27 +58,37 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    let help = format!("{HELP}{}", finetune::HELP);
+    let help = format!("{HELP}{}", DEFAULTS.help());
     cli::main(&help, parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let [train, validation] = common.files("next-sentence", ["train.jsonl", "test.jsonl"])?;
+    let [train, validation] = common.files("next-sentence", ["train.jsonl", "test.jsonl"]);
     let tokenizer = common.tokenizer([])?;
     let features = |path: &Path| -> Result<Vec<MultipleChoiceFeatures>, Failure> {
         let examples = read(options.format, path)?;
         Ok(examples.encode(|example| MultipleChoiceFeatures::new(&tokenizer, example))?)
     };
+    let validation = features(&validation)?;
+    let chance = chance(&validation);
     let task = Task {
         train: features(&train)?,
-        validation: features(&validation)?,
+        validation,
         metric: "accuracy",
+        // There is no more to it than loss and accuracy.
         measure: &|_: &AlbertForMultipleChoice| Ok(Vec::new()),
+        baselines: vec![format!("by chance: accuracy {chance:.4}")],
     };
     let model = common.load::<AlbertForMultipleChoice>(&tokenizer, |_| ())?;
     finetune::finetune(common, model, task, out)?;
     Ok(())
+}
+
+/// How often a guess is right.
+fn chance(features: &[MultipleChoiceFeatures]) -> f64 {
+    let shares = features.iter().map(|features| 1.0 / features.inputs().len() as f64);
+    shares.sum::<f64>() / features.len() as f64
 }
 
 fn read(format: Format, path: &Path) -> ndalbert::Result<Examples<MultipleChoiceExample>> {
@@ -85,31 +100,20 @@ fn read(format: Format, path: &Path) -> ndalbert::Result<Examples<MultipleChoice
     }
 }
 
-fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut options = Options {
-        common: finetune::Options::new("finetune_multiple_choice", 3, 1e-4),
-        format: Format::JsonLines,
-    };
-    options.common.model = Some(MODEL.into());
-    while let Some(argument) = arguments.next()? {
-        let name = match &argument {
-            Long(name) => (*name).to_owned(),
-            _ => return Err(argument.unexpected().into()),
-        };
-        match name.as_str() {
-            "format" => {
-                options.format = arguments.value()?.parse_with(|name| match name {
-                    "jsonl" => Ok(Format::JsonLines),
-                    "swag" => Ok(Format::Swag),
-                    "race" => Ok(Format::Race),
-                    "c3" => Ok(Format::C3),
-                    _ => Err("expected jsonl, swag, race or c3"),
-                })?;
-            }
-            "help" => return Ok(None),
-            other if options.common.take(other, &mut arguments)? => {}
-            other => return Err(format!("invalid option '--{other}'").into()),
+fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let mut format = Format::JsonLines;
+    let common = finetune::Options::parse(DEFAULTS, arguments, |name, arguments| {
+        if name != "format" {
+            return Ok(false);
         }
-    }
-    Ok(Some(options))
+        format = arguments.value()?.parse_with(|name| match name {
+            "jsonl" => Ok(Format::JsonLines),
+            "swag" => Ok(Format::Swag),
+            "race" => Ok(Format::Race),
+            "c3" => Ok(Format::C3),
+            _ => Err("expected jsonl, swag, race or c3"),
+        })?;
+        Ok(true)
+    })?;
+    Ok(common.map(|common| Options { common, format }))
 }

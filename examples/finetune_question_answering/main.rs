@@ -16,7 +16,7 @@ mod predict;
 use std::io::Write;
 use std::process::ExitCode;
 
-use lexopt::prelude::*;
+use lexopt::ValueExt;
 use ndalbert::AlbertForQuestionAnswering;
 use ndalbert::train::datasets::{
     AnswerOptions, AnswerPrediction, QuestionAnsweringExample, QuestionAnsweringFeatures,
@@ -26,7 +26,7 @@ use ndalbert::train::datasets::{
 use ndalbert::train::metrics::{AnswerScorer, AnswerScores};
 
 use cli::Failure;
-use finetune::Task;
+use finetune::{Defaults, Task};
 use predict::predict;
 
 const HELP: &str = "\
@@ -50,6 +50,9 @@ Usage: finetune_question_answering [--train FILE --validation FILE]
   --scorer NAME       squad, or cmrc for Chinese [default: squad]
 ";
 
+const DEFAULTS: Defaults =
+    Defaults { example: "finetune_question_answering", model: None, epochs: 60, rate: 1e-3 };
+
 struct Options {
     common: finetune::Options,
     doc_stride: usize,
@@ -58,23 +61,19 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let help = format!("{HELP}{}", finetune::HELP);
+    let help = format!("{HELP}{}", DEFAULTS.help());
     cli::main(&help, parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let [train, validation] = common.files("facts", ["train.json", "held-out.json"])?;
+    let [train, validation] = common.files("facts", ["train.json", "held-out.json"]);
     let train: Vec<_> = read_squad(train)?.collect::<ndalbert::Result<_>>()?;
     let validation: Vec<_> = read_squad(validation)?.collect::<ndalbert::Result<_>>()?;
     let texts = train.iter().flat_map(|example| [&example.question, &example.context]);
     let tokenizer = common.tokenizer(texts.map(String::as_str))?;
     let windows = WindowOptions { max_length: common.max_length, doc_stride: options.doc_stride };
     let held_out = evaluation_windows(&tokenizer, &validation, windows)?;
-    if options.answers.null_threshold.is_some() {
-        let none = score(options.scorer, &validation, |_| "")?;
-        writeln!(out, "held out, was none of them answered: exact match {:.4}", none.exact_match)?;
-    }
     let task = Task {
         train: training_windows(&tokenizer, &train, windows)?,
         validation: training_windows(&tokenizer, &validation, windows)?,
@@ -84,14 +83,24 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             let scores = score(options.scorer, &validation, |i| &answers[i].text)?;
             Ok(vec![("exact_match".to_owned(), scores.exact_match), ("f1".to_owned(), scores.f1)])
         },
+        baselines: vec![baseline(&options, &validation)?],
     };
     let model = common.load::<AlbertForQuestionAnswering>(&tokenizer, |_| ())?;
     if let Some(model) = finetune::finetune(common, model, task, out)? {
-        let path = common.output.join("predictions.json");
+        let path = common.output.path().join("predictions.json");
         write_predictions(&path, &answer(&model, &validation, &held_out, options.answers)?)?;
         writeln!(out, "answers: {}", path.display())?;
     }
     Ok(())
+}
+
+/// What can be had without reading: no answer to any question or, where there must be one, the whole text.
+fn baseline(options: &Options, examples: &[QuestionAnsweringExample]) -> Result<String, Failure> {
+    let (what, scores) = match options.answers.null_threshold {
+        Some(_) => ("no answers", score(options.scorer, examples, |_| "")?),
+        None => ("whole texts", score(options.scorer, examples, |i| &examples[i].context)?),
+    };
+    Ok(format!("{what}: exact_match {:.4}, f1 {:.4}", scores.exact_match, scores.f1))
 }
 
 /// What a model answers to each question.
@@ -121,38 +130,30 @@ fn score<'a>(
     AnswerScores::new(scorer, right.iter().enumerate().map(|(i, right)| (answer(i), &right[..])))
 }
 
-fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut options = Options {
-        common: finetune::Options::new("finetune_question_answering", 30, 1e-3),
-        doc_stride: 32,
-        answers: AnswerOptions::default(),
-        scorer: AnswerScorer::Squad,
-    };
+fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let (mut doc_stride, mut answers) = (32, AnswerOptions::default());
+    let mut scorer = AnswerScorer::Squad;
     let (mut version_2, mut null_threshold) = (false, 0.0);
-    while let Some(argument) = arguments.next()? {
-        let name = match &argument {
-            Long(name) => (*name).to_owned(),
-            _ => return Err(argument.unexpected().into()),
-        };
-        match name.as_str() {
+    let common = finetune::Options::parse(DEFAULTS, arguments, |name, arguments| {
+        match name {
             "version-2" => version_2 = true,
             "null-threshold" => null_threshold = arguments.value()?.parse()?,
-            "doc-stride" => options.doc_stride = arguments.value()?.parse()?,
-            "max-answer" => options.answers.max_answer_length = arguments.value()?.parse()?,
-            "n-best" => options.answers.n_best_size = arguments.value()?.parse()?,
+            "doc-stride" => doc_stride = arguments.value()?.parse()?,
+            "max-answer" => answers.max_answer_length = arguments.value()?.parse()?,
+            "n-best" => answers.n_best_size = arguments.value()?.parse()?,
             "scorer" => {
-                options.scorer = arguments.value()?.parse_with(|name| match name {
+                scorer = arguments.value()?.parse_with(|name| match name {
                     "squad" => Ok(AnswerScorer::Squad),
                     "cmrc" => Ok(AnswerScorer::Cmrc),
                     _ => Err("expected squad or cmrc"),
                 })?;
             }
-            "help" => return Ok(None),
-            other if options.common.take(other, &mut arguments)? => {}
-            other => return Err(format!("invalid option '--{other}'").into()),
+            _ => return Ok(false),
         }
-    }
-    let may_be_none = version_2 || options.common.train.is_none();
-    options.answers.null_threshold = may_be_none.then_some(null_threshold);
-    Ok(Some(options))
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(None) };
+    let may_be_none = version_2 || common.train.is_none();
+    answers.null_threshold = may_be_none.then_some(null_threshold);
+    Ok(Some(Options { common, doc_stride, answers, scorer }))
 }

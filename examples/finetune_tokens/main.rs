@@ -5,6 +5,9 @@
 //! cargo run --release --example finetune_tokens -- --model DIR --train eng.train --validation eng.testa --output DIR
 //! ```
 
+#[path = "../common/argmax.rs"]
+mod argmax;
+mod by_heart;
 #[path = "../common/cli.rs"]
 mod cli;
 #[path = "../common/finetune/mod.rs"]
@@ -18,7 +21,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use lexopt::prelude::*;
+use lexopt::ValueExt;
 use ndalbert::AlbertForTokenClassification;
 use ndalbert::ndarray::Axis;
 use ndalbert::train::datasets::{
@@ -27,9 +30,10 @@ use ndalbert::train::datasets::{
 };
 use ndalbert::train::metrics::{Scores, SpanScores};
 
+use argmax::argmax;
 use cli::Failure;
-use finetune::Task;
-use predict::{argmax, predict};
+use finetune::{Defaults, Task};
+use predict::predict;
 use table::{Align, Table};
 
 const HELP: &str = "\
@@ -48,6 +52,9 @@ Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
   --label-all-tokens  learn the tag of all of a word's tokens, not only the first
 ";
 
+const DEFAULTS: Defaults =
+    Defaults { example: "finetune_tokens", model: None, epochs: 20, rate: 1e-3 };
+
 struct Options {
     common: finetune::Options,
     columns: ConllColumns,
@@ -55,13 +62,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let help = format!("{HELP}{}", finetune::HELP);
+    let help = format!("{HELP}{}", DEFAULTS.help());
     cli::main(&help, parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let files = common.files("entities", ["train.txt", "held-out.txt"])?;
+    let files = common.files("entities", ["train.txt", "held-out.txt"]);
     let read = |path: &Path| -> ndalbert::Result<Vec<TokenClassificationExample>> {
         read_conll(path, options.columns)?.collect()
     };
@@ -75,6 +82,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     };
     // Judged is one tag per word, whatever was learnt.
     let held_out = features(validation.clone(), TokenLabelling::FirstToken)?;
+    let by_heart = by_heart::judge(&train, &validation)?.micro_average().f1;
     let task = Task {
         train: features(train, options.labelling)?,
         validation: features(validation, options.labelling)?,
@@ -84,6 +92,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             let metrics = [("precision", precision), ("recall", recall), ("f1", f1)];
             Ok(metrics.map(|(name, value)| (name.to_owned(), value)).into())
         },
+        baselines: vec![format!("the tags that words most often have: f1 {by_heart:.4}")],
     };
     let model = common.load::<AlbertForTokenClassification>(&tokenizer, |fields| {
         fields.labels = names.names().to_vec();
@@ -139,25 +148,16 @@ fn table(scores: &SpanScores) -> Table<5> {
     table
 }
 
-fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
-    let mut options = Options {
-        common: finetune::Options::new("finetune_tokens", 8, 1e-3),
-        columns: ConllColumns::default(),
-        labelling: TokenLabelling::FirstToken,
-    };
-    while let Some(argument) = arguments.next()? {
-        let name = match &argument {
-            Long(name) => (*name).to_owned(),
-            _ => return Err(argument.unexpected().into()),
-        };
-        match name.as_str() {
-            "word" => options.columns.word = arguments.value()?.parse()?,
-            "tag" => options.columns.tag = Some(arguments.value()?.parse()?),
-            "label-all-tokens" => options.labelling = TokenLabelling::AllTokens,
-            "help" => return Ok(None),
-            other if options.common.take(other, &mut arguments)? => {}
-            other => return Err(format!("invalid option '--{other}'").into()),
+fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let (mut columns, mut labelling) = (ConllColumns::default(), TokenLabelling::FirstToken);
+    let common = finetune::Options::parse(DEFAULTS, arguments, |name, arguments| {
+        match name {
+            "word" => columns.word = arguments.value()?.parse()?,
+            "tag" => columns.tag = Some(arguments.value()?.parse()?),
+            "label-all-tokens" => labelling = TokenLabelling::AllTokens,
+            _ => return Ok(false),
         }
-    }
-    Ok(Some(options))
+        Ok(true)
+    })?;
+    Ok(common.map(|common| Options { common, columns, labelling }))
 }

@@ -20,7 +20,7 @@ pub fn tokenizer(options: &Options) -> Result<AlbertTokenizer, Failure> {
     match &options.words {
         Words::Directory(directory) => {
             let tokenizer = AlbertTokenizer::from_pretrained(directory)?;
-            copy_tokenizer(directory, &options.output)?;
+            copy_tokenizer(directory, options.output.path())?;
             Ok(tokenizer)
         }
         Words::Train { size, kind } => {
@@ -29,7 +29,7 @@ pub fn tokenizer(options: &Options) -> Result<AlbertTokenizer, Failure> {
                 vocab_size: *size,
                 ..VocabularyOptions::default()
             };
-            new_tokenizer(&options.text, &of_text, &options.output)
+            new_tokenizer(&options.text, &of_text, options.output.path())
         }
     }
 }

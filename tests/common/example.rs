@@ -1,8 +1,10 @@
 //! Examples, run as a user runs them.
 
 use std::env;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -13,23 +15,57 @@ pub struct Run {
     pub stderr: String,
 }
 
+impl Run {
+    fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
 /// A path in the repository.
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
 /// The examples are built beside the directory that the tests are built in.
-pub fn run(example: &str, arguments: &[&str], temporary: &TempDir) -> Run {
+fn command(example: &str, arguments: &[&str], temporary: &TempDir) -> Command {
     let test = env::current_exe().unwrap();
     let target = test.ancestors().nth(2).unwrap();
     let binary = target.join("examples").join(format!("{example}{}", env::consts::EXE_SUFFIX));
-    let output = Command::new(&binary)
-        .args(arguments)
-        .env("TMPDIR", temporary.path())
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    assert!(binary.exists(), "{}: `cargo test` builds it", binary.display());
+    let mut command = Command::new(&binary);
+    command.args(arguments).env("TMPDIR", temporary.path()).stdin(Stdio::null());
+    command
+}
+
+pub fn run(example: &str, arguments: &[&str], temporary: &TempDir) -> Run {
+    Run::of(command(example, arguments, temporary).output().unwrap())
+}
+
+/// Runs an example and presses Ctrl-C as soon as it says `when` on standard error.
+#[cfg(unix)]
+pub fn interrupt(example: &str, arguments: &[&str], when: &str) -> Run {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = command(example, arguments, &temporary);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut said: Vec<String> = Vec::new();
+    for line in lines.by_ref() {
+        said.push(line);
+        if said.iter().any(|line| line.contains(when)) {
+            break;
+        }
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    said.extend(lines);
+    let mut run = Run::of(child.wait_with_output().unwrap());
+    run.stderr = said.join("\n");
+    run
 }
 
 /// Runs an example that must succeed.

@@ -1,13 +1,12 @@
 //! What fine-tuning begins with: a checkpoint or, to show that it works, a small model that has learnt nothing.
 
-use std::fs;
 use std::io::{BufWriter, Write};
 
 use ndalbert::text::VocabularyOptions;
 use ndalbert::train::TrainableModel;
 use ndalbert::{AlbertConfig, AlbertTokenizer, ConfigFields, LoadOptions, PreTrainedModel};
 
-use super::copy_tokenizer;
+use super::tokenizer_files::copy_tokenizer;
 use super::new_model::{draw, new_tokenizer, small, with_words};
 use super::{Failure, Options};
 
@@ -24,8 +23,8 @@ impl Options {
         &self,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<AlbertTokenizer, Failure> {
-        let output = &self.output;
-        fs::create_dir_all(output).map_err(|error| format!("{}: {error}", output.display()))?;
+        self.output.make(self.resume)?;
+        let output = self.output.path();
         let tokenizer = match &self.model {
             Some(model) => {
                 let tokenizer = AlbertTokenizer::from_pretrained(model)?;

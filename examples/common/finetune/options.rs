@@ -7,38 +7,30 @@ use ndalbert::Precision;
 use ndalbert::train::{ActivationPolicy, Decay, Interval, Schedule, TrainerOptions};
 
 use super::Failure;
+use super::output::Output;
 
-pub const HELP: &str = "\
-  --train FILE        examples to learn from
-  --validation FILE   examples to evaluate on, and never to learn from
-  --model DIR         the checkpoint to begin with
-  --output DIR        receives the model, its vocabulary, checkpoints,
-                      metrics.jsonl and learning-curve.svg
-                      [default: target/ and the example's name]
-  --resume            go on from the last checkpoint in there
-  --epochs N          passes over the examples
-  --steps N           updates, instead
-  --batch N           examples in a batch [default: 16]
-  --accumulation N    batches in an update [default: 1]
-  --rate R            the highest learning rate
-  --warmup SHARE      of the updates, until it is reached [default: 0.1]
-  --weight-decay W    [default: 0.01]
-  --max-length N      tokens of an example, at most; the rest is cut off
-  --dropout P         of hidden states and attention [default: the config's]
-  --every N           updates between evaluations [default: every epoch]
-  --patience N        stop after N evaluations that are no better than the best
-  --precision P       of matrix products, f32 or bf16 [default: f32]
-  --recompute         keep one layer's activations at a time
-  --seed N            of order, dropout and new weights [default: 1]
-  --help
-";
+/// What suits published checkpoints: a rate between the paper's, 1e-5 to 5e-5.
+const EPOCHS: u64 = 3;
+const RATE: f64 = 2e-5;
+
+/// What an example does of itself.
+pub struct Defaults {
+    /// What it is called.
+    pub example: &'static str,
+    /// The checkpoint that it begins with; nothing for a new model.
+    pub model: Option<&'static str>,
+    /// Passes over its examples, and ...
+    pub epochs: u64,
+    /// ... the rate, with that model.
+    pub rate: f64,
+}
 
 pub struct Options {
     pub train: Option<PathBuf>,
     pub validation: Option<PathBuf>,
     /// Without one, a new model is made.
     pub model: Option<PathBuf>,
-    pub output: PathBuf,
+    pub output: Output,
     pub resume: bool,
     pub epochs: u64,
     pub steps: Option<u64>,
@@ -56,20 +48,90 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Defaults {
+    /// The lines of help for the options that all examples have.
+    pub fn help(&self) -> String {
+        let Self { example, model, epochs, rate } = self;
+        let model = if model.is_some() { "that of this crate" } else { "a new, small one" };
+        format!(
+            "\
+  --train FILE        examples to learn from
+  --validation FILE   examples to evaluate on, and never to learn from
+  --model DIR         the checkpoint to begin with [default: {model}]
+  --output DIR        receives the model, its vocabulary, checkpoints,
+                      metrics.jsonl and learning-curve.svg; needed with --train
+                      [default: target/{example}, made anew]
+  --resume            go on from the last checkpoint in there
+  --epochs N          passes over the examples
+                      [default: {epochs}; with --model {EPOCHS}]
+  --steps N           updates, instead
+  --batch N           examples in a batch [default: 16]
+  --accumulation N    batches in an update [default: 1]
+  --rate R            the highest learning rate
+                      [default: {rate:e}; with --model {RATE:e}]
+  --warmup SHARE      of the updates, until it is reached [default: 0.1]
+  --weight-decay W    [default: 0.01]
+  --max-length N      tokens of an example, at most [default: 128]
+  --dropout P         of hidden states and attention [default: the config's]
+  --every N           updates between evaluations [default: every epoch]
+  --patience N        stop after N evaluations that are no better than the best
+  --precision P       of matrix products, f32 or bf16 [default: f32]
+  --recompute         keep one layer's activations at a time
+  --seed N            of order, dropout and new weights [default: 1]
+  --help
+"
+        )
+    }
+}
+
 impl Options {
-    /// With the defaults of an example of that name.
-    pub fn new(example: &str, epochs: u64, rate: f64) -> Self {
+    /// Those of the arguments, of which `own` takes those that are the example's own; nothing if the user asks for help.
+    pub fn parse(
+        defaults: Defaults,
+        mut arguments: lexopt::Parser,
+        mut own: impl FnMut(&str, &mut lexopt::Parser) -> Result<bool, Failure>,
+    ) -> Result<Option<Self>, Failure> {
+        let Defaults { example, model, epochs, rate } = defaults;
+        let mut options = Self::new(example);
+        let (mut own_epochs, mut own_rate) = (None, None);
+        while let Some(argument) = arguments.next()? {
+            let name = match &argument {
+                Long(name) => (*name).to_owned(),
+                _ => return Err(argument.unexpected().into()),
+            };
+            match name.as_str() {
+                "help" => return Ok(None),
+                "epochs" => own_epochs = Some(arguments.value()?.parse()?),
+                "rate" => own_rate = Some(arguments.value()?.parse()?),
+                name if own(name, &mut arguments)? || options.take(name, &mut arguments)? => {}
+                name => return Err(format!("invalid option '--{name}'").into()),
+            }
+        }
+        match (&options.train, &options.validation, &options.output) {
+            (Some(_), None, _) | (None, Some(_), _) | (Some(_), _, Output::Own(_)) => {
+                return Err("--train, --validation and --output go together".into());
+            }
+            _ => {}
+        }
+        let of_model = if options.model.is_some() { (EPOCHS, RATE) } else { (epochs, rate) };
+        options.model = options.model.or(model.map(PathBuf::from));
+        options.epochs = own_epochs.unwrap_or(of_model.0);
+        options.rate = own_rate.unwrap_or(of_model.1);
+        Ok(Some(options))
+    }
+
+    fn new(example: &str) -> Self {
         Self {
             train: None,
             validation: None,
             model: None,
-            output: Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(example),
+            output: Output::of(example),
             resume: false,
-            epochs,
+            epochs: EPOCHS,
             steps: None,
             batch: 16,
             accumulation: 1,
-            rate,
+            rate: RATE,
             warmup: 0.1,
             weight_decay: 0.01,
             max_length: 128,
@@ -82,23 +144,17 @@ impl Options {
         }
     }
 
-    /// Takes an option if it is one of those that all examples have.
-    pub fn take(
-        &mut self,
-        argument: &str,
-        arguments: &mut lexopt::Parser,
-    ) -> Result<bool, Failure> {
-        match argument {
+    /// Takes an option if it is one that all examples have.
+    fn take(&mut self, name: &str, arguments: &mut lexopt::Parser) -> Result<bool, Failure> {
+        match name {
             "train" => self.train = Some(arguments.value()?.into()),
             "validation" => self.validation = Some(arguments.value()?.into()),
             "model" => self.model = Some(arguments.value()?.into()),
-            "output" => self.output = arguments.value()?.into(),
+            "output" => self.output = Output::Given(arguments.value()?.into()),
             "resume" => self.resume = true,
-            "epochs" => self.epochs = arguments.value()?.parse()?,
             "steps" => self.steps = Some(arguments.value()?.parse()?),
             "batch" => self.batch = arguments.value()?.parse()?,
             "accumulation" => self.accumulation = arguments.value()?.parse()?,
-            "rate" => self.rate = arguments.value()?.parse()?,
             "warmup" => self.warmup = arguments.value()?.parse()?,
             "weight-decay" => self.weight_decay = arguments.value()?.parse()?,
             "max-length" => self.max_length = arguments.value()?.parse()?,
@@ -114,12 +170,13 @@ impl Options {
     }
 
     /// The files to learn from and to evaluate on: those that were given, or two of the data that comes with this crate.
-    pub fn files(&self, data: &str, names: [&str; 2]) -> Result<[PathBuf; 2], Failure> {
-        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(data);
+    pub fn files(&self, directory: &str, names: [&str; 2]) -> [PathBuf; 2] {
         match (&self.train, &self.validation) {
-            (Some(train), Some(validation)) => Ok([train.clone(), validation.clone()]),
-            (None, None) => Ok(names.map(|name| data.join(name))),
-            _ => Err("--train and --validation go together".into()),
+            (Some(train), Some(validation)) => [train.clone(), validation.clone()],
+            _ => {
+                let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data");
+                names.map(|name| data.join(directory).join(name))
+            }
         }
     }
 
@@ -139,11 +196,9 @@ impl Options {
         let schedule = Schedule::new(self.rate, warmup, Decay::Linear { total_steps })?;
         let interval = self.every.map_or(Interval::Epoch, Interval::Steps);
         Ok(TrainerOptions {
-            max_steps: Some(total_steps),
             gradient_accumulation_steps: self.accumulation,
             seed: self.seed,
             evaluate: interval,
-            output_dir: Some(self.output.clone()),
             save: interval,
             save_total_limit: Some(1),
             metric_for_best_model: metric.to_owned(),

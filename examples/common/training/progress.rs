@@ -1,4 +1,4 @@
-//! What training examples show and leave behind: a progress bar, a learning curve, and a way to stop with Ctrl-C.
+//! What is shown in training, and left behind: a progress bar, a learning curve, and a way to stop with Ctrl-C.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -35,6 +35,8 @@ pub struct Progress {
 /// Running means of a term of the loss.
 struct Mean {
     name: &'static str,
+    /// The first step's loss.
+    first: f64,
     loss: f64,
     /// Where there are classes.
     accuracy: Option<f64>,
@@ -128,7 +130,10 @@ impl Progress {
                     (mean, value) => mean.or(value),
                 };
             }
-            None => self.means.push(Mean { name: term.name, loss: term.loss, accuracy }),
+            None => {
+                let LossTerm { name, loss, .. } = *term;
+                self.means.push(Mean { name, first: loss, loss, accuracy });
+            }
         }
     }
 
@@ -157,10 +162,13 @@ impl Progress {
             .map_err(|error: io::Error| Error::Io { path: self.curve.clone(), error })
     }
 
-    /// Writes the learning curve a last time.
-    pub fn finish(self) -> Result<(), Error> {
+    /// Writes the learning curve a last time, and says what the losses were at first and at last.
+    pub fn finish(self) -> Result<String, Error> {
         self.bar.finish_and_clear();
-        self.draw()
+        self.draw()?;
+        let fall = |mean: &Mean| format!("{} {:.4} → {:.4}", mean.name, mean.first, mean.loss);
+        let falls: Vec<String> = self.means.iter().map(fall).collect();
+        Ok(if falls.is_empty() { "no steps".to_owned() } else { falls.join(", ") })
     }
 }
 
