@@ -9,7 +9,7 @@ What is held out differs from what is trained on in more than its sentences, so 
 
 * sentiment: it is about other things, and each negation comes with words that it never comes with in training;
 * entities: no name of a person or a place is in the training file, and a third of the sentences are of patterns that are not;
-* facts: no name, place, year, trade, pet, hobby or prize is in the training file.
+* facts: no name, place, year, trade, animal, hobby or prize is in the training file, though the words of the latter four are.
 """
 
 import json
@@ -62,24 +62,24 @@ PARTS = {
         battery screen camera speaker keyboard""".split(),
     "held-out": "singer sound drummer hall teacher textbook homework exam seat conductor coffee timetable".split(),
 }
-GOOD = "wonderful delightful superb charming excellent brilliant lovely splendid pleasant perfect clever elegant".split()
-BAD = "terrible dreadful boring awful dull disappointing clumsy horrible poor tedious careless shabby".split()
+GOOD = "wonderful delightful superb charming excellent brilliant lovely splendid".split()
+BAD = "terrible dreadful boring awful dull disappointing clumsy horrible".split()
 DEGREES = ["", "", "really ", "very ", "quite ", "truly "]
 NEGATIONS = ["was not", "was never", "was by no means", "was hardly"]
-SENTIMENT_COUNTS = {"train": 330, "held-out": 100}
+SENTIMENT_COUNTS = {"train": 420, "held-out": 100}
 
 
-def negations(split):
-    """Which negations come with which words: a quarter of all pairs are held out."""
-    pairs = [(i, word) for words in (GOOD, BAD) for j, word in enumerate(words) for i in range(4) if (i == j % 4) == (split == "held-out")]
-    return [(NEGATIONS[i], word) for i, word in pairs]
+def is_of(split, i, j):
+    """Whether a pair of words is of a split: a quarter of all pairs are held out."""
+    return ((i + j) % 4 == 0) == (split == "held-out")
 
 
 def judgement(rng, split, part, is_good):
     """Says of a part that it is good, or that it is not."""
-    words = GOOD if is_good else BAD
-    if rng.random() < 0.35:
-        return "the {} {} {}".format(part, *rng.choice([pair for pair in negations(split) if pair[1] not in words]))
+    words, opposites = (GOOD, BAD) if is_good else (BAD, GOOD)
+    if rng.random() < 0.2:
+        pairs = [(negation, word) for i, negation in enumerate(NEGATIONS) for j, word in enumerate(opposites) if is_of(split, i, j)]
+        return "the {} {} {}".format(part, *rng.choice(pairs))
     return f"the {part} {rng.choice(['was', 'seemed'])} {rng.choice(DEGREES)}{rng.choice(words)}"
 
 
@@ -87,12 +87,15 @@ def opinion(rng, split):
     is_good = rng.random() < 0.5
     one, other = rng.sample(PARTS[split], 2)
     last = judgement(rng, split, other, is_good)
-    text = rng.choice([
-        lambda: f"{last}.",
-        lambda: f"{judgement(rng, split, one, is_good)} and {last}.",
-        lambda: f"{judgement(rng, split, one, not is_good)}, but {last}.",
-        lambda: f"although {judgement(rng, split, one, not is_good)}, {last}.",
-    ])()
+    pattern = rng.random()
+    if pattern < 0.3:
+        text = f"{last}."
+    elif pattern < 0.65:
+        text = f"{judgement(rng, split, one, is_good)} and {last}."
+    elif pattern < 0.85:
+        text = f"{judgement(rng, split, one, not is_good)}, but {last}."
+    else:
+        text = f"although {judgement(rng, split, one, not is_good)}, {last}."
     return json.dumps({"text": text[0].upper() + text[1:], "label": "positive" if is_good else "negative"})
 
 
@@ -123,7 +126,7 @@ WORDS = {
     "{work}": ["book", "play", "painting", "letter", "film", "song", "garden", "report"],
     "{building}": ["museum", "library", "station", "school", "harbour", "theatre", "market", "hospital"],
 }
-ENTITY_COUNTS = {"train": 330, "held-out": 100}
+ENTITY_COUNTS = {"train": 300, "held-out": 80}
 
 
 def person(rng, names):
@@ -171,64 +174,43 @@ def make_entities():
 
 
 # Facts: a paragraph about somebody, and questions, some of which it does not answer.
-
-TRADES = {
-    "train": """baker carpenter surgeon pilot gardener painter tailor violinist translator geologist watchmaker librarian photographer
-        teacher fisherman""".split(),
-    "held-out": "butcher blacksmith chemist lawyer shepherd".split(),
-}
-ANIMALS = {"train": "cat dog parrot tortoise horse raven rabbit lizard canary".split(), "held-out": "goose donkey hamster owl".split()}
-HOBBIES = {
-    "train": "chess rowing pottery sailing dancing fishing astronomy cycling knitting climbing singing poker".split(),
-    "held-out": "fencing archery skating juggling".split(),
-}
-EMBLEMS = {"train": "Quill Compass Ribbon Star Leaf Anchor Lantern Crown".split(), "held-out": "Bell Arrow Feather".split()}
 # What it is about: how it is said (N for the name, or `she` or `he`), and how it is asked for.
 FACTS = {
-    "birthplace": (["N was born in {}.", "N came from {}."], ["Where was N born?", "Where did N come from?"]),
-    "year": (["In {} N moved house.", "N moved house in {}."], ["When did N move house?", "In which year did N move house?"]),
-    "trade": (["N worked as a {}.", "By trade N was a {}."], ["What did N work as?", "What was N by trade?"]),
-    "home": (["Later N lived in {}.", "N spent the last years in {}."],
-             ["Where did N live later?", "Where did N spend the last years?"]),
-    "pet": (["At home N kept {}.", "N shared the house with {}."],
-            ["Which animal did N keep at home?", "With what pet did N share the house?"]),
-    "hobby": (["In the evenings N loved {}.", "More than anything N liked {}."],
-              ["What did N love in the evenings?", "What did N like more than anything?"]),
-    "prize": (["One day N received {}.", "N was given {} by the town."],
-              ["Which prize did N receive?", "What was N given by the town?"]),
-    "friend": (["N often wrote letters to {}.", "A close friend of N was {}."],
-               ["To whom did N write letters?", "Who was a close friend of N?"]),
+    "birthplace": ("N was born in {}.", ["Where was N born?", "What is the birthplace of N?"]),
+    "year": ("N moved house in {}.", ["When did N move house?", "In which year did N move?"]),
+    "trade": ("N worked as a {}.", ["What did N work as?", "What was the trade of N?"]),
+    "animal": ("N kept {} at home.", ["Which animal did N keep?", "What lived in the house of N?"]),
+    "hobby": ("N liked {} most of all.", ["What did N like most?", "What was the hobby of N?"]),
+    "prize": ("N received {} one day.", ["Which prize did N receive?", "What was N given?"]),
+}
+# Of two words each: a quarter of the pairs are held out.
+VALUES = {
+    "trade": ("village town ship's royal travelling", "baker carpenter surgeon gardener painter tailor teacher cook"),
+    "animal": ("a grey|a tame|a small|a white|an old", "cat dog parrot tortoise horse raven rabbit lizard"),
+    "hobby": ("drawing collecting watching painting", "birds stones maps flowers boats stamps stars clouds"),
+    "prize": ("the Silver|the Golden|the Blue|the Northern", "Quill Compass Ribbon Star Leaf Anchor Lantern Crown"),
 }
 TOLD, UNTOLD = 3, 1
-FACT_COUNTS = {"train": 100, "held-out": 30}
+FACT_COUNTS = {"train": 104, "held-out": 26}
 
 
 def value(rng, names, split, kind):
     """What the text says of somebody."""
-    if kind in ("birthplace", "home"):
+    if kind == "birthplace":
         return " ".join(place(rng, names))
     if kind == "year":
         return str(2 * rng.randrange(900, 1000) + (split == "held-out"))
-    if kind == "trade":
-        return rng.choice(TRADES[split])
-    if kind == "pet":
-        return f"{rng.choice(['a grey', 'a tame', 'a small', 'a white'])} {rng.choice(ANIMALS[split])}"
-    if kind == "hobby":
-        return rng.choice(HOBBIES[split])
-    if kind == "prize":
-        return f"the {rng.choice(['Silver', 'Golden', 'Blue', 'Northern'])} {rng.choice(EMBLEMS[split])}"
-    return f"{names.draw()} {names.draw()}"
+    first, second = (words.split("|" if "|" in words else " ") for words in VALUES[kind])
+    return rng.choice([f"{one} {other}" for i, one in enumerate(first) for j, other in enumerate(second) if is_of(split, i, j)])
 
 
 def paragraph(rng, names, split):
     """A text about somebody, and questions with the answer and where it begins, or with nothing if the text does not say."""
-    name, pronoun = f"{names.draw()} {names.draw()}", rng.choice(["she", "he"])
+    name, pronoun = names.draw(), rng.choice(["She", "He"])
     kinds = rng.sample(list(FACTS), TOLD + UNTOLD)
     text, answers = "", {}
     for kind in kinds[:TOLD]:
-        called = pronoun if text and kind != "friend" else name
-        sentence = re.sub(r"\bN\b", called, rng.choice(FACTS[kind][0]))
-        before, after = (sentence[0].upper() + sentence[1:]).split("{}")
+        before, after = re.sub(r"\bN\b", pronoun if text else name, FACTS[kind][0]).split("{}")
         answers[kind] = {"text": value(rng, names, split, kind), "answer_start": len(text + before)}
         text += f"{before}{answers[kind]['text']}{after} "
     rng.shuffle(kinds)

@@ -6,14 +6,16 @@ use ndalbert::text::VocabularyOptions;
 use ndalbert::train::TrainableModel;
 use ndalbert::{AlbertConfig, AlbertTokenizer, ConfigFields, LoadOptions, PreTrainedModel};
 
-use super::tokenizer_files::copy_tokenizer;
 use super::new_model::{draw, new_tokenizer, small, with_words};
+use super::tokenizer_files::copy_tokenizer;
 use super::{Failure, Options};
 
 /// Of a new model: how often its layer is applied, ...
 const LAYERS: usize = 3;
 /// ... how many words it has at most, ...
 const WORDS: usize = 2000;
+/// ... its dropout, as it has little to learn from, ...
+const DROPOUT: f64 = 0.1;
 /// ... and how small its layers' steps are at first.
 const RESIDUAL_SCALE: f32 = 0.3;
 
@@ -51,12 +53,15 @@ impl Options {
         tokenizer: &AlbertTokenizer,
         change: impl FnOnce(&mut ConfigFields),
     ) -> Result<(AlbertConfig, M::Parameters), Failure> {
-        let config = match &self.model {
-            Some(model) => AlbertConfig::from_pretrained(model)?,
-            None => with_words(&small(LAYERS)?, tokenizer)?,
+        let (config, dropout) = match &self.model {
+            Some(model) => (AlbertConfig::from_pretrained(model)?, self.dropout),
+            None => {
+                let config = with_words(&small(LAYERS)?, tokenizer)?;
+                (config, Some(self.dropout.unwrap_or(DROPOUT)))
+            }
         };
         let mut fields = config.to_fields();
-        if let Some(rate) = self.dropout {
+        if let Some(rate) = dropout {
             (fields.hidden_dropout_prob, fields.attention_probs_dropout_prob) = (rate, rate);
         }
         change(&mut fields);

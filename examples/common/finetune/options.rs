@@ -72,7 +72,8 @@ impl Defaults {
   --warmup SHARE      of the updates, until it is reached [default: 0.1]
   --weight-decay W    [default: 0.01]
   --max-length N      tokens of an example, at most [default: 128]
-  --dropout P         of hidden states and attention [default: the config's]
+  --dropout P         of hidden states and attention
+                      [default: the config's; 0.1 in a new model]
   --every N           updates between evaluations [default: every epoch]
   --patience N        stop after N evaluations that are no better than the best
   --precision P       of matrix products, f32 or bf16 [default: f32]
