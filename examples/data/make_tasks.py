@@ -7,7 +7,7 @@ give the same bytes.
 
 What is held out differs from what is trained on in more than its sentences, so that learning by heart does not help:
 
-* sentiment: it is about other things, and each negation comes with words that it never comes with in training;
+* sentiment: nothing is called what it is called in training, and no negation comes with a word that it comes with there;
 * entities: no name of a person or a place is in the training file, and a third of the sentences are of patterns that are not;
 * facts: no name, place, year, trade, animal, hobby or prize is in the training file, though the words of the latter four are.
 """
@@ -57,11 +57,8 @@ class Names:
 
 # Sentiment: praise and complaints. Words alone do not decide: `not` and `never` turn them round, and after `but` comes what counts.
 
-PARTS = {
-    "train": """plot ending music dialogue style story hero cover room breakfast staff view bathroom soup waiter dessert menu fish
-        battery screen camera speaker keyboard""".split(),
-    "held-out": "singer sound drummer hall teacher textbook homework exam seat conductor coffee timetable".split(),
-}
+PARTS = """plot ending music dialogue story hero cover room breakfast staff view bathroom soup waiter dessert menu fish battery screen
+    camera""".split()
 GOOD = "wonderful delightful superb charming excellent brilliant lovely splendid".split()
 BAD = "terrible dreadful boring awful dull disappointing clumsy horrible".split()
 DEGREES = ["", "", "really ", "very ", "quite ", "truly "]
@@ -76,16 +73,16 @@ def is_of(split, i, j):
 
 def judgement(rng, split, part, is_good):
     """Says of a part that it is good, or that it is not."""
-    words, opposites = (GOOD, BAD) if is_good else (BAD, GOOD)
-    if rng.random() < 0.2:
-        pairs = [(negation, word) for i, negation in enumerate(NEGATIONS) for j, word in enumerate(opposites) if is_of(split, i, j)]
-        return "the {} {} {}".format(part, *rng.choice(pairs))
-    return f"the {part} {rng.choice(['was', 'seemed'])} {rng.choice(DEGREES)}{rng.choice(words)}"
+    is_negated = rng.random() < 0.2
+    words = GOOD if is_good != is_negated else BAD
+    i = rng.choice([i for i in range(len(words)) if is_of(split, PARTS.index(part), i)])
+    if is_negated:
+        return f"the {part} {rng.choice([negation for j, negation in enumerate(NEGATIONS) if is_of(split, i, j)])} {words[i]}"
+    return f"the {part} {rng.choice(['was', 'seemed'])} {rng.choice(DEGREES)}{words[i]}"
 
 
-def opinion(rng, split):
-    is_good = rng.random() < 0.5
-    one, other = rng.sample(PARTS[split], 2)
+def opinion(rng, split, is_good):
+    one, other = rng.sample(PARTS, 2)
     last = judgement(rng, split, other, is_good)
     pattern = rng.random()
     if pattern < 0.3:
@@ -102,7 +99,9 @@ def opinion(rng, split):
 def make_sentiment():
     rng = random.Random(1)
     for split, count in SENTIMENT_COUNTS.items():
-        write(f"sentiment/{split}.jsonl", "\n".join(distinct(lambda: opinion(rng, split), count)) + "\n")
+        lines = [line for is_good in (True, False) for line in distinct(lambda: opinion(rng, split, is_good), count // 2)]
+        rng.shuffle(lines)
+        write(f"sentiment/{split}.jsonl", "\n".join(lines) + "\n")
 
 
 # Entities: people, places and dates. Nothing but what stands around it says whether a name is of a person or a place.
