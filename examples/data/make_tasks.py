@@ -173,13 +173,13 @@ def make_entities():
 
 
 # Facts: a paragraph about somebody, and questions, some of which it does not answer.
-# What it is about: how it is said (N for the name, or `she` or `he`), and how it is asked for.
+# What it is about: how it is said and how it is asked for (N for the name, or `she` or `he`).
 FACTS = {
-    "birthplace": ("N was born in {}.", ["Where was N born?", "What is the birthplace of N?"]),
-    "year": ("N moved house in {}.", ["When did N move house?", "In which year did N move?"]),
-    "trade": ("N worked as a {}.", ["What did N work as?", "What was the trade of N?"]),
-    "animal": ("N kept {} at home.", ["Which animal did N keep?", "What lived in the house of N?"]),
-    "hobby": ("N liked {} most of all.", ["What did N like most?", "What was the hobby of N?"]),
+    "birthplace": ("N came from {} as a child.", ["Where did N come from?", "Where was N as a child?"]),
+    "year": ("In {} N moved house.", ["When did N move house?", "In which year did N move?"]),
+    "trade": ("N worked as a {} for years.", ["What did N work as?", "What was N by trade?"]),
+    "animal": ("N kept {} at home.", ["Which animal did N keep?", "What did N have at home?"]),
+    "hobby": ("N liked {} most of all.", ["What did N like most?", "What was it that N liked?"]),
     "prize": ("N received {} one day.", ["Which prize did N receive?", "What was N given?"]),
 }
 # Of two words each: a quarter of the pairs are held out.
@@ -205,15 +205,16 @@ def value(rng, names, split, kind):
 
 def paragraph(rng, names, split):
     """A text about somebody, and questions with the answer and where it begins, or with nothing if the text does not say."""
-    name, pronoun = names.draw(), rng.choice(["She", "He"])
+    name, pronoun = names.draw(), rng.choice(["she", "he"])
     kinds = rng.sample(list(FACTS), TOLD + UNTOLD)
     text, answers = "", {}
     for kind in kinds[:TOLD]:
-        before, after = re.sub(r"\bN\b", pronoun if text else name, FACTS[kind][0]).split("{}")
+        sentence = re.sub(r"\bN\b", pronoun if text else name, FACTS[kind][0])
+        before, after = (sentence[0].upper() + sentence[1:]).split("{}")
         answers[kind] = {"text": value(rng, names, split, kind), "answer_start": len(text + before)}
         text += f"{before}{answers[kind]['text']}{after} "
     rng.shuffle(kinds)
-    questions = [re.sub(r"\bN\b", name, rng.choice(FACTS[kind][1])) for kind in kinds]
+    questions = [re.sub(r"\bN\b", pronoun, rng.choice(FACTS[kind][1])) for kind in kinds]
     return text.rstrip(), [(question, answers.get(kind)) for question, kind in zip(questions, kinds)]
 
 

@@ -50,7 +50,7 @@ Usage: finetune_classification [--train FILE --validation FILE]
 ";
 
 const DEFAULTS: Defaults =
-    Defaults { example: "finetune_classification", model: None, epochs: 30, rate: 5e-4 };
+    Defaults { example: "finetune_classification", model: None, epochs: 16, rate: 5e-4 };
 
 struct Options {
     common: finetune::Options,

@@ -13,6 +13,7 @@ mod finetune;
 #[path = "../common/predict.rs"]
 mod predict;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -51,7 +52,7 @@ Usage: finetune_question_answering [--train FILE --validation FILE]
 ";
 
 const DEFAULTS: Defaults =
-    Defaults { example: "finetune_question_answering", model: None, epochs: 60, rate: 1e-3 };
+    Defaults { example: "finetune_question_answering", model: None, epochs: 24, rate: 1e-3 };
 
 struct Options {
     common: finetune::Options,
@@ -70,8 +71,10 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let [train, validation] = common.files("facts", ["train.json", "held-out.json"]);
     let train: Vec<_> = read_squad(train)?.collect::<ndalbert::Result<_>>()?;
     let validation: Vec<_> = read_squad(validation)?.collect::<ndalbert::Result<_>>()?;
-    let texts = train.iter().flat_map(|example| [&example.question, &example.context]);
-    let tokenizer = common.tokenizer(texts.map(String::as_str))?;
+    // A text with several questions is one text of the vocabulary's.
+    let contexts: BTreeSet<&str> = train.iter().map(|example| example.context.as_str()).collect();
+    let questions = train.iter().map(|example| example.question.as_str());
+    let tokenizer = common.tokenizer(questions.chain(contexts))?;
     let windows = WindowOptions { max_length: common.max_length, doc_stride: options.doc_stride };
     let held_out = evaluation_windows(&tokenizer, &validation, windows)?;
     let task = Task {

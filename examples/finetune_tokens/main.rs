@@ -53,7 +53,7 @@ Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
 ";
 
 const DEFAULTS: Defaults =
-    Defaults { example: "finetune_tokens", model: None, epochs: 20, rate: 1e-3 };
+    Defaults { example: "finetune_tokens", model: None, epochs: 16, rate: 1e-3 };
 
 struct Options {
     common: finetune::Options,
