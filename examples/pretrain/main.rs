@@ -2,84 +2,64 @@
 //!
 //! ```text
 //! cargo run --release --example pretrain
-//! cargo run --release --example pretrain -- --text FILE... --train-vocabulary 8000 --preset base --output DIR
-//! cargo run --release --example pretrain -- --text FILE... --tokenizer DIR --config FILE --output DIR --resume
+//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... --train-vocabulary 8000 --preset base --output DIR
+//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... --tokenizer DIR --config FILE --output DIR --resume
 //! ```
 
-#[path = "../common/chart.rs"]
-mod chart;
+mod baseline;
 #[path = "../common/cli.rs"]
 mod cli;
 mod model;
+#[path = "../common/new_model.rs"]
+mod new_model;
 mod options;
-#[path = "../common/progress.rs"]
-mod progress;
+#[path = "../common/output.rs"]
+mod output;
 #[path = "../common/tokenizer_files.rs"]
 mod tokenizer_files;
+#[path = "../common/training/mod.rs"]
+mod training;
 
-use std::cell::RefCell;
-use std::fs;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use ndalbert::train::pretraining::{Corpus, PreTrainingBatches, PreTrainingOptions};
-use ndalbert::train::{
-    AdamOptions, AdamW, Decay, Interval, MetricsLog, Schedule, StopReason, Trainer, TrainerOptions,
-    TrainingModel, TrainingOptions,
-};
-use ndalbert::{AlbertForPreTraining, AlbertTokenizer, Parameters, PreTrainedModel};
+use ndalbert::train::{Decay, Interval, Schedule, TrainerOptions, TrainingModel, TrainingOptions};
+use ndalbert::{AlbertConfig, AlbertForPreTraining, AlbertTokenizer, Parameters, PreTrainedModel};
 
 use cli::Failure;
 use options::Options;
-use progress::Progress;
+use training::{Settings, train};
 
 fn main() -> ExitCode {
     cli::main(options::HELP, options::parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let output = &options.output;
-    fs::create_dir_all(output).map_err(|error| format!("{}: {error}", output.display()))?;
+    options.output.make(options.resume)?;
     let tokenizer = model::tokenizer(&options)?;
     let (config, parameters) = model::model(&options, &tokenizer)?;
     writeln!(out, "{} parameters, {} words", parameters.parameter_count(), config.vocab_size)?;
-    let (train, held_out) = data(&options, &tokenizer, &config)?;
+    let (batches, mut held_out) = data(&options, &tokenizer, &config)?;
+    let baselines = baseline::baselines(&mut held_out, &tokenizer)?;
 
     let training =
         TrainingOptions { precision: options.precision, activations: options.activations };
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
-    let adam = AdamOptions { weight_decay: options.weight_decay, ..AdamOptions::torch() };
-    let optimizer = AdamW::new(adam, || model.zero_gradients())?;
-    let interrupted = progress::on_interrupt()?;
-    let progress = Progress::new(options.steps, output.join("learning-curve.svg"), interrupted);
-    let progress = RefCell::new(progress);
-    let mut log = MetricsLog::open(output.join("metrics.jsonl"))?;
-    let mut trainer = Trainer::new(model, optimizer, train, trainer_options(&options)?)?
-        .evaluate_on(held_out)?
-        .on_event(|event| {
-            log.record(event)?;
-            progress.borrow_mut().event(event)
-        });
-    if options.resume
-        && let Some(checkpoint) = trainer.resume()?
-    {
-        writeln!(out, "going on from {}", checkpoint.display())?;
+    let settings = Settings {
+        total_steps: options.steps,
+        weight_decay: options.weight_decay,
+        output: options.output.path().to_owned(),
+        resume: options.resume,
+        trainer: trainer_options(&options)?,
+    };
+    let trained = train(model, (batches, held_out), |_| Ok(Vec::new()), settings, out)?;
+    if trained.report(&baselines, out)? {
+        let output = options.output.path();
+        AlbertForPreTraining::save_parameters(output, &config, &trained.parameters)?;
+        writeln!(out, "saved to {}", output.display())?;
     }
-    let outcome = trainer.train()?;
-    let last = trainer.evaluate()?;
-    let parameters = trainer.into_model().into_parameters();
-    progress.into_inner().finish()?;
-    for (name, value) in &last.metrics {
-        writeln!(out, "held out: {name} {value:.4}")?;
-    }
-    if outcome.reason == StopReason::Hook {
-        let path = outcome.checkpoint.map(|path| path.display().to_string()).unwrap_or_default();
-        writeln!(out, "stopped after step {}; --resume goes on from {path}", outcome.step)?;
-        return Ok(());
-    }
-    AlbertForPreTraining::save_parameters(output, &config, &parameters)?;
-    writeln!(out, "saved to {}", output.display())?;
     Ok(())
 }
 
@@ -87,7 +67,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
 fn data(
     options: &Options,
     tokenizer: &AlbertTokenizer,
-    config: &ndalbert::AlbertConfig,
+    config: &AlbertConfig,
 ) -> Result<(PreTrainingBatches, PreTrainingBatches), Failure> {
     let of_text = PreTrainingOptions {
         batch_size: options.batch,
@@ -108,11 +88,9 @@ fn trainer_options(options: &Options) -> Result<TrainerOptions, Failure> {
     let decay = Decay::Linear { total_steps: options.steps };
     let schedule = Schedule::new(options.learning_rate, options.warmup, decay)?;
     Ok(TrainerOptions {
-        max_steps: Some(options.steps),
         gradient_accumulation_steps: options.accumulation,
         seed: options.seed,
         evaluate: Interval::Steps(options.every),
-        output_dir: Some(options.output.clone()),
         save: Interval::Steps(options.every),
         save_total_limit: Some(2),
         ..TrainerOptions::new(schedule)

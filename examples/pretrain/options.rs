@@ -1,13 +1,14 @@
 //! What the user asks for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
+use ndalbert::Precision;
 use ndalbert::text::VocabularyKind;
 use ndalbert::train::ActivationPolicy;
-use ndalbert::{AlbertConfig, ConfigFields, Precision};
 
 use super::Failure;
+use super::output::Output;
 
 pub const HELP: &str = "\
 Pre-trains an ALBERT on plain text: a sentence per line, a blank line between
@@ -24,8 +25,8 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
   --text FILE...        what to train on
   --held-out FILE...    what to evaluate on, and never to train on
   --output DIR          receives the model, its vocabulary, checkpoints,
-                        metrics.jsonl and learning-curve.svg
-                        [default: target/pretrain]
+                        metrics.jsonl and learning-curve.svg; needed with --text
+                        [default: target/pretrain, made anew]
   --resume              go on from the last checkpoint in there
   --config FILE         a config.json; the vocabulary's size is put into it
   --preset NAME         base, large, ..., chinese-tiny, ...
@@ -59,7 +60,7 @@ const HELD_OUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/rust-
 pub struct Options {
     pub text: Vec<PathBuf>,
     pub held_out: Vec<PathBuf>,
-    pub output: PathBuf,
+    pub output: Output,
     pub resume: bool,
     pub begin: Begin,
     pub words: Words,
@@ -92,24 +93,11 @@ pub enum Words {
     Train { size: usize, kind: VocabularyKind },
 }
 
-/// The model that is trained if none is asked for; the size of the vocabulary is still to be put in.
-pub fn small() -> Result<AlbertConfig, Failure> {
-    Ok(AlbertConfig::new(ConfigFields {
-        embedding_size: 64,
-        hidden_size: 128,
-        num_hidden_layers: 4,
-        num_attention_heads: 4,
-        intermediate_size: 512,
-        max_position_embeddings: 128,
-        ..ConfigFields::default()
-    })?)
-}
-
 pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
     let mut options = Options {
         text: Vec::new(),
         held_out: Vec::new(),
-        output: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pretrain"),
+        output: Output::of("pretrain"),
         resume: false,
         begin: Begin::Small,
         words: Words::Train { size: 2000, kind: VocabularyKind::Unigram },
@@ -132,7 +120,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
         match argument {
             Long("text") => options.text.extend(arguments.values()?.map(PathBuf::from)),
             Long("held-out") => options.held_out.extend(arguments.values()?.map(PathBuf::from)),
-            Long("output") => options.output = arguments.value()?.into(),
+            Long("output") => options.output = Output::Given(arguments.value()?.into()),
             Long("resume") => options.resume = true,
             Long("config") => options.begin = Begin::Config(arguments.value()?.into()),
             Long("preset") => options.begin = Begin::Preset(arguments.value()?.string()?),
@@ -167,6 +155,8 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
     options.words = directory.map_or(Words::Train { size, kind }, Words::Directory);
     if options.text.is_empty() {
         options.text = vec![TEXT.into()];
+    } else if options.held_out.is_empty() || matches!(options.output, Output::Own(_)) {
+        return Err("--text, --held-out and --output go together".into());
     }
     if options.held_out.is_empty() {
         options.held_out = vec![HELD_OUT.into()];

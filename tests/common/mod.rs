@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod directory;
+pub mod example;
 pub mod golden;
 pub mod gradients;
 pub mod heads;

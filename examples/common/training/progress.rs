@@ -1,11 +1,11 @@
-//! What training examples show and leave behind: a progress bar, a learning curve, and a way to stop with Ctrl-C.
+//! What is shown in training, and left behind: a progress bar, a learning curve, and a way to stop with Ctrl-C.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ndalbert::Error;
@@ -26,7 +26,8 @@ pub struct Progress {
     means: Vec<Mean>,
     tokens_per_second: f64,
     losses: Vec<Series>,
-    accuracies: Vec<Series>,
+    /// Accuracies, and whatever else the task is judged by.
+    scores: Vec<Series>,
     curve: PathBuf,
     interrupted: Arc<AtomicBool>,
 }
@@ -34,8 +35,11 @@ pub struct Progress {
 /// Running means of a term of the loss.
 struct Mean {
     name: &'static str,
+    /// The first step's loss.
+    first: f64,
     loss: f64,
-    accuracy: f64,
+    /// Where there are classes.
+    accuracy: Option<f64>,
 }
 
 /// Sets a flag when the user presses Ctrl-C; a second time ends the process.
@@ -60,9 +64,9 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        let (losses, accuracies) = (Vec::new(), Vec::new());
+        let (losses, scores) = (Vec::new(), Vec::new());
         let means = Vec::new();
-        Self { bar, total, means, tokens_per_second: 0.0, losses, accuracies, curve, interrupted }
+        Self { bar, total, means, tokens_per_second: 0.0, losses, scores, curve, interrupted }
     }
 
     /// Takes note of an event; asks to stop once the user has pressed Ctrl-C.
@@ -99,15 +103,14 @@ impl Progress {
         if step.step.is_multiple_of(self.total.div_ceil(POINTS)) {
             for mean in &self.means {
                 let x = step.step as f64;
-                push(&mut self.losses, format!("{} (training)", mean.name), (x, mean.loss));
-                push(&mut self.accuracies, format!("{} (training)", mean.name), (x, mean.accuracy));
+                let name = format!("{} (training)", mean.name);
+                push(&mut self.losses, name.clone(), (x, mean.loss));
+                if let Some(accuracy) = mean.accuracy {
+                    push(&mut self.scores, name.replace("loss", "accuracy"), (x, accuracy));
+                }
             }
         }
-        let terms: Vec<String> = self
-            .means
-            .iter()
-            .map(|m| format!("{} {:.3} ({:.1} %)", m.name, m.loss, 100.0 * m.accuracy))
-            .collect();
+        let terms: Vec<String> = self.means.iter().map(Mean::to_string).collect();
         self.bar.set_message(format!(
             "{}, {:.0} tokens/s",
             terms.join(", "),
@@ -117,14 +120,20 @@ impl Progress {
     }
 
     fn term(&mut self, term: &LossTerm, is_skipped: bool) {
-        let accuracy = term.correct as f64 / term.count.max(1) as f64;
+        let accuracy = term.accuracy();
         match self.means.iter_mut().find(|mean| mean.name == term.name) {
             Some(_) if is_skipped => {}
             Some(mean) => {
                 mean.loss = blend(mean.loss, term.loss);
-                mean.accuracy = blend(mean.accuracy, accuracy);
+                mean.accuracy = match (mean.accuracy, accuracy) {
+                    (Some(mean), Some(value)) => Some(blend(mean, value)),
+                    (mean, value) => mean.or(value),
+                };
             }
-            None => self.means.push(Mean { name: term.name, loss: term.loss, accuracy }),
+            None => {
+                let LossTerm { name, loss, .. } = *term;
+                self.means.push(Mean { name, first: loss, loss, accuracy });
+            }
         }
     }
 
@@ -133,15 +142,12 @@ impl Progress {
         let mut shown = Vec::new();
         for (name, &value) in &evaluation.metrics {
             shown.push(format!("{name} {value:.4}"));
-            match (name.strip_suffix("_loss"), name.strip_suffix("_accuracy")) {
-                (Some(term), _) => push(&mut self.losses, format!("{term} (held out)"), (x, value)),
-                (_, Some(term)) => {
-                    push(&mut self.accuracies, format!("{term} (held out)"), (x, value));
-                }
-                _ if name == "accuracy" => {
-                    push(&mut self.accuracies, "held out".to_owned(), (x, value));
-                }
-                _ => {}
+            // The sum of several losses is not drawn.
+            let is_sum = name == "loss" && evaluation.metrics.keys().any(|n| n.ends_with("_loss"));
+            let series = if name.ends_with("loss") { &mut self.losses } else { &mut self.scores };
+            if !is_sum {
+                let term = name.strip_suffix("_loss").or(name.strip_suffix("_accuracy"));
+                push(series, format!("{} (held out)", term.unwrap_or(name)), (x, value));
             }
         }
         let step = evaluation.step;
@@ -150,16 +156,29 @@ impl Progress {
 
     /// Writes the learning curve.
     fn draw(&self) -> Result<(), Error> {
-        let panels = [("loss", &self.losses[..]), ("accuracy", &self.accuracies[..])];
+        let panels = [("loss", &self.losses[..]), ("accuracy and the like", &self.scores[..])];
         let svg = chart("Learning curve", "step", &panels);
         fs::write(&self.curve, svg)
             .map_err(|error: io::Error| Error::Io { path: self.curve.clone(), error })
     }
 
-    /// Writes the learning curve a last time.
-    pub fn finish(self) -> Result<(), Error> {
+    /// Writes the learning curve a last time, and says what the losses were at first and at last.
+    pub fn finish(self) -> Result<String, Error> {
         self.bar.finish_and_clear();
-        self.draw()
+        self.draw()?;
+        let fall = |mean: &Mean| format!("{} {:.4} → {:.4}", mean.name, mean.first, mean.loss);
+        let falls: Vec<String> = self.means.iter().map(fall).collect();
+        Ok(if falls.is_empty() { "no steps".to_owned() } else { falls.join(", ") })
+    }
+}
+
+impl fmt::Display for Mean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.name, self.loss)?;
+        match self.accuracy {
+            Some(accuracy) => write!(f, " ({:.1} %)", 100.0 * accuracy),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,101 @@
+//! What fine-tuning is in every example: a model in, a better one out.
+//!
+//! ```text
+//! options.rs    what all examples can be asked for
+//! begin.rs      tokenizer and parameters to begin with
+//! ```
+
+mod begin;
+#[path = "../new_model.rs"]
+mod new_model;
+mod options;
+#[path = "../output.rs"]
+mod output;
+#[path = "../tokenizer_files.rs"]
+mod tokenizer_files;
+#[path = "../training/mod.rs"]
+mod training;
+
+use std::io::Write;
+use std::path::Path;
+
+use ndalbert::train::datasets::{Dataset, DatasetOptions, Features};
+use ndalbert::train::{TrainableModel, TrainingModel, TrainingOptions, TrainingOutcome};
+use ndalbert::{AlbertConfig, LoadOptions, PreTrainedModel};
+
+use super::cli::{self, Failure};
+pub use options::{Defaults, Options};
+pub use training::Metrics;
+use training::{Settings, train};
+
+/// What is learnt, and how it is judged.
+pub struct Task<'a, M, F> {
+    /// To learn from.
+    pub train: Vec<F>,
+    /// To evaluate on.
+    pub validation: Vec<F>,
+    /// What the best model is the best by: `loss`, `accuracy`, or one of `measure`'s; all but the former the higher the better.
+    pub metric: &'a str,
+    /// Judges the model on the examples held out, besides by its loss.
+    pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
+    /// How well it can be done without a model.
+    pub baselines: Vec<String>,
+}
+
+/// Fine-tunes, leaves the best model in the output directory and returns it; nothing if the user has stopped it before.
+pub fn finetune<M, F>(
+    options: &Options,
+    (config, parameters): (AlbertConfig, M::Parameters),
+    task: Task<'_, M, F>,
+    out: &mut dyn Write,
+) -> Result<Option<M>, Failure>
+where
+    M: TrainableModel + PreTrainedModel,
+    M::Parameters: Clone,
+    F: Features<Labels = M::Labels>,
+{
+    let Task { train: examples, validation, metric, measure, baselines } = task;
+    writeln!(out, "{} examples to train on, {} held out", examples.len(), validation.len())?;
+    let of_data =
+        DatasetOptions { batch_size: options.batch, seed: options.seed, ..Default::default() };
+    let examples = Dataset::new(examples, of_data)?;
+    let validation = Dataset::new(validation, DatasetOptions { shuffle: false, ..of_data })?;
+
+    let total_steps = options.total_steps(examples.batches_per_epoch());
+    let settings = Settings {
+        total_steps,
+        weight_decay: options.weight_decay,
+        output: options.output.path().to_owned(),
+        resume: options.resume,
+        trainer: options.trainer(total_steps, metric)?,
+    };
+    let training =
+        TrainingOptions { precision: options.precision, activations: options.activations };
+    let model = TrainingModel::<M>::new(config.clone(), parameters, training)?;
+    let measure = |model: &TrainingModel<M>| {
+        measure(&M::from_parameters(model.config().clone(), model.parameters().clone())?)
+    };
+    let trained = train(model, (examples, validation), measure, settings, out)?;
+    if !trained.report(&baselines, out)? {
+        return Ok(None);
+    }
+    let output = options.output.path();
+    let best = best::<M>(&trained.outcome, output, out)?.unwrap_or(trained.parameters);
+    M::save_parameters(output, &config, &best)?;
+    writeln!(out, "saved to {}", output.display())?;
+    Ok(Some(M::from_parameters(config, best)?))
+}
+
+/// The parameters that were the best, if they are others than the last.
+fn best<M: PreTrainedModel>(
+    outcome: &TrainingOutcome,
+    output: &Path,
+    out: &mut dyn Write,
+) -> Result<Option<M::Parameters>, Failure> {
+    let Some(best) = outcome.best.filter(|best| best.step != outcome.step) else {
+        return Ok(None);
+    };
+    writeln!(out, "best after {} steps, with {:.4}: that one is kept", best.step, best.metric)?;
+    let checkpoint = output.join(format!("checkpoint-{}", best.step));
+    Ok(Some(M::load_parameters(checkpoint, &LoadOptions::new())?.1))
+}

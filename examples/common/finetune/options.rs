@@ -1,0 +1,211 @@
+//! The options that all examples of fine-tuning have.
+
+use std::path::{Path, PathBuf};
+
+use lexopt::prelude::*;
+use ndalbert::Precision;
+use ndalbert::train::{ActivationPolicy, Decay, Interval, Schedule, TrainerOptions};
+
+use super::Failure;
+use super::output::Output;
+
+/// What suits published checkpoints: a rate between the paper's, 1e-5 to 5e-5.
+const EPOCHS: u64 = 3;
+const RATE: f64 = 2e-5;
+
+/// What an example does of itself.
+pub struct Defaults {
+    /// What it is called.
+    pub example: &'static str,
+    /// The checkpoint that it begins with; nothing for a new model.
+    pub model: Option<&'static str>,
+    /// Passes over its examples, and ...
+    pub epochs: u64,
+    /// ... the rate, with that model.
+    pub rate: f64,
+}
+
+pub struct Options {
+    pub train: Option<PathBuf>,
+    pub validation: Option<PathBuf>,
+    /// Without one, a new model is made.
+    pub model: Option<PathBuf>,
+    pub output: Output,
+    pub resume: bool,
+    pub epochs: u64,
+    pub steps: Option<u64>,
+    pub batch: usize,
+    pub accumulation: usize,
+    pub rate: f64,
+    pub warmup: f64,
+    pub weight_decay: f64,
+    pub max_length: usize,
+    pub dropout: Option<f64>,
+    pub every: Option<u64>,
+    pub patience: Option<u64>,
+    pub precision: Precision,
+    pub activations: ActivationPolicy,
+    pub seed: u64,
+}
+
+impl Defaults {
+    /// The lines of help for the options that all examples have.
+    pub fn help(&self) -> String {
+        let Self { example, model, epochs, rate } = self;
+        let model = if model.is_some() { "that of this crate" } else { "a new, small one" };
+        format!(
+            "\
+  --train FILE        examples to learn from
+  --validation FILE   examples to evaluate on, and never to learn from
+  --model DIR         the checkpoint to begin with [default: {model}]
+  --output DIR        receives the model, its vocabulary, checkpoints,
+                      metrics.jsonl and learning-curve.svg; needed with --train
+                      [default: target/{example}, made anew]
+  --resume            go on from the last checkpoint in there
+  --epochs N          passes over the examples
+                      [default: {epochs}; with --model {EPOCHS}]
+  --steps N           updates, instead
+  --batch N           examples in a batch [default: 16]
+  --accumulation N    batches in an update [default: 1]
+  --rate R            the highest learning rate
+                      [default: {rate:e}; with --model {RATE:e}]
+  --warmup SHARE      of the updates, until it is reached [default: 0.1]
+  --weight-decay W    [default: 0.01]
+  --max-length N      tokens of an example, at most [default: 128]
+  --dropout P         of hidden states and attention
+                      [default: the config's; 0.1 in a new model]
+  --every N           updates between evaluations [default: every epoch]
+  --patience N        stop after N evaluations that are no better than the best
+  --precision P       of matrix products, f32 or bf16 [default: f32]
+  --recompute         keep one layer's activations at a time
+  --seed N            of order, dropout and new weights [default: 1]
+  --help
+"
+        )
+    }
+}
+
+impl Options {
+    /// Those of the arguments, of which `own` takes those that are the example's own; nothing if the user asks for help.
+    pub fn parse(
+        defaults: Defaults,
+        mut arguments: lexopt::Parser,
+        mut own: impl FnMut(&str, &mut lexopt::Parser) -> Result<bool, Failure>,
+    ) -> Result<Option<Self>, Failure> {
+        let Defaults { example, model, epochs, rate } = defaults;
+        let mut options = Self::new(example);
+        let (mut own_epochs, mut own_rate) = (None, None);
+        while let Some(argument) = arguments.next()? {
+            let name = match &argument {
+                Long(name) => (*name).to_owned(),
+                _ => return Err(argument.unexpected().into()),
+            };
+            match name.as_str() {
+                "help" => return Ok(None),
+                "epochs" => own_epochs = Some(arguments.value()?.parse()?),
+                "rate" => own_rate = Some(arguments.value()?.parse()?),
+                name if own(name, &mut arguments)? || options.take(name, &mut arguments)? => {}
+                name => return Err(format!("invalid option '--{name}'").into()),
+            }
+        }
+        match (&options.train, &options.validation, &options.output) {
+            (Some(_), None, _) | (None, Some(_), _) | (Some(_), _, Output::Own(_)) => {
+                return Err("--train, --validation and --output go together".into());
+            }
+            _ => {}
+        }
+        let of_model = if options.model.is_some() { (EPOCHS, RATE) } else { (epochs, rate) };
+        options.model = options.model.or(model.map(PathBuf::from));
+        options.epochs = own_epochs.unwrap_or(of_model.0);
+        options.rate = own_rate.unwrap_or(of_model.1);
+        Ok(Some(options))
+    }
+
+    fn new(example: &str) -> Self {
+        Self {
+            train: None,
+            validation: None,
+            model: None,
+            output: Output::of(example),
+            resume: false,
+            epochs: EPOCHS,
+            steps: None,
+            batch: 16,
+            accumulation: 1,
+            rate: RATE,
+            warmup: 0.1,
+            weight_decay: 0.01,
+            max_length: 128,
+            dropout: None,
+            every: None,
+            patience: None,
+            precision: Precision::F32,
+            activations: ActivationPolicy::Keep,
+            seed: 1,
+        }
+    }
+
+    /// Takes an option if it is one that all examples have.
+    fn take(&mut self, name: &str, arguments: &mut lexopt::Parser) -> Result<bool, Failure> {
+        match name {
+            "train" => self.train = Some(arguments.value()?.into()),
+            "validation" => self.validation = Some(arguments.value()?.into()),
+            "model" => self.model = Some(arguments.value()?.into()),
+            "output" => self.output = Output::Given(arguments.value()?.into()),
+            "resume" => self.resume = true,
+            "steps" => self.steps = Some(arguments.value()?.parse()?),
+            "batch" => self.batch = arguments.value()?.parse()?,
+            "accumulation" => self.accumulation = arguments.value()?.parse()?,
+            "warmup" => self.warmup = arguments.value()?.parse()?,
+            "weight-decay" => self.weight_decay = arguments.value()?.parse()?,
+            "max-length" => self.max_length = arguments.value()?.parse()?,
+            "dropout" => self.dropout = Some(arguments.value()?.parse()?),
+            "every" => self.every = Some(arguments.value()?.parse()?),
+            "patience" => self.patience = Some(arguments.value()?.parse()?),
+            "precision" => self.precision = arguments.value()?.parse()?,
+            "recompute" => self.activations = ActivationPolicy::Recompute,
+            "seed" => self.seed = arguments.value()?.parse()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The files to learn from and to evaluate on: those that were given, or two of the data that comes with this crate.
+    pub fn files(&self, directory: &str, names: [&str; 2]) -> [PathBuf; 2] {
+        match (&self.train, &self.validation) {
+            (Some(train), Some(validation)) => [train.clone(), validation.clone()],
+            _ => {
+                let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data");
+                names.map(|name| data.join(directory).join(name))
+            }
+        }
+    }
+
+    /// How many updates there are, of that many batches in an epoch.
+    pub(super) fn total_steps(&self, batches_per_epoch: usize) -> u64 {
+        let per_epoch = batches_per_epoch.div_ceil(self.accumulation.max(1)) as u64;
+        self.steps.unwrap_or_else(|| self.epochs.saturating_mul(per_epoch))
+    }
+
+    /// What the trainer is told.
+    pub(super) fn trainer(
+        &self,
+        total_steps: u64,
+        metric: &str,
+    ) -> Result<TrainerOptions, Failure> {
+        let warmup = (self.warmup * total_steps as f64) as u64;
+        let schedule = Schedule::new(self.rate, warmup, Decay::Linear { total_steps })?;
+        let interval = self.every.map_or(Interval::Epoch, Interval::Steps);
+        Ok(TrainerOptions {
+            gradient_accumulation_steps: self.accumulation,
+            seed: self.seed,
+            evaluate: interval,
+            save: interval,
+            save_total_limit: Some(1),
+            metric_for_best_model: metric.to_owned(),
+            greater_is_better: metric != "loss",
+            early_stopping_patience: self.patience,
+            ..TrainerOptions::new(schedule)
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Where an example leaves what it makes.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::cli::Failure;
+
+/// A directory for what comes of training.
+pub enum Output {
+    /// The user's.
+    Given(PathBuf),
+    /// The example's own, for what it makes of the data that comes with this crate.
+    Own(PathBuf),
+}
+
+impl Output {
+    /// The directory of an example's own: `target/` and its name.
+    pub fn of(example: &str) -> Self {
+        Self::Own(Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(example))
+    }
+
+    pub fn path(&self) -> &Path {
+        let (Self::Given(path) | Self::Own(path)) = self;
+        path
+    }
+
+    /// Makes the directory: the example's own without what an earlier run has left there, unless that is to be gone on with.
+    pub fn make(&self, resume: bool) -> Result<(), Failure> {
+        let path = self.path();
+        let failed = |error| format!("{}: {error}", path.display());
+        if matches!(self, Self::Own(_)) && !resume {
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(failed(error).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(fs::create_dir_all(path).map_err(failed)?)
+    }
+}

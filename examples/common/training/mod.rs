@@ -1,0 +1,107 @@
+//! A run of training in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to go on from.
+//!
+//! ```text
+//! progress.rs   what is shown meanwhile
+//! chart.rs      what is drawn of it
+//! ```
+
+mod chart;
+mod progress;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use ndalbert::train::{
+    AdamOptions, AdamW, EvaluationMetrics, MetricsLog, StopReason, TrainableModel, Trainer,
+    TrainerOptions, TrainingData, TrainingModel, TrainingOutcome,
+};
+
+use super::cli::Failure;
+use progress::{Progress, on_interrupt};
+
+/// Measures of a model, by name.
+pub type Metrics = Vec<(String, f64)>;
+
+/// How to train, and where what comes of it goes.
+pub struct Settings {
+    pub total_steps: u64,
+    pub weight_decay: f64,
+    /// Receives checkpoints, `metrics.jsonl` and `learning-curve.svg`.
+    pub output: PathBuf,
+    /// Whether to go on from the last checkpoint in there.
+    pub resume: bool,
+    /// All else.
+    pub trainer: TrainerOptions,
+}
+
+/// What training has come to.
+pub struct Trained<P> {
+    pub parameters: P,
+    pub outcome: TrainingOutcome,
+    before: EvaluationMetrics,
+    after: EvaluationMetrics,
+    /// The losses in training, at first and at last.
+    losses: String,
+}
+
+/// Trains to the end, or until the user presses Ctrl-C. `measure` judges the model besides by its loss.
+pub fn train<M: TrainableModel>(
+    model: TrainingModel<M>,
+    (train, held_out): (impl TrainingData<M::Labels>, impl TrainingData<M::Labels>),
+    measure: impl Fn(&TrainingModel<M>) -> ndalbert::Result<Metrics>,
+    settings: Settings,
+    out: &mut dyn Write,
+) -> Result<Trained<M::Parameters>, Failure> {
+    let Settings { total_steps, weight_decay, output, resume, trainer } = settings;
+    let adam = AdamOptions { weight_decay, ..AdamOptions::torch() };
+    let optimizer = AdamW::new(adam, || model.zero_gradients())?;
+    let progress = Progress::new(total_steps, output.join("learning-curve.svg"), on_interrupt()?);
+    let progress = RefCell::new(progress);
+    let mut log = MetricsLog::open(output.join("metrics.jsonl"))?;
+    let options =
+        TrainerOptions { max_steps: Some(total_steps), output_dir: Some(output), ..trainer };
+    let mut trainer = Trainer::new(model, optimizer, train, options)?
+        .evaluate_on(held_out)?
+        .with_metrics(measure)
+        .on_event(|event| {
+            log.record(event)?;
+            progress.borrow_mut().event(event)
+        });
+    if resume && let Some(checkpoint) = trainer.resume()? {
+        writeln!(out, "going on from {}", checkpoint.display())?;
+    }
+    let before = trainer.evaluate()?;
+    let outcome = trainer.train()?;
+    let after = trainer.evaluate()?;
+    let parameters = trainer.into_model().into_parameters();
+    let losses = progress.into_inner().finish()?;
+    Ok(Trained { parameters, outcome, before, after, losses })
+}
+
+impl<P> Trained<P> {
+    /// Says how good the model was and is, and what can be had without one. Whether training has come to its end; the user may have
+    /// stopped it.
+    pub fn report(&self, baselines: &[String], out: &mut dyn Write) -> io::Result<bool> {
+        writeln!(out, "loss in training: {}", self.losses)?;
+        for EvaluationMetrics { step, metrics, .. } in [&self.before, &self.after] {
+            writeln!(out, "held out, after {step} steps: {}", shown(metrics))?;
+        }
+        for baseline in baselines {
+            writeln!(out, "held out, without a model: {baseline}")?;
+        }
+        let TrainingOutcome { reason, step, checkpoint, .. } = &self.outcome;
+        if *reason != StopReason::Hook {
+            return Ok(true);
+        }
+        let path = checkpoint.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        writeln!(out, "stopped after step {step}; --resume goes on from {path}")?;
+        Ok(false)
+    }
+}
+
+fn shown(metrics: &BTreeMap<String, f64>) -> String {
+    let shown = metrics.iter().map(|(name, value)| format!("{name} {value:.4}"));
+    shown.collect::<Vec<_>>().join(", ")
+}

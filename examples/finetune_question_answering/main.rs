@@ -1,0 +1,162 @@
+//! Fine-tunes a model to find the answer to a question in a text: SQuAD, or questions of one's own.
+//!
+//! ```text
+//! cargo run --release --example finetune_question_answering
+//! cargo run --release --example finetune_question_answering -- --model DIR --version-2 \
+//!     --train train-v2.0.json --validation dev-v2.0.json --max-length 384 --doc-stride 128 --output DIR
+//! ```
+
+#[path = "../common/cli.rs"]
+mod cli;
+#[path = "../common/finetune/mod.rs"]
+mod finetune;
+#[path = "../common/predict.rs"]
+mod predict;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::ExitCode;
+
+use lexopt::ValueExt;
+use ndalbert::AlbertForQuestionAnswering;
+use ndalbert::train::datasets::{
+    AnswerOptions, AnswerPrediction, QuestionAnsweringExample, QuestionAnsweringFeatures,
+    WindowOptions, evaluation_windows, predict_answers, read_squad, training_windows,
+    write_predictions,
+};
+use ndalbert::train::metrics::{AnswerScorer, AnswerScores};
+
+use cli::Failure;
+use finetune::{Defaults, Task};
+use predict::predict;
+
+const HELP: &str = "\
+Fine-tunes a model to find answers in a text. Without arguments: in paragraphs
+about made-up people that come with this crate, some of which do not have the
+answer, with a small model that has learnt nothing before.
+
+Usage: finetune_question_answering [--train FILE --validation FILE]
+                                   [--version-2] [--doc-stride N] [options]
+
+  Files are SQuAD's JSON. What the model answers to the questions held out is
+  left in predictions.json, as the official scorers take it.
+
+  --version-2         a text may not have the answer, as in SQuAD 2.0 (so is the
+                      data that comes with this crate)
+  --null-threshold X  by how much none must be likelier then [default: 0]
+  --doc-stride N      tokens that parts of a long text have in common
+                      [default: 32]
+  --max-answer N      tokens in an answer, at most [default: 30]
+  --n-best N          answers that are looked at [default: 20]
+  --scorer NAME       squad, or cmrc for Chinese [default: squad]
+";
+
+const DEFAULTS: Defaults =
+    Defaults { example: "finetune_question_answering", model: None, epochs: 24, rate: 1e-3 };
+
+struct Options {
+    common: finetune::Options,
+    doc_stride: usize,
+    answers: AnswerOptions,
+    scorer: AnswerScorer,
+}
+
+fn main() -> ExitCode {
+    let help = format!("{HELP}{}", DEFAULTS.help());
+    cli::main(&help, parse, run)
+}
+
+fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let common = &options.common;
+    let [train, validation] = common.files("facts", ["train.json", "held-out.json"]);
+    let train: Vec<_> = read_squad(train)?.collect::<ndalbert::Result<_>>()?;
+    let validation: Vec<_> = read_squad(validation)?.collect::<ndalbert::Result<_>>()?;
+    // A text with several questions is one text of the vocabulary's.
+    let contexts: BTreeSet<&str> = train.iter().map(|example| example.context.as_str()).collect();
+    let questions = train.iter().map(|example| example.question.as_str());
+    let tokenizer = common.tokenizer(questions.chain(contexts))?;
+    let windows = WindowOptions { max_length: common.max_length, doc_stride: options.doc_stride };
+    let held_out = evaluation_windows(&tokenizer, &validation, windows)?;
+    let task = Task {
+        train: training_windows(&tokenizer, &train, windows)?,
+        validation: training_windows(&tokenizer, &validation, windows)?,
+        metric: "f1",
+        measure: &|model: &_| {
+            let answers = answer(model, &validation, &held_out, options.answers)?;
+            let scores = score(options.scorer, &validation, |i| &answers[i].text)?;
+            Ok(vec![("exact_match".to_owned(), scores.exact_match), ("f1".to_owned(), scores.f1)])
+        },
+        baselines: vec![baseline(&options, &validation)?],
+    };
+    let model = common.load::<AlbertForQuestionAnswering>(&tokenizer, |_| ())?;
+    if let Some(model) = finetune::finetune(common, model, task, out)? {
+        let path = common.output.path().join("predictions.json");
+        write_predictions(&path, &answer(&model, &validation, &held_out, options.answers)?)?;
+        writeln!(out, "answers: {}", path.display())?;
+    }
+    Ok(())
+}
+
+/// What can be had without reading: no answer to any question or, where there must be one, the whole text.
+fn baseline(options: &Options, examples: &[QuestionAnsweringExample]) -> Result<String, Failure> {
+    let (what, scores) = match options.answers.null_threshold {
+        Some(_) => ("no answers", score(options.scorer, examples, |_| "")?),
+        None => ("whole texts", score(options.scorer, examples, |i| &examples[i].context)?),
+    };
+    Ok(format!("{what}: exact_match {:.4}, f1 {:.4}", scores.exact_match, scores.f1))
+}
+
+/// What a model answers to each question.
+fn answer(
+    model: &AlbertForQuestionAnswering,
+    examples: &[QuestionAnsweringExample],
+    windows: &[QuestionAnsweringFeatures],
+    options: AnswerOptions,
+) -> ndalbert::Result<Vec<AnswerPrediction>> {
+    let scores = predict(windows, |batch| {
+        let logits = model.forward(batch)?.logits;
+        Ok(logits.sequences().map(|scores| scores.to_owned()).collect())
+    })?;
+    predict_answers(examples, windows, &scores, options)
+}
+
+/// Compares an answer to each question with the right ones.
+fn score<'a>(
+    scorer: AnswerScorer,
+    examples: &[QuestionAnsweringExample],
+    answer: impl Fn(usize) -> &'a str,
+) -> ndalbert::Result<AnswerScores> {
+    let right = |example: &QuestionAnsweringExample| -> Vec<String> {
+        example.answers.iter().flatten().map(|answer| answer.text.clone()).collect()
+    };
+    let right: Vec<Vec<String>> = examples.iter().map(right).collect();
+    AnswerScores::new(scorer, right.iter().enumerate().map(|(i, right)| (answer(i), &right[..])))
+}
+
+fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
+    let (mut doc_stride, mut answers) = (32, AnswerOptions::default());
+    let mut scorer = AnswerScorer::Squad;
+    let (mut version_2, mut null_threshold) = (false, 0.0);
+    let common = finetune::Options::parse(DEFAULTS, arguments, |name, arguments| {
+        match name {
+            "version-2" => version_2 = true,
+            "null-threshold" => null_threshold = arguments.value()?.parse()?,
+            "doc-stride" => doc_stride = arguments.value()?.parse()?,
+            "max-answer" => answers.max_answer_length = arguments.value()?.parse()?,
+            "n-best" => answers.n_best_size = arguments.value()?.parse()?,
+            "scorer" => {
+                scorer = arguments.value()?.parse_with(|name| match name {
+                    "squad" => Ok(AnswerScorer::Squad),
+                    "cmrc" => Ok(AnswerScorer::Cmrc),
+                    _ => Err("expected squad or cmrc"),
+                })?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let Some(common) = common else { return Ok(None) };
+    let may_be_none = version_2 || common.train.is_none();
+    answers.null_threshold = may_be_none.then_some(null_threshold);
+    Ok(Some(Options { common, doc_stride, answers, scorer }))
+}
