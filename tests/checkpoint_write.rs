@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use ndalbert::Error;
-use ndalbert::checkpoint::{write_atomically, write_safetensors};
+use ndalbert::checkpoint::{
+    Checkpoint, DType, write_atomically, write_safetensors, write_safetensors_as,
+};
 use ndarray::{ArrayD, IxDyn};
 
 fn names(directory: &Path) -> Vec<String> {
@@ -150,5 +152,55 @@ mod unix {
             assert_eq!(fs::read_to_string(inner.join("state")).unwrap(), "old");
             assert_eq!(names(&inner), ["state"]);
         }
+    }
+}
+
+/// Rounded as the `half` crate does, which is what PyTorch does.
+#[test]
+fn weights_are_written_in_half_precision_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let values =
+        [0.0, -0.0, 1.0, 1.0 / 3.0, -65504.0, 65519.0, 1e-7, 1e-40, f32::INFINITY, f32::NAN, 3.0e4];
+    let matrix = ArrayD::from_shape_fn(IxDyn(&[values.len(), 130]), |index| values[index[0]]);
+    let rounded = |dtype: DType, value: f32| match dtype {
+        DType::F16 => half::f16::from_f32(value).to_f32(),
+        DType::BF16 => half::bf16::from_f32(value).to_f32(),
+        _ => value,
+    };
+    for dtype in [DType::F16, DType::BF16, DType::F32] {
+        // Also one that is not in row-major order.
+        let tensors = [("a", matrix.view()), ("b", matrix.t())];
+        write_safetensors_as(&path, dtype, tensors).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        assert_eq!(checkpoint.get("a").unwrap().dtype(), dtype);
+        for (name, expected) in [("a", matrix.view()), ("b", matrix.t())] {
+            let found = checkpoint.read(name).unwrap();
+            // Not a number is not a number, whatever its bits.
+            let bits = |value: f32| if value.is_nan() { None } else { Some(value.to_bits()) };
+            let expected = expected.mapv(|value| bits(rounded(dtype, value)));
+            assert_eq!(found.mapv(bits), expected, "{name} in {dtype}");
+        }
+        let bytes = fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor("b").unwrap().shape(), [130, values.len()]);
+    }
+}
+
+#[test]
+fn what_a_type_cannot_hold_is_refused_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    for (dtype, value, words) in [
+        (DType::F16, 65520.0, ["`a`", "values that f16 can hold", "65520"]),
+        (DType::F16, -1e9, ["`a`", "f16", "-1000000000"]),
+        (DType::BF16, f32::MAX, ["`a`", "values that bf16 can hold", "34028"]),
+        (DType::I64, 1.0, ["f32, f16 or bf16", "i64", "model.safetensors"]),
+    ] {
+        let values = ArrayD::from_elem(IxDyn(&[2]), value);
+        let error =
+            write_safetensors_as(&path, dtype, [("a", values.view())]).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

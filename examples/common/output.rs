@@ -4,6 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use ndalbert::checkpoint::DType;
+
 use super::cli::Failure;
 
 /// A directory for what comes of training.
@@ -38,5 +40,15 @@ impl Output {
             }
         }
         Ok(fs::create_dir_all(path).map_err(failed)?)
+    }
+}
+
+/// The type of the weights that are saved, by its name.
+pub fn dtype(name: &str) -> Result<DType, &'static str> {
+    match name {
+        "f32" => Ok(DType::F32),
+        "f16" => Ok(DType::F16),
+        "bf16" => Ok(DType::BF16),
+        _ => Err("expected f32, f16 or bf16"),
     }
 }

@@ -57,7 +57,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let trained = train(model, (batches, held_out), |_| Ok(Vec::new()), settings, out)?;
     if trained.report(&baselines, out)? {
         let output = options.output.path();
-        AlbertForPreTraining::save_parameters(output, &config, &trained.parameters)?;
+        let parameters = &trained.parameters;
+        AlbertForPreTraining::save_parameters_as(output, &config, parameters, options.dtype)?;
         writeln!(out, "saved to {}", output.display())?;
     }
     Ok(())

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 use ndalbert::Precision;
+use ndalbert::checkpoint::DType;
 use ndalbert::text::VocabularyKind;
 use ndalbert::train::ActivationPolicy;
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, dtype};
 
 pub const HELP: &str = "\
 Pre-trains an ALBERT on plain text: a sentence per line, a blank line between
@@ -20,7 +21,8 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
                 [--tokenizer DIR | --train-vocabulary N [--vocabulary KIND]]
                 [--steps N] [--batch N] [--seq N] [--accumulation N] [--ngram N]
                 [--rate R] [--warmup N] [--weight-decay W] [--residual-scale F]
-                [--precision f32|bf16] [--recompute] [--every N] [--seed N]
+                [--precision f32|bf16] [--dtype f32|f16|bf16]
+                [--recompute] [--every N] [--seed N]
 
   --text FILE...        what to train on
   --held-out FILE...    what to evaluate on, and never to train on
@@ -46,6 +48,7 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
   --residual-scale F    scale new matrices that write into the residual
                         [default: 0.3]
   --precision P         of matrix products [default: f32]
+  --dtype D             of the weights that are saved [default: f32]
   --recompute           keep one layer's activations at a time
   --every N             updates between evaluations, and checkpoints
                         [default: 500]
@@ -74,6 +77,7 @@ pub struct Options {
     pub weight_decay: f64,
     pub residual_scale: f32,
     pub precision: Precision,
+    pub dtype: DType,
     pub activations: ActivationPolicy,
     pub every: u64,
     pub seed: u64,
@@ -111,6 +115,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
         weight_decay: 0.01,
         residual_scale: 0.3,
         precision: Precision::F32,
+        dtype: DType::F32,
         activations: ActivationPolicy::Keep,
         every: 500,
         seed: 1,
@@ -145,6 +150,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
             Long("weight-decay") => options.weight_decay = arguments.value()?.parse()?,
             Long("residual-scale") => options.residual_scale = arguments.value()?.parse()?,
             Long("precision") => options.precision = arguments.value()?.parse()?,
+            Long("dtype") => options.dtype = arguments.value()?.parse_with(dtype)?,
             Long("recompute") => options.activations = ActivationPolicy::Recompute,
             Long("every") => options.every = arguments.value()?.parse()?,
             Long("seed") => options.seed = arguments.value()?.parse()?,

@@ -12,7 +12,7 @@
 //! torch/          archive or old pickle → tensors  (a pickle machine that can only describe tensors)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
-//! write.rs        f32 → safetensors                (through `src/files.rs`: a temporary file, synced and renamed)
+//! write.rs        f32 → safetensors                (in any of three types; through `src/files.rs`: a temporary file, synced and renamed)
 //! ```
 //!
 //! and above them, where tensors become parameters:
@@ -51,4 +51,4 @@ pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};
 pub use tensor::TensorInfo;
-pub use write::write_safetensors;
+pub use write::{write_safetensors, write_safetensors_as};

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::names;
 use super::write::stage_safetensors;
-use super::{Checkpoint, LoadReport, MismatchedShape};
+use super::{Checkpoint, DType, LoadReport, MismatchedShape};
 use crate::config::{AlbertConfig, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
@@ -170,6 +170,21 @@ pub trait PreTrainedModel: Model {
         config: &AlbertConfig,
         parameters: &Self::Parameters,
     ) -> Result<()> {
+        Self::save_parameters_as(directory, config, parameters, DType::F32)
+    }
+
+    /// As [`save_parameters`](Self::save_parameters), with weights of another type: [`DType::F32`], [`DType::F16`] or
+    /// [`DType::BF16`].
+    ///
+    /// # Errors
+    /// As [`save_pretrained`](Self::save_pretrained), and those of
+    /// [`write_safetensors_as`](super::write_safetensors_as).
+    fn save_parameters_as(
+        directory: impl AsRef<Path>,
+        config: &AlbertConfig,
+        parameters: &Self::Parameters,
+        dtype: DType,
+    ) -> Result<()> {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
@@ -177,11 +192,16 @@ pub trait PreTrainedModel: Model {
         parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
         let mut json = config.to_json();
         json["architectures"] = json!([Self::ARCHITECTURE]);
-        json["dtype"] = json!("float32");
+        let name = match dtype {
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
+            _ => "float32",
+        };
+        json["dtype"] = json!(name);
         if let Some(dtype) = json.get_mut("torch_dtype") {
-            *dtype = json!("float32");
+            *dtype = json!(name);
         }
-        let weights = stage_safetensors(&directory.join("model.safetensors"), tensors)?;
+        let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
         let config = stage(&directory.join("config.json"), |file| writeln!(file, "{json:#}"))?;
         weights.commit()?;
         config.commit()

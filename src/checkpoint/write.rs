@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
+use half::{bf16, f16};
 use ndarray::ArrayViewD;
 use safetensors::tensor::{Dtype, TensorInfo};
 
+use super::dtype::DType;
 use super::safetensors::{MAX_HEADER, METADATA_KEY};
 use crate::files::{Staged, stage};
 use crate::{Error, Result};
@@ -27,14 +29,79 @@ pub fn write_safetensors<'a, N: Into<String>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,
 ) -> Result<()> {
-    stage_safetensors(path.as_ref(), tensors)?.commit()
+    stage_safetensors(path.as_ref(), DType::F32, tensors)?.commit()
 }
 
-/// As [`write_safetensors`], without putting the file in its place yet.
+/// As [`write_safetensors`], with elements of another type: [`DType::F32`], [`DType::F16`] or [`DType::BF16`]. Values are rounded to
+/// the nearest one that the type has.
+///
+/// # Errors
+///
+/// Those of [`write_safetensors`]; `Error::Tensor` for a finite value that is too large for the type, and for other types.
+pub fn write_safetensors_as<'a, N: Into<String>>(
+    path: impl AsRef<Path>,
+    dtype: DType,
+    tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,
+) -> Result<()> {
+    stage_safetensors(path.as_ref(), dtype, tensors)?.commit()
+}
+
+/// How an element is written.
+#[derive(Clone, Copy)]
+enum Element {
+    F32,
+    F16,
+    BF16,
+}
+
+impl Element {
+    fn of(path: &Path, dtype: DType) -> Result<Self> {
+        match dtype {
+            DType::F32 => Ok(Self::F32),
+            DType::F16 => Ok(Self::F16),
+            DType::BF16 => Ok(Self::BF16),
+            other => {
+                let found = other.to_string();
+                Err(Error::tensor(path, "(all)", "elements of type f32, f16 or bf16", found))
+            }
+        }
+    }
+
+    fn dtype(self) -> (Dtype, usize) {
+        match self {
+            Self::F32 => (Dtype::F32, 4),
+            Self::F16 => (Dtype::F16, 2),
+            Self::BF16 => (Dtype::BF16, 2),
+        }
+    }
+
+    /// The first value that is finite, and would not be in this type.
+    fn too_large(self, view: &ArrayViewD<'_, f32>) -> Option<f32> {
+        let overflows = |value: f32| match self {
+            Self::F32 => false,
+            Self::F16 => f16::from_f32(value).is_infinite(),
+            Self::BF16 => bf16::from_f32(value).is_infinite(),
+        };
+        view.iter().copied().find(|&value| value.is_finite() && overflows(value))
+    }
+
+    /// Appends a value, little-endian.
+    fn push(self, value: f32, bytes: &mut Vec<u8>) {
+        match self {
+            Self::F32 => bytes.extend(value.to_le_bytes()),
+            Self::F16 => bytes.extend(f16::from_f32(value).to_le_bytes()),
+            Self::BF16 => bytes.extend(bf16::from_f32(value).to_le_bytes()),
+        }
+    }
+}
+
+/// As [`write_safetensors_as`], without putting the file in its place yet.
 pub(super) fn stage_safetensors<'a, N: Into<String>>(
     path: &Path,
+    dtype: DType,
     tensors: impl IntoIterator<Item = (N, ArrayViewD<'a, f32>)>,
 ) -> Result<Staged> {
+    let element = Element::of(path, dtype)?;
     let mut by_name = BTreeMap::new();
     for (name, view) in tensors {
         let name = name.into();
@@ -44,31 +111,36 @@ pub(super) fn stage_safetensors<'a, N: Into<String>>(
         if by_name.contains_key(&name) {
             return Err(Error::tensor(path, name, "one tensor of this name", "two"));
         }
+        if let Some(value) = element.too_large(&view) {
+            let expected = format!("values that {dtype} can hold");
+            return Err(Error::tensor(path, name, expected, value.to_string()));
+        }
         by_name.insert(name, view);
     }
-    let header = header(path, &by_name)?;
+    let header = header(path, element, &by_name)?;
     stage(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        by_name.values().try_for_each(|view| write_values(file, view))
+        by_name.values().try_for_each(|view| write_values(file, element, view))
     })
 }
 
 /// The header, padded with spaces.
-fn header(path: &Path, tensors: &BTreeMap<String, ArrayViewD<'_, f32>>) -> Result<Vec<u8>> {
+fn header(
+    path: &Path,
+    element: Element,
+    tensors: &BTreeMap<String, ArrayViewD<'_, f32>>,
+) -> Result<Vec<u8>> {
+    let (dtype, size) = element.dtype();
     let mut json = serde_json::Map::new();
     json.insert(METADATA_KEY.to_owned(), serde_json::json!({ "format": "pt" }));
     let mut start = 0;
     for (name, view) in tensors {
         // An array in memory has at most `isize::MAX` bytes, but views may share theirs.
         let too_large = || Error::format(path, "the tensors are too large for one file");
-        let bytes = view.len().checked_mul(size_of::<f32>()).ok_or_else(too_large)?;
+        let bytes = view.len().checked_mul(size).ok_or_else(too_large)?;
         let end = bytes.checked_add(start).ok_or_else(too_large)?;
-        let entry = TensorInfo {
-            dtype: Dtype::F32,
-            shape: view.shape().to_vec(),
-            data_offsets: (start, end),
-        };
+        let entry = TensorInfo { dtype, shape: view.shape().to_vec(), data_offsets: (start, end) };
         json.insert(name.clone(), to_json(path, &entry)?);
         start = end;
     }
@@ -92,18 +164,25 @@ fn not_json(path: &Path, error: &serde_json::Error) -> Error {
 }
 
 /// Writes the values in row-major order, little-endian.
-fn write_values(file: &mut dyn Write, view: &ArrayViewD<'_, f32>) -> io::Result<()> {
-    let mut buffer = [0u8; 4096];
+fn write_values(
+    file: &mut dyn Write,
+    element: Element,
+    view: &ArrayViewD<'_, f32>,
+) -> io::Result<()> {
+    /// How many values are converted before they are handed on.
+    const PIECE: usize = 1024;
+    let mut bytes = Vec::with_capacity(PIECE * size_of::<f32>());
+    let mut write = |piece: &mut dyn Iterator<Item = f32>| {
+        bytes.clear();
+        piece.for_each(|value| element.push(value, &mut bytes));
+        file.write_all(&bytes)
+    };
     if let Some(values) = view.as_slice() {
-        for piece in values.chunks(buffer.len() / size_of::<f32>()) {
-            let mut used = 0;
-            for (bytes, value) in buffer.as_chunks_mut().0.iter_mut().zip(piece) {
-                *bytes = value.to_le_bytes();
-                used += bytes.len();
-            }
-            file.write_all(buffer.get(..used).unwrap_or_default())?;
-        }
-        return Ok(());
+        return values.chunks(PIECE).try_for_each(|piece| write(&mut piece.iter().copied()));
     }
-    view.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))
+    let mut values = view.iter().copied().peekable();
+    while values.peek().is_some() {
+        write(&mut values.by_ref().take(PIECE))?;
+    }
+    Ok(())
 }

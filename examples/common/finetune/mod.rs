@@ -81,7 +81,7 @@ where
     }
     let output = options.output.path();
     let best = best::<M>(&trained.outcome, output, out)?.unwrap_or(trained.parameters);
-    M::save_parameters(output, &config, &best)?;
+    M::save_parameters_as(output, &config, &best, options.dtype)?;
     writeln!(out, "saved to {}", output.display())?;
     Ok(Some(M::from_parameters(config, best)?))
 }

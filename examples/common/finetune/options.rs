@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
 use ndalbert::Precision;
+use ndalbert::checkpoint::DType;
 use ndalbert::train::{ActivationPolicy, Decay, Interval, Schedule, TrainerOptions};
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, dtype};
 
 /// What suits published checkpoints: a rate between the paper's, 1e-5 to 5e-5.
 const EPOCHS: u64 = 3;
@@ -44,6 +45,7 @@ pub struct Options {
     pub every: Option<u64>,
     pub patience: Option<u64>,
     pub precision: Precision,
+    pub dtype: DType,
     pub activations: ActivationPolicy,
     pub seed: u64,
 }
@@ -77,6 +79,8 @@ impl Defaults {
   --every N           updates between evaluations [default: every epoch]
   --patience N        stop after N evaluations that are no better than the best
   --precision P       of matrix products, f32 or bf16 [default: f32]
+  --dtype D           of the weights that are saved, f32, f16 or bf16
+                      [default: f32]
   --recompute         keep one layer's activations at a time
   --seed N            of order, dropout and new weights [default: 1]
   --help
@@ -140,6 +144,7 @@ impl Options {
             every: None,
             patience: None,
             precision: Precision::F32,
+            dtype: DType::F32,
             activations: ActivationPolicy::Keep,
             seed: 1,
         }
@@ -163,6 +168,7 @@ impl Options {
             "every" => self.every = Some(arguments.value()?.parse()?),
             "patience" => self.patience = Some(arguments.value()?.parse()?),
             "precision" => self.precision = arguments.value()?.parse()?,
+            "dtype" => self.dtype = arguments.value()?.parse_with(dtype)?,
             "recompute" => self.activations = ActivationPolicy::Recompute,
             "seed" => self.seed = arguments.value()?.parse()?,
             _ => return Ok(false),
