@@ -24,6 +24,9 @@ use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, Batch, Encoding, LoadOptions,
 use cli::Failure;
 use table::{Align, Table};
 
+/// Pre-trained on Chinese texts.
+const MODEL: &str = "albert-chinese-demo";
+
 const HELP: &str = "\
 Prints the most probable words for each [MASK] in a text.
 
@@ -31,7 +34,7 @@ Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [--max-length N] [TEXT]
 
   TEXT            has at least one [MASK] [default: a Chinese sentence]
   --model DIR     a checkpoint: config.json, weights, vocabulary
-                  [default: the untrained demo checkpoint]
+                  [default: a small Chinese one that comes with this crate]
   --top-k K       how many words for each [MASK] [default: 5]
   --seed N        what a head that is missing is drawn from [default: 0]
   --max-length N  cut a longer text to N tokens [default: it is an error]
@@ -41,7 +44,7 @@ Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [--max-length N] [TEXT]
 const TEXT: &str = "北京是中国的[MASK]都, 人口超过两千[MASK].";
 
 struct Options {
-    /// The demo checkpoint if there is none.
+    /// The one that comes with this crate if there is none.
     model: Option<PathBuf>,
     text: String,
     top_k: usize,
@@ -56,8 +59,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let Options { model: directory, text, top_k, seed, max_length } = options;
-    let is_demo = directory.is_none();
-    let directory = directory.unwrap_or_else(checkpoint::demo);
+    let directory = directory.unwrap_or_else(|| checkpoint::shipped(MODEL));
 
     let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
     if let Some(max_length) = max_length {
@@ -75,9 +77,6 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let positions: Vec<(usize, usize)> = columns.iter().map(|&column| (0, column)).collect();
     let logits = model.logits_at(&batch, &positions)?;
 
-    if is_demo {
-        writeln!(out, "{}\n", checkpoint::UNTRAINED)?;
-    }
     writeln!(out, "{text}")?;
     for ((number, column), logits) in (1..).zip(columns).zip(logits.outer_iter()) {
         writeln!(out, "\n[MASK] {number} of {}, token {column}:\n", positions.len())?;

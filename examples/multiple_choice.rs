@@ -28,6 +28,9 @@ use ndalbert::{
 use cli::Failure;
 use table::{Align, Table};
 
+/// Fine-tuned to choose the sentence that comes next.
+const MODEL: &str = "albert-chinese-next-sentence";
+
 const HELP: &str = "\
 Scores the choices that could go with a prompt.
 
@@ -35,7 +38,7 @@ Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
                        [--label LABEL] [--seed N] [--max-length N]
 
   --model DIR    a checkpoint: config.json, weights, vocabulary
-                 [default: the untrained demo checkpoint]
+                 [default: a small Chinese one that comes with this crate]
   --prompt TEXT  what the choices are compared for
                  [default: the article's prompt and four choices]
   --choice TEXT  one choice; once for each
@@ -60,7 +63,7 @@ const LABELS: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
 
 #[derive(Default)]
 struct Options {
-    /// The demo checkpoint if there is none.
+    /// The one that comes with this crate if there is none.
     model: Option<PathBuf>,
     prompt: String,
     choices: Vec<String>,
@@ -82,8 +85,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let Options { model: directory, prompt, choices, label, seed, max_length } = options;
-    let is_demo = directory.is_none();
-    let directory = directory.unwrap_or_else(checkpoint::demo);
+    let directory = directory.unwrap_or_else(|| checkpoint::shipped(MODEL));
 
     let load = LoadOptions::new().seed(seed);
     let (model, report) = AlbertForMultipleChoice::from_pretrained_with(&directory, &load)?;
@@ -99,7 +101,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let output = model.forward(&batch, choices.len())?;
     let loss = label.map(|label| loss(&output, label)).transpose()?;
 
-    print_caveats(is_demo, &report, out)?;
+    print_caveats(&report, out)?;
     writeln!(out, "prompt  {prompt}\n")?;
     print_choices(&choices, &encodings, &output, out)?;
     if let Some(loss) = loss {
@@ -109,16 +111,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// What whoever reads the numbers has to know.
-fn print_caveats(is_demo: bool, report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
-    if is_demo {
-        writeln!(out, "{}", checkpoint::UNTRAINED)?;
-    }
-    let is_new = report.newly_initialized.iter().any(|name| name.starts_with("classifier"));
-    if is_new {
-        writeln!(out, "The classifier is untrained: newly initialised, as the article's was.")?;
-    }
-    if is_demo || is_new {
-        writeln!(out)?;
+fn print_caveats(report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
+    if report.newly_initialized.iter().any(|name| name.starts_with("classifier")) {
+        writeln!(out, "The classifier is untrained: newly initialised, as the article's was.\n")?;
     }
     Ok(())
 }

@@ -1,17 +1,13 @@
-//! The checkpoint that the examples run on when they are not given one, and what to say of any.
+//! The checkpoints that the examples run on when they are not given one, and what to say of any.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use ndalbert::LoadReport;
 
-/// To be printed wherever something that the demo checkpoint answers is.
-pub const UNTRAINED: &str =
-    "The demo checkpoint is untrained (examples/data/README.md): its answers mean nothing.";
-
-/// The directory of the small Chinese checkpoint in the repository.
-pub fn demo() -> PathBuf {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/albert-chinese-demo");
+/// The directory of a checkpoint that comes with this crate.
+pub fn shipped(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(name);
     // The shorter path reads better in messages.
     match env::current_dir().map(|here| directory.strip_prefix(here).map(Path::to_owned)) {
         Ok(Ok(relative)) => relative,

@@ -41,6 +41,9 @@ const CHOICES: &str = "你吃饭了吗?\t吃了.\t我没吃上吉士果.";
 /// How long to compute before saying how far it is.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Pre-trained on Chinese texts.
+const MODEL: &str = "albert-chinese-demo";
+
 fn main() -> ExitCode {
     cli::main(HELP, options::parse, run)
 }
@@ -48,13 +51,11 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let path = match &options.output {
         Some(path) => path.clone(),
-        None => {
-            writeln!(out, "{}\n", checkpoint::UNTRAINED)?;
-            temporary_file()?
-        }
+        None => temporary_file()?,
     };
     check_output(&path)?;
-    let directory = options.model.clone().unwrap_or_else(checkpoint::demo);
+    let directory = options.model.clone();
+    let directory = directory.unwrap_or_else(|| checkpoint::shipped(MODEL));
     let load = LoadOptions::new().seed(options.seed);
     let (model, report) = options.head.load(&directory, &load)?;
     checkpoint::warn(&report);

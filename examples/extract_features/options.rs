@@ -12,7 +12,7 @@ pub const HELP: &str = "\
 Runs a checkpoint and writes what it computes to a safetensors file.
 
 Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT ...
-       extract_features ...       a small case on the untrained demo checkpoint
+       extract_features ...       a small case on the model of this crate
 
   --model DIR      a checkpoint: config.json, weights; for --text a vocabulary
   --head HEAD      base, pretraining, masked-lm, multiple-choice,
@@ -54,7 +54,7 @@ has an S is 0; transformers computes something there.
 ";
 
 pub struct Options {
-    /// The demo checkpoint if there is none.
+    /// The one that comes with this crate if there is none.
     pub model: Option<PathBuf>,
     pub head: Head,
     pub source: Source,

@@ -223,8 +223,7 @@ fn multiple_choice_is_the_articles_demo() {
         "你吃饭了吗?",
     ];
     let run = succeed("multiple_choice", &[]);
-    assert!(run.stdout.contains("untrained"));
-    assert!(run.stderr.contains("classifier.weight, classifier.bias"), "{}", run.stderr);
+    assert!(!run.stdout.contains("untrained") && run.stderr.is_empty(), "{}", run.stderr);
     assert_eq!(value(&run.stdout, "prompt"), "算法组的成员们精通各种AI算法.");
 
     let row = |choice| run.stdout.lines().find(|line| line.contains(choice)).unwrap();
@@ -240,7 +239,8 @@ fn multiple_choice_is_the_articles_demo() {
 
     let chosen: usize = value(&run.stdout, "argmax").parse().unwrap();
     assert!(softmax.iter().all(|&probability| probability <= softmax[chosen]));
-    assert_eq!(value(&run.stdout, "chosen"), CHOICES[chosen]);
+    assert_eq!(value(&run.stdout, "chosen"), CHOICES[1]);
+    assert!(softmax[1] > 0.9, "{softmax:?}");
     assert!(row(CHOICES[chosen]).trim_start().starts_with(&format!("> {chosen}")));
 }
 
@@ -255,6 +255,8 @@ fn multiple_choice_takes_other_checkpoints_prompts_and_labels() {
     let soft = succeed("multiple_choice", &[&model[..], &own, &["--label", "0, 1"]].concat());
     let loss = |run: &Run| value(&run.stdout, "loss").split_whitespace().next().map(str::to_owned);
     assert_eq!(loss(&class), loss(&soft));
+    assert!(plain.stdout.contains("The classifier is untrained"));
+    assert!(plain.stderr.contains("classifier.weight, classifier.bias"), "{}", plain.stderr);
     let other = succeed("multiple_choice", &[&model[..], &own, &["--seed", "9"]].concat());
     assert_ne!(other.stdout, plain.stdout);
 
@@ -276,7 +278,6 @@ fn columns_are_aligned_where_characters_are_wide() {
 #[test]
 fn fill_mask_ranks_words_for_every_mask() {
     let run = succeed("fill_mask", &["--top-k", "3", "今天[MASK]气很[MASK]。"]);
-    assert!(run.stdout.contains("untrained"));
     let blocks: Vec<&str> = run.stdout.split("[MASK] ").skip(1).collect();
     assert_eq!(blocks.len(), 2, "{}", run.stdout);
     for block in blocks {
