@@ -18,12 +18,12 @@ use crate::place::{Place, assert_curve, assert_loss_falls, load, logged, weights
 /// Fine-tunes for a few steps, in which the loss must fall.
 fn finetune(example: &str, [train, validation, output]: [&str; 3], more: &[&str]) -> Run {
     let data = ["--train", train, "--validation", validation, "--output", output];
-    let few = ["--steps", "18", "--batch", "4", "--every", "9", "--rate", "1e-3"];
-    let run = succeed(example, &[&data[..], &few, more].concat());
-    for line in ["held out, after 0 steps: ", "held out, after 18 steps: ", "saved to "] {
+    let few = ["--steps", "60", "--batch", "8", "--every", "30", "--rate", "1e-3"];
+    let run = succeed(example, &[&data[..], &few, &["--dropout", "0"], more].concat());
+    for line in ["held out, after 0 steps: ", "held out, after 60 steps: ", "saved to "] {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
-    assert_loss_falls(output, 18);
+    assert_loss_falls(output, 60, 0.8);
     assert_curve(output);
     run
 }
@@ -42,7 +42,7 @@ fn tiny_model(place: &Place) -> String {
         num_hidden_layers: 2,
         num_attention_heads: 4,
         intermediate_size: 128,
-        max_position_embeddings: 64,
+        initializer_range: 0.1,
         ..ConfigFields::default()
     });
     let config = config.unwrap();
@@ -98,7 +98,7 @@ fn ctrl_c_saves_and_resuming_ends_where_an_unbroken_run_does() {
 #[test]
 fn finetune_classification_leaves_labels_and_problem_in_the_config() {
     let place = Place::new();
-    let train = place.head("sentiment/train.jsonl", 40, "train.jsonl");
+    let train = place.head("sentiment/train.jsonl", 16, "train.jsonl");
     let test = place.head("sentiment/held-out.jsonl", 12, "test.jsonl");
     let output = place.path("output");
     let run = finetune("finetune_classification", [&train, &test, &output], &[]);
@@ -154,7 +154,7 @@ fn finetune_classification_knows_several_classes_and_numbers() {
     finetune("finetune_classification", [&file, &file, &output], &["--task", "cola"]);
     let config = AlbertConfig::from_pretrained(&output).unwrap();
     assert_eq!(config.labels, ["unacceptable", "acceptable"]);
-    let state = fs::read(Path::new(&output).join("checkpoint-18/trainer_state.json")).unwrap();
+    let state = fs::read(Path::new(&output).join("checkpoint-60/trainer_state.json")).unwrap();
     assert!(String::from_utf8(state).unwrap().contains("matthews"));
 }
 
