@@ -31,22 +31,23 @@ use cli::Failure;
 use finetune::{Defaults, Task};
 
 const HELP: &str = "\
-Fine-tunes a model to classify texts or pairs of texts. Without arguments: praise
-or complaint? Of sentences that come with this crate, and a small model that has
-learnt nothing before.
+Fine-tunes a model to classify texts or pairs of texts. Without arguments:
+praise or complaint? Of sentences that come with this crate, and a small model
+that has learnt nothing before.
 
 Usage: finetune_classification [--train FILE --validation FILE]
                                [--task NAME | --labels A,B,... | --regression]
                                [--multi-label] [options]
 
-  --task NAME         the files are GLUE's (TSV): cola, sst2, mrpc, qqp, stsb, mnli,
-                      qnli, rte or wnli; otherwise they are JSON lines,
+  --task NAME         the files are GLUE's (TSV): cola, sst2, mrpc, qqp, stsb,
+                      mnli, qnli, rte or wnli; otherwise they are JSON lines,
                       {\"text\", \"text_pair\", \"label\"}
   --labels A,B,...    the classes [default: all that the training file has]
   --multi-label       examples are of any number of classes: lists of them
   --regression        labels are numbers
-  --metric NAME       what the best model is the best by: accuracy, f1, matthews,
-                      pearson, spearman or loss [default: as the task has it]
+  --metric NAME       what the best model is the best by: accuracy, f1,
+                      matthews, pearson, spearman or loss
+                      [default: as the task has it]
 ";
 
 const DEFAULTS: Defaults =

@@ -49,7 +49,8 @@ Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
 
   --word N            the column of words, from 0 [default: 0]
   --tag N             the column of tags [default: the last]
-  --label-all-tokens  learn the tag of all of a word's tokens, not only the first
+  --label-all-tokens  learn the tag of all of a word's tokens, not only of
+                      the first
 ";
 
 const DEFAULTS: Defaults =
