@@ -11,7 +11,7 @@ use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem
 use common::reference::{Tree, tree_of};
 use common::weights::{applications, parameters_of, weights_of};
 use ndalbert::nn::Linear;
-use ndalbert::train::{ActivationPolicy, BackboneStates, TrainingModel, TrainingOptions};
+use ndalbert::train::{ActivationPolicy, TrainingModel, TrainingOptions};
 use ndalbert::{
     Activation, Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice,
     AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSentenceOrder,
