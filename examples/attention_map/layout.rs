@@ -52,11 +52,11 @@ impl Map<'_> {
         let widest = names.iter().map(|name| text_width(name, letters)).fold(0.0, f64::max);
         let place = Place { cell, letters, widest, field: cell * count as f64 };
 
-        let left = MARGIN + 26.0 + widest + 6.0;
+        let left = (MARGIN + 32.0 + widest).round();
         let width = left + (place.field + GAP) * heads as f64 - GAP + MARGIN;
         let row = place.above(&names) + place.field + GAP;
         let mut drawing =
-            Drawing::new(width.max(420.0), HEADER + row * layers as f64 + 4.0, &self.title);
+            Drawing::new(width.max(560.0), HEADER + row * layers as f64 + 4.0, &self.title);
         self.header(&mut drawing, left, &place);
         for (index, &layer) in self.layers.iter().enumerate() {
             let y = HEADER + row * index as f64 + place.above(&names);

@@ -5,6 +5,8 @@
 //! cargo run --release --example attention_map -- --model DIR --text "It rained." --layers 1,6 --output rain
 //! ```
 
+#[path = "../common/backbone.rs"]
+mod backbone;
 #[path = "../common/checkpoint.rs"]
 mod checkpoint;
 #[path = "../common/cli.rs"]
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 
 use lexopt::ValueExt;
 use ndalbert::ndarray::Array3;
-use ndalbert::{Albert, AlbertTokenizer, Batch, OutputOptions, PreTrainedModel};
+use ndalbert::{Albert, AlbertTokenizer, Batch, Model, OutputOptions};
 
 use cli::Failure;
 use layout::Map;
@@ -75,8 +77,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         Some(pair) => tokenizer.encode_pair(&text, pair)?,
         None => tokenizer.encode(&text)?,
     };
-    let (albert, report) = Albert::from_pretrained(&directory)?;
-    checkpoint::warn(&report);
+    let (config, parameters) = backbone::load(&directory)?;
+    let albert = Albert::from_parameters(config, parameters)?;
     let attend = OutputOptions { attentions: true, ..OutputOptions::default() };
     let output = albert.forward_with(&Batch::from_encodings([&encoding])?, attend)?;
     let attentions: Vec<Array3<f32>> = output.attentions.iter().map(|a| a.sequence(0)).collect();

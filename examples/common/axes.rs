@@ -60,12 +60,12 @@ impl Drawing {
             let text = shown(tick);
             Text { text, at, anchor, size: SIZE, color: GRAY, ..Text::default() }
         };
-        for tick in ticks(ranges.y) {
+        for tick in ticks(ranges.y, 0.0) {
             let y = y_of(tick);
             self.line(GRID, 1.0, vec![[left, y], [right, y]]);
             self.text(number(tick, [left - 8.0, y + 4.0], Anchor::End));
         }
-        for tick in ticks(ranges.x) {
+        for tick in ticks(ranges.x, 1.0) {
             let x = x_of(tick);
             self.line(GRID, 1.0, vec![[x, top], [x, bottom]]);
             self.text(number(tick, [x, bottom + 18.0], Anchor::Middle));
@@ -103,14 +103,15 @@ fn range(values: Vec<f64>) -> (f64, f64) {
     }
 }
 
-/// Four to eight round numbers within a range.
-fn ticks((low, high): (f64, f64)) -> Vec<f64> {
+/// Four to eight round numbers within a range, or fewer if they would be less than `least` apart.
+fn ticks((low, high): (f64, f64), least: f64) -> Vec<f64> {
     let step = 10f64.powf(((high - low) / 4.0).log10().floor());
     let step = [5.0, 2.0, 1.0]
         .into_iter()
         .map(|factor| factor * step)
         .find(|step| (high - low) / step >= 4.0)
-        .unwrap_or(step);
+        .unwrap_or(step)
+        .max(least);
     let first = (low / step).ceil() as i64;
     (first..=(high / step).floor() as i64).map(|i| i as f64 * step).collect()
 }

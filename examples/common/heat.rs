@@ -71,9 +71,15 @@ impl Drawing {
         let whole = [x, y, size * columns as f64, size * rows as f64];
         self.rectangles(color(0), vec![whole]);
         let mut levels: [Vec<[f64; 4]>; LEVELS] = std::array::from_fn(|_| Vec::new());
-        for ((row, column), &value) in values.indexed_iter() {
-            let cell = [x + size * column as f64, y + size * row as f64, size, size];
-            levels[scale.level(value)].push(cell);
+        for (row, values) in values.outer_iter().enumerate() {
+            // Neighbours of one level are one rectangle.
+            let row_levels: Vec<usize> = values.iter().map(|&value| scale.level(value)).collect();
+            let mut column = 0;
+            for run in row_levels.chunk_by(|a, b| a == b) {
+                let place = [x + size * column as f64, y + size * row as f64];
+                levels[run[0]].push([place[0], place[1], size * run.len() as f64, size]);
+                column += run.len();
+            }
         }
         for (level, cells) in levels.into_iter().enumerate().skip(1) {
             if !cells.is_empty() {
@@ -108,7 +114,7 @@ impl Drawing {
         const STEP: f64 = 4.0;
         let text = |text: String, x| Text { text, at: [x, y], color: GRAY, ..Text::default() };
         let low = format!("{name}  {}", scale.low);
-        let mut left = x + text_width(&low, 12.0);
+        let mut left = (x + text_width(&low, 12.0)).round();
         self.text(text(low, x));
         for level in 0..LEVELS {
             self.rectangles(color(level), vec![[left, y - 10.0, STEP, 12.0]]);

@@ -5,10 +5,9 @@ use std::path::Path;
 use ndalbert::ndarray::{ArrayView1, Zip};
 use ndalbert::{
     Albert, AlbertConfig, AlbertTokenizer, Batch, Model, OutputOptions, ParameterSharing,
-    PreTrainedModel,
 };
 
-use super::checkpoint;
+use super::backbone;
 use super::cli::Failure;
 use super::random::Random;
 
@@ -31,17 +30,27 @@ pub struct Moves {
 }
 
 impl Contestant {
-    /// A checkpoint, with texts in its own tokens.
-    pub fn checkpoint(directory: &Path, texts: &[String]) -> Result<Self, Failure> {
-        let (albert, report) = Albert::from_pretrained(directory)?;
-        checkpoint::warn(&report);
-        let sequences = encode(directory, albert.config(), texts)?;
+    /// A checkpoint, with texts in its own tokens; its layers are applied `layers` times, or as often as it says.
+    pub fn checkpoint(
+        directory: &Path,
+        layers: Option<usize>,
+        texts: &[String],
+    ) -> Result<Self, Failure> {
+        let (config, parameters) = backbone::load(directory)?;
+        let config = with_layers(&config, layers)?;
+        let sequences = encode(directory, &config, texts)?;
+        let albert = Albert::from_parameters(config, parameters)?;
         Ok(Self { name: name_of(directory), albert, sequences })
     }
 
     /// A checkpoint's shape with random weights: shared by all layers, and by none.
-    pub fn untrained(directory: &Path, texts: &[String], seed: u64) -> Result<[Self; 2], Failure> {
-        let config = AlbertConfig::from_pretrained(directory)?;
+    pub fn untrained(
+        directory: &Path,
+        layers: Option<usize>,
+        texts: &[String],
+        seed: u64,
+    ) -> Result<[Self; 2], Failure> {
+        let config = with_layers(&AlbertConfig::from_pretrained(directory)?, layers)?;
         let sequences = encode(directory, &config, texts)?;
         let contestant = |name: &str, parameter_sharing| {
             let mut fields = config.to_fields();
@@ -87,6 +96,13 @@ impl Contestant {
         }
         Ok(Moves { name, distances, angles })
     }
+}
+
+/// The same model, applying its layers so many times.
+fn with_layers(config: &AlbertConfig, layers: Option<usize>) -> Result<AlbertConfig, Failure> {
+    let mut fields = config.to_fields();
+    fields.num_hidden_layers = layers.unwrap_or(fields.num_hidden_layers);
+    Ok(AlbertConfig::new(fields)?)
 }
 
 /// The tokens of texts. Those that are longer than the model takes are cut.

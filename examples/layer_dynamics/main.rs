@@ -7,6 +7,8 @@
 
 #[path = "../common/axes.rs"]
 mod axes;
+#[path = "../common/backbone.rs"]
+mod backbone;
 #[path = "../common/checkpoint.rs"]
 mod checkpoint;
 #[path = "../common/cli.rs"]
@@ -62,6 +64,8 @@ const OWN_HELP: &str = "\
                   once shared as it is and once with nothing shared
   --preset NAME   besides, a published shape with random weights on random
                   tokens, such as large or bert-base; may be repeated
+  --layers N      apply the layers of checkpoints N times instead, which only
+                  those can that share them
   --seed N        what random weights are drawn from [default: 0]
   --text TEXT     a text that goes through; may be repeated
                   [default: six Chinese sentences]
@@ -70,6 +74,7 @@ const OWN_HELP: &str = "\
 
 struct Options {
     models: Vec<PathBuf>,
+    layers: Option<usize>,
     untrained: bool,
     presets: Vec<String>,
     seed: u64,
@@ -85,13 +90,13 @@ angle between its input and its output, as figure 1 of the ALBERT paper.";
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let Options { models, untrained, presets, seed, texts, picture } = options;
+    let Options { models, layers, untrained, presets, seed, texts, picture } = options;
     let mut curves = Vec::new();
     for model in &models {
-        curves.push(Contestant::checkpoint(model, &texts)?.moves()?);
+        curves.push(Contestant::checkpoint(model, layers, &texts)?.moves()?);
     }
     if let (true, Some(model)) = (untrained, models.first()) {
-        for contestant in Contestant::untrained(model, &texts, seed)? {
+        for contestant in Contestant::untrained(model, layers, &texts, seed)? {
             curves.push(contestant.moves()?);
         }
     }
@@ -157,10 +162,11 @@ fn series(moves: &Moves, values: Vec<f64>) -> Series {
 
 fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
     let (mut models, mut untrained, mut presets, mut seed) = (Vec::new(), false, Vec::new(), 0);
-    let mut texts = Texts::default();
+    let (mut layers, mut texts) = (None, Texts::default());
     let picture = Picture::parse(EXAMPLE, arguments, |name, arguments| {
         match name {
             "model" => models.push(arguments.value()?.into()),
+            "layers" => layers = Some(arguments.value()?.parse()?),
             "untrained" => untrained = true,
             "preset" => presets.push(arguments.value()?.string()?),
             "seed" => seed = arguments.value()?.parse()?,
@@ -174,5 +180,5 @@ fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
         untrained = true;
     }
     let texts = texts.or(&TEXTS);
-    Ok(Some(Options { models, untrained, presets, seed, texts, picture }))
+    Ok(Some(Options { models, layers, untrained, presets, seed, texts, picture }))
 }

@@ -37,7 +37,7 @@ impl Matrix<'_> {
         };
         let names: Vec<String> = (1..).zip(self.texts).map(number).collect();
         let widest = names.iter().map(|name| text_width(name, LETTERS)).fold(0.0, f64::max);
-        let left = MARGIN + widest + 8.0;
+        let left = (MARGIN + widest + 8.0).round();
         let cell = ((WIDTH - left - MARGIN) / count as f64).floor().clamp(SMALLEST, LARGEST);
         let field = cell * count as f64;
         let width = (left + field + MARGIN).max(560.0);

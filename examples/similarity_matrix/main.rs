@@ -5,6 +5,8 @@
 //! cargo run --release --example similarity_matrix -- --model DIR --texts LINES.txt --pooling pooler --output alike
 //! ```
 
+#[path = "../common/backbone.rs"]
+mod backbone;
 #[path = "../common/checkpoint.rs"]
 mod checkpoint;
 #[path = "../common/cli.rs"]
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 
 use lexopt::ValueExt;
 use ndalbert::ndarray::{Array1, Array2, Axis};
-use ndalbert::{Albert, AlbertTokenizer, Batch, Model, PreTrainedModel};
+use ndalbert::{Albert, AlbertTokenizer, Batch, Model};
 
 use cli::Failure;
 use layout::Matrix;
@@ -90,8 +92,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let Options { model, texts, pooling, picture } = options;
     let directory = model.unwrap_or_else(|| checkpoint::shipped(MODEL));
     let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
-    let (albert, report) = Albert::from_pretrained(&directory)?;
-    checkpoint::warn(&report);
+    let (config, parameters) = backbone::load(&directory)?;
+    let albert = Albert::from_parameters(config, parameters)?;
     let tokenizer = tokenizer.with_max_length(albert.config().max_position_embeddings)?;
     let mut vectors = Vec::with_capacity(texts.len());
     for chunk in texts.chunks(BATCH) {

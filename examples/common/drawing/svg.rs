@@ -38,11 +38,11 @@ impl Drawing {
     }
 }
 
-/// One path for all, which takes less space than elements.
+/// One path for all, which takes less space than elements; what is filled needs not be closed.
 fn rects(svg: &mut String, color: Color, rectangles: &[[f64; 4]]) -> std::fmt::Result {
     write!(svg, "<path shape-rendering=\"crispEdges\" fill=\"{color}\" d=\"")?;
     for [x, y, width, height] in rectangles.iter().map(|numbers| numbers.map(Number)) {
-        write!(svg, "M{x} {y}h{width}v{height}h{}z", Number(-width.0))?;
+        write!(svg, "M{x} {y}h{width}v{height}h{}", Number(-width.0))?;
     }
     writeln!(svg, "\"/>")
 }

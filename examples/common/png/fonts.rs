@@ -47,12 +47,14 @@ impl Fonts {
                 database.with_face_data(id, |data, index| find(data, index, c)).flatten()
             })
         });
-        glyph.clone().unwrap_or_else(|| (missing_box(), BOX))
+        let is_space = c.is_whitespace();
+        glyph.clone().unwrap_or_else(|| (if is_space { None } else { missing_box() }, BOX))
     }
 
     /// The characters that were looked for and are in no font.
     pub fn missing(&self) -> BTreeSet<char> {
-        self.glyphs.iter().filter(|(_, glyph)| glyph.is_none()).map(|(&c, _)| c).collect()
+        let missing = self.glyphs.iter().filter(|(c, glyph)| glyph.is_none() && !c.is_whitespace());
+        missing.map(|(&c, _)| c).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use super::cli::Failure;
 use super::drawing::{Anchor, Color, Drawing, Shape, Text};
 use fonts::Fonts;
 
-/// Some 256 MB in memory.
+/// Some 256 MB in memory. A larger picture is painted smaller.
 const MOST_PIXELS: f64 = 64e6;
 
 /// A PNG file.
@@ -34,20 +34,16 @@ struct Painter {
 
 /// Paints a picture at `scale` pixels per pixel, with the fonts of a file or directory, or else the system's.
 pub fn pixels(drawing: &Drawing, scale: f32, fonts: Option<&Path>) -> Result<Png, Failure> {
-    let [width, height] =
-        [drawing.width, drawing.height].map(|size| (size * f64::from(scale)).ceil());
-    let pixels =
-        if width * height <= MOST_PIXELS { Pixmap::new(width as u32, height as u32) } else { None };
-    let Some(pixels) = pixels else {
-        return Err(
-            format!("a PNG of {width} × {height} pixels is too large; the SVG is written").into()
-        );
+    let most = (MOST_PIXELS / (drawing.width * drawing.height)).sqrt();
+    let scale = f64::from(scale).min(most);
+    let [width, height] = [drawing.width, drawing.height].map(|size| (size * scale).ceil() as u32);
+    let Some(pixels) = Pixmap::new(width, height) else {
+        return Err(format!("a PNG of {width} × {height} pixels cannot be made").into());
     };
-    let scale = Transform::from_scale(scale, scale);
+    let scale = Transform::from_scale(scale as f32, scale as f32);
     let mut painter = Painter { pixels, scale, fonts: Fonts::load(fonts)? };
     drawing.shapes.iter().for_each(|shape| painter.shape(shape));
     let Painter { pixels, fonts, .. } = painter;
-    let (width, height) = (pixels.width(), pixels.height());
     Ok(Png { bytes: pixels.encode_png()?, width, height, missing: fonts.missing() })
 }
 
