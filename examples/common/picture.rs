@@ -32,7 +32,7 @@ Usage: {example} [OPTIONS]
 {own}\
   --output PATH   writes PATH.svg and PATH.png
                   [default: target/pictures/{example}]
-  --scale N       pixels of the PNG per unit of the SVG [default: 2]
+  --scale N       pixels of the PNG per unit of the SVG, at most [default: 2]
   --fonts PATH    a font or a directory of fonts for the PNG
                   [default: those of the system]
   --help
