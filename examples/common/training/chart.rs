@@ -6,7 +6,7 @@ use super::drawing::{Anchor, Drawing, Text};
 const WIDTH: f64 = 860.0;
 const PANEL: f64 = 240.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 670.0;
+const RIGHT: f64 = 640.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 30.0;
 
