@@ -29,7 +29,7 @@ const STOPS: [Color; 9] = [
 const LEVELS: usize = 33;
 
 /// From this level on, what is written on a colour is white.
-const DARK: usize = 15;
+const DARK: usize = 22;
 
 /// There is room for numbers in cells of this size.
 const FOR_NUMBERS: f64 = 34.0;

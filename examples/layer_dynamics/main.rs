@@ -175,7 +175,7 @@ fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
         Ok(true)
     })?;
     let Some(picture) = picture else { return Ok(None) };
-    if models.is_empty() && presets.is_empty() {
+    if models.is_empty() && (untrained || presets.is_empty()) {
         models.push(checkpoint::shipped(MODEL));
         untrained = true;
     }
