@@ -61,7 +61,8 @@ impl<'a> Found<'a> {
         if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
             return Err(Error::input("scores of tokens", "finite numbers", score.to_string()));
         }
-        let can_be_chosen = |&column: &usize| context.contains(&column) || encoding.ids[column] == cls;
+        let can_be_chosen =
+            |&column: &usize| context.contains(&column) || encoding.ids[column] == cls;
         let columns: Vec<usize> = (0..encoding.len()).filter(can_be_chosen).collect();
         let shares = Shares::new(scores, &columns);
         self.none = self.none.min(shares.of(0, 0));

@@ -62,7 +62,9 @@ impl Tagger<'_> {
             let entity = self.labelled(piece)?;
             let (begins, tag) = tag_of(&entity.label);
             match groups.last_mut() {
-                Some(group) if !begins && group.last().is_some_and(|last| tag_of(&last.label).1 == tag) => {
+                Some(group)
+                    if !begins && group.last().is_some_and(|last| tag_of(&last.label).1 == tag) =>
+                {
                     group.push(entity);
                 }
                 _ => groups.push(vec![entity]),

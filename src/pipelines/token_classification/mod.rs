@@ -135,9 +135,8 @@ impl Pipeline for TokenClassification {
         in_batches(group, self.base.tokens_per_batch, |batch| {
             let logits = self.base.model.forward(&batch)?.logits;
             let sequences = (0..logits.num_sequences()).map(|index| logits.sequence(index));
-            probabilities.extend(sequences.map(|logits| {
-                check_finite(logits).map(|()| softmax(logits))
-            }));
+            probabilities
+                .extend(sequences.map(|logits| check_finite(logits).map(|()| softmax(logits))));
             Ok(())
         })?;
         let tagger = Tagger {

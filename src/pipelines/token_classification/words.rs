@@ -82,7 +82,7 @@ fn word(tokenizer: &AlbertTokenizer, group: Vec<Piece>, aggregation: Aggregation
             let sum = group.iter().fold(Array1::zeros(group[0].scores.len()), |sum, piece| {
                 sum + piece.scores.mapv(f64::from)
             });
-            sum.mapv(|sum| (sum / group.len() as f64) as f32)
+            sum.mapv(|sum: f64| (sum / group.len() as f64) as f32)
         }
         Aggregation::Max => {
             let greatest = |piece: &Piece| best(piece.scores.view()).1;

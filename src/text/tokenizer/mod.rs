@@ -23,7 +23,8 @@ use rayon::prelude::*;
 use tokenizers::models::ModelWrapper;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
-    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
+    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer,
+    truncate_encodings,
 };
 
 use self::pipeline::Family;

@@ -111,6 +111,7 @@ def models(out):
             # The small one is a whole checkpoint, for examples; the others are put together with a tokenizer of the fixtures.
             directory = out / (name if kind == "wordpiece" else f"{name}-{kind}")
             model.save_pretrained(directory)
+            (directory / "model.safetensors").chmod(0o644)
             (directory / "generation_config.json").unlink(missing_ok=True)
             if kind == "wordpiece":
                 shutil.copy(TOKENIZERS / "wordpiece/vocab.txt", directory)
@@ -125,10 +126,27 @@ def load(out, name, kind, model):
 
 
 def entity(found):
+    """Label, score, word, start, end and, of a single token, its index."""
     label = found.get("entity", found.get("entity_group"))
-    index = {"index": int(found["index"])} if "index" in found else {}
-    place = {"start": int(found["start"]), "end": int(found["end"])}
-    return {"label": label, "score": round(float(found["score"]), 7), "word": found["word"], **place, **index}
+    index = [int(found["index"])] if "index" in found else []
+    return [label, round(float(found["score"]), 6), found["word"], int(found["start"]), int(found["end"]), *index]
+
+
+AGGREGATED = ["simple", "first", "average", "max"]
+
+
+def runs_of(text):
+    """The options of all runs with a text: of `pipeline`, and whether the labels have names."""
+    yield from ({"aggregation_strategy": aggregation} for aggregation in ["none", *AGGREGATED])
+    if text in SHORT[:3] + AWKWARD[3:6]:
+        yield {"aggregation_strategy": "none", "ignore_labels": ["B-PER", "I-LOC"]}
+        yield {"aggregation_strategy": "average", "ignore_labels": ["PER"]}
+        yield {"aggregation_strategy": "max", "ignore_labels": []}
+        yield {"aggregation_strategy": "none", "nameless": True}
+        yield {"aggregation_strategy": "first", "nameless": True, "ignore_labels": ["LABEL_0"]}
+    if text in LONG + SHORT[:1]:
+        yield from ({"aggregation_strategy": aggregation, "stride": stride} for aggregation in AGGREGATED for stride in [0, 20])
+        yield {"aggregation_strategy": "simple", "stride": 40, "ignore_labels": []}
 
 
 def tags(out):
@@ -136,29 +154,14 @@ def tags(out):
     for kind in KINDS:
         model, tokenizer = load(out, "tagger", kind, AlbertForTokenClassification), tokenizer_of(kind)
         run = pipeline("token-classification", model=model, tokenizer=tokenizer)
-
-        def add(text, labels="own", **options):
-            if labels == "none":
-                model.config.id2label = {id: f"LABEL_{id}" for id in range(len(LABELS))}
-            asked = {"aggregation_strategy": options["aggregation"], **{key: options[key] for key in ("ignore_labels", "stride") if key in options}}
-            found = [entity(found) for found in run(text, **asked)]
-            model.config.id2label = dict(enumerate(LABELS))
-            cases.append({"kind": kind, "text": text, "labels": labels, **options, "entities": found})
-
         for text in SHORT + AWKWARD + LONG:
-            for aggregation in ["none", "simple", "first", "average", "max"]:
-                add(text, aggregation=aggregation)
-        for text in SHORT[:4] + AWKWARD[:8]:
-            for aggregation in ["none", "simple", "max"]:
-                add(text, aggregation=aggregation, ignore_labels=[])
-                add(text, aggregation=aggregation, labels="none")
-            add(text, aggregation="none", ignore_labels=["B-PER", "I-LOC"])
-            add(text, aggregation="average", ignore_labels=["PER"])
-        for text in LONG + SHORT[:1]:
-            for aggregation in ["simple", "first", "average", "max"]:
-                for stride in [0, 1, 20]:
-                    add(text, aggregation=aggregation, stride=stride)
-            add(text, aggregation="simple", stride=40, ignore_labels=[])
+            runs = []
+            for options in runs_of(text):
+                nameless = options.get("nameless", False)
+                model.config.id2label = {id: f"LABEL_{id}" if nameless else label for id, label in enumerate(LABELS)}
+                found = run(text, **{key: value for key, value in options.items() if key != "nameless"})
+                runs.append({**options, "entities": [entity(found) for found in found]})
+            cases.append({"kind": kind, "text": text, "runs": runs})
     write(out / "tags.json", cases)
 
 
@@ -177,12 +180,14 @@ def answers(out):
         model, tokenizer = load(out, "answerer", kind, AlbertForQuestionAnswering), tokenizer_of(kind)
         run = pipeline("question-answering", model=model, tokenizer=tokenizer)
         for question, context in QUESTIONS:
+            runs = []
             for options in OPTIONS:
                 found = run(question=question, context=context, **options)
                 found = [found] if isinstance(found, dict) else found
                 # Where it lacks answers, it fills up with impossible ones, in no order.
-                found = [{**answer, "score": round(answer["score"], 7)} for answer in found if answer["score"] > 0]
-                cases.append({"kind": kind, "question": question, "context": context, **options, "answers": found})
+                found = [[round(f["score"], 6), f["start"], f["end"], f["answer"]] for f in found if f["score"] > 0]
+                runs.append({**options, "answers": found})
+            cases.append({"kind": kind, "question": question, "context": context, "runs": runs})
     write(out / "answers.json", cases)
 
 
@@ -214,7 +219,7 @@ def check(write_all):
                 sys.exit(f"{path.relative_to(out)} differs")
 
 
-def of_5(out):
+def models_and_tags(out):
     models(out)
     tags(out)
 
@@ -225,5 +230,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     of_questions = "questions" in sys.argv[1:]
     check_versions("requirements-questions.txt" if of_questions else "requirements.txt")
-    chosen = answers if of_questions else of_5
+    chosen = answers if of_questions else models_and_tags
     check(chosen) if "--check" in sys.argv[1:] else chosen(HERE)

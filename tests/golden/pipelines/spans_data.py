@@ -84,11 +84,11 @@ AWKWARD = [
 ]
 
 LONG = [
-    "Anna lives in Uppsala. The code is new. Tom Ash has a house in New York. " * 6,
-    "小王住在北京市. 今天下雨. 赵小花的家在中山路, 马莎住在新城. " * 6,
-    "So we see 😀 that Zoé Quill lives in Gull Point, " * 9,
-    "word" * 100,
-    "北京市" * 60,
+    "Anna lives in Uppsala. The code is new. Tom Ash has a house in New York. " * 4,
+    "小王住在北京市. 今天下雨. 赵小花的家在中山路, 马莎住在新城. " * 4,
+    "So we see 😀 that Zoé Quill lives in Gull Point, " * 7,
+    "word" * 40,
+    "北京市" * 40,
 ]
 
 ENGLISH = "The code is new. Anna lives in Uppsala. It will run. Tom Ash has a house in New York. So we see. Zoé Quill lives in Gull Point."
