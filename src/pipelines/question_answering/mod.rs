@@ -128,8 +128,8 @@ impl QuestionAnswering {
     /// How many tokens a part of the context has in common with the one before it; by default 128, or half of
     /// [`max_seq_len`](Self::max_seq_len) if that is less.
     #[must_use]
-    pub fn doc_stride(mut self, tokens: usize) -> Self {
-        self.doc_stride = Some(tokens);
+    pub fn doc_stride(mut self, tokens: impl Into<Option<usize>>) -> Self {
+        self.doc_stride = tokens.into();
         self
     }
 }
