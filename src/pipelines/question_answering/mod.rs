@@ -36,8 +36,11 @@ const DOC_STRIDE: usize = 128;
 /// A context that is longer than the model's input is read in parts that overlap, each after the question. In each, tokens
 /// have probabilities to be the first or the last of the answer (among the context's tokens and `[CLS]`), and a span's
 /// score is the product of two. The same text found twice, whatever its case, is one answer with the sum of the scores,
-/// which so can be greater than 1; it stands where it was found first. (Where transformers cannot find as many answers as it is
-/// asked for, it fills up with impossible ones of score 0; here there are fewer.)
+/// which so can be greater than 1; it stands where it was found first.
+///
+/// Two things differ from transformers: where it cannot find as many answers as it is asked for, it fills up with impossible
+/// ones of score 0, and here there are fewer; and its answers of SentencePiece tokens begin with the space before the word,
+/// because its tokenizer of that time counts it in.
 #[derive(Debug)]
 pub struct QuestionAnswering {
     base: Base<AlbertForQuestionAnswering>,

@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from spans_data import AWKWARD, LONG, QUESTIONS, SHORT, answered, tagged  # noqa: E402
+from tokenizers import pre_tokenizers  # noqa: E402
 from transformers import AlbertConfig, AlbertForQuestionAnswering, AlbertForTokenClassification, pipeline  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -40,7 +41,12 @@ def tokenizer_of(kind):
     fixture, _, _ = KINDS[kind]
     name = "AlbertTokenizer" if kind == "sentencepiece" else "BertTokenizer"
     fast = getattr(transformers, name + "Fast", None) or getattr(transformers, name)
-    return fast.from_pretrained(TOKENIZERS / fixture, model_max_length=POSITIONS)
+    tokenizer = fast.from_pretrained(TOKENIZERS / fixture, model_max_length=POSITIONS)
+    if kind == "sentencepiece":
+        # transformers 4 follows the file, whose words begin with the space before them; 5 (and this crate) splits there.
+        metaspace = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
+    return tokenizer
 
 
 def config_of(kind, **options):
