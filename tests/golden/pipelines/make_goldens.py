@@ -174,7 +174,7 @@ def fill_mask(out):
     ]
     chinese = [
         "\u5317\u4eac\u662f\u4e2d\u56fd\u7684[MASK]\u90fd.", "\u6211\u4eec\u53ef\u4ee5\u4f7f\u7528\u795e\u7ecf\u7f51[MASK]\u6765\u8bad[MASK]\u6a21\u578b\u3002", "[MASK]", "\U0001F642 [MASK]!",
-        "\u6df1\u5ea6\u5b66[MASK]" * 150,
+        "\u6df1\u5ea6\u5b66[MASK]" + "\u6df1\u5ea6\u5b66\u4e60" * 150,
     ]
     rust = ["the", "compiler", "\u2581error", "zzz", "", "the"]
     characters = ["\u7edc", "\u7ec3", "\u9996", "Hello\u4e16\u754c", "\u7edc\u7ec3"]
