@@ -20,7 +20,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::normalizers::utils::{Lowercase, Sequence as NormalizerSequence};
 use tokenizers::processors::PostProcessorWrapper;
@@ -334,17 +333,6 @@ impl AlbertTokenizer {
     /// Whether a token is the beginning of a word, for masking of whole words.
     pub(crate) fn begins_word(&self, token: &str) -> bool {
         words::begins_word(self.family, token)
-    }
-
-    /// Whether tokens that go on with a word bear a mark (`##`), so that a token's name tells whether it does.
-    pub(crate) fn marks_continuations(&self) -> bool {
-        match self.tokenizer.get_model() {
-            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
-            ModelWrapper::BPE(model) => {
-                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
-            }
-            _ => false,
-        }
     }
 
     fn encode_input(&self, first: &str, second: Option<&str>) -> Result<Encoding> {
