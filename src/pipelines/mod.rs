@@ -16,16 +16,17 @@
 //! not end ([`stream`](Pipeline::stream)). Many inputs go through the model in groups of a number of *tokens*, packed,
 //! and keep their order; one that cannot be processed does not keep the others from it.
 //!
-//! What they answer is what the pipelines of transformers 5.23 do, with these exceptions: texts that are longer than the
-//! model's input are cut, and not an error; checkpoints that lack the head that a pipeline needs are one, since its
-//! answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all the same); and so are logits that are
-//! no finite numbers, and a zero-shot classifier of which no label says what entailment is.
+//! What they answer is what the pipelines of transformers 5.23 do (of 4.57, for [`QuestionAnswering`], which 5 lacks), with
+//! these exceptions: texts that are longer than the model's input are cut, and not an error; checkpoints that lack the head
+//! that a pipeline needs are one, since its answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all
+//! the same); and so are logits that are no finite numbers, and a zero-shot classifier of which no label says what entailment is.
 
 mod base;
 mod fill_mask;
 mod multiple_choice;
 mod options;
 mod pipeline;
+mod question_answering;
 mod ranking;
 mod resolve;
 mod sentence_embedding;
@@ -33,15 +34,19 @@ mod sentence_order;
 mod sentence_transformer;
 mod stream;
 mod text_classification;
+mod token_classification;
+mod windows;
 mod zero_shot_classification;
 
 pub use fill_mask::{FillMask, MaskPrediction};
 pub use multiple_choice::{MultipleChoice, MultipleChoiceInput, RankedChoice, RankedChoices};
 pub use options::PipelineOptions;
 pub use pipeline::{Group, Pipeline, Prepared};
+pub use question_answering::{Answer, QuestionAnswering, QuestionAnsweringInput};
 pub use resolve::resolve;
 pub use sentence_embedding::{Pooling, SentenceEmbedding};
 pub use sentence_order::{SentenceOrder, SentenceOrderPrediction, SentencePair};
 pub use stream::{Progress, Stream};
 pub use text_classification::{Classification, Function, TextClassification, TextInput};
+pub use token_classification::{Aggregation, Entity, TokenClassification};
 pub use zero_shot_classification::{ZeroShotClassification, ZeroShotInput};

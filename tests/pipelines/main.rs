@@ -2,7 +2,12 @@
 //! given.
 
 mod awkward;
+#[path = "../common/mod.rs"]
+mod common;
 mod embeddings;
 mod goldens;
+mod question_answering;
+mod spans;
 mod streams;
 mod support;
+mod token_classification;

@@ -24,7 +24,8 @@ use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::normalizers::utils::{Lowercase, Sequence as NormalizerSequence};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
-    EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
+    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer,
+    truncate_encodings,
 };
 
 use self::pipeline::Family;
@@ -208,6 +209,14 @@ impl AlbertTokenizer {
         }
         let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
+    }
+
+    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
+    pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
+        match self.tokenizer.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).map_err(refused),
+            None => Ok(tokens.join(" ")),
+        }
     }
 
     /// Cuts every encoding from now on to `truncation.max_length` tokens.

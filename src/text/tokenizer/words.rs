@@ -1,5 +1,8 @@
 //! Which tokens begin a word.
 
+use tokenizers::models::ModelWrapper;
+
+use super::AlbertTokenizer;
 use super::pipeline::Family;
 
 /// Scripts without spaces between words: of their pieces, each counts as a word.
@@ -33,6 +36,19 @@ pub(super) fn begins_word(family: Family, token: &str) -> bool {
         Family::SentencePiece => token.chars().next().is_none_or(|first| {
             !first.is_alphanumeric() || UNSPACED.iter().any(|range| range.contains(&first))
         }),
+    }
+}
+
+impl AlbertTokenizer {
+    /// Whether tokens that go on with a word bear a mark (`##`), so that a token's name tells whether it does.
+    pub(crate) fn marks_continuations(&self) -> bool {
+        match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => {
+                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+            }
+            _ => false,
+        }
     }
 }
 
