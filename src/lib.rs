@@ -22,6 +22,7 @@ mod config;
 mod error;
 mod files;
 mod hash;
+pub mod hub;
 mod kernels;
 mod model;
 pub mod nn;
