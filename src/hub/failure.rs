@@ -19,7 +19,7 @@ pub(super) enum Failure {
     Answer(String),
     /// The cache lacks a file, and nobody may be asked.
     NotCached(String),
-    /// The repository has no such file, which every checkpoint has.
+    /// The repository has no such file, and needs it.
     Missing(&'static str),
     /// The repository has no weights that can be read.
     NoWeights,
@@ -55,10 +55,7 @@ impl Failure {
                 hub.cache_directory().display()
             ),
             Self::Missing(file) => {
-                format!(
-                    "its files on {} lack {file}: it is no checkpoint of a model",
-                    hub.endpoint_url()
-                )
+                format!("its files on {} lack {file}", hub.endpoint_url())
             }
             Self::NoWeights => format!(
                 "no weights that can be read: looked for {}; those of TensorFlow or Flax must first be converted, for example by transformers",

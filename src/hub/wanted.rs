@@ -12,15 +12,10 @@ use crate::files::{MAX_JSON, read_small};
 
 const CONFIG: &str = "config.json";
 
-/// What a tokenizer is read from. All that there are: a few hundred KB, and whoever converts a checkpoint wants to keep them.
-const TOKENIZER: [&str; 6] = [
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.json",
-    "spiece.model",
-    "vocab.txt",
-];
+/// What a tokenizer is read from. All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
+const TOKENIZER: [&str; 3] =
+    ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+const VOCABULARIES: [&str; 3] = ["tokenizer.json", "spiece.model", "vocab.txt"];
 
 /// What a sentence-transformers model has beside its first module, which is a checkpoint like any other.
 const MODULES: &str = "modules.json";
@@ -39,8 +34,9 @@ pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure>
         return Err(Failure::Missing(CONFIG));
     }
     if all || files == Files::Tokenizer {
-        for file in TOKENIZER {
-            find(file)?;
+        let has_vocabulary = find_tokenizer(find)?;
+        if !all && !has_vocabulary {
+            return Err(Failure::Missing("tokenizer.json, spiece.model and vocab.txt"));
         }
     }
     if all {
@@ -50,6 +46,18 @@ pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure>
         find_weights(find)?;
     }
     Ok(())
+}
+
+/// Whether there is a vocabulary. A model without one is a model.
+fn find_tokenizer(find: &mut Find<'_>) -> Result<bool, Failure> {
+    for file in TOKENIZER {
+        find(file)?;
+    }
+    let mut has_vocabulary = false;
+    for file in VOCABULARIES {
+        has_vocabulary |= find(file)?.is_some();
+    }
+    Ok(has_vocabulary)
 }
 
 /// The first weights in transformers' order, and what an index refers to.
