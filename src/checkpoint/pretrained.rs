@@ -98,7 +98,7 @@ impl LoadOptions {
         self
     }
 
-    fn chosen_revision(&self) -> Option<&str> {
+    pub(crate) fn chosen_revision(&self) -> Option<&str> {
         #[cfg(feature = "hub")]
         return self.revision.as_deref();
         #[cfg(not(feature = "hub"))]

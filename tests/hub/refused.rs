@@ -5,7 +5,7 @@ use std::fs;
 use ndalbert::hub::Files;
 
 use crate::common::refused;
-use crate::server::{NAME, Reply, TOKEN};
+use crate::server::{COMMIT, NAME, Reply, TOKEN};
 use crate::{CONFIG, Home, fixture};
 
 #[test]
@@ -64,7 +64,11 @@ fn a_gated_file() {
     refused(home.get(&server, Files::All), &["gated", "HF_TOKEN"]);
     // The rest is there, and what failed is not taken to be.
     assert!(!home.names().contains(&"model.safetensors".to_owned()));
-    refused(home.hub(&server).offline(true).resolve(NAME, Files::All), &["weights"]);
+    let offline = home.hub(&server).offline(true);
+    refused(
+        offline.resolve(format!("{NAME}@{COMMIT}"), Files::All),
+        &["its weights", "HF_HUB_OFFLINE"],
+    );
 }
 
 #[test]
