@@ -45,6 +45,11 @@ impl<M: PreTrainedModel> Base<M> {
 }
 
 impl<M> Base<M> {
+    /// How many tokens the model reads at a time, at most.
+    pub fn max_length(&self) -> usize {
+        self.tokenizer.truncation().map_or(usize::MAX, |truncation| truncation.max_length)
+    }
+
     /// The same, but only the first text of a pair is cut.
     pub fn cut_only_first(mut self) -> Result<Self> {
         if let Some(Truncation { max_length, .. }) = self.tokenizer.truncation() {

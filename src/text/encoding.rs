@@ -1,5 +1,7 @@
 //! What a text becomes.
 
+use std::ops::Range;
+
 use tokenizers::Encoding as Raw;
 
 /// One tokenized text, pair or choice: parallel lists with one entry per token, special tokens included.
@@ -55,6 +57,14 @@ impl Encoding {
     /// Whether there is no token at all; the templates of ALBERT never leave that.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    /// The columns of the tokens of the first text (0) or the second (1), which stand next to each other.
+    pub(crate) fn columns_of(&self, sequence: usize) -> Range<usize> {
+        let is_of_it = |of: &Option<usize>| *of == Some(sequence);
+        let start = self.sequence_ids.iter().position(is_of_it).unwrap_or(self.len());
+        let end = self.sequence_ids.iter().rposition(is_of_it).map_or(start, |last| last + 1);
+        start..end
     }
 
     /// From the library's encoding, whose offsets are bytes.

@@ -37,10 +37,7 @@ impl Truncation {
     /// The library's form of it, for `room` tokens without the special ones.
     pub(super) fn raw(self, room: usize, side: TruncationSide) -> TruncationParams {
         TruncationParams {
-            direction: match side {
-                TruncationSide::Right => TruncationDirection::Right,
-                TruncationSide::Left => TruncationDirection::Left,
-            },
+            direction: side.raw(),
             max_length: room,
             strategy: match self.strategy {
                 TruncationStrategy::LongestFirst => RawStrategy::LongestFirst,
@@ -48,6 +45,16 @@ impl Truncation {
                 TruncationStrategy::OnlySecond => RawStrategy::OnlySecond,
             },
             stride: 0,
+        }
+    }
+}
+
+impl TruncationSide {
+    /// The library's form of it.
+    pub(super) fn raw(self) -> TruncationDirection {
+        match self {
+            Self::Right => TruncationDirection::Right,
+            Self::Left => TruncationDirection::Left,
         }
     }
 }

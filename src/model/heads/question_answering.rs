@@ -1,8 +1,9 @@
 //! Extractive question answering: where in the text does the answer begin and end?
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView1, s};
 
 use super::impl_model;
 use super::linear::LinearHead;
@@ -113,22 +114,43 @@ impl QuestionAnsweringOutput {
         columns: Range<usize>,
         max_tokens: usize,
     ) -> Option<AnswerSpan> {
+        self.best_spans(sequence, columns, max_tokens, 1).pop()
+    }
+
+    /// As [`best_span`](Self::best_span), the `count` best ones, best first; fewer if there are not so many. Of spans with
+    /// the same score, the one to the left comes first.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn best_spans(
+        &self,
+        sequence: usize,
+        columns: Range<usize>,
+        max_tokens: usize,
+        count: usize,
+    ) -> Vec<AnswerSpan> {
         let tokens = self.logits.columns(sequence).iter().map(|&column| column as usize);
         let scores = self.logits.sequence(sequence);
         let tokens: Vec<_> = tokens
             .zip(scores.outer_iter())
             .filter(|(column, _)| columns.contains(column))
             .collect();
-        let mut best: Option<AnswerSpan> = None;
-        for (i, (start, first)) in tokens.iter().enumerate() {
-            for (end, last) in tokens[i..].iter().take(max_tokens) {
-                let score = first[0] + last[1];
-                if !score.is_nan() && best.is_none_or(|best| score > best.score) {
-                    best = Some(AnswerSpan { start: *start, end: *end, score });
-                }
+        let mut spans = Vec::new();
+        for (i, &(start, first)) in tokens.iter().enumerate() {
+            let ends = tokens[i..].iter().take(max_tokens);
+            let ending = |&(end, last): &(usize, ArrayView1<'_, f32>)| AnswerSpan {
+                start,
+                end,
+                score: first[0] + last[1],
+            };
+            spans.extend(ends.map(ending).filter(|span| !span.score.is_nan()));
+            // No more than these can be among the best, so that memory does not grow with the square of the length.
+            if spans.len() > count.saturating_mul(2).saturating_add(MAX_UNSORTED) {
+                keep_best(&mut spans, count);
             }
         }
-        best
+        keep_best(&mut spans, count);
+        spans
     }
 
     /// Mean of the cross-entropies of first and last position `[B]`.
@@ -171,6 +193,22 @@ impl QuestionAnsweringOutput {
         }
         Ok(losses.iter().sum::<f32>() / losses.len() as f32)
     }
+}
+
+/// How many spans are collected before the best of them are chosen.
+const MAX_UNSORTED: usize = 1 << 14;
+
+fn keep_best(spans: &mut Vec<AnswerSpan>, count: usize) {
+    // The scores are no NaN, and -0 is no less than 0.
+    let order = |a: &AnswerSpan, b: &AnswerSpan| {
+        let by_score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
+        by_score.then_with(|| (a.start, a.end).cmp(&(b.start, b.end)))
+    };
+    if count < spans.len() {
+        spans.select_nth_unstable_by(count, order);
+        spans.truncate(count);
+    }
+    spans.sort_unstable_by(order);
 }
 
 impl AlbertForQuestionAnswering {

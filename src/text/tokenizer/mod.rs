@@ -20,9 +20,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use tokenizers::models::ModelWrapper;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
-    EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
+    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer,
+    truncate_encodings,
 };
 
 use self::pipeline::Family;
@@ -208,6 +210,14 @@ impl AlbertTokenizer {
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
     }
 
+    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
+    pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
+        match self.tokenizer.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).map_err(refused),
+            None => Ok(tokens.join(" ")),
+        }
+    }
+
     /// Cuts every encoding from now on to `truncation.max_length` tokens.
     ///
     /// # Errors
@@ -310,6 +320,17 @@ impl AlbertTokenizer {
     /// Whether a token is the beginning of a word, for masking of whole words.
     pub(crate) fn begins_word(&self, token: &str) -> bool {
         words::begins_word(self.family, token)
+    }
+
+    /// Whether tokens that go on with a word bear a mark (`##`), so that a token's name tells whether it does.
+    pub(crate) fn marks_continuations(&self) -> bool {
+        match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => {
+                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+            }
+            _ => false,
+        }
     }
 
     fn encode_input(&self, first: &str, second: Option<&str>) -> Result<Encoding> {

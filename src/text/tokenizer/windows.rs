@@ -1,18 +1,18 @@
-//! Texts that are longer than a model's input: the same question with one stretch of the paragraph after another.
+//! Texts that are longer than a model's input: one stretch after another, alone or each beside the same question.
 
 use super::{AlbertTokenizer, Raw, refused};
 use crate::error::{Error, Result};
 use crate::text::Encoding;
 use crate::text::encoding::Places;
 
-use tokenizers::{PostProcessor, TruncationDirection};
+use tokenizers::PostProcessor;
 
 impl AlbertTokenizer {
     /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of at most `max_length`
     /// tokens, each part repeating the last `stride` tokens of the part before it. There is always at least one.
     ///
     /// This is what `transformers` answers to `truncation="only_second"` with `return_overflowing_tokens`. A truncation
-    /// that is set plays no part in it.
+    /// that is set plays no part in it, its side does: from the left, the first part is the text's end.
     ///
     /// # Errors
     /// If beside `first` and the special tokens there is not room for more than `stride` tokens (and `second` needs it).
@@ -23,30 +23,61 @@ impl AlbertTokenizer {
         max_length: usize,
         stride: usize,
     ) -> Result<Vec<Encoding>> {
-        let (first_pieces, mut second_pieces) = (self.pieces(first)?, self.pieces(second)?);
-        let room = self.room(max_length, true)?.saturating_sub(first_pieces.len());
-        if second_pieces.len() > room {
-            if stride >= room {
-                let special = max_length - self.room(max_length, true)?;
-                let found = format!(
-                    "{max_length}, with {} tokens of the first text and {special} special ones",
-                    first_pieces.len()
-                );
-                let expected = format!("room for more than stride = {stride} tokens");
-                return Err(Error::input("max_length", expected, found));
-            }
-            second_pieces.truncate(room, stride, TruncationDirection::Right);
-        }
+        let first_pieces = self.pieces(first)?;
+        let parts = self.parts(second, first_pieces.len(), true, max_length, stride)?;
         let places = Places::of_texts(first, second);
-        let further = second_pieces.take_overflowing();
-        std::iter::once(second_pieces)
-            .chain(further)
-            .map(|part| self.window(&first_pieces, part, &places))
+        parts
+            .into_iter()
+            .map(|part| self.window(first_pieces.clone(), Some(part), &places))
             .collect()
     }
 
-    fn window(&self, first: &Raw, part: Raw, places: &Places) -> Result<Encoding> {
-        let raw = self.template.process(first.clone(), Some(part), true).map_err(refused)?;
+    /// `[CLS] part [SEP]` for as many parts of a single text as it takes, as [`encode_windows`](Self::encode_windows).
+    ///
+    /// # Errors
+    /// If beside the special tokens there is not room for more than `stride` tokens (and the text needs it).
+    pub fn encode_text_windows(
+        &self,
+        text: &str,
+        max_length: usize,
+        stride: usize,
+    ) -> Result<Vec<Encoding>> {
+        let parts = self.parts(text, 0, false, max_length, stride)?;
+        let places = Places::of_texts(text, "");
+        parts.into_iter().map(|part| self.window(part, None, &places)).collect()
+    }
+
+    /// The tokens of a text in parts that fit beside `others` tokens of another one and the special ones.
+    fn parts(
+        &self,
+        text: &str,
+        others: usize,
+        is_pair: bool,
+        max_length: usize,
+        stride: usize,
+    ) -> Result<Vec<Raw>> {
+        let mut pieces = self.pieces(text)?;
+        let beside = self.room(max_length, is_pair)?;
+        let room = beside.saturating_sub(others);
+        if pieces.len() > room {
+            if stride >= room {
+                let special = max_length - beside;
+                let of_another = match is_pair {
+                    true => format!("{others} tokens of the first text and "),
+                    false => String::new(),
+                };
+                let found = format!("{max_length}, with {of_another}{special} special ones");
+                let expected = format!("room for more than stride = {stride} tokens");
+                return Err(Error::input("max_length", expected, found));
+            }
+            pieces.truncate(room, stride, self.truncation_side.raw());
+        }
+        let further = pieces.take_overflowing();
+        Ok(std::iter::once(pieces).chain(further).collect())
+    }
+
+    fn window(&self, first: Raw, second: Option<Raw>, places: &Places) -> Result<Encoding> {
+        let raw = self.template.process(first, second, true).map_err(refused)?;
         Ok(Encoding::from_raw(&raw, places))
     }
 }

@@ -65,11 +65,9 @@ impl QuestionAnsweringFeatures {
     }
 
     fn new(encoding: Encoding, example: usize) -> Self {
-        let is_context = |sequence: &Option<usize>| *sequence == Some(1);
-        let start = encoding.sequence_ids.iter().position(is_context).unwrap_or(encoding.len());
-        let end = encoding.sequence_ids.iter().rposition(is_context).map_or(start, |last| last + 1);
-        let offsets = encoding.byte_offsets[start..end].to_vec();
-        Self { input: encoding.into(), example, context: start..end, offsets, answer: None }
+        let context = encoding.columns_of(1);
+        let offsets = encoding.byte_offsets[context.clone()].to_vec();
+        Self { input: encoding.into(), example, context, offsets, answer: None }
     }
 
     /// The columns of the first and last token of what stands at these bytes of the paragraph.
