@@ -10,6 +10,8 @@ use serde_json::Value;
 const DEMO: &str = "examples/data/albert-chinese-demo";
 const CHOICES: &str = "examples/data/albert-chinese-next-sentence";
 const CLASSIFIER: &str = "tests/golden/pipelines/classifier";
+const TAGGER: &str = "tests/golden/pipelines/tagger";
+const ANSWERER: &str = "tests/golden/pipelines/answerer";
 
 /// The prompt and the choices of the article's demo.
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
@@ -175,6 +177,50 @@ fn classes() {
     );
     assert_eq!(pair.succeeds().json()[0]["classes"], Value::from(classes));
     run(&["classify", "-m", DEMO, "a"]).fails(1, &["classifier", "trained for something else"]);
+}
+
+/// A name is where it is said to be, in characters.
+#[test]
+fn tags() {
+    let text = "小王住在北京市, 小李也住在那里.";
+    let run = run(&["tag", "-m", TAGGER, "--ignore", "", text]).succeeds();
+    let entities = run.json()[0]["entities"].as_array().unwrap().clone();
+    assert!(!entities.is_empty());
+    for entity in entities {
+        let [start, end] = ["start", "end"].map(|key| entity[key].as_u64().unwrap() as usize);
+        assert!(start < end && end <= text.chars().count() && entity.get("index").is_none());
+    }
+    let tokens =
+        self::run(&["tag", "-m", TAGGER, "--aggregation", "none", "--ignore", "", text]).succeeds();
+    assert!(tokens.json()[0]["entities"][0]["index"].is_u64());
+    self::run(&["tag", "-m", TAGGER, "--aggregation", "none", "--stride", "2", text])
+        .fails(1, &["aggregation"]);
+    self::run(&["tag", "-m", TAGGER, "-t", "table", "--ignore", "", text]).succeeds();
+}
+
+#[test]
+fn answers() {
+    let (question, context) = ("小李住在哪里?", "小王住在北京市, 小李住在上海.");
+    let object = serde_json::json!({ "question": question, "context": context }).to_string();
+    let runs = [
+        run(&["answer", "-m", ANSWERER, question, context]),
+        run(&["answer", "-m", ANSWERER, "--question", question, context]),
+        fed(&["answer", "-m", ANSWERER], format!("{question}\t{context}")),
+        fed(&["answer", "-m", ANSWERER, "-f", "jsonl"], object),
+    ];
+    for run in &runs {
+        assert_eq!((run.code, &run.stdout), (Some(0), &runs[0].stdout), "{}", run.stderr);
+    }
+    let answer = runs[0].json()[0]["answers"][0].clone();
+    let [start, end] = ["start", "end"].map(|key| answer[key].as_u64().unwrap() as usize);
+    let cut: String = context.chars().skip(start).take(end - start).collect();
+    assert_eq!(answer["answer"], cut);
+    let more = run(&["answer", "-m", ANSWERER, "--top-k", "3", "--impossible", question, context])
+        .succeeds();
+    assert!(more.json()[0]["answers"].as_array().unwrap().len() > 1);
+    fed(&["answer", "-m", ANSWERER], "没有上下文\n")
+        .fails(1, &["line 1: expected question and context"]);
+    run(&["answer", "-m", ANSWERER, question, ""]).fails(1, &["context"]);
 }
 
 #[test]

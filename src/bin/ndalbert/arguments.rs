@@ -10,7 +10,7 @@ use ndalbert::Precision;
 use crate::convert;
 use crate::inspect;
 use crate::measure;
-use crate::tasks::{choose, classify, embed, fill_mask, order};
+use crate::tasks::{answer, choose, classify, embed, fill_mask, order, tag};
 use crate::tokenize;
 
 /// What ALBERT models make of texts, and what is in their files.
@@ -41,9 +41,9 @@ pub enum Command {
     /// Find the class of a text or of a pair of texts
     Classify(classify::Options),
     /// Answer a question about a text with a part of it
-    // Answer(answer::Options),
+    Answer(answer::Options),
     /// Find names and other entities in a text
-    // Tag(tag::Options),
+    Tag(tag::Options),
     /// Find the choice that suits a text best
     Choose(choose::Options),
     /// Tell whether two sentences are in their order

@@ -46,8 +46,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::FillMask(options) => task::run(&options.common, &options),
         Command::Classify(options) => tasks::classify::run(&options),
-        // Command::Answer(options) => task::run(&options.common, &options),
-        // Command::Tag(options) => task::run(&options.common, &options),
+        Command::Answer(options) => task::run(&options.common, &options),
+        Command::Tag(options) => task::run(&options.common, &options),
         Command::Choose(options) => task::run(&options.common, &options),
         Command::Order(options) => task::run(&options.common, &options),
         Command::Embed(options) => task::run(&options.common, &options),

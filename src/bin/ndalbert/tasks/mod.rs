@@ -1,12 +1,12 @@
 //! The pipelines as commands: each with its options, its inputs, and what is shown of its answers.
 
-// pub mod answer;
+pub mod answer;
 pub mod choose;
 pub mod classify;
 pub mod embed;
 pub mod fill_mask;
 pub mod order;
-// pub mod tag;
+pub mod tag;
 
 use serde_json::{Map, Value};
 
