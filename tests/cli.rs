@@ -467,7 +467,7 @@ fn usage() {
         &["convert", DEMO],
         &["completions", "tcsh"],
     ] {
-        run(arguments).fails(2, &["Usage"]);
+        run(arguments).fails(2, &["--help"]);
     }
     run(&["embed", "-m", "/nowhere", "a"]).fails(1, &["error: /nowhere"]);
     run(&["embed", "-m", DEMO, "-i", "/nowhere"]).fails(1, &["error: /nowhere: No such file"]);

@@ -40,7 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(threads) = arguments.threads {
+    // What is measured has threads of its own, as the example has.
+    let is_measured = matches!(arguments.command, Command::Measure(_));
+    if let Some(threads) = arguments.threads.filter(|_| !is_measured) {
         ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match arguments.command {
