@@ -155,6 +155,31 @@ fn the_best_span_is_neither_padding_nor_too_long_nor_outside_the_text() {
 }
 
 #[test]
+fn the_best_spans_are_the_best_of_all() {
+    let albert = ndalbert::Albert::from_config(config(), 1).unwrap();
+    let tokens = 250;
+    let batch = Batch::from_sequences(&[vec![2; tokens]]).unwrap();
+    let states = albert.forward(&batch).unwrap().last_hidden_state;
+    // Few different scores, so that there are ties; 31,375 spans.
+    let score = |(row, output): (usize, usize)| ((row * 7 + output * 3) % 11) as f32;
+    let logits = Array2::from_shape_fn((tokens, 2), score);
+    let output = QuestionAnsweringOutput::new(states.with_rows(logits.clone()).unwrap()).unwrap();
+    for max_tokens in [3, tokens] {
+        let spans = (0..tokens).flat_map(|start| (start..tokens).map(move |end| (start, end)));
+        let mut all: Vec<_> = spans
+            .filter(|(start, end)| end - start < max_tokens)
+            .map(|(start, end)| (logits[[start, 0]] + logits[[end, 1]], start, end))
+            .collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for count in [0, 1, 5, 400, 40_000] {
+            let best = output.best_spans(0, 0..tokens, max_tokens, count);
+            let best: Vec<_> = best.iter().map(|span| (span.score, span.start, span.end)).collect();
+            assert_eq!(best, all[..count.min(all.len())], "{count} of {max_tokens}");
+        }
+    }
+}
+
+#[test]
 fn models_are_shown_by_their_sizes() {
     let shown = format!("{:?}", AlbertForPreTraining::from_config(config(), 1).unwrap());
     for part in [

@@ -75,6 +75,28 @@ fn a_question_keeps_while_its_paragraph_is_cut() {
 }
 
 #[test]
+fn windows_overlap_from_either_side() {
+    let right = tokenizer("chinese");
+    let text = "一二三四五六七八";
+    let parts = |tokenizer: &AlbertTokenizer| -> Vec<String> {
+        let windows = tokenizer.encode_text_windows(text, 6, 1).unwrap();
+        windows.iter().map(|window| window.tokens[1..window.len() - 1].concat()).collect()
+    };
+    assert_eq!(parts(&right), ["一二三四", "四五六七", "七八"]);
+    let left = right.clone().with_truncation_side(TruncationSide::Left);
+    assert_eq!(parts(&left), ["五六七八", "二三四五", "一二"]);
+
+    let windows = right.encode_text_windows(text, 6, 1).unwrap();
+    assert_eq!((windows[2].len(), windows[2].offsets[1]), (4, (6, 7)));
+    let beside = right.encode_windows("问", text, 8, 1).unwrap();
+    assert_eq!(beside.len(), 3);
+    assert_eq!(beside[1].ids[3..7], windows[1].ids[1..5]);
+    assert!(right.encode_text_windows(text, 6, 4).is_err());
+    assert!(right.encode_text_windows("", 2, 0).is_ok());
+    assert!(right.encode_text_windows("", 1, 0).is_err());
+}
+
+#[test]
 fn nothing_is_cut_unless_asked() {
     let tokenizer = configured("wordpiece", "vocab.txt", r#"{"model_max_length": 16}"#);
     assert_eq!(tokenizer.model_max_length(), Some(16));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Rust's results and the reference's, of which the files have six digits.
+/// How far scores may be from the reference's, of which the files have six digits; of a sum of scores, how far as a
+/// part of it.
 pub const TOLERANCE: f64 = 1e-5;
 
 /// A file or directory of `tests/`.
@@ -42,7 +43,7 @@ pub fn assert_same<const N: usize>(
     assert_eq!(found_names, expected.iter().map(names).collect::<Vec<_>>(), "{what}");
     for ((score, name), (expected, _)) in found.iter().zip(expected) {
         let difference = (f64::from(*score) - expected).abs();
-        assert!(difference <= TOLERANCE, "{what} {name:?}: expected {expected}, found {score}");
+        assert!(difference <= TOLERANCE * expected.max(1.0), "{what} {name:?}: expected {expected}, found {score}");
     }
 }
 

@@ -160,7 +160,7 @@ fn numbers_that_are_none_are_an_error_of_their_text_alone() {
         AlbertForTokenClassification::load_parameters(directory, &LoadOptions::new()).unwrap();
     let tokenizer = tokenizer("wordpiece");
     let mask = tokenizer.mask_token_id() as usize;
-    parameters.albert.embeddings.word_embeddings.weight.row_mut(mask).fill(f32::NAN);
+    parameters.albert.embeddings.word_embeddings.row_mut(mask).fill(f32::NAN);
     let model = AlbertForTokenClassification::from_parameters(config, parameters).unwrap();
     let tag = TokenClassification::new(model, tokenizer).unwrap();
     let results = tag.run_many(["Anna lives", "in [MASK]", "Uppsala"]);

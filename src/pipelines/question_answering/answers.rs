@@ -6,8 +6,9 @@ use std::ops::Range;
 use ndarray::ArrayView2;
 
 use super::Answer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::heads::{AnswerSpan, QuestionAnsweringOutput};
+use crate::pipelines::ranking::check_finite;
 use crate::text::Encoding;
 
 /// How answers are chosen; [`QuestionAnswering`](super::QuestionAnswering) says what each means.
@@ -58,9 +59,7 @@ impl<'a> Found<'a> {
     ) -> Result<()> {
         let context = encoding.columns_of(1);
         let scores = output.logits.sequence(sequence);
-        if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
-            return Err(Error::input("scores of tokens", "finite numbers", score.to_string()));
-        }
+        check_finite("logits", scores)?;
         let can_be_chosen =
             |&column: &usize| context.contains(&column) || encoding.ids[column] == cls;
         let columns: Vec<usize> = (0..encoding.len()).filter(can_be_chosen).collect();

@@ -22,10 +22,11 @@ impl Tagger<'_> {
     pub fn entities(
         &self,
         text: &str,
-        windows: &[(&Encoding, Array2<f32>)],
+        windows: &[Encoding],
+        probabilities: &[Array2<f32>],
     ) -> Result<Vec<Entity>> {
         let mut all = Vec::new();
-        for (encoding, probabilities) in windows {
+        for (encoding, probabilities) in windows.iter().zip(probabilities) {
             let entities = self.of_window(text, encoding, probabilities)?;
             all.extend(entities.into_iter().filter(|entity| !self.ignored.contains(&entity.label)));
         }

@@ -22,11 +22,12 @@ use crate::nn::softmax;
 /// use ndalbert::pipelines::{Aggregation, Pipeline, TokenClassification};
 ///
 /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pipelines/tagger");
-/// let tag = TokenClassification::from_pretrained(directory)?.aggregation(Aggregation::Simple);
-/// let text = "小王住在北京市, 小李也住在那里.";
-/// for entity in tag.run(text)? {
-///     println!("{} {:.3} {}", entity.label, entity.score, &text[entity.bytes]);
-/// }
+/// let tag = TokenClassification::from_pretrained(directory)?.aggregation(Aggregation::First);
+/// let text = "Anna lives in Uppsala.";
+/// let entities = tag.run(text)?;
+/// let named: Vec<_> = entities.iter().map(|e| (&*e.label, &text[e.bytes.clone()])).collect();
+/// assert_eq!(named, [("PER", "Anna"), ("LOC", "Uppsala")]);
+/// assert_eq!((&*entities[1].word, entities[1].start, entities[1].end), ("uppsala", 14, 21));
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
@@ -135,8 +136,9 @@ impl Pipeline for TokenClassification {
         in_batches(group, self.base.tokens_per_batch, |batch| {
             let logits = self.base.model.forward(&batch)?.logits;
             let sequences = (0..logits.num_sequences()).map(|index| logits.sequence(index));
-            probabilities
-                .extend(sequences.map(|logits| check_finite(logits).map(|()| softmax(logits))));
+            probabilities.extend(
+                sequences.map(|logits| check_finite("logits", logits).map(|()| softmax(logits))),
+            );
             Ok(())
         })?;
         let tagger = Tagger {
@@ -146,11 +148,11 @@ impl Pipeline for TokenClassification {
             ignored: &self.ignored,
         };
         let mut probabilities = probabilities.into_iter();
-        let entities = group.items().map(|(_, Prepared { encodings, kept: text })| {
+        let entities = group.items().map(|(windows, Prepared { encodings, kept: text })| {
             // All of them are taken, even if one is an error.
-            let windows: Vec<_> = encodings.iter().zip(probabilities.by_ref()).collect();
-            let windows = windows.into_iter().map(|(encoding, of)| Ok((encoding, of?)));
-            tagger.entities(text, &windows.collect::<Result<Vec<_>>>()?)
+            let of_windows: Vec<_> = probabilities.by_ref().take(windows.len()).collect();
+            let of_windows: Vec<_> = of_windows.into_iter().collect::<Result<_>>()?;
+            tagger.entities(text, encodings, &of_windows)
         });
         Ok(entities.collect())
     }
