@@ -1,7 +1,13 @@
-//! Pipelines: from text to answers.
+//! Pipelines, compared with what transformers answered (tests/golden/pipelines), and what they do with whatever they are
+//! given.
 
+mod awkward;
 #[path = "../common/mod.rs"]
 mod common;
+mod embeddings;
+mod goldens;
 mod question_answering;
 mod spans;
+mod streams;
+mod support;
 mod token_classification;

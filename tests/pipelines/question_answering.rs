@@ -1,22 +1,22 @@
 //! Answers, as transformers 4.57 finds them.
 
 use ndalbert::pipelines::{Answer, Pipeline, PipelineOptions, QuestionAnswering};
-use ndalbert::{AlbertForQuestionAnswering, AlbertTokenizer, PreTrainedModel};
+use ndalbert::{AlbertForQuestionAnswering, PreTrainedModel};
 use serde_json::Value;
 
 use crate::common::refused;
-use crate::spans::{assert_same, cases, count, directories, of_tests, text};
+use crate::spans::{assert_same, checkpoint, count, options};
+use crate::support::{cases, fixture, list, number, text};
 
 fn answerer(kind: &str) -> QuestionAnswering {
-    let (directory, tokenizer) = directories("answerer", kind);
+    let (directory, tokenizer) = checkpoint("answerer", kind);
     let (model, report) = AlbertForQuestionAnswering::from_pretrained(directory).unwrap();
-    assert!(report.newly_initialized.is_empty());
-    let tokenizer = AlbertTokenizer::from_pretrained(tokenizer).unwrap();
+    assert!(report.is_clean(), "{report}");
     QuestionAnswering::new(model, tokenizer).unwrap()
 }
 
 fn answerer_small() -> QuestionAnswering {
-    QuestionAnswering::from_pretrained(of_tests("golden/pipelines/answerer")).unwrap()
+    QuestionAnswering::from_pretrained(fixture("answerer")).unwrap()
 }
 
 fn with_options(pipeline: QuestionAnswering, run: &Value) -> QuestionAnswering {
@@ -40,12 +40,12 @@ fn found(answers: &[Answer]) -> Vec<(f32, Row)> {
     answers.iter().map(row).collect()
 }
 
-fn expected(run: &Value) -> Vec<(f64, Row)> {
+fn expected(run: &Value) -> Vec<(f32, Row)> {
     let row = |answer: &Value| {
-        let text = answer[3].as_str().unwrap().to_owned();
-        (answer[0].as_f64().unwrap(), [answer[1].to_string(), answer[2].to_string(), text])
+        let answer_text = text(&answer[3]).to_owned();
+        (number(&answer[0]), [answer[1].to_string(), answer[2].to_string(), answer_text])
     };
-    run["answers"].as_array().unwrap().iter().map(row).collect()
+    list(&run["answers"]).iter().map(row).collect()
 }
 
 #[test]
@@ -53,13 +53,12 @@ fn answers_are_those_of_transformers() {
     let mut compared = 0;
     for kind in ["wordpiece", "sentencepiece", "chinese"] {
         let mut pipeline = answerer(kind);
-        for case in cases("answers.json").iter().filter(|case| case["kind"] == kind) {
-            let (question, context) = (text(case, "question"), text(case, "context"));
-            for run in case["runs"].as_array().unwrap() {
+        for case in cases("answers.json", 48).iter().filter(|case| case["kind"] == kind) {
+            let (question, context) = (text(&case["question"]), text(&case["context"]));
+            for run in list(&case["runs"]) {
                 pipeline = with_options(pipeline, run);
-                let answers = pipeline.run((&*question, &*context)).unwrap();
-                let mut options = run.clone();
-                options.as_object_mut().unwrap().remove("answers");
+                let answers = pipeline.run((question, context)).unwrap();
+                let options = options(run, "answers");
                 let what = format!("{kind} {question:?} {context:?} {options}");
                 assert_same(&what, &found(&answers), &expected(run));
                 for answer in &answers {
@@ -75,13 +74,13 @@ fn answers_are_those_of_transformers() {
 #[test]
 fn many_questions_have_the_answers_of_each() {
     let pipeline = answerer("chinese").top_k(3).handle_impossible_answer(true);
-    let all = cases("answers.json");
-    let pair = |case: &Value| (text(case, "question"), text(case, "context"));
+    let all = cases("answers.json", 48);
+    let pair = |case: &Value| (text(&case["question"]), text(&case["context"]));
     let questions: Vec<_> = all.iter().map(pair).collect();
     let together = pipeline.run_many(questions.clone());
     assert_eq!(together.len(), questions.len());
     for (question, together) in questions.into_iter().zip(together) {
-        assert_eq!(together.unwrap(), pipeline.run(question.clone()).unwrap(), "{question:?}");
+        assert_eq!(together.unwrap(), pipeline.run(question).unwrap(), "{question:?}");
     }
     assert!(pipeline.run_many([("", ""); 0]).is_empty());
 }
@@ -90,7 +89,7 @@ fn many_questions_have_the_answers_of_each() {
 #[test]
 fn windows_may_be_more_than_a_batch() {
     let options = PipelineOptions::new().tokens_per_batch(100);
-    let directory = of_tests("golden/pipelines/answerer");
+    let directory = fixture("answerer");
     let few = QuestionAnswering::from_pretrained_with(directory, &options).unwrap().top_k(10);
     let context = "So we see. You can use this. ".repeat(60) + "Anna lives in Uppsala.";
     let question = ("Where does Anna live?", &*context);

@@ -1,40 +1,31 @@
 //! Tagged tokens, words and entities, as transformers tags them.
 
 use ndalbert::pipelines::{Aggregation, Entity, Pipeline, PipelineOptions, TokenClassification};
-use ndalbert::{
-    AlbertConfig, AlbertForTokenClassification, AlbertTokenizer, ConfigFields, LoadOptions, Model,
-    PreTrainedModel,
-};
-use serde_json::Value;
+use ndalbert::{AlbertForTokenClassification, LoadOptions, Model, PreTrainedModel};
+use serde_json::{Value, json};
 
 use crate::common::refused;
-use crate::spans::{assert_same, cases, count, directories, of_tests, text};
-
-fn tokenizer(kind: &str) -> AlbertTokenizer {
-    AlbertTokenizer::from_pretrained(directories("tagger", kind).1).unwrap()
-}
+use crate::spans::{assert_same, checkpoint, count, options};
+use crate::support::{cases, fixture, list, number, patched, text};
 
 fn tagger(kind: &str) -> TokenClassification {
-    let directory = directories("tagger", kind).0;
+    let (directory, tokenizer) = checkpoint("tagger", kind);
     let (model, report) = AlbertForTokenClassification::from_pretrained(directory).unwrap();
-    assert!(report.newly_initialized.is_empty());
-    TokenClassification::new(model, tokenizer(kind)).unwrap()
+    assert!(report.is_clean(), "{report}");
+    TokenClassification::new(model, tokenizer).unwrap()
 }
 
 /// The same, with a config that does not name its labels.
 fn nameless(kind: &str) -> TokenClassification {
-    let directory = directories("tagger", kind).0;
-    let (config, parameters, _) =
-        AlbertForTokenClassification::load_parameters(directory, &LoadOptions::new()).unwrap();
-    let labels = AlbertConfig::from_json(serde_json::json!({ "num_labels": 5 })).unwrap();
-    let fields = ConfigFields { labels: labels.labels.clone(), ..config.to_fields() };
-    let config = AlbertConfig::new(fields).unwrap();
-    let model = AlbertForTokenClassification::from_parameters(config, parameters).unwrap();
-    TokenClassification::new(model, tokenizer(kind)).unwrap()
+    let (directory, tokenizer) = checkpoint("tagger", kind);
+    let unnamed = json!({ "id2label": null, "label2id": null, "num_labels": 5 });
+    let directory = patched(&directory, &unnamed);
+    let (model, _) = AlbertForTokenClassification::from_pretrained(directory.path()).unwrap();
+    TokenClassification::new(model, tokenizer).unwrap()
 }
 
 fn tagger_small() -> TokenClassification {
-    TokenClassification::from_pretrained(of_tests("golden/pipelines/tagger")).unwrap()
+    TokenClassification::from_pretrained(fixture("tagger")).unwrap()
 }
 
 fn aggregation(name: &str) -> Aggregation {
@@ -49,11 +40,11 @@ fn aggregation(name: &str) -> Aggregation {
 }
 
 fn with_options(pipeline: TokenClassification, run: &Value) -> TokenClassification {
-    let name = run["aggregation_strategy"].as_str().unwrap();
+    let name = text(&run["aggregation_strategy"]);
     let pipeline = pipeline.aggregation(aggregation(name)).stride(count(run, "stride"));
     let ignored = run["ignore_labels"]
         .as_array()
-        .map(|labels| labels.iter().map(|label| label.as_str().unwrap().to_owned()).collect());
+        .map(|labels| labels.iter().map(|label| text(label).to_owned()).collect());
     pipeline.ignore_labels(ignored.unwrap_or_else(|| vec!["O".to_owned()]))
 }
 
@@ -68,7 +59,7 @@ fn found(entities: &[Entity]) -> Vec<(f32, Row)> {
     entities.iter().map(row).collect()
 }
 
-fn expected(run: &Value) -> Vec<(f64, Row)> {
+fn expected(run: &Value) -> Vec<(f32, Row)> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -76,9 +67,9 @@ fn expected(run: &Value) -> Vec<(f64, Row)> {
     };
     let row = |entity: &Value| {
         let rest = [0, 2, 3, 4, 5].map(|place| shown(&entity[place]));
-        (entity[1].as_f64().unwrap(), rest)
+        (number(&entity[1]), rest)
     };
-    run["entities"].as_array().unwrap().iter().map(row).collect()
+    list(&run["entities"]).iter().map(row).collect()
 }
 
 #[test]
@@ -86,27 +77,21 @@ fn entities_are_those_of_transformers() {
     let mut compared = 0;
     for kind in ["wordpiece", "sentencepiece", "chinese"] {
         let mut pipelines = [tagger(kind), nameless(kind)];
-        for case in cases("tags.json").iter().filter(|case| case["kind"] == kind) {
-            let input = text(case, "text");
-            for run in case["runs"].as_array().unwrap() {
+        for case in cases("tags.json", 90).iter().filter(|case| case["kind"] == kind) {
+            let input = text(&case["text"]);
+            for run in list(&case["runs"]) {
                 pipelines = pipelines.map(|pipeline| with_options(pipeline, run));
                 let is_nameless = run["nameless"].as_bool().unwrap_or(false);
                 let pipeline = &pipelines[usize::from(is_nameless)];
-                let entities = pipeline.run(&*input).unwrap();
-                let what = format!("{kind} {input:?} {}", options_of(run));
+                let entities = pipeline.run(input).unwrap();
+                let what = format!("{kind} {input:?} {}", options(run, "entities"));
                 assert_same(&what, &found(&entities), &expected(run));
-                assert_places(&input, &entities);
+                assert_places(input, &entities);
                 compared += entities.len();
             }
         }
     }
     assert!(compared > 3000, "{compared}");
-}
-
-fn options_of(run: &Value) -> String {
-    let mut run = run.clone();
-    run.as_object_mut().unwrap().remove("entities");
-    run.to_string()
 }
 
 /// Bytes and characters say the same.
@@ -121,10 +106,11 @@ fn assert_places(text: &str, entities: &[Entity]) {
 #[test]
 fn many_texts_have_the_entities_of_each() {
     let pipeline = tagger("chinese").aggregation(Aggregation::Simple).stride(8);
-    let texts: Vec<_> = cases("tags.json").iter().map(|case| text(case, "text")).collect();
-    let together = pipeline.run_many(&texts);
+    let cases = cases("tags.json", 90);
+    let texts: Vec<&str> = cases.iter().map(|case| text(&case["text"])).collect();
+    let together = pipeline.run_many(texts.clone());
     assert_eq!(together.len(), texts.len());
-    for (text, together) in texts.iter().zip(together) {
+    for (text, together) in texts.into_iter().zip(together) {
         assert_eq!(together.unwrap(), pipeline.run(text).unwrap(), "{text:?}");
     }
     assert!(pipeline.run_many([""; 0]).is_empty());
@@ -134,7 +120,7 @@ fn many_texts_have_the_entities_of_each() {
 #[test]
 fn windows_may_be_more_than_a_batch() {
     let options = PipelineOptions::new().tokens_per_batch(100);
-    let directory = of_tests("golden/pipelines/tagger");
+    let directory = fixture("tagger");
     let few = TokenClassification::from_pretrained_with(directory, &options).unwrap();
     let (few, many) = (few.stride(10), tagger_small().stride(10));
     let text = "Anna lives in Uppsala. Tom Ash has a house in New York. ".repeat(40);
@@ -155,10 +141,10 @@ fn a_stride_needs_aggregation_and_room() {
 
 #[test]
 fn numbers_that_are_none_are_an_error_of_their_text_alone() {
-    let directory = of_tests("golden/pipelines/tagger");
+    let directory = fixture("tagger");
     let (config, mut parameters, _) =
         AlbertForTokenClassification::load_parameters(directory, &LoadOptions::new()).unwrap();
-    let tokenizer = tokenizer("wordpiece");
+    let tokenizer = checkpoint("tagger", "wordpiece").1;
     let mask = tokenizer.mask_token_id() as usize;
     parameters.albert.embeddings.word_embeddings.row_mut(mask).fill(f32::NAN);
     let model = AlbertForTokenClassification::from_parameters(config, parameters).unwrap();
