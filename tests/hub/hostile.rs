@@ -219,8 +219,10 @@ fn redirections_that_lead_nowhere() {
         |seen, reply| if is_listing(seen) { Reply::new(302) } else { reply },
     );
     // A status that is neither.
-    victim
-        .withstands(&["304"], |seen, reply| if is_listing(seen) { Reply::new(304) } else { reply });
+    victim.withstands(
+        &["nowhere"],
+        |seen, reply| if is_listing(seen) { Reply::new(304) } else { reply },
+    );
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Reply {
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
-        if !self.headers.iter().any(|(name, _)| name == "Content-Length") {
+        let says_length = ["Content-Length", "Transfer-Encoding"];
+        if !self.headers.iter().any(|(name, _)| says_length.contains(&name.as_str())) {
             write!(head, "Content-Length: {}\r\n", self.body.len()).unwrap();
         }
         let mut bytes = (head + "\r\n").into_bytes();

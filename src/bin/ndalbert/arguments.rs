@@ -33,30 +33,19 @@ Examples:
   ndalbert classify -m DIR --top-k 3 < reviews.txt > classes.jsonl
   ndalbert convert DIR NEW_DIR --dtype bf16";
 
-/// What is done.
+/// What is done. What it says of itself stands with its options.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Find the likeliest words for each [MASK] of a text
     FillMask(fill_mask::Options),
-    /// Find the class of a text or of a pair of texts
     Classify(classify::Options),
-    /// Answer a question about a text with a part of it
     Answer(answer::Options),
-    /// Find names and other entities in a text
     Tag(tag::Options),
-    /// Find the choice that suits a text best
     Choose(choose::Options),
-    /// Tell whether two sentences are in their order
     Order(order::Options),
-    /// Make a vector of a text, to be compared with others'
     Embed(embed::Options),
-    /// Show the tokens of a text
     Tokenize(tokenize::Options),
-    /// Write a checkpoint of any format as safetensors
     Convert(convert::Options),
-    /// Show what a checkpoint consists of
     Inspect(inspect::Options),
-    /// Measure the speed and memory of a forward pass
     Measure(measure::Options),
     /// Print a script that completes this command line
     Completions {

@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Type::Bf16 => DType::BF16,
     };
     let report = convert(&directory, output, dtype)?;
-    models::warn(&report);
+    eprint!("{report}");
     let copied = copy_companions(&directory, output)?;
     eprintln!(
         "{}: {class}, {dtype}, of {}",
