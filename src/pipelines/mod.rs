@@ -16,10 +16,10 @@
 //! not end ([`stream`](Pipeline::stream)). Many inputs go through the model in groups of a number of *tokens*, packed,
 //! and keep their order; one that cannot be processed does not keep the others from it.
 //!
-//! What they answer is what the pipelines of transformers 5.23 do, with these exceptions: texts that are longer than the
-//! model's input are cut, and not an error; checkpoints that lack the head that a pipeline needs are one, since its
-//! answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all the same); and so are logits that are
-//! no finite numbers.
+//! What they answer is what the pipelines of transformers 5.23 do (of 4.57, for [`QuestionAnswering`], which 5 lacks), with
+//! these exceptions: texts that are longer than the model's input are cut, and not an error; checkpoints that lack the head
+//! that a pipeline needs are one, since its answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all
+//! the same); and so are logits that are no finite numbers.
 
 mod base;
 mod fill_mask;

@@ -75,8 +75,8 @@ fn answers_are_those_of_transformers() {
 fn many_questions_have_the_answers_of_each() {
     let pipeline = answerer("chinese").top_k(3).handle_impossible_answer(true);
     let all = cases("answers.json", 48);
-    let pair = |case: &Value| (text(&case["question"]), text(&case["context"]));
-    let questions: Vec<_> = all.iter().map(pair).collect();
+    let questions: Vec<_> =
+        all.iter().map(|case| (text(&case["question"]), text(&case["context"]))).collect();
     let together = pipeline.run_many(questions.clone());
     assert_eq!(together.len(), questions.len());
     for (question, together) in questions.into_iter().zip(together) {

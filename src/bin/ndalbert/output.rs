@@ -62,6 +62,11 @@ impl<const COLUMNS: usize> Output<COLUMNS> {
     }
 }
 
+/// A number as JSON has it: with the digits that single precision has, not those that double would.
+pub fn number(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+}
+
 /// A score as tables have it.
 pub fn score(score: f32) -> String {
     format!("{score:.4}")

@@ -202,8 +202,9 @@ def write(path, cases):
 def check_versions(name):
     for line in (HERE / name).read_text().splitlines():
         package, _, version = line.partition("==")
-        found = __import__(package).__version__.partition("+")[0]
-        if found != version:
+        module = sys.modules.get(package)  # of the others, none is used here
+        found = module and module.__version__.partition("+")[0]
+        if found and found != version:
             sys.exit(f"{name} says {line}, found {found}")
 
 

@@ -11,7 +11,7 @@ use super::{listed, string, text, texts};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -108,7 +108,7 @@ impl Task<5> for Options {
         };
         let rows = answers.iter().map(row).collect();
         let json = answers.iter().map(|answer| {
-            json!({ "score": answer.score, "start": answer.start, "end": answer.end, "answer": answer.answer })
+            json!({ "score": number(answer.score), "start": answer.start, "end": answer.end, "answer": answer.answer })
         });
         Answer { json: listed("answers", json), rows }
     }

@@ -11,7 +11,7 @@ use super::{listed, string, strings};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -73,7 +73,7 @@ impl Task<4> for Options {
         };
         let rows = choices.iter().map(row).collect();
         let json = choices.iter().map(|choice| {
-            json!({ "index": choice.index, "choice": choice.choice, "score": choice.score, "logit": choice.logit })
+            json!({ "index": choice.index, "choice": choice.choice, "score": number(choice.score), "logit": number(choice.logit) })
         });
         Answer { json: listed("choices", json), rows }
     }

@@ -14,7 +14,7 @@ use super::{listed, string, strings, text, texts};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::{self, Task};
 
@@ -172,8 +172,9 @@ fn answer(line: u64, text: &str, classes: &[Classification]) -> Answer<4> {
     let row = |class: &Classification| {
         [line.to_string(), score(class.score), class.label.clone(), shown(text)]
     };
-    let json =
-        |class: &Classification| -> Value { json!({ "label": class.label, "score": class.score }) };
+    let json = |class: &Classification| -> Value {
+        json!({ "label": class.label, "score": number(class.score) })
+    };
     Answer {
         json: listed("classes", classes.iter().map(json)),
         rows: classes.iter().map(row).collect(),

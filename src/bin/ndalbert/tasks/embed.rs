@@ -11,7 +11,7 @@ use super::{listed, text};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, shown};
+use crate::output::{Answer, Column, number, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -85,9 +85,6 @@ impl Task<4> for Options {
         let first: Vec<String> =
             vector.iter().take(4).map(|value| format!("{value:+.4}")).collect();
         let row = [line.to_string(), format!("{length:.4}"), first.join(" "), shown(text)];
-        Answer {
-            json: listed("embedding", vector.iter().map(|&value| value.into())),
-            rows: vec![row],
-        }
+        Answer { json: listed("embedding", vector.iter().copied().map(number)), rows: vec![row] }
     }
 }

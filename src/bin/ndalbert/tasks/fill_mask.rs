@@ -11,7 +11,7 @@ use super::{listed, text};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -81,5 +81,5 @@ impl Task<5> for Options {
 }
 
 fn word_json(word: &MaskPrediction) -> Value {
-    json!({ "score": word.score, "token": word.token, "token_str": word.token_str, "sequence": word.sequence })
+    json!({ "score": number(word.score), "token": word.token, "token_str": word.token_str, "sequence": word.sequence })
 }

@@ -11,7 +11,7 @@ use super::texts;
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -55,8 +55,8 @@ impl Task<4> for Options {
         let row =
             [line.to_string(), score(order.in_order), shown(&pair.first), shown(&pair.second)];
         let json = [
-            ("in_order".to_owned(), json!(order.in_order)),
-            ("logits".to_owned(), json!(order.logits)),
+            ("in_order".to_owned(), number(order.in_order)),
+            ("logits".to_owned(), json!(order.logits.map(number))),
         ];
         Answer { json: Map::from_iter(json), rows: vec![row] }
     }

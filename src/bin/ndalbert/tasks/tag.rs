@@ -11,7 +11,7 @@ use super::{listed, text};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::input::{Raw, Shape};
-use crate::output::{Answer, Column, score, shown};
+use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
@@ -107,7 +107,7 @@ impl Task<6> for Options {
 
 fn entity_json(entity: &Entity) -> Value {
     let mut json = json!({
-        "label": entity.label, "score": entity.score, "word": entity.word, "start": entity.start, "end": entity.end,
+        "label": entity.label, "score": number(entity.score), "word": entity.word, "start": entity.start, "end": entity.end,
     });
     if let Some(index) = entity.index {
         json["index"] = index.into();
