@@ -2,7 +2,7 @@
 //!
 //! Throughput counts floating-point operations ("elem/s" are FLOP/s) of the matrix products that are needed.
 
-#[path = "../examples/measure/arithmetic.rs"]
+#[path = "../examples/measure/forward/arithmetic.rs"]
 mod arithmetic;
 #[path = "common/batches.rs"]
 mod batches;

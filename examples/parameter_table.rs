@@ -6,6 +6,8 @@
 
 #[path = "common/cli.rs"]
 mod cli;
+#[path = "common/grouped.rs"]
+mod grouped;
 #[path = "common/table.rs"]
 mod table;
 
@@ -16,6 +18,7 @@ use lexopt::prelude::*;
 use ndalbert::{AlbertConfig, ConfigFields, ParameterSharing};
 
 use cli::Failure;
+use grouped::grouped;
 use table::{Align, Table};
 
 const HELP: &str = "\
@@ -172,19 +175,6 @@ fn beside(computed: usize, paper: &Millions) -> [String; 3] {
     let figure = paper.0 as f64 * 1e6;
     let difference = (computed as f64 - figure) / figure * 100.0;
     [grouped(computed), format!("{}M", paper.0), format!("{difference:+.1} %")]
-}
-
-/// A number with a comma before every three digits.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<()>, Failure> {

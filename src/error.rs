@@ -75,6 +75,16 @@ pub enum Error {
     #[error("tokenizer: {0}")]
     Tokenizer(String),
 
+    /// A model of the Hugging Face Hub could not be had.
+    #[cfg(feature = "hub")]
+    #[error("{name}: {reason}")]
+    Hub {
+        /// The model with its revision, or the setting that is wrong.
+        name: String,
+        /// What is wrong, and what to do about it.
+        reason: String,
+    },
+
     /// Training could not go on. What was saved before is as it was.
     ///
     /// As with [`Io`](Self::Io), the error within is part of this one's text, and not its source.
@@ -141,6 +151,12 @@ impl Error {
     ) -> Self {
         let (field, expected, found) = (field.into(), expected.into(), found.into());
         Self::Config { path: None, field, expected, found }
+    }
+
+    /// A model that cannot be had.
+    #[cfg(feature = "hub")]
+    pub(crate) fn hub(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Hub { name: name.into(), reason: reason.into() }
     }
 
     /// The same error, in a step of training.

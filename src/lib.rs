@@ -16,6 +16,14 @@
 //! Shapes are written with one letter per dimension: **B** batch, **S** sequence (padded length), **T** packed tokens,
 //! **N** choices or chosen positions, **E** embedding, **H** hidden, **I** intermediate, **A** heads, **D** head size,
 //! **V** vocabulary, **L** layers, **C** classes.
+//!
+//! # Features
+//!
+//! None is on by default, and without them there is no network code.
+//!
+//! * `hub`: every `from_pretrained` takes names of models on the Hugging Face Hub, too; see [`hub`].
+//! * `cli`: the program `ndalbert`, which does what [`pipelines`] do from the command line.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]
 
 mod batch;
@@ -24,6 +32,7 @@ mod config;
 mod error;
 mod files;
 mod hash;
+pub mod hub;
 mod kernels;
 mod model;
 pub mod nn;

@@ -9,7 +9,7 @@
 mod arithmetic;
 #[path = "../common/cli.rs"]
 mod cli;
-#[path = "../measure/inputs.rs"]
+#[path = "../measure/forward/inputs.rs"]
 mod inputs;
 #[path = "../measure_training/labels.rs"]
 mod labels;

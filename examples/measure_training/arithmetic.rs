@@ -1,6 +1,6 @@
 //! How much useful arithmetic a pre-training step is.
 
-#[path = "../measure/arithmetic.rs"]
+#[path = "../measure/forward/arithmetic.rs"]
 mod forward;
 
 use ndalbert::AlbertConfig;

@@ -66,6 +66,16 @@ pub(super) fn read(path: &Path) -> Result<Index> {
     Ok(Index { path: path.to_owned(), directory, entries, shards })
 }
 
+/// The names of the shards that the index at `path` refers to.
+///
+/// # Errors
+///
+/// Those of [`read`].
+#[cfg(feature = "hub")]
+pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
+    Ok(read(path)?.shards.into_iter().collect())
+}
+
 impl Index {
     /// The shards' paths.
     pub fn shards(&self) -> impl Iterator<Item = PathBuf> {

@@ -47,6 +47,10 @@ mod write;
 
 pub use crate::files::write_atomically;
 pub use dtype::DType;
+#[cfg(feature = "hub")]
+pub(crate) use index::shards;
+#[cfg(feature = "hub")]
+pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};

@@ -21,6 +21,11 @@ const CANDIDATES: [(&str, Kind); 4] = [
     ("pytorch_model.bin.index.json", Kind::Index(Format::Torch)),
 ];
 
+/// Their names.
+#[cfg(feature = "hub")]
+pub(crate) const WEIGHTS: [&str; 4] =
+    [CANDIDATES[0].0, CANDIDATES[1].0, CANDIDATES[2].0, CANDIDATES[3].0];
+
 /// How a checkpoint's files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {

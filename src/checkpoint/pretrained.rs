@@ -13,6 +13,7 @@ use super::{Checkpoint, DType, LoadReport, MismatchedShape};
 use crate::config::{AlbertConfig, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
+use crate::hub::{self, Files};
 use crate::kernels::Precision;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
@@ -42,6 +43,8 @@ pub struct LoadOptions {
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
     precision: Precision,
+    #[cfg(feature = "hub")]
+    revision: Option<String>,
 }
 
 impl LoadOptions {
@@ -71,6 +74,14 @@ impl LoadOptions {
         self
     }
 
+    /// Takes this revision (a branch, a tag or a commit) of a model of the Hub. A directory that exists has but one: there, it says nothing.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn revision(mut self, revision: impl Into<String>) -> Self {
+        self.revision = Some(revision.into());
+        self
+    }
+
     /// Newly initialises parameters whose tensors have another shape, and reports them, instead of failing
     /// (transformers' option of the same name).
     #[must_use]
@@ -86,11 +97,19 @@ impl LoadOptions {
         self.initialize_missing_backbone = initialize;
         self
     }
+
+    pub(crate) fn chosen_revision(&self) -> Option<&str> {
+        #[cfg(feature = "hub")]
+        return self.revision.as_deref();
+        #[cfg(not(feature = "hub"))]
+        None
+    }
 }
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. Any model loads from
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads; [`hub`](crate::hub) says what another
+/// name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
 /// so.
 pub trait PreTrainedModel: Model {
@@ -124,6 +143,8 @@ pub trait PreTrainedModel: Model {
         options: &LoadOptions,
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
+        check_path(directory, "a checkpoint's directory")?;
+        let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
         let mut config = AlbertConfig::from_pretrained(directory)?;
         if let Some(count) = options.num_labels {
             let labels = made_up_labels(count)?;

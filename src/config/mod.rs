@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::files::check_path;
+use crate::hub::{self, Files};
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
@@ -250,14 +251,14 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory.
+    /// Reads `config.json` in a checkpoint's directory, or of a model of the Hub (see [`hub`](crate::hub)).
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        Self::from_file(directory.join("config.json"))
+        Self::from_file(hub::locate(directory, None, Files::Config)?.join("config.json"))
     }
 
     /// D, the width of one attention head.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::options::{PipelineOptions, TOKENS_PER_BATCH};
-use super::resolve::resolve;
+use super::resolve::directory;
 use crate::checkpoint::{LoadReport, PreTrainedModel};
 use crate::error::{Error, Result};
 use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
@@ -25,7 +25,7 @@ impl<M: PreTrainedModel> Base<M> {
     }
 
     pub fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
-        let directory = resolve(name)?;
+        let directory = directory(name, options)?;
         let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
         if let Some(max_length) = options.max_length {
             tokenizer = tokenizer.with_max_length(max_length)?;

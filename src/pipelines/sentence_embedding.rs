@@ -8,7 +8,7 @@ use super::base::{Base, impl_construction};
 use super::options::PipelineOptions;
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::check_finite;
-use super::resolve::resolve;
+use super::resolve::directory;
 use super::sentence_transformer::SentenceTransformer;
 use crate::error::Result;
 use crate::model::Albert;
@@ -92,7 +92,7 @@ impl SentenceEmbedding {
     }
 
     fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
-        let directory = resolve(name)?;
+        let directory = directory(name, options)?;
         // No answer depends on the pooler, so none is missed.
         let mut options = options.clone().initialize_missing_head(true);
         let Some(found) = SentenceTransformer::open(&directory)? else {

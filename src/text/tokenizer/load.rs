@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
 use crate::files::check_path;
+use crate::hub::{self, Files};
 
 type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
 
@@ -23,6 +24,8 @@ const VOCABULARIES: [(&str, Reader); 3] = [
 ];
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
+    check_path(directory, "a tokenizer's directory")?;
+    let directory = &hub::locate(directory, None, Files::Tokenizer)?;
     let (path, read) = find(directory)?;
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
@@ -34,7 +37,6 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
-    check_path(directory, "a tokenizer's directory")?;
     let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
     if !metadata.is_dir() {
         return Err(Error::format(directory, "expected a directory, found a file"));

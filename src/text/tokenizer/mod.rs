@@ -112,7 +112,7 @@ struct SpecialIds {
 }
 
 impl AlbertTokenizer {
-    /// Reads the tokenizer of a checkpoint directory: its `tokenizer.json`, else its `spiece.model` (SentencePiece),
+    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece),
     /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
     /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
     /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and

@@ -1,0 +1,123 @@
+//! The command line.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ndalbert::Precision;
+
+use crate::convert;
+use crate::inspect;
+use crate::measure;
+use crate::tasks::{answer, choose, classify, embed, fill_mask, order, tag};
+use crate::tokenize;
+
+/// What ALBERT models make of texts, and what is in their files.
+///
+/// A model is a directory with config.json, weights and a vocabulary, or (if the program was built with the feature `hub`) the name of one
+/// on the Hugging Face Hub: owner/model or owner/model@revision.
+#[derive(Parser)]
+#[command(name = "ndalbert", version, max_term_width = 100, after_help = AFTER)]
+pub struct Arguments {
+    /// Threads to compute with [default: one for each core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZero<usize>>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Examples:
+  ndalbert fill-mask -m voidful/albert_chinese_small '今天[MASK]情很好'
+  ndalbert classify -m DIR --top-k 3 < reviews.txt > classes.jsonl
+  ndalbert convert DIR NEW_DIR --dtype bf16";
+
+/// What is done. What it says of itself stands with its options.
+#[derive(Subcommand)]
+pub enum Command {
+    FillMask(fill_mask::Options),
+    Classify(classify::Options),
+    Answer(answer::Options),
+    Tag(tag::Options),
+    Choose(choose::Options),
+    Order(order::Options),
+    Embed(embed::Options),
+    Tokenize(tokenize::Options),
+    Convert(convert::Options),
+    Inspect(inspect::Options),
+    Measure(measure::Options),
+    /// Print a script that completes this command line
+    Completions {
+        /// Of which shell
+        shell: Shell,
+    },
+}
+
+/// How texts come in and answers go out.
+#[derive(Args)]
+pub struct InOut {
+    /// Read inputs from a file instead of standard input
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        conflicts_with = "texts",
+        help_heading = "Input and output"
+    )]
+    pub input: Option<PathBuf>,
+    /// A line of the input is a text, or a JSON value
+    #[arg(
+        short = 'f',
+        long,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT",
+        help_heading = "Input and output"
+    )]
+    pub from: From,
+    /// Write answers as lines of JSON or as a table [default: table on a terminal, else jsonl]
+    #[arg(short = 't', long, value_enum, value_name = "FORMAT", help_heading = "Input and output")]
+    pub to: Option<To>,
+}
+
+/// What a line of the input is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// A text; where an input consists of several, they are separated by tabs
+    Text,
+    /// A JSON value
+    Jsonl,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum To {
+    /// A table for people
+    Table,
+    /// A JSON object for each input
+    Jsonl,
+}
+
+/// What all tasks have in common.
+#[derive(Args)]
+pub struct Common {
+    /// The model: a directory, or owner/model on the Hugging Face Hub
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: String,
+    /// What the layers are executed in: f32, bf16 or int8
+    #[arg(long, default_value = "f32", value_parser = precision)]
+    pub precision: Precision,
+    /// Cut texts to this many tokens [default: what the model takes]
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<usize>,
+    /// Compute about this many tokens at a time; less answers sooner where inputs come in slowly
+    #[arg(long, value_name = "N")]
+    pub tokens_per_batch: Option<usize>,
+    #[command(flatten)]
+    pub in_out: InOut,
+}
+
+pub fn precision(name: &str) -> Result<Precision, String> {
+    name.parse().map_err(|error: ndalbert::Error| error.to_string())
+}

@@ -1,0 +1,182 @@
+//! `classify`.
+
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use ndalbert::LoadReport;
+use ndalbert::pipelines::{
+    Classification, Function, PipelineOptions, TextClassification, TextInput,
+    ZeroShotClassification, ZeroShotInput,
+};
+use serde_json::{Value, json};
+
+use super::{listed, string, strings, text, texts};
+use crate::Failure;
+use crate::arguments::Common;
+use crate::input::{Raw, Shape};
+use crate::output::{Answer, Column, number, score, shown};
+use crate::table::Align::{Left, Right};
+use crate::task::{self, Task};
+
+/// Find the class of a text or of a pair of texts
+///
+/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. With --labels, a model that was trained
+/// for inference (NLI) finds which of any labels suit a text; in JSON, a text may come with its own: {"text": "...", "labels": ["...", "..."]}.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: Common,
+    /// A line is a pair of texts, separated by a tab
+    #[arg(long, conflicts_with = "labels")]
+    pub pairs: bool,
+    /// Classes for each text, best first; 0 for all
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub top_k: usize,
+    /// What logits become [default: what the model was trained for]
+    #[arg(long, value_enum, conflicts_with = "labels")]
+    pub function: Option<Score>,
+    /// Labels of your own, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "LABEL,...")]
+    pub labels: Vec<String>,
+    /// What is inferred from a text, {} standing for the label
+    #[arg(long, default_value = "This example is {}.", requires = "labels", value_name = "TEXT")]
+    pub template: String,
+    /// Each label may suit, whatever the others do
+    #[arg(long, requires = "labels")]
+    pub multi_label: bool,
+    /// Texts; without any, those of the input
+    #[arg(value_name = "TEXT")]
+    pub texts: Vec<String>,
+}
+
+/// What logits become.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Score {
+    /// Probabilities of classes of which one applies
+    Softmax,
+    /// A probability for each class alone
+    Sigmoid,
+    /// What they are
+    None,
+}
+
+/// Runs the command: a model has classes of its own, or is asked about others'.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    match options.labels.is_empty() {
+        true => task::run(&options.common, options),
+        false => task::run(&options.common, &ZeroShot(options)),
+    }
+}
+
+const HEADER: [Column; 4] = [("line", Right), ("score", Right), ("label", Left), ("text", Left)];
+
+impl Task<4> for Options {
+    type Pipeline = TextClassification;
+
+    const SHAPE: Shape = Shape::Text;
+    const HEADER: [Column; 4] = HEADER;
+
+    fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    fn load(
+        &self,
+        directory: &Path,
+        options: &PipelineOptions,
+    ) -> Result<TextClassification, Failure> {
+        let pipeline = TextClassification::from_pretrained_with(directory, options)?;
+        let pipeline = pipeline.top_k(Some(self.top_k).filter(|&count| count > 0));
+        Ok(match self.function {
+            None => pipeline,
+            Some(Score::Softmax) => pipeline.function(Function::Softmax),
+            Some(Score::Sigmoid) => pipeline.function(Function::Sigmoid),
+            Some(Score::None) => pipeline.function(Function::None),
+        })
+    }
+
+    fn report<'a>(&self, pipeline: &'a TextClassification) -> Option<&'a LoadReport> {
+        pipeline.load_report()
+    }
+
+    fn input(&self, raw: Raw) -> Result<TextInput, String> {
+        match raw {
+            Raw::Fields(fields) if self.pairs => {
+                let fields =
+                    fields.iter().flat_map(|line| line.split('\t')).map(str::to_owned).collect();
+                let [text, pair] = texts(Raw::Fields(fields), ["a text", "another"])?;
+                Ok((text, pair).into())
+            }
+            Raw::Json(value) if value.get("pair").is_some_and(|pair| !pair.is_null()) => {
+                Ok((string(&value, "text")?, string(&value, "pair")?).into())
+            }
+            raw => Ok(text(raw)?.into()),
+        }
+    }
+
+    fn answer(&self, line: u64, input: &TextInput, classes: Vec<Classification>) -> Answer<4> {
+        answer(line, &input.text, &classes)
+    }
+}
+
+/// The command with labels of the user's own.
+struct ZeroShot<'a>(&'a Options);
+
+impl Task<4> for ZeroShot<'_> {
+    type Pipeline = ZeroShotClassification;
+
+    const SHAPE: Shape = Shape::Text;
+    const HEADER: [Column; 4] = HEADER;
+
+    fn texts(&self) -> &[String] {
+        &self.0.texts
+    }
+
+    fn load(
+        &self,
+        directory: &Path,
+        options: &PipelineOptions,
+    ) -> Result<ZeroShotClassification, Failure> {
+        let pipeline = ZeroShotClassification::from_pretrained_with(directory, options)?;
+        let pipeline = pipeline.labels(&self.0.labels).multi_label(self.0.multi_label);
+        Ok(pipeline.hypothesis_template(&self.0.template)?)
+    }
+
+    fn report<'a>(&self, pipeline: &'a ZeroShotClassification) -> Option<&'a LoadReport> {
+        pipeline.load_report()
+    }
+
+    fn input(&self, raw: Raw) -> Result<ZeroShotInput, String> {
+        match raw {
+            Raw::Json(value) if value.get("labels").is_some() => {
+                Ok((string(&value, "text")?, strings(&value, "labels")?).into())
+            }
+            raw => Ok(text(raw)?.into()),
+        }
+    }
+
+    fn answer(
+        &self,
+        line: u64,
+        input: &ZeroShotInput,
+        mut classes: Vec<Classification>,
+    ) -> Answer<4> {
+        if self.0.top_k > 0 {
+            classes.truncate(self.0.top_k);
+        }
+        answer(line, &input.text, &classes)
+    }
+}
+
+fn answer(line: u64, text: &str, classes: &[Classification]) -> Answer<4> {
+    let row = |class: &Classification| {
+        [line.to_string(), score(class.score), class.label.clone(), shown(text)]
+    };
+    let json = |class: &Classification| -> Value {
+        json!({ "label": class.label, "score": number(class.score) })
+    };
+    Answer {
+        json: listed("classes", classes.iter().map(json)),
+        rows: classes.iter().map(row).collect(),
+    }
+}

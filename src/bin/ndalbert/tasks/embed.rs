@@ -1,0 +1,90 @@
+//! `embed`.
+
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use ndalbert::LoadReport;
+use ndalbert::ndarray::Array1;
+use ndalbert::pipelines::{PipelineOptions, Pooling, SentenceEmbedding};
+
+use super::{listed, text};
+use crate::Failure;
+use crate::arguments::Common;
+use crate::input::{Raw, Shape};
+use crate::output::{Answer, Column, number, shown};
+use crate::table::Align::{Left, Right};
+use crate::task::Task;
+
+/// Make a vector of a text, to be compared with others'
+///
+/// An input is a text; in JSON, a string or {"text": "..."}. A table has the vector's length and its first values.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: Common,
+    /// How one vector is made of the tokens' [default: what modules.json says, or mean]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub pooling: Option<How>,
+    /// Divide vectors by their length
+    #[arg(long)]
+    pub normalize: bool,
+    /// Texts; without any, those of the input
+    #[arg(value_name = "TEXT")]
+    pub texts: Vec<String>,
+}
+
+/// How one vector is made of many.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum How {
+    /// The first token's
+    Cls,
+    /// The mean of all tokens
+    Mean,
+    /// The greatest value of all tokens, in each place
+    Max,
+}
+
+impl Task<4> for Options {
+    type Pipeline = SentenceEmbedding;
+
+    const SHAPE: Shape = Shape::Text;
+    const HEADER: [Column; 4] =
+        [("line", Right), ("length", Right), ("first values", Left), ("text", Left)];
+
+    fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    fn load(
+        &self,
+        directory: &Path,
+        options: &PipelineOptions,
+    ) -> Result<SentenceEmbedding, Failure> {
+        let mut pipeline = SentenceEmbedding::from_pretrained_with(directory, options)?;
+        if let Some(how) = self.pooling {
+            pipeline = pipeline.pooling(match how {
+                How::Cls => Pooling::Cls,
+                How::Mean => Pooling::Mean,
+                How::Max => Pooling::Max,
+            });
+        }
+        Ok(if self.normalize { pipeline.normalize(true) } else { pipeline })
+    }
+
+    /// Most checkpoints lack the pooler, or have a head: that says nothing about vectors of tokens.
+    fn report<'a>(&self, _: &'a SentenceEmbedding) -> Option<&'a LoadReport> {
+        None
+    }
+
+    fn input(&self, raw: Raw) -> Result<String, String> {
+        text(raw)
+    }
+
+    fn answer(&self, line: u64, text: &String, vector: Array1<f32>) -> Answer<4> {
+        let length = vector.dot(&vector).sqrt();
+        let first: Vec<String> =
+            vector.iter().take(4).map(|value| format!("{value:+.4}")).collect();
+        let row = [line.to_string(), format!("{length:.4}"), first.join(" "), shown(text)];
+        Answer { json: listed("embedding", vector.iter().copied().map(number)), rows: vec![row] }
+    }
+}

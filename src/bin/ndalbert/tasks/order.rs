@@ -1,0 +1,63 @@
+//! `order`.
+
+use std::path::Path;
+
+use clap::Args;
+use ndalbert::LoadReport;
+use ndalbert::pipelines::{PipelineOptions, SentenceOrder, SentenceOrderPrediction, SentencePair};
+use serde_json::{Map, json};
+
+use super::texts;
+use crate::Failure;
+use crate::arguments::Common;
+use crate::input::{Raw, Shape};
+use crate::output::{Answer, Column, number, score, shown};
+use crate::table::Align::{Left, Right};
+use crate::task::Task;
+
+/// Tell whether two sentences are in their order
+///
+/// An input is two sentences, in a line separated by a tab; in JSON, {"first": "...", "second": "..."}.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: Common,
+    /// Two sentences; without them, those of the input
+    #[arg(value_name = "TEXT")]
+    pub texts: Vec<String>,
+}
+
+impl Task<4> for Options {
+    type Pipeline = SentenceOrder;
+
+    const SHAPE: Shape = Shape::Fields;
+    const HEADER: [Column; 4] =
+        [("line", Right), ("in order", Right), ("first", Left), ("second", Left)];
+
+    fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<SentenceOrder, Failure> {
+        Ok(SentenceOrder::from_pretrained_with(directory, options)?)
+    }
+
+    fn report<'a>(&self, pipeline: &'a SentenceOrder) -> Option<&'a LoadReport> {
+        pipeline.load_report()
+    }
+
+    fn input(&self, raw: Raw) -> Result<SentencePair, String> {
+        let [first, second] = texts(raw, ["first", "second"])?;
+        Ok(SentencePair { first, second })
+    }
+
+    fn answer(&self, line: u64, pair: &SentencePair, order: SentenceOrderPrediction) -> Answer<4> {
+        let row =
+            [line.to_string(), score(order.in_order), shown(&pair.first), shown(&pair.second)];
+        let json = [
+            ("in_order".to_owned(), number(order.in_order)),
+            ("logits".to_owned(), json!(order.logits.map(number))),
+        ];
+        Answer { json: Map::from_iter(json), rows: vec![row] }
+    }
+}

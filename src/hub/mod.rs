@@ -1,0 +1,114 @@
+//! Which directory a name stands for: one that is there, or a model of the Hugging Face Hub (feature `hub`).
+//!
+//! Every `from_pretrained` of this crate asks here first. A directory that exists always wins. With the feature `hub`, another name of the
+//! form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, too, so that neither
+//! downloads what the other has:
+//!
+//! ```text
+//! name.rs      what may be the name of a model, a revision, a file of a repository
+//! settings.rs  where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+//! wanted.rs    which of a repository's files are needed
+//! client.rs    requests, redirects, and what the answers must be
+//! cache.rs     blobs, snapshots, refs, locks: the layout of the cache
+//! download.rs  one file: received, gone on with after an interruption, checked, put in its place
+//! failure.rs   what went wrong, and what to do about it
+//! ```
+//!
+//! # What is trusted
+//!
+//! Nothing that a server answers. Names of files, commits and ETags become paths only if they are plain; a file of another length than
+//! was announced, or (weights) of another SHA-256, is not put in its place; what is in the cache is never written to again.
+
+#[cfg(feature = "hub")]
+mod cache;
+#[cfg(feature = "hub")]
+mod client;
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod failure;
+mod name;
+#[cfg(feature = "hub")]
+mod settings;
+#[cfg(feature = "hub")]
+mod wanted;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use self::name::Repository;
+use crate::error::Result;
+
+#[cfg(feature = "hub")]
+pub use settings::{Hub, Progress};
+
+/// Which files of a checkpoint are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Files {
+    /// `config.json`.
+    Config,
+    /// The tokenizer's.
+    Tokenizer,
+    /// `config.json` and the weights: safetensors where there are such, else PyTorch's.
+    Model,
+    /// All of these, and the modules of a sentence-transformers model.
+    All,
+}
+
+/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`, the model of that name
+/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if need be.
+///
+/// Every `from_pretrained` does this for the files that it reads. Done once beforehand, it spares the others their questions to the Hub,
+/// and makes sure that all of them see the same commit.
+///
+/// ```no_run
+/// use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, PreTrainedModel};
+///
+/// let directory = ndalbert::hub::resolve("voidful/albert_chinese_small")?;
+/// let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+/// let (model, report) = AlbertForMaskedLM::from_pretrained(&directory)?;
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be one of a model, or the feature is missing; with the feature,
+/// `Error::Hub`, which says what to do, if the model cannot be had.
+pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
+    locate(name.as_ref(), None, Files::All)
+}
+
+/// As [`resolve`], for some of the files and perhaps another revision than the main one.
+pub(crate) fn locate(name: &Path, revision: Option<&str>, files: Files) -> Result<PathBuf> {
+    match remote(name) {
+        None => Ok(name.to_owned()),
+        Some(repository) => download(name, repository, revision, files),
+    }
+}
+
+/// The model that a name stands for if it is that of nothing that exists.
+fn remote(name: &Path) -> Option<Repository> {
+    let error = fs::symlink_metadata(name).err()?;
+    (error.kind() == ErrorKind::NotFound).then(|| Repository::parse(name.to_str()?)).flatten()
+}
+
+#[cfg(feature = "hub")]
+fn download(
+    _: &Path,
+    mut repository: Repository,
+    revision: Option<&str>,
+    files: Files,
+) -> Result<PathBuf> {
+    if let Some(revision) = revision {
+        repository.set_revision(revision)?;
+    }
+    Hub::from_env()?.get(&repository, files)
+}
+
+#[cfg(not(feature = "hub"))]
+fn download(name: &Path, _: Repository, _: Option<&str>, _: Files) -> Result<PathBuf> {
+    let reason = "no such directory; a model of the Hugging Face Hub is downloaded only if ndalbert is built with its feature `hub`";
+    Err(crate::Error::io(name, std::io::Error::new(ErrorKind::NotFound, reason)))
+}

@@ -1,0 +1,114 @@
+//! Converting, inspecting and measuring checkpoints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{CHOICES, DEMO, PROMPT, RIGHT, WRONG, run, text};
+
+/// A sharded checkpoint of PyTorch's, with a tokenizer.
+fn torch_checkpoint(directory: &Path) -> PathBuf {
+    let copy = directory.join("torch");
+    fs::create_dir(&copy).unwrap();
+    let sharded =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints/albert_sharded_bin");
+    for entry in fs::read_dir(&sharded).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    let config = serde_json::json!({
+        "vocab_size": 13, "embedding_size": 4, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 12, "max_position_embeddings": 6, "my_own_key": [1, 2],
+    });
+    fs::write(copy.join("config.json"), config.to_string()).unwrap();
+    fs::write(copy.join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n").unwrap();
+    copy
+}
+
+#[test]
+fn conversion() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = torch_checkpoint(directory.path());
+    let target = directory.path().join("new/bf16");
+    let arguments = ["convert", text(&source), text(&target), "--dtype", "bf16"];
+    let run = run(&arguments).succeeds();
+    assert!(run.stdout.is_empty() && run.stderr.contains("bf16"), "{}", run.stderr);
+    assert!(target.join("vocab.txt").is_file());
+    let shown = self::run(&["inspect", text(&target)]).succeeds().json();
+    assert!(shown[0]["tensors"].as_array().unwrap().iter().all(|tensor| tensor["dtype"] == "bf16"));
+    let config = &shown[0]["config"];
+    assert_eq!(
+        (&config["dtype"], &config["my_own_key"][1]),
+        (&Value::from("bfloat16"), &Value::from(2))
+    );
+    assert_eq!(config["architectures"], serde_json::json!(["AlbertModel"]));
+    self::run(&arguments).fails(1, &["exists already", "--force"]);
+    self::run(&[&arguments[..], &["--force"]].concat()).succeeds();
+    // Another head, and the report of it.
+    let answers = directory.path().join("answers");
+    let run = self::run(&[
+        "convert",
+        text(&source),
+        text(&answers),
+        "--as",
+        "AlbertForQuestionAnswering",
+    ])
+    .succeeds();
+    assert!(run.stderr.contains("qa_outputs.weight"), "{}", run.stderr);
+    self::run(&["convert", text(&source), text(&answers), "--as", "Bert", "--force"])
+        .fails(1, &["AlbertForMaskedLM"]);
+    // In place.
+    self::run(&["convert", text(&source), text(&source), "--force", "--dtype", "f16"]).succeeds();
+    assert!(fs::metadata(source.join("vocab.txt")).unwrap().len() > 0);
+    self::run(&["convert", text(&directory.path().join("nowhere")), text(&target.join("nowhere"))])
+        .fails(1, &["nowhere"]);
+}
+
+/// The same answers after conversion.
+#[test]
+fn conversion_keeps_the_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("copy");
+    run(&["convert", CHOICES, text(&target)]).succeeds();
+    let ask = |model: &str| run(&["choose", "-m", model, PROMPT, WRONG, RIGHT]).succeeds().stdout;
+    assert_eq!(ask(CHOICES), ask(text(&target)));
+}
+
+#[test]
+fn inspection() {
+    let run = run(&["inspect", DEMO, "-t", "table"]).succeeds();
+    for words in [
+        "vocab_size",
+        "embedding_hidden_mapping_in",
+        "albert.embeddings.word_embeddings.weight",
+        "tensors,",
+    ] {
+        assert!(run.stdout.contains(words), "{}", run.stdout);
+    }
+    let json =
+        self::run(&["inspect", "tests/fixtures/checkpoints/tensors_legacy.bin"]).succeeds().json();
+    assert_eq!((&json[0]["format"], &json[0]["config"]), (&Value::from("PyTorch"), &Value::Null));
+    self::run(&["inspect", "tests/golden"]).fails(1, &["config.json"]);
+}
+
+#[test]
+fn measurement() {
+    let arguments = [
+        "measure",
+        "-m",
+        DEMO,
+        "--batch",
+        "2",
+        "--seq",
+        "8",
+        "--iterations",
+        "2",
+        "--threads",
+        "1",
+    ];
+    let json = run(&arguments).succeeds().json();
+    assert_eq!((&json[0]["tokens"], &json[0]["threads"]), (&Value::from(16), &Value::from(1)));
+    run(&["measure", "--iterations", "0"]).fails(2, &["--iterations"]);
+    run(&["measure", "--preset", "nonsense"]).fails(1, &["nonsense"]);
+}
