@@ -29,7 +29,7 @@ pub mod text;
 pub mod train;
 
 pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
-pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};
+pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel, shipped_checkpoint};
 pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
 pub use error::{Error, Result};
 #[cfg(feature = "internals")]
