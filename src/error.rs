@@ -85,6 +85,17 @@ pub enum Error {
         /// What went wrong in it.
         error: Box<Error>,
     },
+
+    /// One of many inputs could not be processed. Those beside it are as if it had not been there.
+    ///
+    /// As with [`Io`](Self::Io), the error within is part of this one's text, and not its source.
+    #[error("input {index}: {error}")]
+    Item {
+        /// Its place among the inputs, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
 }
 
 impl Error {
@@ -135,6 +146,11 @@ impl Error {
     /// The same error, in a step of training.
     pub(crate) fn in_step(self, step: u64) -> Self {
         Self::Training { step, error: Box::new(self) }
+    }
+
+    /// The same error, of one of many inputs.
+    pub(crate) fn of_item(self, index: usize) -> Self {
+        Self::Item { index, error: Box::new(self) }
     }
 
     /// The same error, which came from the `config.json` at `path` if it is one about a config.

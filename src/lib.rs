@@ -9,6 +9,8 @@
 //!                                         kernels make it fast ─────────────────────────────────────────────────┘
 //! ```
 //!
+//! [`pipelines`] goes the whole way in one call: from text to labels, words, choices or vectors.
+//!
 //! # Letters
 //!
 //! Shapes are written with one letter per dimension: **B** batch, **S** sequence (padded length), **T** packed tokens,
@@ -25,6 +27,7 @@ mod hash;
 mod kernels;
 mod model;
 pub mod nn;
+pub mod pipelines;
 pub mod text;
 pub mod train;
 

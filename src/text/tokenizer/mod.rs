@@ -226,6 +226,11 @@ impl AlbertTokenizer {
         self.with_truncation(Truncation { max_length, strategy: TruncationStrategy::LongestFirst })
     }
 
+    /// The truncation that is set.
+    pub fn truncation(&self) -> Option<Truncation> {
+        self.truncation
+    }
+
     /// Which end a truncation cuts off; by default what `truncation_side` of `tokenizer_config.json` says, else the
     /// right one.
     #[must_use]

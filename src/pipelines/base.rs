@@ -1,0 +1,127 @@
+//! What every pipeline consists of.
+
+use std::path::Path;
+
+use super::options::{PipelineOptions, TOKENS_PER_BATCH};
+use super::resolve::resolve;
+use crate::checkpoint::{LoadReport, PreTrainedModel};
+use crate::error::{Error, Result};
+use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
+
+/// A model, its tokenizer, and how they are used.
+#[derive(Debug)]
+pub(super) struct Base<M> {
+    pub model: M,
+    pub tokenizer: AlbertTokenizer,
+    pub tokens_per_batch: usize,
+    pub report: Option<LoadReport>,
+}
+
+impl<M: PreTrainedModel> Base<M> {
+    /// Of a model and a tokenizer, whose encodings are cut to what the model takes.
+    pub fn new(model: M, tokenizer: AlbertTokenizer) -> Result<Self> {
+        let tokenizer = fitted(tokenizer, model.config().max_position_embeddings)?;
+        Ok(Self { model, tokenizer, tokens_per_batch: TOKENS_PER_BATCH, report: None })
+    }
+
+    pub fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
+        let directory = resolve(name)?;
+        let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+        if let Some(max_length) = options.max_length {
+            tokenizer = tokenizer.with_max_length(max_length)?;
+        }
+        let (model, report) = M::from_pretrained_with(&directory, &options.load)?;
+        if let Some(missing) = report.newly_initialized.first() {
+            if !options.initialize_missing_head {
+                let expected = format!("a tensor, which {} needs for its answers", M::NAME);
+                let found = "none: this checkpoint was trained for something else";
+                return Err(Error::tensor(&report.path, missing, expected, found));
+            }
+        }
+        let base = Self::new(model, tokenizer)?;
+        let tokens_per_batch = options.tokens_per_batch;
+        Ok(Self { tokens_per_batch, report: Some(report), ..base })
+    }
+}
+
+impl<M> Base<M> {
+    /// The same, but only the first text of a pair is cut.
+    pub fn cut_only_first(mut self) -> Result<Self> {
+        if let Some(Truncation { max_length, .. }) = self.tokenizer.truncation() {
+            let strategy = TruncationStrategy::OnlyFirst;
+            self.tokenizer = self.tokenizer.with_truncation(Truncation { max_length, strategy })?;
+        }
+        Ok(self)
+    }
+}
+
+/// The tokenizer, cutting texts to the model's positions, to what the tokenizer says of itself, and to what was asked for.
+fn fitted(tokenizer: AlbertTokenizer, positions: usize) -> Result<AlbertTokenizer> {
+    let most = tokenizer.model_max_length().map_or(positions, |most| most.min(positions));
+    let asked = tokenizer.truncation();
+    let max_length = asked.map_or(most, |asked| asked.max_length.min(most));
+    let strategy = asked.map_or(TruncationStrategy::default(), |asked| asked.strategy);
+    tokenizer.with_truncation(Truncation { max_length, strategy })
+}
+
+/// Implements what all pipelines have for a struct with a field `base`, given what a pipeline is made of its base.
+macro_rules! impl_construction {
+    ($pipeline:ident, $model:ident, |$base:ident| $build:expr) => {
+        impl $pipeline {
+            /// Of a checkpoint's directory, with its tokenizer.
+            ///
+            /// # Errors
+            /// As [`from_pretrained_with`](Self::from_pretrained_with).
+            pub fn from_pretrained(name: impl AsRef<std::path::Path>) -> $crate::Result<Self> {
+                Self::from_pretrained_with(name, &$crate::pipelines::PipelineOptions::new())
+            }
+
+            /// As [`from_pretrained`](Self::from_pretrained), with options.
+            ///
+            /// # Errors
+            /// Those of [`resolve`](crate::pipelines::resolve), of
+            #[doc = concat!("[`", stringify!($model), "::from_pretrained`](crate::PreTrainedModel::from_pretrained) and of")]
+            /// [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained);
+            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter of the model, unless the
+            /// options allow for it.
+            pub fn from_pretrained_with(
+                name: impl AsRef<std::path::Path>,
+                options: &$crate::pipelines::PipelineOptions,
+            ) -> $crate::Result<Self> {
+                let $base: $crate::pipelines::base::Base<$crate::$model> =
+                    $crate::pipelines::base::Base::load(name.as_ref(), options)?;
+                $build
+            }
+
+            /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to and that the model
+            /// takes.
+            ///
+            /// # Errors
+            /// [`Error::Input`](crate::Error::Input) if the model takes fewer tokens than a text has special ones.
+            pub fn new(
+                model: $crate::$model,
+                tokenizer: $crate::AlbertTokenizer,
+            ) -> $crate::Result<Self> {
+                let $base: $crate::pipelines::base::Base<$crate::$model> =
+                    $crate::pipelines::base::Base::new(model, tokenizer)?;
+                $build
+            }
+
+            /// The model.
+            pub fn model(&self) -> &$crate::$model {
+                &self.base.model
+            }
+
+            /// The tokenizer, which cuts texts to what the model takes.
+            pub fn tokenizer(&self) -> &$crate::AlbertTokenizer {
+                &self.base.tokenizer
+            }
+
+            /// What happened when the checkpoint was loaded; none if the pipeline was made of a model.
+            pub fn load_report(&self) -> Option<&$crate::LoadReport> {
+                self.base.report.as_ref()
+            }
+        }
+    };
+}
+pub(super) use impl_construction;

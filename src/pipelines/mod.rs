@@ -1,0 +1,42 @@
+//! From text to answers in one call: what `pipeline("text-classification", …)` is in transformers.
+//!
+//! ```
+//! use ndalbert::pipelines::{Pipeline, TextClassification};
+//!
+//! # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pipelines/classifier");
+//! let classify = TextClassification::from_pretrained(directory)?;
+//! let best = &classify.run("the compiler shows an error")?[0];
+//! println!("{} {:.3}", best.label, best.score);
+//! # assert!(best.score > 0.0);
+//! # Ok::<(), ndalbert::Error>(())
+//! ```
+//!
+//! A pipeline is a model, its tokenizer and what is made of the model's numbers. All of them are [`Pipeline`]s, which
+//! take one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)) or an iterator of them that need
+//! not end ([`stream`](Pipeline::stream)). Many inputs go through the model in groups of a number of *tokens*, packed,
+//! and keep their order; one that cannot be processed does not keep the others from it.
+//!
+//! What they answer is what the pipelines of transformers 5.23 do, with these exceptions: texts that are longer than the
+//! model's input are cut, and not an error; checkpoints that lack the head that a pipeline needs are one, since its
+//! answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all the same); and so are logits that are
+//! no finite numbers.
+
+mod base;
+mod fill_mask;
+mod multiple_choice;
+mod options;
+mod pipeline;
+mod ranking;
+mod resolve;
+mod sentence_order;
+mod stream;
+mod text_classification;
+
+pub use fill_mask::{FillMask, MaskPrediction};
+pub use multiple_choice::{MultipleChoice, MultipleChoiceInput, RankedChoice, RankedChoices};
+pub use options::PipelineOptions;
+pub use pipeline::{Group, Pipeline, Prepared};
+pub use resolve::resolve;
+pub use sentence_order::{SentenceOrder, SentenceOrderPrediction, SentencePair};
+pub use stream::{Progress, Stream};
+pub use text_classification::{Classification, Function, TextClassification, TextInput};

@@ -1,0 +1,112 @@
+//! Which of several choices goes with a prompt? (The article's demo.)
+
+use ndarray::ArrayView1;
+
+use super::base::{Base, impl_construction};
+use super::pipeline::{Group, Pipeline, Prepared};
+use super::ranking::{best, check_finite};
+use crate::error::Result;
+use crate::model::heads::AlbertForMultipleChoice;
+use crate::nn::softmax;
+
+/// Choices that could go with a prompt, ranked. transformers has no such pipeline; scores are those of its
+/// `AlbertForMultipleChoice`.
+///
+/// The demo of the article that this crate started from:
+///
+/// ```
+/// # std::env::set_current_dir(env!("CARGO_MANIFEST_DIR")).expect("the crate's directory");
+/// use ndalbert::pipelines::{MultipleChoice, Pipeline};
+///
+/// let choose = MultipleChoice::from_pretrained("examples/data/albert-chinese-next-sentence")?;
+/// let prompt = "算法组的成员们精通各种AI算法.";
+/// let choices = ["成都动物园里的大熊猫人人都想摸一下.", "他们主要负责AI算法的研究和落地.", "我没吃上吉士果.", "你吃饭了吗?"];
+/// for ranked in choose.run((prompt, choices))? {
+///     println!("{:.4} {}", ranked.score, ranked.choice);
+/// }
+/// # assert_eq!(choose.run((prompt, choices))?[0].index, 1);
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MultipleChoice {
+    base: Base<AlbertForMultipleChoice>,
+}
+
+impl_construction!(MultipleChoice, AlbertForMultipleChoice, |base| Ok(Self { base }));
+
+/// A prompt, and what could go with it. Made of a pair, too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MultipleChoiceInput {
+    /// What comes first.
+    pub prompt: String,
+    /// What each of them is paired with; at least one.
+    pub choices: Vec<String>,
+}
+
+impl<P, C> From<(P, C)> for MultipleChoiceInput
+where
+    P: Into<String>,
+    C: IntoIterator<Item: AsRef<str>>,
+{
+    fn from((prompt, choices): (P, C)) -> Self {
+        let choices = choices.into_iter().map(|choice| choice.as_ref().to_owned()).collect();
+        Self { prompt: prompt.into(), choices }
+    }
+}
+
+/// A choice, and how much speaks for it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RankedChoice {
+    /// Its place among the choices of the input, counted from 0.
+    pub index: usize,
+    /// The choice itself.
+    pub choice: String,
+    /// Its probability among the choices.
+    pub score: f32,
+    /// The model's number for it.
+    pub logit: f32,
+}
+
+/// All choices of a prompt, best first.
+pub type RankedChoices = Vec<RankedChoice>;
+
+/// Choices with their logits, best first.
+fn ranked(choices: &[String], logits: ArrayView1<'_, f32>) -> Result<RankedChoices> {
+    check_finite(logits)?;
+    let scores = softmax(logits);
+    let ranked = |index: usize| RankedChoice {
+        index,
+        choice: choices[index].clone(),
+        score: scores[index],
+        logit: logits[index],
+    };
+    // Scores of logits that differ may be the same 0.
+    Ok(best(&logits.to_vec(), usize::MAX).into_iter().map(ranked).collect())
+}
+
+impl Pipeline for MultipleChoice {
+    type Input = MultipleChoiceInput;
+    type Output = RankedChoices;
+    /// The choices.
+    type Kept = Vec<String>;
+
+    fn prepare(&self, input: MultipleChoiceInput) -> Result<Prepared<Vec<String>>> {
+        let MultipleChoiceInput { prompt, choices: kept } = input;
+        let encodings = self.base.tokenizer.encode_choices(&prompt, &kept)?;
+        Ok(Prepared { encodings, kept })
+    }
+
+    fn infer(&self, group: Group<'_, Vec<String>>) -> Result<Vec<Result<RankedChoices>>> {
+        let logits = self.base.model.forward(&group.batch()?, 1)?.logits;
+        let logits = logits.column(0);
+        let ranked = group.items().map(|(sequences, prepared)| {
+            ranked(&prepared.kept, logits.slice(ndarray::s![sequences]))
+        });
+        Ok(ranked.collect())
+    }
+
+    fn tokens_per_batch(&self) -> usize {
+        self.base.tokens_per_batch
+    }
+}

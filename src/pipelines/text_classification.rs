@@ -1,0 +1,159 @@
+//! Which class does a text, or a pair of texts, belong to?
+
+use std::borrow::Cow;
+
+use ndarray::ArrayView1;
+
+use super::base::{Base, impl_construction};
+use super::pipeline::{Group, Pipeline, Prepared};
+use super::ranking::{best, check_finite, sigmoid};
+use crate::config::ProblemType;
+use crate::error::Result;
+use crate::model::Model;
+use crate::model::heads::AlbertForSequenceClassification;
+use crate::nn::softmax;
+
+/// Classes of texts or of pairs of texts, with their scores (`text-classification` in transformers).
+///
+/// ```
+/// use ndalbert::pipelines::{Pipeline, TextClassification};
+///
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pipelines/classifier");
+/// let classify = TextClassification::from_pretrained(directory)?.top_k(None);
+/// for class in classify.run("the compiler shows an error")? {
+///     println!("{} {:.3}", class.label, class.score);
+/// }
+/// // A pair, as in natural language inference.
+/// classify.run(("the compiler shows an error", "the code is right"))?;
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TextClassification {
+    base: Base<AlbertForSequenceClassification>,
+    top_k: Option<usize>,
+    function: Function,
+}
+
+impl_construction!(TextClassification, AlbertForSequenceClassification, |base| {
+    let function = Function::of(base.model.config());
+    Ok(Self { base, top_k: Some(1), function })
+});
+
+/// A text to classify, or a pair of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TextInput {
+    /// The text, or the first of the pair.
+    pub text: String,
+    /// The second of the pair.
+    pub pair: Option<String>,
+}
+
+macro_rules! from_text {
+    ($($text:ty),*) => {$(
+        impl From<$text> for TextInput {
+            fn from(text: $text) -> Self {
+                Self { text: text.into(), pair: None }
+            }
+        }
+    )*};
+}
+from_text!(&str, &String, String, Box<str>, Cow<'_, str>);
+
+impl<A: Into<String>, B: Into<String>> From<(A, B)> for TextInput {
+    fn from((text, pair): (A, B)) -> Self {
+        Self { text: text.into(), pair: Some(pair.into()) }
+    }
+}
+
+/// A class, and how much speaks for it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Classification {
+    /// The class's name in the checkpoint's `id2label`.
+    pub label: String,
+    /// What the [`Function`] makes of its logit; in a regression, the prediction.
+    pub score: f32,
+}
+
+/// What logits become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Function {
+    /// Probabilities of classes of which one applies.
+    Softmax,
+    /// A probability for each class alone.
+    Sigmoid,
+    /// What they are.
+    None,
+}
+
+impl Function {
+    /// That of a model, as in transformers: none for a regression, a sigmoid for several labels or a single class, else a
+    /// softmax.
+    fn of(config: &crate::AlbertConfig) -> Self {
+        match config.problem_type {
+            Some(ProblemType::Regression) => Self::None,
+            Some(ProblemType::MultiLabelClassification) => Self::Sigmoid,
+            _ if config.num_labels() == 1 => Self::Sigmoid,
+            _ => Self::Softmax,
+        }
+    }
+
+    fn apply(self, logits: ArrayView1<'_, f32>) -> Vec<f32> {
+        match self {
+            Self::Softmax => softmax(logits).to_vec(),
+            Self::Sigmoid => logits.iter().copied().map(sigmoid).collect(),
+            Self::None => logits.to_vec(),
+        }
+    }
+}
+
+impl TextClassification {
+    /// How many classes are returned, best first: by default 1; all of them with `None`.
+    #[must_use]
+    pub fn top_k(mut self, count: impl Into<Option<usize>>) -> Self {
+        self.top_k = count.into();
+        self
+    }
+
+    /// What scores are made by; by default what the checkpoint's `problem_type` or its number of labels says: no function
+    /// for a regression, a sigmoid for several labels at once or a single one, a softmax for one of several.
+    #[must_use]
+    pub fn function(mut self, function: Function) -> Self {
+        self.function = function;
+        self
+    }
+
+    fn ranked(&self, logits: ArrayView1<'_, f32>) -> Result<Vec<Classification>> {
+        check_finite(logits)?;
+        let scores = self.function.apply(logits);
+        let labels = &self.base.model.config().labels;
+        let class =
+            |place: usize| Classification { label: labels[place].clone(), score: scores[place] };
+        Ok(best(&scores, self.top_k.unwrap_or(usize::MAX)).into_iter().map(class).collect())
+    }
+}
+
+impl Pipeline for TextClassification {
+    type Input = TextInput;
+    type Output = Vec<Classification>;
+    type Kept = ();
+
+    fn prepare(&self, input: TextInput) -> Result<Prepared<()>> {
+        let tokenizer = &self.base.tokenizer;
+        let encoding = match input.pair {
+            Some(pair) => tokenizer.encode_pair(&input.text, &pair)?,
+            None => tokenizer.encode(&input.text)?,
+        };
+        Ok(Prepared { encodings: vec![encoding], kept: () })
+    }
+
+    fn infer(&self, group: Group<'_, ()>) -> Result<Vec<Result<Self::Output>>> {
+        let logits = self.base.model.forward(&group.batch()?)?.logits;
+        Ok(logits.outer_iter().map(|logits| self.ranked(logits)).collect())
+    }
+
+    fn tokens_per_batch(&self) -> usize {
+        self.base.tokens_per_batch
+    }
+}
