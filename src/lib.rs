@@ -56,3 +56,8 @@ pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, Truncation
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

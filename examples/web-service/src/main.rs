@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::*;
 use ndalbert::Precision;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use web_service::models::{Models, Settings};
 use web_service::{routes, server};

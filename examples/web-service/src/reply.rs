@@ -84,6 +84,8 @@ impl From<Error> for Failure {
     /// What a model says of an input is for the client; what else may happen is for whoever runs the service.
     fn from(error: Error) -> Self {
         match error {
+            // Which place in the batch it had is nobody's business.
+            Error::Item { error, .. } => Self::from(*error),
             Error::Input { .. } | Error::Tokenizer(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }

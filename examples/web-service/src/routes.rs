@@ -20,13 +20,15 @@ use crate::reply::{Body, Failure};
 pub struct Limits {
     /// Bytes of a body.
     pub body: usize,
+    /// Choices of a question: each is a text of its own for the model.
+    pub choices: usize,
     /// For an answer, most of which is waiting for others'.
     pub answer: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 64 * 1024, answer: Duration::from_secs(10) }
+        Self { body: 64 * 1024, choices: 32, answer: Duration::from_secs(10) }
     }
 }
 
@@ -52,6 +54,11 @@ pub fn router(models: Models, limits: Limits) -> Router {
 }
 
 async fn choose(State(service): State<Service>, Body(question): Body<Question>) -> Response {
+    let (most, found) = (service.limits.choices, question.choices.len());
+    if found > most {
+        let message = format!("choices: expected at most {most}, found {found}");
+        return Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message).into_response();
+    }
     answer(&service.models.choose, question, service.limits).await
 }
 

@@ -5,11 +5,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Service, gated};
-use ndalbert::pipelines::{FillMask, MultipleChoice, MultipleChoiceInput, Pipeline};
+use ndalbert::pipelines::{FillMask, MultipleChoice, Pipeline};
+use ndalbert::shipped_checkpoint;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use web_service::client::Client;
-use ndalbert::shipped_checkpoint;
 use web_service::{routes, server};
 
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
@@ -19,7 +19,8 @@ const CHOICES: [&str; 4] =
 
 /// Requests of every kind and many lengths.
 fn requests() -> Vec<(&'static str, String)> {
-    let text = |i: usize| CHOICES.iter().cycle().skip(i).take(1 + i % 5).copied().collect::<String>();
+    let text =
+        |i: usize| CHOICES.iter().cycle().skip(i).take(1 + i % 5).copied().collect::<String>();
     (0..20)
         .flat_map(|i| {
             let choices: Vec<_> = (0..1 + i % 6).map(|j| text(i + j)).collect();
@@ -49,7 +50,8 @@ async fn answers_in_a_batch_are_those_alone() {
         client.post(path, &body).await.unwrap()
     };
     for _ in 0..3 {
-        let all: Vec<_> = requests().into_iter().map(|request| tokio::spawn(ask(request))).collect();
+        let all: Vec<_> =
+            requests().into_iter().map(|request| tokio::spawn(ask(request))).collect();
         for (task, alone) in all.into_iter().zip(&alone) {
             assert_eq!(task.await.unwrap().body, alone.body);
         }
@@ -63,8 +65,11 @@ async fn answers_are_the_pipelines() {
 
     let body = json!({ "prompt": PROMPT, "choices": CHOICES });
     let reply = client.post("/choose", &body.to_string()).await.unwrap().json().unwrap();
-    let choose = MultipleChoice::from_pretrained(shipped_checkpoint("albert-chinese-next-sentence").unwrap()).unwrap();
-    let ranked = choose.run(MultipleChoiceInput::new(PROMPT, CHOICES)).unwrap();
+    let choose = MultipleChoice::from_pretrained(
+        shipped_checkpoint("albert-chinese-next-sentence").unwrap(),
+    )
+    .unwrap();
+    let ranked = choose.run((PROMPT, CHOICES)).unwrap();
     assert_eq!(reply[0]["choice"], RIGHT);
     for (found, expected) in reply.as_array().unwrap().iter().zip(ranked.iter()) {
         assert_eq!(found["index"], expected.index);
@@ -74,7 +79,8 @@ async fn answers_are_the_pipelines() {
 
     let text = "北京是中国的[MASK]都.";
     let reply = client.post("/fill-mask", &json!({ "text": text }).to_string()).await.unwrap();
-    let fill = FillMask::from_pretrained(shipped_checkpoint("albert-chinese-demo").unwrap()).unwrap();
+    let fill =
+        FillMask::from_pretrained(shipped_checkpoint("albert-chinese-demo").unwrap()).unwrap();
     let words = fill.run(text).unwrap();
     let reply = reply.json().unwrap();
     assert_eq!(reply[0].as_array().unwrap().len(), words[0].len());
@@ -224,7 +230,8 @@ async fn slow_clients_keep_nobody_waiting() {
         let mut client = service.client().await;
         let body = r#"{"text": "a"}"#;
         let request = client.head("/embed", "application/json", body.len()) + body;
-        let _ = timeout(Duration::from_millis(20), client.send(request.repeat(5000).as_bytes())).await;
+        let _ =
+            timeout(Duration::from_millis(20), client.send(request.repeat(5000).as_bytes())).await;
         slow.push(client);
     }
     let begun = Instant::now();
@@ -252,7 +259,8 @@ async fn connections_that_lead_nowhere_are_closed() {
     endless.send(b"POST /embed HTTP/1.1\r\nhost: a\r\n").await.unwrap();
     let mut deaf = service.client().await;
     let request = deaf.head("/embed", "application/json", 13) + r#"{"text": "a"}"#;
-    let _ = timeout(Duration::from_millis(200), deaf.send(request.repeat(100_000).as_bytes())).await;
+    let _ =
+        timeout(Duration::from_millis(200), deaf.send(request.repeat(100_000).as_bytes())).await;
     // They are all that are served at once, so who comes next waits until they are closed.
     let next = async { service.client().await.get("/healthz").await };
     let reply = timeout(Duration::from_secs(10), next).await.unwrap().unwrap();

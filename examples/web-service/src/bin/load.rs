@@ -109,7 +109,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let left = Arc::new(AtomicUsize::new(options.requests));
     let begun = Instant::now();
     let end = begun + options.time;
-    let ask = |first| asking(options.clone(), first, Arc::clone(&questions), Arc::clone(&left), end);
+    let ask =
+        |first| asking(options.clone(), first, Arc::clone(&questions), Arc::clone(&left), end);
     let tasks: Vec<_> = (0..options.connections).map(|first| tokio::spawn(ask(first))).collect();
     let mut all = Seen::default();
     for task in tasks {

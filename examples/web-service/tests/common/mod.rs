@@ -51,26 +51,43 @@ pub fn gated(queue: usize) -> (Models, Gate) {
     let (go_on, wait) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
     let seen = Arc::clone(&computed);
-    let embed = Batcher::start("embed", limits, |_| 1, move |texts: Vec<_>| {
-        let texts: Vec<String> =
-            texts.into_iter().map(|text: web_service::models::Text| text.text).collect();
-        let _ = begun.send(());
-        // Closed: everything may be computed.
-        let _ = wait.recv();
-        let answers = texts.iter().map(|text| Ok(Embedding { embedding: vec![text.len() as f32] }));
-        let answers = answers.collect();
-        seen.lock().unwrap().extend(texts);
-        answers
-    });
-    let choose = Batcher::start("choose", limits, |_| 1, |questions: Vec<_>| {
-        let none = |_| Ok(Vec::<Choice>::new());
-        questions.into_iter().map(none).collect()
-    });
-    let fill_mask = Batcher::start("fill-mask", limits, |_| 1, |texts: Vec<_>| {
-        texts.into_iter().map(|_| panic!("a bug")).collect()
-    });
-    let models =
-        Models { choose: choose.unwrap().0, fill_mask: fill_mask.unwrap().0, embed: embed.unwrap().0 };
+    let embed = Batcher::start(
+        "embed",
+        limits,
+        |_| 1,
+        move |texts: Vec<_>| {
+            let texts: Vec<String> =
+                texts.into_iter().map(|text: web_service::models::Text| text.text).collect();
+            let _ = begun.send(());
+            // Closed: everything may be computed.
+            let _ = wait.recv();
+            let answers =
+                texts.iter().map(|text| Ok(Embedding { embedding: vec![text.len() as f32] }));
+            let answers = answers.collect();
+            seen.lock().unwrap().extend(texts);
+            answers
+        },
+    );
+    let choose = Batcher::start(
+        "choose",
+        limits,
+        |_| 1,
+        |questions: Vec<_>| {
+            let none = |_| Ok(Vec::<Choice>::new());
+            questions.into_iter().map(none).collect()
+        },
+    );
+    let fill_mask = Batcher::start(
+        "fill-mask",
+        limits,
+        |_| 1,
+        |texts: Vec<_>| texts.into_iter().map(|_| panic!("a bug")).collect(),
+    );
+    let models = Models {
+        choose: choose.unwrap().0,
+        fill_mask: fill_mask.unwrap().0,
+        embed: embed.unwrap().0,
+    };
     (models, Gate { go_on, begins, computed })
 }
 
