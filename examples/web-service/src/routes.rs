@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,8 +18,6 @@ use crate::reply::{Body, Failure};
 /// What a request may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a body.
-    pub body: usize,
     /// Choices of a question: each is a text of its own for the model.
     pub choices: usize,
     /// For an answer, most of which is waiting for others'.
@@ -28,7 +26,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 64 * 1024, choices: 32, answer: Duration::from_secs(10) }
+        Self { choices: 32, answer: Duration::from_secs(10) }
     }
 }
 
@@ -49,7 +47,6 @@ pub fn router(models: Models, limits: Limits) -> Router {
         .method_not_allowed_fallback(|| async {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
         })
-        .layer(DefaultBodyLimit::max(limits.body))
         .with_state(Service { models, limits })
 }
 

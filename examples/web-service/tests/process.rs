@@ -18,7 +18,7 @@ struct Process {
 impl Process {
     fn start(arguments: &[&str]) -> Self {
         let mut child = program()
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--timeout", "120"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -62,26 +62,19 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_web-service"))
 }
 
-/// Asks until the service is gone, and gives how many answers there were. None may be missing.
-async fn ask_until_the_end(address: SocketAddr) -> usize {
+/// Asks until the service is gone. Returns how many answers there were, and whether a request was left without one.
+async fn ask_until_the_end(address: SocketAddr) -> (usize, bool) {
     let mut answers = 0;
-    // No connection: the service accepts nothing any more.
-    while let Ok(mut client) = Client::connect(address).await {
-        loop {
-            let body = r#"{"prompt": "下雨了.", "choices": ["我带了一把伞.", "我没吃上吉士果."]}"#;
-            let reply = match client.post("/choose", body).await {
-                Ok(reply) => reply,
-                // Closed before the request was read, or not accepted any more when it was made.
-                Err(_) => break,
-            };
-            assert_eq!(reply.status, 200);
-            answers += 1;
-            if reply.header("connection") == Some("close") {
-                break;
-            }
+    let mut client = Client::connect(address).await.unwrap();
+    let body = r#"{"prompt": "下雨了.", "choices": ["我带了一把伞.", "我没吃上吉士果."]}"#;
+    loop {
+        let Ok(reply) = client.post("/choose", body).await else { return (answers, true) };
+        assert_eq!(reply.status, 200);
+        answers += 1;
+        if reply.header("connection") == Some("close") {
+            return (answers, false);
         }
     }
-    answers
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,11 +83,17 @@ async fn sigterm_under_load_answers_and_ends() {
         let mut process = Process::start(&[]);
         let clients: Vec<_> =
             (0..40).map(|_| tokio::spawn(ask_until_the_end(process.address))).collect();
-        sleep(Duration::from_millis(300)).await;
+        sleep(Duration::from_millis(500)).await;
         process.signal(name);
+        let mut unanswered = 0;
         for client in clients {
-            assert!(client.await.unwrap() > 0);
+            let (answers, without) = client.await.unwrap();
+            assert!(answers > 0);
+            unanswered += usize::from(without);
         }
+        // A request that crosses the closing of its connection is lost, as HTTP has it. Those that were accepted, which is nearly all at any
+        // time, are not.
+        assert!(unanswered <= 10, "{unanswered} of 40");
         assert!(process.end().await.success());
     }
 }

@@ -36,7 +36,9 @@ impl Service {
     /// On the checkpoints that come with the crate.
     pub async fn shipped() -> Self {
         let (models, _) = Models::load(&Settings::default()).unwrap();
-        Self::start(models, routes::Limits::default(), server::Limits::default()).await
+        // Machines that run tests have other things to do.
+        let limits = routes::Limits { answer: Duration::from_secs(120), ..Default::default() };
+        Self::start(models, limits, server::Limits::default()).await
     }
 
     pub async fn client(&self) -> Client {
