@@ -55,18 +55,33 @@ impl<M> Base<M> {
     }
 }
 
-/// The tokenizer, cutting texts to the model's positions, to what the tokenizer says of itself, and to what was asked for.
+/// The tokenizer, cutting texts to what it was set to, else to what it says the model is meant for, and to no more than the
+/// model's positions.
 fn fitted(tokenizer: AlbertTokenizer, positions: usize) -> Result<AlbertTokenizer> {
-    let most = tokenizer.model_max_length().map_or(positions, |most| most.min(positions));
     let asked = tokenizer.truncation();
-    let max_length = asked.map_or(most, |asked| asked.max_length.min(most));
     let strategy = asked.map_or(TruncationStrategy::default(), |asked| asked.strategy);
+    let said = asked.map(|asked| asked.max_length).or(tokenizer.model_max_length());
+    let max_length = said.map_or(positions, |said| said.min(positions));
     tokenizer.with_truncation(Truncation { max_length, strategy })
 }
 
 /// Implements what all pipelines have for a struct with a field `base`, given what a pipeline is made of its base.
 macro_rules! impl_construction {
     ($pipeline:ident, $model:ident, |$base:ident| $build:expr) => {
+        $crate::pipelines::base::impl_construction!(
+            $pipeline,
+            $model,
+            |$base| $build,
+            |name, options| {
+                let $base = $crate::pipelines::base::Base::<$crate::$model>::load(name, options)?;
+                $build
+            }
+        );
+    };
+    (
+        $pipeline:ident, $model:ident,
+        |$base:ident| $build:expr, |$name:ident, $options:ident| $load:expr
+    ) => {
         impl $pipeline {
             /// Of a checkpoint's directory, with its tokenizer.
             ///
@@ -80,30 +95,28 @@ macro_rules! impl_construction {
             ///
             /// # Errors
             /// Those of [`resolve`](crate::pipelines::resolve), of
-            #[doc = concat!("[`", stringify!($model), "::from_pretrained`](crate::PreTrainedModel::from_pretrained) and of")]
+            /// [`PreTrainedModel::from_pretrained`](crate::PreTrainedModel::from_pretrained) and of
             /// [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained);
-            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter of the model, unless the
-            /// options allow for it.
+            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter that answers depend on, unless
+            /// the options allow for it.
             pub fn from_pretrained_with(
                 name: impl AsRef<std::path::Path>,
                 options: &$crate::pipelines::PipelineOptions,
             ) -> $crate::Result<Self> {
-                let $base: $crate::pipelines::base::Base<$crate::$model> =
-                    $crate::pipelines::base::Base::load(name.as_ref(), options)?;
-                $build
+                let ($name, $options) = (name.as_ref(), options);
+                $load
             }
 
-            /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to and that the model
-            /// takes.
+            /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to or, if it is set to none,
+            /// to the one that it says the model is meant for; and never to more than the model takes.
             ///
             /// # Errors
-            /// [`Error::Input`](crate::Error::Input) if the model takes fewer tokens than a text has special ones.
+            /// [`Error::Input`](crate::Error::Input) if that is less than a text's special tokens.
             pub fn new(
                 model: $crate::$model,
                 tokenizer: $crate::AlbertTokenizer,
             ) -> $crate::Result<Self> {
-                let $base: $crate::pipelines::base::Base<$crate::$model> =
-                    $crate::pipelines::base::Base::new(model, tokenizer)?;
+                let $base = $crate::pipelines::base::Base::new(model, tokenizer)?;
                 $build
             }
 

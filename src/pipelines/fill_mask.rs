@@ -141,7 +141,7 @@ impl FillMask {
         is_only: bool,
         logits: ArrayView1<'_, f32>,
     ) -> Result<Vec<MaskPrediction>> {
-        check_finite(logits)?;
+        check_finite("logits", logits)?;
         let probabilities = softmax(logits);
         let (scores, targets): (Vec<f32>, _) = match &self.targets {
             None => (probabilities.to_vec(), None),

@@ -73,7 +73,7 @@ pub type RankedChoices = Vec<RankedChoice>;
 
 /// Choices with their logits, best first.
 fn ranked(choices: &[String], logits: ArrayView1<'_, f32>) -> Result<RankedChoices> {
-    check_finite(logits)?;
+    check_finite("logits", logits)?;
     let scores = softmax(logits);
     let ranked = |index: usize| RankedChoice {
         index,

@@ -18,9 +18,12 @@ pub(super) fn best(scores: &[f32], count: usize) -> Vec<usize> {
 }
 
 /// Checks that a model's numbers are some.
-pub(super) fn check_finite<'a>(logits: impl IntoIterator<Item = &'a f32>) -> Result<()> {
-    match logits.into_iter().find(|logit| !logit.is_finite()) {
-        Some(logit) => Err(Error::input("logits", "finite numbers", logit.to_string())),
+pub(super) fn check_finite<'a>(
+    what: &str,
+    values: impl IntoIterator<Item = &'a f32>,
+) -> Result<()> {
+    match values.into_iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(Error::input(what, "finite numbers", value.to_string())),
         None => Ok(()),
     }
 }

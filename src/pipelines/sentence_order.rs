@@ -58,7 +58,7 @@ pub struct SentenceOrderPrediction {
 }
 
 fn prediction(logits: ArrayView1<'_, f32>) -> Result<SentenceOrderPrediction> {
-    check_finite(logits)?;
+    check_finite("logits", logits)?;
     let logits = [logits[0], logits[1]];
     Ok(SentenceOrderPrediction { in_order: softmax(ndarray::aview1(&logits))[0], logits })
 }

@@ -125,7 +125,7 @@ impl TextClassification {
     }
 
     fn ranked(&self, logits: ArrayView1<'_, f32>) -> Result<Vec<Classification>> {
-        check_finite(logits)?;
+        check_finite("logits", logits)?;
         let scores = self.function.apply(logits);
         let labels = &self.base.model.config().labels;
         let class =

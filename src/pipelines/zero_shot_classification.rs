@@ -1,0 +1,206 @@
+//! Which of any labels fits a text, by a model of natural language inference?
+
+use ndarray::ArrayView2;
+
+use super::base::{Base, impl_construction};
+use super::pipeline::{Group, Pipeline, Prepared};
+use super::ranking::check_finite;
+use super::text_classification::Classification;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::heads::AlbertForSequenceClassification;
+use crate::nn::softmax;
+
+/// Where a template has its label.
+const PLACE: &str = "{}";
+
+/// Labels that no model was trained for, ranked for a text (`zero-shot-classification` in transformers).
+///
+/// The model is one of natural language inference: it tells whether a premise, here the text, entails or contradicts a
+/// hypothesis, here "This example is *label*."; one of the checkpoint's labels must begin with `entail`.
+///
+/// ```
+/// use ndalbert::pipelines::{Pipeline, ZeroShotClassification};
+///
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pipelines/classifier");
+/// let classify = ZeroShotClassification::from_pretrained(directory)?
+///     .labels(["compiler", "library", "cooking"])
+///     .hypothesis_template("It is about {}.")?;
+/// for class in classify.run("the compiler shows an error")? {
+///     println!("{} {:.3}", class.label, class.score);
+/// }
+/// // Other labels for one text.
+/// classify.run(("the compiler shows an error", ["good", "bad"]))?;
+/// # Ok::<(), ndalbert::Error>(())
+/// ```
+///
+/// Where a text and a hypothesis are too long for the model, the text is cut.
+#[derive(Debug)]
+pub struct ZeroShotClassification {
+    base: Base<AlbertForSequenceClassification>,
+    labels: Vec<String>,
+    template: String,
+    multi_label: bool,
+    entailment: Option<usize>,
+}
+
+impl_construction!(ZeroShotClassification, AlbertForSequenceClassification, |base| {
+    let is_entailment = |label: &String| label.to_lowercase().starts_with("entail");
+    Ok(Self {
+        entailment: base.model.config().labels.iter().position(is_entailment),
+        base: base.cut_only_first()?,
+        labels: Vec::new(),
+        template: "This example is {}.".to_owned(),
+        multi_label: false,
+    })
+});
+
+/// A text, and the labels that it may have. Made of a text alone, too, or of a pair of both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ZeroShotInput {
+    /// The text.
+    pub text: String,
+    /// The labels; if there are none, those that the pipeline was [given](ZeroShotClassification::labels).
+    pub labels: Vec<String>,
+}
+
+macro_rules! from_text {
+    ($($text:ty),*) => {$(
+        impl From<$text> for ZeroShotInput {
+            fn from(text: $text) -> Self {
+                Self { text: text.into(), labels: Vec::new() }
+            }
+        }
+    )*};
+}
+from_text!(&str, &String, String, Box<str>);
+
+impl<T, L> From<(T, L)> for ZeroShotInput
+where
+    T: Into<String>,
+    L: IntoIterator<Item: AsRef<str>>,
+{
+    fn from((text, labels): (T, L)) -> Self {
+        Self { text: text.into(), labels: owned(labels) }
+    }
+}
+
+fn owned(labels: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+    labels.into_iter().map(|label| label.as_ref().to_owned()).collect()
+}
+
+impl ZeroShotClassification {
+    /// The labels of texts that come without any.
+    #[must_use]
+    pub fn labels(mut self, labels: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        self.labels = owned(labels);
+        self
+    }
+
+    /// What becomes the hypothesis once the label stands in place of each `{}`; by default `This example is {}.`
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no `{}` in it.
+    pub fn hypothesis_template(mut self, template: impl Into<String>) -> Result<Self> {
+        self.template = template.into();
+        if !self.template.contains(PLACE) {
+            let expected = "a {} in place of the label";
+            return Err(Error::input("hypothesis template", expected, self.template));
+        }
+        Ok(self)
+    }
+
+    /// Whether each label may be right or not, whatever the others are. Scores are then probabilities of entailment against
+    /// contradiction, and do not add up to 1.
+    #[must_use]
+    pub fn multi_label(mut self, multi_label: bool) -> Self {
+        self.multi_label = multi_label;
+        self
+    }
+
+    /// Which of the checkpoint's classes is entailment, where none of its labels begins with `entail`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it has no such class.
+    pub fn entailment_id(mut self, id: usize) -> Result<Self> {
+        let classes = self.base.model.config().num_labels();
+        if id >= classes {
+            let expected = format!("a class below num_labels = {classes}");
+            return Err(Error::input("entailment_id", expected, id.to_string()));
+        }
+        self.entailment = Some(id);
+        Ok(self)
+    }
+
+    /// The class of entailment. (transformers takes the last class where no label says which it is.)
+    fn entailment(&self) -> Result<usize> {
+        self.entailment.ok_or_else(|| {
+            let expected = "a label that begins with `entail` (or a call of `entailment_id`)";
+            let labels = &self.base.model.config().labels;
+            Error::input("id2label", expected, format!("{labels:?}"))
+        })
+    }
+
+    /// The probabilities of labels, of the logits `[N, C]` of their hypotheses.
+    fn scores(&self, logits: ArrayView2<'_, f32>) -> Result<Vec<f32>> {
+        check_finite("logits", logits)?;
+        let entailment = self.entailment()?;
+        if !self.multi_label && logits.nrows() > 1 {
+            return Ok(softmax(logits.column(entailment)).to_vec());
+        }
+        let contradiction = if entailment == 0 { logits.ncols() - 1 } else { 0 };
+        let score = |logits: ndarray::ArrayView1<'_, f32>| {
+            softmax(ndarray::aview1(&[logits[contradiction], logits[entailment]]))[1]
+        };
+        Ok(logits.outer_iter().map(score).collect())
+    }
+
+    /// Labels with their scores, best first; of equals, the last first, as in transformers.
+    fn ranked(
+        &self,
+        labels: &[String],
+        logits: ArrayView2<'_, f32>,
+    ) -> Result<Vec<Classification>> {
+        let scores = self.scores(logits)?;
+        let mut classes: Vec<Classification> = labels
+            .iter()
+            .zip(scores)
+            .map(|(label, score)| Classification { label: label.clone(), score })
+            .collect();
+        classes.reverse();
+        classes.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(classes)
+    }
+}
+
+impl Pipeline for ZeroShotClassification {
+    type Input = ZeroShotInput;
+    type Output = Vec<Classification>;
+    /// The labels.
+    type Kept = Vec<String>;
+
+    fn prepare(&self, input: ZeroShotInput) -> Result<Prepared<Vec<String>>> {
+        self.entailment()?;
+        let ZeroShotInput { text, labels } = input;
+        let kept = if labels.is_empty() { self.labels.clone() } else { labels };
+        if kept.is_empty() {
+            return Err(Error::input("labels", "at least one", "none"));
+        }
+        let encode = |label: &String| {
+            self.base.tokenizer.encode_pair(&text, &self.template.replace(PLACE, label))
+        };
+        Ok(Prepared { encodings: kept.iter().map(encode).collect::<Result<_>>()?, kept })
+    }
+
+    fn infer(&self, group: Group<'_, Vec<String>>) -> Result<Vec<Result<Self::Output>>> {
+        let logits = self.base.model.forward(&group.batch()?)?.logits;
+        let ranked = group.items().map(|(sequences, prepared)| {
+            self.ranked(&prepared.kept, logits.slice(ndarray::s![sequences, ..]))
+        });
+        Ok(ranked.collect())
+    }
+
+    fn tokens_per_batch(&self) -> usize {
+        self.base.tokens_per_batch
+    }
+}
