@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use ndalbert::ndarray::Array1;
 use ndalbert::pipelines::{
     FillMask, MaskPrediction, MultipleChoice, MultipleChoiceInput, Pipeline, PipelineOptions,
-    RankedChoice,
+    RankedChoice, SentenceEmbedding,
 };
 use ndalbert::{Precision, shipped_checkpoint};
 use serde::{Deserialize, Serialize};
@@ -93,10 +93,7 @@ impl Models {
         let model = given_or(&settings.model, "albert-chinese-demo")?;
         let choose = MultipleChoice::from_pretrained_with(choose, &options)?;
         let fill_mask = FillMask::from_pretrained_with(&model, &options)?;
-        let embed = Mean(
-            ndalbert::PreTrainedModel::from_pretrained(&model)?.0,
-            ndalbert::AlbertTokenizer::from_pretrained(&model)?.with_max_length(512)?,
-        );
+        let embed = SentenceEmbedding::from_pretrained_with(&model, &options)?;
 
         let limits = settings.limits;
         let choices = |ranked: Vec<_>| ranked.into_iter().map(Choice::from).collect();
@@ -161,24 +158,6 @@ impl From<MaskPrediction> for Word {
     fn from(prediction: MaskPrediction) -> Self {
         let MaskPrediction { score, token, token_str, sequence, .. } = prediction;
         Self { score, token, token_str, sequence }
-    }
-}
-
-struct Mean(ndalbert::Albert, ndalbert::AlbertTokenizer);
-use ndalbert::pipelines::{Group, Prepared};
-impl Pipeline for Mean {
-    type Input = String;
-    type Output = Array1<f32>;
-    type Kept = ();
-    fn prepare(&self, text: String) -> ndalbert::Result<Prepared<()>> {
-        Ok(Prepared { encodings: vec![self.1.encode(&text)?], kept: () })
-    }
-    fn infer(&self, group: Group<'_, ()>) -> ndalbert::Result<Vec<ndalbert::Result<Array1<f32>>>> {
-        let states = self.0.forward(&group.batch()?)?.last_hidden_state;
-        Ok(states
-            .sequences()
-            .map(|s| Ok(s.mean_axis(ndalbert::ndarray::Axis(0)).unwrap()))
-            .collect())
     }
 }
 
