@@ -52,10 +52,15 @@ pub use nn::loss::Labels;
 pub use nn::{Activation, Parameters};
 pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, TruncationStrategy};
 
-/// The README's example, so that it is tested.
+/// The README's programs, so that they are tested.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Those of its Chinese translation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.zh-CN.md")]
+struct ReadmeChinese;
 
 /// The guide's programs.
 #[cfg(doctest)]
