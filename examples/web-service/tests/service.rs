@@ -103,7 +103,7 @@ async fn mistakes_are_answered_with_what_is_wrong() {
     let service = Service::shipped().await;
     let mut client = service.client().await;
     let long = json!({ "text": "长".repeat(600) }).to_string();
-    let many = json!({ "prompt": "a", "choices": ["b"; 33].to_vec() }).to_string();
+    let many = json!({ "prompt": "a", "choices": vec!["b"; 33] }).to_string();
     for (path, body, status, said) in [
         ("/embed", "", 400, ""),
         ("/embed", "{\"text\": ", 400, "EOF"),
