@@ -31,12 +31,12 @@ impl<M: PreTrainedModel> Base<M> {
             tokenizer = tokenizer.with_max_length(max_length)?;
         }
         let (model, report) = M::from_pretrained_with(&directory, &options.load)?;
-        if let Some(missing) = report.newly_initialized.first() {
-            if !options.initialize_missing_head {
-                let expected = format!("a tensor, which {} needs for its answers", M::NAME);
-                let found = "none: this checkpoint was trained for something else";
-                return Err(Error::tensor(&report.path, missing, expected, found));
-            }
+        if let Some(missing) = report.newly_initialized.first()
+            && !options.initialize_missing_head
+        {
+            let expected = format!("a tensor, which {} needs for its answers", M::NAME);
+            let found = "none: this checkpoint was trained for something else";
+            return Err(Error::tensor(&report.path, missing, expected, found));
         }
         let base = Self::new(model, tokenizer)?;
         let tokens_per_batch = options.tokens_per_batch;

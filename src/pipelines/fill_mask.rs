@@ -23,9 +23,9 @@ const MASKS_AT_A_TIME: usize = 64;
 ///
 /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
 /// let fill = FillMask::from_pretrained(directory)?;
-/// let masks = fill.run("北京是中国的[MASK]都, 人口超过两千[MASK].")?;
+/// let masks = fill.run("我们可以使用神经网[MASK]来训[MASK]模型。")?;
 /// assert_eq!(masks.len(), 2);
-/// assert_eq!((masks[0][0].token_str.as_str(), masks[1][0].token_str.as_str()), ("首", "万"));
+/// assert_eq!((masks[0][0].token_str.as_str(), masks[1][0].token_str.as_str()), ("络", "练"));
 ///
 /// // Only some words are of interest.
 /// let fill = fill.targets(&["东", "西"])?;

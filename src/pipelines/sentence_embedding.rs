@@ -36,7 +36,6 @@ pub struct SentenceEmbedding {
     base: Base<Albert>,
     poolings: Vec<Pooling>,
     normalize: bool,
-    lower_case: bool,
     prompt: String,
 }
 
@@ -88,7 +87,6 @@ impl SentenceEmbedding {
             base: Base { model: base.model.without_pooler(), ..base },
             poolings: vec![Pooling::default()],
             normalize: false,
-            lower_case: false,
             prompt: String::new(),
         }
     }
@@ -101,12 +99,15 @@ impl SentenceEmbedding {
             return Ok(Self::of_base(Base::load(&directory, &options)?));
         };
         options.max_length = options.max_length.or(found.max_length);
+        let mut base: Base<Albert> = Base::load(&found.checkpoint, &options)?;
+        if found.lower_case {
+            base.tokenizer = base.tokenizer.lower_cased()?;
+        }
         Ok(Self {
             poolings: found.poolings,
             normalize: found.normalize,
-            lower_case: found.lower_case,
             prompt: found.prompt,
-            ..Self::of_base(Base::load(&found.checkpoint, &options)?)
+            ..Self::of_base(base)
         })
     }
 
@@ -155,7 +156,6 @@ impl Pipeline for SentenceEmbedding {
 
     fn prepare(&self, text: String) -> Result<Prepared<()>> {
         let text = if self.prompt.is_empty() { text } else { self.prompt.clone() + &text };
-        let text = if self.lower_case { text.to_lowercase() } else { text };
         Ok(Prepared { encodings: vec![self.base.tokenizer.encode(&text)?], kept: () })
     }
 

@@ -44,7 +44,7 @@ impl_construction!(TextClassification, AlbertForSequenceClassification, |base| {
 pub struct TextInput {
     /// The text, or the first of the pair.
     pub text: String,
-    /// The second of the pair.
+    /// The second of the pair. If it is empty, the text is classified alone.
     pub pair: Option<String>,
 }
 
@@ -142,8 +142,9 @@ impl Pipeline for TextClassification {
     fn prepare(&self, input: TextInput) -> Result<Prepared<()>> {
         let tokenizer = &self.base.tokenizer;
         let encoding = match input.pair {
-            Some(pair) => tokenizer.encode_pair(&input.text, &pair)?,
-            None => tokenizer.encode(&input.text)?,
+            // transformers, too, takes an empty second text for none.
+            Some(pair) if !pair.is_empty() => tokenizer.encode_pair(&input.text, &pair)?,
+            _ => tokenizer.encode(&input.text)?,
         };
         Ok(Prepared { encodings: vec![encoding], kept: () })
     }

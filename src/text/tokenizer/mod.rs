@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::normalizers::utils::{Lowercase, Sequence as NormalizerSequence};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
     EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
@@ -307,6 +309,18 @@ impl AlbertTokenizer {
         Self { tokenizer: Arc::new(tokenizer), ..self.clone() }
     }
 
+    /// The same, but letters are lower-cased before all else; special tokens in a text stay what they are.
+    ///
+    /// # Errors
+    /// If the library refuses that.
+    pub(crate) fn lower_cased(&self) -> Result<Self> {
+        let mut tokenizer = Tokenizer::clone(&self.tokenizer);
+        let further = tokenizer.get_normalizer().cloned();
+        let steps = [NormalizerWrapper::from(Lowercase)].into_iter().chain(further).collect();
+        tokenizer.with_normalizer(Some(NormalizerSequence::new(steps))).map_err(refused)?;
+        Ok(Self { tokenizer: Arc::new(tokenizer), ..self.clone() })
+    }
+
     /// Whether a token is the beginning of a word, for masking of whole words.
     pub(crate) fn begins_word(&self, token: &str) -> bool {
         words::begins_word(self.family, token)
@@ -332,6 +346,10 @@ impl AlbertTokenizer {
             let room = self.room(truncation.max_length, encodings.1.is_some())?;
             let raw = truncation.raw(room, self.truncation_side);
             encodings = truncate_encodings(encodings.0, encodings.1, &raw).map_err(refused)?;
+            // The library keeps what it cut off, in parts, and the template would pair each part of one text with each of
+            // the other.
+            encodings.0.take_overflowing();
+            encodings.1.as_mut().map(Raw::take_overflowing);
         }
         self.template.process(encodings.0, encodings.1, true).map_err(refused)
     }

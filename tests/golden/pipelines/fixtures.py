@@ -37,6 +37,7 @@ def save(directory, kind, config, seed, tokenizer=None):
     model.half().save_pretrained(directory)
     for leftover in directory.glob("generation_config.json"):
         leftover.unlink()
+    (directory / "model.safetensors").chmod(0o644)
     if tokenizer is not None:
         for file in tokenizer.iterdir():
             shutil.copy(file, directory / file.name)
