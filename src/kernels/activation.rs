@@ -1,6 +1,6 @@
 //! Element-wise nonlinearities.
 
-use super::math::{erf, exp, tanh};
+use super::math::{erf, exp, exp2, multiply_add, tanh};
 
 /// A nonlinearity as arithmetic; [`nn::Activation`](crate::nn::Activation) maps names to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,12 @@ fn gelu<const FMA: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
-    // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative.
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
-    let cubed = 0.044_715 * x * x * x;
-    x / (1.0 + exp::<FMA>(-TWICE_SQRT_2_OVER_PI * (x + cubed)))
+    // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative. The factors are
+    // −2√(2/π)·log₂e, and 0.044715 times that.
+    const LINEAR: f32 = -2.302_208_2;
+    const CUBIC: f32 = -0.102_943_24;
+    let factor = multiply_add::<FMA>(x * x, CUBIC, LINEAR);
+    x / (1.0 + exp2::<FMA>(x * factor))
 }
 
 #[inline(always)]
@@ -53,26 +55,41 @@ fn mish<const FMA: bool>(x: f32) -> f32 {
     x * (n / (n + 2.0))
 }
 
+/// A loop over values.
+pub(super) trait Loop {
+    /// Runs it, with `f` for every value.
+    fn run(self, f: impl Fn(f32) -> f32);
+}
+
+/// Runs a loop with the nonlinearity: compiled once for each, so that the choice is made outside of it. To be inlined where
+/// the instruction set is chosen.
+#[inline(always)]
+pub(super) fn run_inline<const FMA: bool>(nonlinearity: Nonlinearity, values: impl Loop) {
+    match nonlinearity {
+        Nonlinearity::Identity => values.run(
+            #[inline(always)]
+            |x| x,
+        ),
+        Nonlinearity::Gelu => values.run(gelu::<FMA>),
+        Nonlinearity::GeluTanh => values.run(gelu_tanh::<FMA>),
+        Nonlinearity::Relu => values.run(relu),
+        Nonlinearity::Silu => values.run(silu::<FMA>),
+        Nonlinearity::Tanh => values.run(tanh::<FMA>),
+        Nonlinearity::Mish => values.run(mish::<FMA>),
+    }
+}
+
 /// Applies the nonlinearity to every value, in place; to be inlined where the instruction set is chosen.
 #[inline(always)]
 pub(super) fn apply_inline<const FMA: bool>(nonlinearity: Nonlinearity, values: &mut [f32]) {
-    // One loop each, so that the choice is made outside of it.
-    macro_rules! each {
-        ($f:expr) => {
-            for value in values.iter_mut() {
-                *value = $f(*value);
-            }
-        };
+    struct InPlace<'a>(&'a mut [f32]);
+    impl Loop for InPlace<'_> {
+        #[inline(always)]
+        fn run(self, f: impl Fn(f32) -> f32) {
+            self.0.iter_mut().for_each(|value| *value = f(*value));
+        }
     }
-    match nonlinearity {
-        Nonlinearity::Identity => {}
-        Nonlinearity::Gelu => each!(gelu::<FMA>),
-        Nonlinearity::GeluTanh => each!(gelu_tanh::<FMA>),
-        Nonlinearity::Relu => each!(relu),
-        Nonlinearity::Silu => each!(silu::<FMA>),
-        Nonlinearity::Tanh => each!(tanh::<FMA>),
-        Nonlinearity::Mish => each!(mish::<FMA>),
-    }
+    run_inline::<FMA>(nonlinearity, InPlace(values));
 }
 
 #[cfg(test)]

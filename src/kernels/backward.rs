@@ -290,10 +290,10 @@ pub(crate) fn cross_entropy_backward(
         cross_entropy_row(isa, label, scale, row, &mut result);
         result
     };
-    match super::parallel::rows_per_task(labels.len(), width) {
-        None => logits.chunks_exact_mut(width.max(1)).zip(labels).map(row).collect(),
-        Some(_) => logits.par_chunks_exact_mut(width).zip(labels).map(row).collect(),
+    if super::parallel::rows_per_task(labels.len(), width) >= labels.len() {
+        return logits.chunks_exact_mut(width.max(1)).zip(labels).map(row).collect();
     }
+    logits.par_chunks_exact_mut(width).zip(labels).map(row).collect()
 }
 
 #[cfg(test)]

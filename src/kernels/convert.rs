@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::isa::{Isa, multiversion};
 use super::parallel;
 use super::precision::{Encoding, Precision};
@@ -141,14 +139,12 @@ impl InputBuffer {
             let rows = Strided { values: rows, stride: k, width: k, count: scales.len() };
             encode_rows(isa, encoding, rows, words, scales);
         };
-        match parallel::rows_per_task(count, k) {
-            None => encode(((rows, words), scales)),
-            Some(block) => rows
-                .par_chunks(block * k)
-                .zip(words.par_chunks_mut(block * stride))
-                .zip(scales.par_chunks_mut(block))
-                .for_each(encode),
-        }
+        let block = parallel::rows_per_task(count, k);
+        let parts = rows
+            .chunks(block * k)
+            .zip(words.chunks_mut(block * stride))
+            .zip(scales.chunks_mut(block));
+        parallel::for_each_part(parts, encode);
         Inputs { rows: count, k, precision, values: Values::Words { words, encoding, scales } }
     }
 }
@@ -180,6 +176,20 @@ impl<'a> Strided<'a> {
     /// One row; empty past the last.
     pub(super) fn row(self, index: usize) -> &'a [f32] {
         if index < self.count { &self.values[index * self.stride..][..self.width] } else { &[] }
+    }
+}
+
+multiversion! {
+    /// A panel of pairs of bfloat16 as one of `f32` with twice the lines: the second of each pair, then the first, which is
+    /// the order in which `vdpbf16ps` adds, and that of [`Encoding::Bf16Split`].
+    pub(super) fn widen(panel: &[u32], width: usize, out: &mut [f32]) {
+        for (line, out) in panel.chunks_exact(width).zip(out.chunks_exact_mut(2 * width)) {
+            let (seconds, firsts) = out.split_at_mut(width);
+            for ((second, first), &word) in seconds.iter_mut().zip(firsts).zip(line) {
+                *second = f32::from_bits(word & 0xffff_0000);
+                *first = f32::from_bits(word << 16);
+            }
+        }
     }
 }
 

@@ -7,17 +7,20 @@
 
 use std::ops::Range;
 
-use super::activation::{self, Nonlinearity};
-use super::convert::{Inputs, Values};
+use super::activation::{self, Loop, Nonlinearity};
+use super::convert::{self, Inputs, Values};
 use super::isa::{Isa, multiversion};
 use super::output::Output;
-use super::packed::{Blocking, MAX_PANEL, PackedMatrix, Quantization, floats, pack_panel};
+use super::packed::{self, Blocking, MAX_PANEL, PackedMatrix, Quantization, pack_panel};
 use super::parallel::{self, Buffers};
-use super::precision::Precision;
+use super::precision::{Encoding, Precision};
 use super::tile::{self, ROWS, Tile};
 
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
 const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
+
+/// Where bfloat16 is multiplied as `f32`, from so many rows on it is worth turning a whole panel into `f32` first.
+const MIN_ROWS_TO_WIDEN: usize = 4 * ROWS;
 
 /// What is done to a product on its way out.
 #[derive(Clone, Copy)]
@@ -83,7 +86,7 @@ impl<'a> Weights<'a> {
     /// The part of the next panel that is multiplied first; empty if there is none that is packed.
     fn next_float_panel(&self, index: usize) -> &'a [f32] {
         match *self {
-            Self::Packed(matrix) => floats(matrix.next_panel(index)),
+            Self::Packed(matrix) => packed::floats(matrix.next_panel(index)),
             Self::Rows { .. } => &[],
         }
     }
@@ -159,39 +162,41 @@ impl Product<'_> {
         let Buffers { floats, sums, .. } = buffers;
         let blocking = Blocking::of(isa);
         let (columns, width) = (blocking.outputs(n, index), blocking.width(n, index));
-        let Epilogue { bias, nonlinearity } = self.epilogue;
-        let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
+        let nonlinearity = self.epilogue.nonlinearity;
+        let finish = |tile: Finish<'_>| finish(isa, tile, nonlinearity);
         match (self.inputs.values, self.weights) {
             (Values::Floats(values), weights) => {
                 let panel = weights.float_panel(isa, index, floats);
                 let next = weights.next_float_panel(index);
                 let operands = Operands { inputs: values, words: 1, stride: k, panel, width, next };
-                self.tiles(rows, &columns, operands, tile::float, sums, |_, sums, out| {
-                    finish(isa, sums, bias, nonlinearity, out);
-                });
+                self.tiles(rows, &columns, operands, tile::float, sums, finish);
             }
             (Values::Words { words, encoding, scales }, Weights::Packed(matrix)) => {
-                let panel = matrix.panel(index);
+                let (panel, next) = (matrix.panel(index), matrix.next_panel(index));
                 let stride = panel.len() / width * encoding.words();
-                let next = matrix.next_panel(index);
-                let words_per_line = encoding.words();
-                let operands =
-                    Operands { inputs: words, words: words_per_line, stride, panel, width, next };
-                if matrix.precision() == Precision::Bf16 {
-                    self.tiles(rows, &columns, operands, tile::bf16, sums, |_, sums, out| {
-                        finish(isa, sums, bias, nonlinearity, out);
-                    });
-                } else {
-                    let Quantization { scales: weights, corrections } = matrix.quantization();
-                    let outputs = Outputs {
-                        scales: &weights[columns.clone()],
-                        corrections: &corrections[columns.clone()],
-                        bias,
-                    };
-                    self.tiles(rows, &columns, operands, tile::int8, sums, |row, sums, out| {
-                        finish_quantized(isa, sums, scales[row], outputs, nonlinearity, out);
-                    });
+                if encoding == Encoding::Bf16Split && rows.len() >= MIN_ROWS_TO_WIDEN {
+                    // Inputs are `f32` already, in the order that a widened panel has.
+                    floats.resize(floats.len().max(2 * panel.len()), 0.0);
+                    let widened = &mut floats[..2 * panel.len()];
+                    convert::widen(isa, panel, width, widened);
+                    let (inputs, next) = (packed::floats(words), packed::floats(next));
+                    let panel = &*widened;
+                    let operands = Operands { inputs, words: 1, stride, panel, width, next };
+                    return self.tiles(rows, &columns, operands, tile::float, sums, finish);
                 }
+                let operands =
+                    Operands { inputs: words, words: encoding.words(), stride, panel, width, next };
+                if matrix.precision() == Precision::Bf16 {
+                    return self.tiles(rows, &columns, operands, tile::bf16, sums, finish);
+                }
+                let Quantization { scales: weights, corrections } = matrix.quantization();
+                let (of_columns, corrections) =
+                    (&weights[columns.clone()], &corrections[columns.clone()]);
+                self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
+                    let tile =
+                        Bytes { finish, row_scales: scales, scales: of_columns, corrections };
+                    finish_quantized(isa, tile, nonlinearity);
+                });
             }
             (Values::Words { .. }, Weights::Rows { .. }) => unreachable!("rows are of f32"),
         }
@@ -205,9 +210,13 @@ impl Product<'_> {
         operands: Operands<'_, W>,
         multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
         sums: &mut Vec<u32>,
-        finish: impl Fn(usize, &[u32], &mut [f32]),
+        finish: impl Fn(Finish<'_>),
     ) {
         let Operands { inputs, words, stride, panel, width, next } = operands;
+        let bias = match self.epilogue.bias {
+            [] => &ZEROS[..columns.len()],
+            bias => &bias[columns.clone()],
+        };
         let tiles = rows.len().div_ceil(ROWS);
         // Tiles of nearly the same height: eight rows are twice four, not six and two.
         let start = |tile: usize| rows.start + tile * rows.len() / tiles;
@@ -240,11 +249,8 @@ impl Product<'_> {
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {
-                    for (row, sums) in rows.zip(sums.chunks_exact(width)) {
-                        // SAFETY: the task that this is alone writes these columns of these rows, which are in `out`.
-                        let out = unsafe { self.out.row(row, columns.start, columns.len()) };
-                        finish(row, &sums[..columns.len()], out);
-                    }
+                    let (out, columns) = (&self.out, columns.clone());
+                    finish(Finish { sums, width, bias, out, rows, columns });
                 }
             }
         }
@@ -264,40 +270,83 @@ struct Operands<'a, W> {
     next: &'a [W],
 }
 
-multiversion! {
-    /// Adds a bias (if there is one) to sums, and applies a nonlinearity.
-    fn finish(sums: &[u32], bias: &[f32], nonlinearity: Nonlinearity, out: &mut [f32]) {
-        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = f32::from_bits(sum));
-        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-        activation::apply_inline::<FMA>(nonlinearity, out);
+/// No bias.
+const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
+
+/// What is made of the sums of a tile's rows, `width` each, on their way to certain columns of the output.
+struct Finish<'a> {
+    sums: &'a [u32],
+    width: usize,
+    /// Of these columns.
+    bias: &'a [f32],
+    out: &'a Output<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Finish<'_> {
+    /// Each row's sums, and where they belong.
+    #[inline(always)]
+    fn rows(&self) -> impl Iterator<Item = (usize, &[u32], &mut [f32])> {
+        let Self { sums, width, out, ref rows, ref columns, .. } = *self;
+        rows.clone().zip(sums.chunks_exact(width)).map(move |(row, sums)| {
+            // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
+            (row, sums, unsafe { out.row(row, columns.start, columns.len()) })
+        })
     }
 }
 
-/// What is known of the outputs of a panel of bytes.
-#[derive(Clone, Copy)]
-struct Outputs<'a> {
+/// [`Finish`] of products of floating-point numbers.
+struct Floats<'a>(Finish<'a>);
+
+impl Loop for Floats<'_> {
+    #[inline(always)]
+    fn run(self, f: impl Fn(f32) -> f32) {
+        for (_, sums, out) in self.0.rows() {
+            for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(self.0.bias) {
+                *out = f(f32::from_bits(sum) + bias);
+            }
+        }
+    }
+}
+
+/// [`Finish`] of products of bytes.
+struct Bytes<'a> {
+    finish: Finish<'a>,
+    /// Of all rows.
+    row_scales: &'a [f32],
+    /// Of these columns.
     scales: &'a [f32],
     corrections: &'a [i32],
-    bias: &'a [f32],
+}
+
+impl Loop for Bytes<'_> {
+    #[inline(always)]
+    fn run(self, f: impl Fn(f32) -> f32) {
+        for (row, sums, out) in self.finish.rows() {
+            let of_row = self.row_scales[row];
+            let outputs = self.corrections.iter().zip(self.scales).zip(self.finish.bias);
+            for ((out, &sum), ((&correction, &scale), &bias)) in
+                out.iter_mut().zip(sums).zip(outputs)
+            {
+                let sum = sum.cast_signed().wrapping_sub(correction) as f32;
+                *out = f(sum * (of_row * scale) + bias);
+            }
+        }
+    }
 }
 
 multiversion! {
-    /// Brings sums of products of bytes to scale, adds a bias (if there is one), and applies a nonlinearity. `scale` is
-    /// the row's.
-    fn finish_quantized<'a>(
-        sums: &[u32],
-        scale: f32,
-        outputs: Outputs<'a>,
-        nonlinearity: Nonlinearity,
-        out: &mut [f32],
-    ) {
-        let Outputs { scales, corrections, bias } = outputs;
-        let sums = sums.iter().zip(corrections).zip(scales);
-        for (out, ((sum, &correction), &weight)) in out.iter_mut().zip(sums) {
-            *out = sum.cast_signed().wrapping_sub(correction) as f32 * (scale * weight);
-        }
-        out.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
-        activation::apply_inline::<FMA>(nonlinearity, out);
+    /// Adds a bias to a tile's sums, applies a nonlinearity, and writes them.
+    fn finish<'a>(tile: Finish<'a>, nonlinearity: Nonlinearity) {
+        activation::run_inline::<FMA>(nonlinearity, Floats(tile));
+    }
+}
+
+multiversion! {
+    /// Brings a tile's sums of products of bytes to scale, and goes on as [`finish`].
+    fn finish_quantized<'a>(tile: Bytes<'a>, nonlinearity: Nonlinearity) {
+        activation::run_inline::<FMA>(nonlinearity, tile);
     }
 }
 

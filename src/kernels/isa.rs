@@ -15,7 +15,8 @@ const VARIABLE: &str = "NDALBERT_ISA";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Isa(Level);
 
-/// The instruction sets that there are bodies for. A processor is given the last in the list that it has.
+/// The instruction sets that there are bodies for. A processor is given the last in the list that it has and that is worth
+/// having.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// Whatever the target that was compiled for always has.
@@ -121,6 +122,15 @@ impl Level {
         }
     }
 
+    /// Whether it is any faster than the one before it in the list.
+    fn is_worthwhile(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => super::x86_64::bf16_is_fast(Isa(self)),
+            _ => true,
+        }
+    }
+
     fn vectors(self) -> Vectors {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -174,7 +184,8 @@ impl Isa {
     }
 
     fn best() -> Self {
-        Self::available().last().unwrap_or(Self(Level::Portable))
+        let worthwhile = Self::available().filter(|isa| isa.0.is_worthwhile());
+        worthwhile.last().unwrap_or(Self(Level::Portable))
     }
 
     fn from_name(name: &str) -> Option<Self> {

@@ -8,7 +8,7 @@ use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 
 /// x·y + z
 #[inline(always)]
-fn multiply_add<const FMA: bool>(x: f32, y: f32, z: f32) -> f32 {
+pub(super) fn multiply_add<const FMA: bool>(x: f32, y: f32, z: f32) -> f32 {
     if FMA { x.mul_add(y, z) } else { x * y + z }
 }
 
@@ -40,6 +40,23 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     );
     let exponent = rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     p * f32::from_bits(exponent)
+}
+
+/// 2^x, relative error below 2e-7 (and, from |x| = 1 on, half a last bit of x times ln 2 besides); the values at −126 and 127
+/// beyond these.
+#[inline(always)]
+#[allow(clippy::approx_constant)] // The second coefficient is near ln 2, but fits better.
+pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {
+    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an exponent.
+    const ROUND: f32 = 12_583_039.0;
+    let x = x.clamp(-126.0, 127.0);
+    let rounded = x + ROUND;
+    let r = x - (rounded - ROUND);
+    let p = polynomial::<FMA, _>(
+        r,
+        [1.0, 0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7],
+    );
+    p * f32::from_bits(rounded.to_bits() << 23)
 }
 
 /// 2^(x·factor) of x that are not above 0, relative error below 2e-7; 1 for x = 0, and 2^-100 for whatever would be less:
@@ -123,6 +140,22 @@ mod tests {
     fn exp_is_accurate() {
         exp_is_accurate_with::<false>();
         exp_is_accurate_with::<true>();
+    }
+
+    #[test]
+    fn exp2_is_accurate() {
+        exp2_is_accurate_with::<false>();
+        exp2_is_accurate_with::<true>();
+    }
+
+    fn exp2_is_accurate_with<const FMA: bool>() {
+        for x in floats(126.0) {
+            let expected = f64::from(x).exp2();
+            let error = (f64::from(exp2::<FMA>(x)) / expected - 1.0).abs();
+            assert!(error < 2e-7, "2^{x}: {error:e}");
+        }
+        assert_eq!((exp2::<FMA>(-1e30), exp2::<FMA>(1e30)), (2f32.powi(-126), 2f32.powi(127)));
+        assert!(exp2::<FMA>(f32::NAN).is_nan());
     }
 
     fn exp_is_accurate_with<const FMA: bool>() {

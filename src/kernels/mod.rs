@@ -12,7 +12,8 @@
 //!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
-//! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads;
+//! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads; [`crew`]:
+//!   threads that stay together;
 //! * `reference`: the naive oracle that all of it is tested against;
 //! * `internals`: what benchmarks get to see of it, with the feature of that name.
 #![allow(unsafe_code)]
@@ -28,6 +29,7 @@ pub(crate) mod backward;
 mod body;
 mod columns;
 pub(crate) mod convert;
+mod crew;
 pub(crate) mod dropout;
 mod fetch;
 pub(crate) mod gemm;

@@ -1,11 +1,17 @@
 //! When and how work is split over rayon's threads.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::crew;
+
 /// Multiply-adds below which handing work to another thread costs more than it saves (some tens of microseconds).
 const GRAIN: usize = 1 << 20;
+
+/// The same where threads wait for work together, and it takes less than a microsecond.
+const CREW_GRAIN: usize = 1 << 17;
 
 /// What one value of an element-wise pass counts as, in multiply-adds.
 const PASS: usize = 8;
@@ -43,12 +49,13 @@ pub(crate) fn threads() -> usize {
 
 /// Whether `work` multiply-adds are worth being handed to other threads, if there are any.
 fn is_worth(work: usize) -> bool {
-    work >= 2 * GRAIN && threads() > 1
+    let grain = if crew::is_leading() { CREW_GRAIN } else { GRAIN };
+    work >= 2 * grain && threads() > 1
 }
 
 /// Runs `task` for every item. Several items are shared out to the threads of the current rayon pool, and each is done by
 /// one thread alone; for a single item, threads share what `task` does.
-pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Sync) {
+pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Send + Sync) {
     /// Takes the mark back, also where a task panics.
     struct Alone;
     impl Drop for Alone {
@@ -56,8 +63,11 @@ pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Sync) {
             ALONE.set(false);
         }
     }
-    if items.len() == 1 || threads() == 1 {
+    if threads() == 1 {
         return items.into_iter().for_each(task);
+    }
+    if items.len() == 1 {
+        return together(|| items.into_iter().for_each(task));
     }
     items.into_par_iter().with_max_len(1).for_each(|item| {
         ALONE.set(true);
@@ -75,6 +85,11 @@ pub(crate) fn in_pool<R: Send>(call: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| call())
 }
 
+/// Runs `call`, in which this thread starts many small parallel sections, one after the other.
+pub(crate) fn together<R: Send>(call: impl FnOnce() -> R + Send) -> R {
+    if threads() == 1 { call() } else { crew::together(call) }
+}
+
 /// Runs `task(0..count)`, on the current rayon pool where `work` multiply-adds in all are worth it.
 ///
 /// What a task computes must not depend on what is in its buffers, nor on the thread that runs it; and it must not start
@@ -83,7 +98,7 @@ pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Buffers, us
     let run = |index| BUFFERS.with_borrow_mut(|buffers| task(buffers, index));
     if count <= 1 || !is_worth(work) {
         (0..count).for_each(run);
-    } else {
+    } else if !crew::run(count, &run) {
         let tasks_per_job = (GRAIN / (work / count).max(1)).max(1);
         (0..count).into_par_iter().with_min_len(tasks_per_job).for_each(run);
     }
@@ -98,9 +113,27 @@ pub(crate) fn pieces(others: usize) -> usize {
     }
 }
 
-/// How many rows of `width` values each task of an element-wise pass should have, or `None` if one thread should do all.
-pub(crate) fn rows_per_task(rows: usize, width: usize) -> Option<usize> {
-    is_worth(rows * width * PASS).then(|| rows.div_ceil(TASKS_PER_THREAD * threads()))
+/// How many rows of `width` values each task of an element-wise pass should have: all of them, if one thread should do
+/// all.
+pub(crate) fn rows_per_task(rows: usize, width: usize) -> usize {
+    let is_worth = is_worth(rows * width * PASS);
+    if is_worth { rows.div_ceil(TASKS_PER_THREAD * threads()) } else { rows.max(1) }
+}
+
+/// Runs `task` for every part of an element-wise pass, which are rows as many as [`rows_per_task`] says, or a few such.
+pub(crate) fn for_each_part<T: Send>(parts: impl Iterator<Item = T>, task: impl Fn(T) + Sync) {
+    let parts: Vec<Mutex<Option<T>>> = parts.map(|part| Mutex::new(Some(part))).collect();
+    let run = |index: usize| {
+        // Nobody else has it, and nothing can panic that holds it.
+        if let Some(part) = parts[index].lock().ok().and_then(|mut part| part.take()) {
+            task(part);
+        }
+    };
+    if parts.len() == 1 || threads() == 1 {
+        (0..parts.len()).for_each(run);
+    } else if !crew::run(parts.len(), &run) {
+        (0..parts.len()).into_par_iter().for_each(run);
+    }
 }
 
 #[cfg(test)]

@@ -11,13 +11,14 @@ use crate::error::Error;
 /// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
 ///
 /// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic, and to attention's products
-/// of queries with keys and of weights with values, which are in bfloat16 for `Bf16` and `Int8`. Embeddings, their mapping
+/// of queries with keys and of weights with values, which are in bfloat16 for `Bf16` and `Int8` on processors with fast instructions
+/// for that (and in `f32` on others). Embeddings, their mapping
 /// to H, LayerNorm, softmax, residual sums, biases, pooler and heads stay `f32`. `docs/numerics.md` has what each precision
 /// costs in accuracy, `docs/performance.md` what it brings in speed.
 ///
 /// Results are the same to the bit for any batch composition and number of threads in every precision. The products of
 /// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly; whole
-/// models are not, because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
+/// models are not, because of attention, and because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.
@@ -50,6 +51,12 @@ impl Precision {
             Self::Bf16 => 2,
             Self::Int8 => 4,
         }
+    }
+
+    /// Whether models of this precision multiply activations with each other (attention's, and gradients of weights) in
+    /// bfloat16: where one instruction does so. Elsewhere, `f32` is as fast and loses nothing.
+    pub(crate) fn narrows_activations(self, isa: Isa) -> bool {
+        self != Self::F32 && Encoding::of(Self::Bf16, isa) == Encoding::Bf16
     }
 
     /// The most inputs that a matrix may have: beyond, a sum of products of bytes could overflow its 32 bits.

@@ -3,8 +3,6 @@
 //! Sums run over [`LANES`] partial sums that are added up in a fixed order, which vectorises whatever the width of the
 //! registers.
 
-use rayon::prelude::*;
-
 use super::isa::{Isa, multiversion};
 use super::math::exp;
 use super::parallel;
@@ -78,16 +76,12 @@ pub(crate) fn layer_norm(isa: Isa, norm: Norm<'_>, residual: &[f32], rows: &mut 
     assert_eq!(norm.bias.len(), width, "weight and bias of a LayerNorm are of one length");
     assert!(rows.len().is_multiple_of(width), "rows of {width} values, not {}", rows.len());
     assert!(residual.is_empty() || residual.len() == rows.len(), "a residual for every row");
-    match parallel::rows_per_task(rows.len() / width, width) {
-        None => layer_norm_rows(isa, norm, residual, rows),
-        Some(block) if residual.is_empty() => rows
-            .par_chunks_mut(block * width)
-            .for_each(|rows| layer_norm_rows(isa, norm, residual, rows)),
-        Some(block) => rows
-            .par_chunks_mut(block * width)
-            .zip(residual.par_chunks(block * width))
-            .for_each(|(rows, residual)| layer_norm_rows(isa, norm, residual, rows)),
-    }
+    let len = parallel::rows_per_task(rows.len() / width, width) * width;
+    let parts = rows.chunks_mut(len).enumerate().map(|(i, rows)| {
+        let residual = residual.get(i * len..i * len + rows.len()).unwrap_or_default();
+        (rows, residual)
+    });
+    parallel::for_each_part(parts, |(rows, residual)| layer_norm_rows(isa, norm, residual, rows));
 }
 
 multiversion! {

@@ -65,7 +65,7 @@ impl SelfAttention {
         let size = query.weight.nrows() / heads;
         Self {
             isa,
-            heads: Heads { count: heads, size, is_narrow: precision != Precision::F32 },
+            heads: Heads { count: heads, size, is_narrow: precision.narrows_activations(isa) },
             query_key_value: PackedLinear::new(isa, precision, [query, key, value]),
             dense: PackedLinear::new(isa, precision, [dense]),
             layer_norm: Norm::new(isa, layer_norm, eps),

@@ -6,6 +6,7 @@
 mod common;
 mod extract_features;
 mod finetuning;
+mod pictures;
 mod place;
 mod pretraining;
 
@@ -18,7 +19,7 @@ use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{AlbertForPreTraining, Batch, LoadOptions, Parameters, PreTrainedModel};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 13] = [
+const EXAMPLES: [&str; 16] = [
     "multiple_choice",
     "fill_mask",
     "parameter_table",
@@ -32,6 +33,9 @@ const EXAMPLES: [&str; 13] = [
     "finetune_classification",
     "finetune_tokens",
     "finetune_question_answering",
+    "attention_map",
+    "layer_dynamics",
+    "similarity_matrix",
 ];
 
 fn golden(case: &str) -> PathBuf {

@@ -5,7 +5,11 @@
 //! chart.rs      what is drawn of it
 //! ```
 
+#[path = "../axes.rs"]
+mod axes;
 mod chart;
+#[path = "../drawing/mod.rs"]
+mod drawing;
 mod progress;
 
 use std::cell::RefCell;

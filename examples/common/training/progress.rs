@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndalbert::Error;
 use ndalbert::train::{EvaluationMetrics, Event, LossTerm, StepMetrics};
 
-use super::chart::{Series, chart};
+use super::axes::Series;
+use super::chart::chart;
 
 /// How much of a running mean the next step is.
 const SMOOTHING: f64 = 0.05;
@@ -157,8 +158,8 @@ impl Progress {
     /// Writes the learning curve.
     fn draw(&self) -> Result<(), Error> {
         let panels = [("loss", &self.losses[..]), ("accuracy and the like", &self.scores[..])];
-        let svg = chart("Learning curve", "step", &panels);
-        fs::write(&self.curve, svg)
+        let drawing = chart("Learning curve", "step", &panels);
+        fs::write(&self.curve, drawing.to_svg())
             .map_err(|error: io::Error| Error::Io { path: self.curve.clone(), error })
     }
 

@@ -21,7 +21,7 @@ pub fn weight_gradient(
     };
     let stretches = applications.iter().map(stretch).collect();
     let gradient = WeightGradient { stretches, weight, bias: &mut [] };
-    weight_gradients(isa.0, precision != Precision::F32, vec![gradient]);
+    weight_gradients(isa.0, precision.narrows_activations(isa.0), vec![gradient]);
 }
 
 impl Attention {

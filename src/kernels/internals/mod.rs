@@ -128,7 +128,7 @@ impl Attention {
             *end += tokens;
             Some(Sequence { start, tokens, keys: (0..tokens).collect() })
         });
-        let heads = Heads { count, size, is_narrow: precision != Precision::F32 };
+        let heads = Heads { count, size, is_narrow: precision.narrows_activations(isa.0) };
         Self { isa: isa.0, sequences: sequences.collect(), heads }
     }
 

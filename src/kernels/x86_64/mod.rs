@@ -2,6 +2,9 @@
 
 pub(super) mod avx2;
 pub(super) mod avx512;
+mod bf16_rate;
+
+pub(super) use bf16_rate::bf16_is_fast;
 
 /// A tile that has its panel brought from the second cache into the first eight lines ahead: panels are read strictly
 /// forwards, but faster than the processor's own prefetching keeps up with. A line is so much work that counting lines

@@ -251,7 +251,8 @@ impl TrainingEncoder {
             });
             products.push(product(stretches.collect(), &mut gradient.ffn_output));
         }
-        weight_gradients(self.settings.isa, self.precision != Precision::F32, products);
+        let isa = self.settings.isa;
+        weight_gradients(isa, self.precision.narrows_activations(isa), products);
     }
 
     fn layer<'a>(&'a self, index: usize, eps: f64, pass: Pass<'a>) -> TrainingLayer<'a> {

@@ -55,7 +55,7 @@ pub(super) struct LayerSettings {
 impl LayerSettings {
     pub(super) fn new(isa: Isa, precision: Precision, config: &AlbertConfig) -> Self {
         let count = config.num_attention_heads;
-        let is_narrow = precision != Precision::F32;
+        let is_narrow = precision.narrows_activations(isa);
         Self {
             isa,
             heads: Heads { count, size: config.hidden_size / count, is_narrow },

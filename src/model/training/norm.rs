@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::{Isa, backward, parallel, vector};
 use crate::nn::{LayerNorm, contiguous, contiguous_mut};
@@ -39,13 +37,13 @@ impl TrainingNorm<'_> {
         let norm = vector::Norm { weight: contiguous(weight), bias: contiguous(bias), eps };
         let SavedNorm { rows, factors, .. } = saved;
         let width = weight.len();
-        let block = parallel::rows_per_task(factors.len(), width).unwrap_or(factors.len()).max(1);
+        let block = parallel::rows_per_task(factors.len(), width);
         let blocks = rows
-            .par_chunks_mut(block * width)
-            .zip(out.par_chunks_mut(block * width))
-            .zip(factors.par_chunks_mut(block))
+            .chunks_mut(block * width)
+            .zip(out.chunks_mut(block * width))
+            .zip(factors.chunks_mut(block))
             .enumerate();
-        blocks.for_each(|(i, ((rows, out), factors))| {
+        parallel::for_each_part(blocks, |(i, ((rows, out), factors))| {
             let start = i * block * width;
             let residual =
                 if residual.is_empty() { residual } else { &residual[start..start + rows.len()] };
@@ -78,10 +76,7 @@ impl TrainingNorm<'_> {
             let (d_weight, d_bias) = gradients.split_at_mut(width);
             backward::layer_norm_backward(self.isa, weight, rows, factors, d_out, d_weight, d_bias);
         };
-        match parallel::rows_per_task(d_out.len() / width, width) {
-            None => tasks.into_iter().for_each(run),
-            Some(_) => tasks.into_par_iter().for_each(run),
-        }
+        parallel::for_each_part(tasks.into_iter(), run);
     }
 }
 
@@ -116,13 +111,9 @@ pub(super) fn each(
     others: &[f32],
     pass: impl Fn(&mut [f32], &[f32]) + Sync,
 ) {
-    match parallel::rows_per_task(values.len() / width, width) {
-        None => pass(values, others),
-        Some(block) => values
-            .par_chunks_mut(block * width)
-            .zip(others.par_chunks(block * width))
-            .for_each(|(values, others)| pass(values, others)),
-    }
+    let block = parallel::rows_per_task(values.len() / width, width);
+    let parts = values.chunks_mut(block * width).zip(others.chunks(block * width));
+    parallel::for_each_part(parts, |(values, others)| pass(values, others));
 }
 
 #[cfg(test)]
