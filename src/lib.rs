@@ -41,7 +41,7 @@ pub mod text;
 pub mod train;
 
 pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
-pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel};
+pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel, shipped_checkpoint};
 pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
 pub use error::{Error, Result};
 #[cfg(feature = "internals")]
@@ -61,7 +61,17 @@ pub use nn::loss::Labels;
 pub use nn::{Activation, Parameters};
 pub use text::{AlbertTokenizer, Encoding, Truncation, TruncationSide, TruncationStrategy};
 
-/// The README's example, so that it is tested.
+/// The README's programs, so that they are tested.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Those of its Chinese translation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.zh-CN.md")]
+struct ReadmeChinese;
+
+/// The guide's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

@@ -21,6 +21,7 @@
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! pretrained.rs   directory → model, model → directory
 //! report.rs       what loading could not use, and what it had to make up
+//! shipped.rs      the checkpoints that come with the crate
 //! ```
 //!
 //! # What is trusted
@@ -40,6 +41,7 @@ mod pretrained;
 mod read;
 mod report;
 mod safetensors;
+mod shipped;
 mod source;
 mod tensor;
 mod torch;
@@ -54,5 +56,6 @@ pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};
+pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;
 pub use write::{write_safetensors, write_safetensors_as};
