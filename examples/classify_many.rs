@@ -6,10 +6,12 @@
 //! ```
 
 #[path = "common/checkpoint.rs"]
+#[allow(dead_code, reason = "nothing is loaded")]
 mod checkpoint;
 #[path = "common/cli.rs"]
 mod cli;
 #[path = "common/random.rs"]
+#[allow(dead_code, reason = "nothing is shuffled")]
 mod random;
 #[path = "common/table.rs"]
 mod table;
@@ -33,13 +35,13 @@ use serde_json::Value;
 use cli::Failure;
 use random::Random;
 use table::{Align, Table};
-use timing::peak_memory;
+use timing::{Seconds, peak_memory};
 
 const HELP: &str = "\
 Classifies many short texts, joined of one to four Chinese sentences each, with
 a model of random weights: as a stream of texts, tokenizing included, and as
 one packed batch of their tokens. Prints seconds, tokens per second, and the
-peak of the memory after a tenth of the texts and after all.
+peak of the stream's memory after a tenth of the texts and after all.
 
 Usage: classify_many [--texts N] [--preset NAME] [--precision f32|bf16|int8]
                      [--threads N] [--rounds N] [--dump FILE]
@@ -80,49 +82,50 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let config = AlbertConfig::from_preset(&options.preset)?;
     let model = AlbertForSequenceClassification::from_config_in(config, 0, options.precision)?;
     let classify = TextClassification::new(model, tokenizer)?;
-    let mut table = Table::new([
-        ("", Align::Left),
-        ("seconds", Align::Right),
-        ("tokens/s", Align::Right),
-        ("peak MiB at a tenth", Align::Right),
-        ("at the end", Align::Right),
-    ]);
-    let mut tokens = 0;
+    let (mut streamed, mut packed, mut tokens, mut memory) = (Vec::new(), Vec::new(), 0, None);
     for _ in 0..options.rounds {
         let mut early = None;
-        let start = Instant::now();
         let watch = |progress: Progress| {
             tokens = progress.tokens;
             if early.is_none() && progress.done >= texts.len() / 10 {
                 early = peak_memory();
             }
         };
+        let start = Instant::now();
         for output in classify.stream(&texts).on_progress(watch) {
             output?;
         }
-        let seconds = start.elapsed().as_secs_f64();
-        table.row(row("stream", seconds, tokens, early));
+        streamed.push(start.elapsed().as_secs_f64());
+        memory = memory.or(early.zip(peak_memory()));
 
         let encodings = classify.tokenizer().encode_batch(&texts)?;
         let batch = Batch::from_encodings(&encodings)?;
         let start = Instant::now();
         classify.model().forward(&batch)?;
-        table.row(row("one packed batch", start.elapsed().as_secs_f64(), tokens, None));
+        packed.push(start.elapsed().as_secs_f64());
+    }
+    let mut table = Table::new([
+        ("", Align::Left),
+        ("median s", Align::Right),
+        ("least s", Align::Right),
+        ("tokens/s", Align::Right),
+    ]);
+    for (what, seconds) in [("stream", streamed), ("one packed batch", packed)] {
+        let seconds = Seconds::new(seconds);
+        table.row([
+            what.to_owned(),
+            format!("{:.2}", seconds.median()),
+            format!("{:.2}", seconds.least()),
+            format!("{:.0}", tokens as f64 / seconds.median()),
+        ]);
     }
     writeln!(out, "{} texts, {tokens} tokens, {} threads\n", texts.len(), options.threads)?;
-    Ok(write!(out, "{table}")?)
-}
-
-/// Of one run; `early` is the peak of the memory when a tenth was done.
-fn row(what: &str, seconds: f64, tokens: usize, early: Option<u64>) -> [String; 5] {
-    let mebibytes = |bytes: u64| (bytes >> 20).to_string();
-    [
-        what.to_owned(),
-        format!("{seconds:.2}"),
-        format!("{:.0}", tokens as f64 / seconds),
-        early.map_or(String::new(), mebibytes),
-        peak_memory().map_or(String::new(), mebibytes),
-    ]
+    write!(out, "{table}")?;
+    if let Some((early, late)) = memory {
+        let (early, late) = (early >> 20, late >> 20);
+        writeln!(out, "\nmemory  {early} MiB after a tenth of the stream, {late} MiB after all")?;
+    }
+    Ok(())
 }
 
 /// Texts of one to four sentences.
@@ -165,8 +168,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
-    if options.texts == 0 || options.threads == 0 {
-        return Err("--texts and --threads: expected at least 1".into());
+    if [options.texts, options.threads, options.rounds].contains(&0) {
+        return Err("--texts, --threads and --rounds: expected at least 1".into());
     }
     Ok(Some(options))
 }

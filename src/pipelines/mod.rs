@@ -19,7 +19,8 @@
 //! What they answer is what the pipelines of transformers 5.23 do (of 4.57, for [`QuestionAnswering`], which 5 lacks), with
 //! these exceptions: texts that are longer than the model's input are cut, and not an error; checkpoints that lack the head
 //! that a pipeline needs are one, since its answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all
-//! the same); and so are logits that are no finite numbers.
+//! the same); and so are logits that are no finite numbers, and a zero-shot classifier of which no label says what entailment
+//! is.
 
 mod base;
 mod fill_mask;

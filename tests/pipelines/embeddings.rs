@@ -76,7 +76,7 @@ fn a_checkpoint_without_a_pooler_is_enough() {
 #[track_caller]
 fn refused(files: Value, expected: &str) {
     let directory = with_files(&files);
-    let error = SentenceEmbedding::from_pretrained(directory.path()).err().expect("it is refused");
+    let error = SentenceEmbedding::from_pretrained(directory.path()).expect_err("it is refused");
     assert!(matches!(error, Error::Format { .. } | Error::Io { .. }), "{error:?}");
     assert!(error.to_string().contains(expected), "{error}");
 }

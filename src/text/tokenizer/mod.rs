@@ -394,3 +394,18 @@ fn clean_up(text: String) -> String {
     ];
     RULES.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_is_not_kept() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizers/chinese");
+        let tokenizer = AlbertTokenizer::from_pretrained(directory).unwrap();
+        let tokenizer = tokenizer.with_max_length(9).unwrap();
+        let pieces = || tokenizer.pieces("word ".repeat(100).as_str()).unwrap();
+        let raw = tokenizer.finish(pieces(), Some(pieces())).unwrap();
+        assert_eq!((raw.len(), raw.get_overflowing().len()), (9, 0));
+    }
+}

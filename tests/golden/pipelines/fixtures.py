@@ -44,4 +44,9 @@ def save(directory, kind, config, seed, tokenizer=None):
 
 
 def write_json(path, value):
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    """An entry of a list on each line."""
+    if isinstance(value, list):
+        text = "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "\n]"
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    path.write_text(text + "\n")
