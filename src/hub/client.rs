@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::{HeaderMap, Method, Request, Response, header};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader};
 
 use super::failure::{Failure, Refusal};
@@ -47,11 +48,18 @@ pub(super) struct Part {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(endpoint: &'a str, token: Option<&'a str>, timeout: Duration) -> Self {
+    pub fn new(
+        endpoint: &'a str,
+        token: Option<&'a str>,
+        timeout: Duration,
+        authorities: Option<RootCerts>,
+    ) -> Self {
+        let authorities = authorities.unwrap_or(RootCerts::WebPki);
         let config = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
+            .tls_config(TlsConfig::builder().root_certs(authorities).build())
             .timeout_resolve(Some(timeout))
             .timeout_connect(Some(timeout))
             .timeout_recv_response(Some(timeout))

@@ -70,7 +70,7 @@ impl Failure {
 
 fn unreachable(why: &str, hub: &Hub) -> String {
     format!(
-        "{} cannot be reached: {why}; check the network and the proxy (HTTPS_PROXY), or set HF_ENDPOINT to a mirror. \
+        "{} cannot be reached: {why}; check the network, the proxy (HTTPS_PROXY) and its authority (SSL_CERT_FILE), or set HF_ENDPOINT to a mirror. \
          What was received is kept: another try goes on from there",
         hub.endpoint_url()
     )

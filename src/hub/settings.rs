@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::tls::{PemItem, RootCerts, parse_pem};
+
 use super::cache::Cache;
 use super::client::{Client, Listing};
 use super::download::Downloader;
@@ -58,6 +60,7 @@ pub struct Hub {
     token: Option<String>,
     offline: bool,
     timeout: Duration,
+    authorities: Option<RootCerts>,
     progress: Option<Hook>,
 }
 
@@ -80,6 +83,7 @@ impl Hub {
     /// * `HF_HUB_CACHE`: the cache; otherwise `hub` in `HF_HOME`, which is `huggingface` in `XDG_CACHE_HOME` or `~/.cache`.
     /// * `HF_TOKEN`: who is asking; otherwise the file at `HF_TOKEN_PATH`, or `token` in `HF_HOME` (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN`).
     /// * `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: `1` to use the cache alone.
+    /// * `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`: a file with the [authorities](Self::authorities) to trust instead of Mozilla's.
     /// * `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
     ///
     /// # Errors
@@ -97,9 +101,13 @@ impl Hub {
                 )
             })?,
         };
-        let hub = Self::new(cache)
+        let mut hub = Self::new(cache)
             .offline(is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE"))
             .endpoint(text_variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT))?;
+        let authorities = path_variable("SSL_CERT_FILE");
+        if let Some(path) = authorities.or_else(|| path_variable("REQUESTS_CA_BUNDLE")) {
+            hub = hub.authorities(&read_small(&path, MAX_JSON)?)?;
+        }
         match token(home.as_deref())? {
             Some(token) => hub.token(&token),
             None => Ok(hub),
@@ -114,6 +122,7 @@ impl Hub {
             token: None,
             offline: false,
             timeout: TIMEOUT,
+            authorities: None,
             progress: None,
         }
     }
@@ -148,6 +157,29 @@ impl Hub {
             return Err(Error::hub("token", reason));
         }
         self.token = Some(token.to_owned());
+        Ok(self)
+    }
+
+    /// Trusts these authorities (certificates in PEM form) instead of Mozilla's: a company's proxy may have one of its own.
+    ///
+    /// # Errors
+    /// `Error::Hub` if there is none among them, or one cannot be read.
+    pub fn authorities(mut self, pem: &[u8]) -> Result<Self> {
+        let refused = |found: String| {
+            let reason =
+                format!("expected certificates in PEM form (SSL_CERT_FILE), found {found}");
+            Error::hub("authorities", reason)
+        };
+        let mut certificates = Vec::new();
+        for item in parse_pem(pem) {
+            if let PemItem::Certificate(found) = item.map_err(|error| refused(error.to_string()))? {
+                certificates.push(found);
+            }
+        }
+        if certificates.is_empty() {
+            return Err(refused("none".to_owned()));
+        }
+        self.authorities = Some(RootCerts::new_with_certs(&certificates));
         Ok(self)
     }
 
@@ -213,7 +245,8 @@ impl Hub {
         repository: &Repository,
         files: Files,
     ) -> Result<PathBuf, Failure> {
-        let client = Client::new(&self.endpoint, self.token.as_deref(), self.timeout);
+        let authorities = self.authorities.clone();
+        let client = Client::new(&self.endpoint, self.token.as_deref(), self.timeout, authorities);
         let Listing { commit, files: there } = client.list(repository)?;
         let progress = self.progress.as_deref();
         let pause = self.timeout / PAUSES;

@@ -12,7 +12,9 @@ use crate::server::{COMMIT, NAME, OTHER_COMMIT, Server, TOKEN};
 use crate::{Home, fixture};
 
 /// The variables that change what is done, and proxies.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 17] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
     "HF_HOME",
     "HF_HUB_CACHE",
     "HUGGINGFACE_HUB_CACHE",
@@ -135,6 +137,8 @@ fn the_cache_and_who_is_asking_have_their_usual_places() {
     assert!(at("home/hub"));
     run(NAME, &[("HF_ENDPOINT", &url), ("HF_HOME", "~/home"), ("HF_HUB_CACHE", "~/cache")], here);
     assert!(at("cache"));
+    let certificates = [("HF_ENDPOINT", url.as_str()), ("SSL_CERT_FILE", "/nowhere.pem")];
+    assert!(run(NAME, &certificates, here).contains("nowhere.pem"));
     assert!(run(NAME, &[("HF_ENDPOINT", "nonsense")], here).contains("HF_ENDPOINT"));
     assert!(run(NAME, &[("HF_ENDPOINT", &url), ("HF_TOKEN", "a b")], here).contains("HF_TOKEN"));
 }

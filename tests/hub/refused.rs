@@ -48,6 +48,9 @@ fn tokens_that_do_not_do() {
     for token in ["", " ", "a b", "a\nb", "ключ"] {
         refused(home.hub(&server).token(token), &["HF_TOKEN"]);
     }
+    for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nnonsense"] {
+        refused(home.hub(&server).authorities(pem.as_bytes()), &["PEM", "SSL_CERT_FILE"]);
+    }
     let endpoints = ["", "huggingface.co", "ftp://a", "https://", "https://a b"];
     for endpoint in endpoints {
         refused(home.hub(&server).endpoint(endpoint), &["HF_ENDPOINT"]);
