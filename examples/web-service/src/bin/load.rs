@@ -94,6 +94,8 @@ struct Seen {
     statuses: BTreeMap<u16, usize>,
     wrong: usize,
     broken: usize,
+    /// Of `/healthz` meanwhile, seconds.
+    health: Vec<f64>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -112,11 +114,14 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let ask =
         |first| asking(options.clone(), first, Arc::clone(&questions), Arc::clone(&left), end);
     let tasks: Vec<_> = (0..options.connections).map(|first| tokio::spawn(ask(first))).collect();
+    let health = tokio::spawn(healthy(options.address, Arc::clone(&left), end));
     let mut all = Seen::default();
     for task in tasks {
         all.add(task.await?);
     }
-    Ok(report(&options, all, begun.elapsed()))
+    let elapsed = begun.elapsed();
+    all.health = health.await?;
+    Ok(report(&options, all, elapsed))
 }
 
 /// Asks every question once, one after the other.
@@ -225,15 +230,34 @@ async fn slow(options: Options) {
     }
 }
 
+/// Looks twenty times a second whether the service still says that it is well, and how long it takes to say so, in seconds.
+async fn healthy(address: SocketAddr, left: Arc<AtomicUsize>, end: Instant) -> Vec<f64> {
+    let mut latencies = Vec::new();
+    let Ok(mut client) = Client::connect(address).await else { return latencies };
+    while Instant::now() < end && left.load(Ordering::Relaxed) > 0 {
+        let begun = Instant::now();
+        if !matches!(client.get("/healthz").await, Ok(reply) if reply.status == 200) {
+            break;
+        }
+        latencies.push(begun.elapsed().as_secs_f64());
+        sleep(Duration::from_millis(50)).await;
+    }
+    latencies
+}
+
+/// In milliseconds, the least value that so many percent of all are not above.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    match sorted.len() {
+        0 => f64::NAN,
+        count => 1e3 * sorted[(percent * count).div_ceil(100).max(1) - 1],
+    }
+}
+
 /// Prints what was seen, and says whether all of it was as it should be.
 fn report(options: &Options, mut seen: Seen, elapsed: Duration) -> bool {
     seen.latencies.sort_by(f64::total_cmp);
+    seen.health.sort_by(f64::total_cmp);
     let answered = seen.latencies.len();
-    let percentile = |percent: usize| match answered {
-        0 => f64::NAN,
-        // The least latency that so many percent of all are not above.
-        _ => 1e3 * seen.latencies[(percent * answered).div_ceil(100).max(1) - 1],
-    };
     println!(
         "{} from {} connections{}: {answered} answered in {:.2} s, {:.0} a second",
         options.path,
@@ -244,17 +268,22 @@ fn report(options: &Options, mut seen: Seen, elapsed: Duration) -> bool {
     );
     println!(
         "latency ms: p50 {:.2}, p90 {:.2}, p99 {:.2}, greatest {:.2}",
-        percentile(50),
-        percentile(90),
-        percentile(99),
-        percentile(100)
+        percentile(&seen.latencies, 50),
+        percentile(&seen.latencies, 90),
+        percentile(&seen.latencies, 99),
+        percentile(&seen.latencies, 100),
+    );
+    println!(
+        "/healthz meanwhile ms: p50 {:.2}, p99 {:.2}",
+        percentile(&seen.health, 50),
+        percentile(&seen.health, 99),
     );
     for (status, count) in seen.statuses.iter().filter(|(status, _)| **status != 200) {
         println!("status {status}: {count}");
     }
     let Seen { wrong, broken, .. } = seen;
     println!("answers that differ from those alone: {wrong}; broken connections: {broken}");
-    answered > 0 && wrong == 0 && broken == 0
+    answered > 0 && wrong == 0 && broken == 0 && !seen.health.is_empty()
 }
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
