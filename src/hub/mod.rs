@@ -77,7 +77,14 @@ pub enum Files {
 /// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be one of a model, or the feature is missing; with the feature,
 /// `Error::Hub`, which says what to do, if the model cannot be had.
 pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
-    locate(name.as_ref(), None, Files::All)
+    let directory = locate(name.as_ref(), None, Files::All)?;
+    let found = fs::metadata(&directory).map_err(|error| crate::Error::io(&directory, error))?;
+    if !found.is_dir() {
+        let reason = "expected a checkpoint's directory, found a file";
+        let error = std::io::Error::new(ErrorKind::NotADirectory, reason);
+        return Err(crate::Error::io(directory, error));
+    }
+    Ok(directory)
 }
 
 /// As [`resolve`], for some of the files and perhaps another revision than the main one.
