@@ -51,10 +51,10 @@ unsafe impl Sync for Crew {}
 /// Runs `lead` with the threads of the current rayon pool as helpers of what this thread starts in it by [`Crew::run`].
 pub(super) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> R {
     /// Sends the helpers home, also where the leader panics.
-    struct Led<'a>(&'a Crew);
+    struct Led<'a>(&'a Crew, *const Crew);
     impl Drop for Led<'_> {
         fn drop(&mut self) {
-            LED.set(ptr::null());
+            LED.set(self.1);
             self.0.is_over.store(true, Ordering::Release);
         }
     }
@@ -71,8 +71,8 @@ pub(super) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> R {
         for member in 1..members {
             scope.spawn(move |_| led.help(member));
         }
-        LED.set(led);
-        let _led = Led(led);
+        // Whoever leads a crew already leads it again afterwards.
+        let _led = Led(led, LED.replace(led));
         lead()
     })
 }
@@ -222,6 +222,17 @@ mod tests {
             });
         }
         assert!(!run(3, &|_| unreachable!("nobody leads")));
+    }
+
+    #[test]
+    fn a_crew_within_a_crew_leaves_the_outer_one_led() {
+        pool(2).install(|| {
+            together(|| {
+                assert!(together(|| run(3, &|_| ())));
+                assert!(run(3, &|_| ()), "still led");
+            });
+            assert!(!is_leading());
+        });
     }
 
     #[test]

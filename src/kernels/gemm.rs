@@ -7,9 +7,10 @@
 
 use std::ops::Range;
 
-use super::activation::{self, Loop, Nonlinearity};
+use super::activation::Nonlinearity;
 use super::convert::{self, Inputs, Values};
-use super::isa::{Isa, multiversion};
+use super::finish::{Bytes, Finish, ZEROS, finish, finish_quantized};
+use super::isa::Isa;
 use super::output::Output;
 use super::packed::{self, Blocking, MAX_PANEL, PackedMatrix, Quantization, pack_panel};
 use super::parallel::{self, Buffers};
@@ -268,86 +269,6 @@ struct Operands<'a, W> {
     width: usize,
     /// The start of the panel that comes after this one.
     next: &'a [W],
-}
-
-/// No bias.
-const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
-
-/// What is made of the sums of a tile's rows, `width` each, on their way to certain columns of the output.
-struct Finish<'a> {
-    sums: &'a [u32],
-    width: usize,
-    /// Of these columns.
-    bias: &'a [f32],
-    out: &'a Output<'a>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-}
-
-impl Finish<'_> {
-    /// Each row's sums, and where they belong.
-    #[inline(always)]
-    fn rows(&self) -> impl Iterator<Item = (usize, &[u32], &mut [f32])> {
-        let Self { sums, width, out, ref rows, ref columns, .. } = *self;
-        rows.clone().zip(sums.chunks_exact(width)).map(move |(row, sums)| {
-            // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
-            (row, sums, unsafe { out.row(row, columns.start, columns.len()) })
-        })
-    }
-}
-
-/// [`Finish`] of products of floating-point numbers.
-struct Floats<'a>(Finish<'a>);
-
-impl Loop for Floats<'_> {
-    #[inline(always)]
-    fn run(self, f: impl Fn(f32) -> f32) {
-        for (_, sums, out) in self.0.rows() {
-            for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(self.0.bias) {
-                *out = f(f32::from_bits(sum) + bias);
-            }
-        }
-    }
-}
-
-/// [`Finish`] of products of bytes.
-struct Bytes<'a> {
-    finish: Finish<'a>,
-    /// Of all rows.
-    row_scales: &'a [f32],
-    /// Of these columns.
-    scales: &'a [f32],
-    corrections: &'a [i32],
-}
-
-impl Loop for Bytes<'_> {
-    #[inline(always)]
-    fn run(self, f: impl Fn(f32) -> f32) {
-        for (row, sums, out) in self.finish.rows() {
-            let of_row = self.row_scales[row];
-            let outputs = self.corrections.iter().zip(self.scales).zip(self.finish.bias);
-            for ((out, &sum), ((&correction, &scale), &bias)) in
-                out.iter_mut().zip(sums).zip(outputs)
-            {
-                let sum = sum.cast_signed().wrapping_sub(correction) as f32;
-                *out = f(sum * (of_row * scale) + bias);
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// Adds a bias to a tile's sums, applies a nonlinearity, and writes them.
-    fn finish<'a>(tile: Finish<'a>, nonlinearity: Nonlinearity) {
-        activation::run_inline::<FMA>(nonlinearity, Floats(tile));
-    }
-}
-
-multiversion! {
-    /// Brings a tile's sums of products of bytes to scale, and goes on as [`finish`].
-    fn finish_quantized<'a>(tile: Bytes<'a>, nonlinearity: Nonlinearity) {
-        activation::run_inline::<FMA>(nonlinearity, tile);
-    }
 }
 
 /// A packed matrix of n outputs, its panels one after the other.

@@ -42,8 +42,7 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(exponent)
 }
 
-/// 2^x, relative error below 2e-7 (and, from |x| = 1 on, half a last bit of x times ln 2 besides); the values at −126 and 127
-/// beyond these.
+/// 2^x, relative error below 2e-7; the values at −126 and 127 beyond these.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // The second coefficient is near ln 2, but fits better.
 pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {

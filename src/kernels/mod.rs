@@ -8,8 +8,8 @@
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
 //! * [`vector`]: softmax and LayerNorm over rows, and [`columns`]: softmax over columns, compiled once per instruction set;
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
-//! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`tile`]: the register tiles that those are
-//!   made of, with bodies in `x86_64`, `aarch64` and [`portable`];
+//! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`finish`]: bias and
+//!   nonlinearity on the way out; [`tile`]: the register tiles that those are made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
 //! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads; [`crew`]:
@@ -32,6 +32,7 @@ pub(crate) mod convert;
 mod crew;
 pub(crate) mod dropout;
 mod fetch;
+mod finish;
 pub(crate) mod gemm;
 #[cfg(feature = "internals")]
 pub mod internals;
