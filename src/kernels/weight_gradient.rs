@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::convert::Strided;
+use super::fetch::{Evenly, fetch};
 use super::isa::Isa;
 use super::multiplicand::Multiplicand;
 use super::output::Output;
@@ -18,7 +19,8 @@ use super::tile::{ROWS, Tile};
 use super::transpose::transpose;
 use super::vector::sum;
 
-/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the second cache.
+/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the second cache: inputs
+/// are packed a panel at a time, just before it is used.
 const TOKENS: usize = 512;
 
 /// The most rows and columns of a task's block of the gradient: what a task reads is packed once for as many columns or rows.
@@ -133,10 +135,9 @@ impl Task<'_, '_> {
     ) {
         sums.resize(sums.len().max(ROWS * MAX_PANEL), 0);
         let depth = TOKENS.div_ceil(W::INPUTS);
-        let width = self.columns.len().next_multiple_of(MAX_PANEL);
         let [transposed] = split(floats, [self.rows.len() * TOKENS]);
-        let [panels, encoded] =
-            split(words, [width * depth, self.rows.len() * depth * W::words(isa)]);
+        let [panel, encoded] =
+            split(words, [MAX_PANEL * depth, self.rows.len() * depth * W::words(isa)]);
         for stretch in &self.gradient.stretches {
             for first in (0..stretch.d_out.count).step_by(TOKENS) {
                 let count = TOKENS.min(stretch.d_out.count - first);
@@ -154,7 +155,7 @@ impl Task<'_, '_> {
                     count: self.rows.len(),
                 };
                 let (rows, stride) = W::encode(isa, transposed, encoded);
-                self.multiply(isa, (rows, stride), inputs, panels, sums);
+                self.multiply(isa, (rows, stride), inputs, panel, sums);
             }
         }
     }
@@ -175,45 +176,66 @@ impl Task<'_, '_> {
         isa: Isa,
         (rows, stride): (&[W], usize),
         inputs: Strided<'_>,
-        mut panels: &mut [W],
+        panel: &mut [W],
         sums: &mut [u32],
     ) {
         let blocking = Blocking::of(isa);
-        pack_inputs(isa, inputs, panels);
         let depth = inputs.count.div_ceil(W::INPUTS);
-        for index in 0..inputs.width.div_ceil(blocking.panel) {
+        let part = |index: usize| {
             let columns = blocking.outputs(inputs.width, index);
+            inputs.part(0, inputs.count, columns)
+        };
+        let count = inputs.width.div_ceil(blocking.panel);
+        for index in 0..count {
             let width = blocking.width(inputs.width, index);
-            let (panel, rest) = panels.split_at_mut(width * depth);
-            panels = rest;
-            for first in (0..self.rows.len()).step_by(ROWS) {
-                let count = ROWS.min(self.rows.len() - first);
-                let out = |i: usize| {
-                    let row = self.rows.start + first + i;
-                    let column = self.columns.start + columns.start;
-                    // SAFETY: this task alone reads and writes this block of the gradient.
-                    unsafe { self.gradient.weight.row(row, column, columns.len()) }
-                };
-                // What comes next is brought nearer while this is multiplied.
-                let next = first + count..self.rows.len().min(first + count + ROWS);
-                let place = self.columns.start + columns.start;
-                for row in next {
-                    let columns = place..place + columns.len();
-                    self.gradient.weight.fetch(self.rows.start + row, &columns);
-                }
-                for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(count) {
-                    sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
-                }
-                let inputs = &rows[first * stride..];
-                let (accumulate, next) = (true, &[][..]);
-                W::tile(
-                    isa,
-                    Tile { inputs, stride, rows: count, panel, depth, width, accumulate, next },
-                    sums,
-                );
-                for (i, sums) in sums.chunks_exact(width).enumerate().take(count) {
-                    out(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = f32::from_bits(sum));
-                }
+            let panel = &mut panel[..width * depth];
+            pack_inputs(isa, part(index), panel);
+            let next = (index + 1 < count).then(|| part(index + 1));
+            let columns = self.columns.start + blocking.outputs(inputs.width, index).start;
+            let columns = columns..columns + part(index).width;
+            self.multiply_panel(isa, (rows, stride), (panel, width), columns, next, sums);
+        }
+    }
+
+    /// Adds the product of some tokens to columns of the block, and has the inputs that come next brought nearer meanwhile.
+    fn multiply_panel<W: Multiplicand>(
+        &self,
+        isa: Isa,
+        (rows, stride): (&[W], usize),
+        (panel, width): (&[W], usize),
+        columns: Range<usize>,
+        next: Option<Strided<'_>>,
+        sums: &mut [u32],
+    ) {
+        let depth = panel.len() / width;
+        let mut fetches =
+            Evenly::new(next.map_or(0, |next| next.count), self.rows.len().div_ceil(ROWS));
+        for first in (0..self.rows.len()).step_by(ROWS) {
+            let count = ROWS.min(self.rows.len() - first);
+            let out = |i: usize| {
+                let row = self.rows.start + first + i;
+                // SAFETY: this task alone reads and writes this block of the gradient.
+                unsafe { self.gradient.weight.row(row, columns.start, columns.len()) }
+            };
+            // What comes next is brought nearer while this is multiplied.
+            for row in first + count..self.rows.len().min(first + count + ROWS) {
+                self.gradient.weight.fetch(self.rows.start + row, &columns);
+            }
+            if let Some(next) = next {
+                fetches.step(|row| fetch(next, row));
+            }
+            for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(count) {
+                sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
+            }
+            let inputs = &rows[first * stride..];
+            let (accumulate, next) = (true, &[][..]);
+            W::tile(
+                isa,
+                Tile { inputs, stride, rows: count, panel, depth, width, accumulate, next },
+                sums,
+            );
+            for (i, sums) in sums.chunks_exact(width).enumerate().take(count) {
+                out(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = f32::from_bits(sum));
             }
         }
     }
