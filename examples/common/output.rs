@@ -27,6 +27,12 @@ impl Output {
         path
     }
 
+    /// Whether it is the user's.
+    #[allow(dead_code)] // Not every example asks.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Given(_))
+    }
+
     /// Makes the directory: the example's own without what an earlier run has left there, unless that is to be gone on with.
     pub fn make(&self, resume: bool) -> Result<(), Failure> {
         let path = self.path();

@@ -69,9 +69,10 @@ fn main() -> ExitCode {
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let files = common.files("sentiment", ["train.jsonl", "held-out.jsonl"]);
-    let [train, validation] = files.map(|path| read(options.task, &path));
-    let (train, validation) = (train?, validation?);
+    let (train, validation) = common.files("sentiment", ["train.jsonl", "held-out.jsonl"]);
+    let read = |path: &Path| read(options.task, path);
+    let (train, validation) =
+        (train.as_deref().map(read).transpose()?.unwrap_or_default(), read(&validation)?);
     let task = task(&options, &train)?;
     let texts = train.iter().flat_map(|example| [Some(&example.text), example.text_pair.as_ref()]);
     let tokenizer = common.tokenizer(texts.flatten().map(String::as_str))?;
@@ -130,6 +131,7 @@ fn task(options: &Options, train: &[ClassificationExample]) -> Result<Classifica
     }
     let names = match &options.labels {
         Some(names) => names.clone(),
+        None if options.common.only_evaluates() => LabelNames::new(options.common.labels()?)?,
         None => collect(train)?,
     };
     Ok(match options.is_multi_label {
@@ -199,7 +201,7 @@ fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
             "--task, --labels with --multi-label, and --regression exclude each other".into()
         );
     }
-    if common.train.is_none() && (task.is_some() || is_regression || is_multi_label) {
+    if common.validation.is_none() && (task.is_some() || is_regression || is_multi_label) {
         return Err("--train, --validation and --output are needed for that".into());
     }
     Ok(Some(Options { common, task, labels, is_multi_label, is_regression, metric }))

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let [train, validation] = common.files("next-sentence", ["train.jsonl", "test.jsonl"]);
+    let (train, validation) = common.files("next-sentence", ["train.jsonl", "test.jsonl"]);
     let tokenizer = common.tokenizer([])?;
     let features = |path: &Path| -> Result<Vec<MultipleChoiceFeatures>, Failure> {
         let examples = read(options.format, path)?;
@@ -73,7 +73,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let validation = features(&validation)?;
     let chance = chance(&validation);
     let task = Task {
-        train: features(&train)?,
+        train: train.as_deref().map(features).transpose()?.unwrap_or_default(),
         validation,
         metric: "accuracy",
         // There is no more to it than loss and accuracy.

@@ -14,7 +14,9 @@ mod finetune;
 mod predict;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use lexopt::ValueExt;
@@ -68,9 +70,10 @@ fn main() -> ExitCode {
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
-    let [train, validation] = common.files("facts", ["train.json", "held-out.json"]);
-    let train: Vec<_> = read_squad(train)?.collect::<ndalbert::Result<_>>()?;
-    let validation: Vec<_> = read_squad(validation)?.collect::<ndalbert::Result<_>>()?;
+    let (train, validation) = common.files("facts", ["train.json", "held-out.json"]);
+    let read = |path: &Path| -> ndalbert::Result<Vec<_>> { read_squad(path)?.collect() };
+    let (train, validation) =
+        (train.as_deref().map(read).transpose()?.unwrap_or_default(), read(&validation)?);
     // A text with several questions is one text of the vocabulary's.
     let contexts: BTreeSet<&str> = train.iter().map(|example| example.context.as_str()).collect();
     let questions = train.iter().map(|example| example.question.as_str());
@@ -89,7 +92,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         baselines: vec![baseline(&options, &validation)?],
     };
     let model = common.load::<AlbertForQuestionAnswering>(&tokenizer, |_| ())?;
-    if let Some(model) = finetune::finetune(common, model, task, out)? {
+    let model = finetune::finetune(common, model, task, out)?;
+    if let Some(model) = model.filter(|_| !common.only_evaluates() || common.output.is_given()) {
+        fs::create_dir_all(common.output.path())?;
         let path = common.output.path().join("predictions.json");
         write_predictions(&path, &answer(&model, &validation, &held_out, options.answers)?)?;
         writeln!(out, "answers: {}", path.display())?;
@@ -156,7 +161,7 @@ fn parse(arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
         Ok(true)
     })?;
     let Some(common) = common else { return Ok(None) };
-    let may_be_none = version_2 || common.train.is_none();
+    let may_be_none = version_2 || common.validation.is_none();
     answers.null_threshold = may_be_none.then_some(null_threshold);
     Ok(Some(Options { common, doc_stride, answers, scorer }))
 }

@@ -12,7 +12,7 @@
 //!   nonlinearity on the way out; [`tile`]: the register tiles that those are made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
-//! * [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads; [`crew`]:
+//! * [`pages`]: memory on large pages; [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads; [`crew`]:
 //!   threads that stay together;
 //! * `reference`: the naive oracle that all of it is tested against;
 //! * `internals`: what benchmarks get to see of it, with the feature of that name.
@@ -41,6 +41,7 @@ mod math;
 mod multiplicand;
 mod output;
 pub(crate) mod packed;
+pub(crate) mod pages;
 mod panels;
 pub(crate) mod parallel;
 mod portable;

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::convert;
 use super::isa::{Isa, Vectors};
+use super::pages::Aligned;
 use super::precision::{Encoding, Precision};
 use super::transpose::transpose_blocks;
 
@@ -62,20 +63,13 @@ impl Blocking {
 
 /// A matrix [n, k], packed once for any number of products.
 pub(crate) struct PackedMatrix {
-    words: Words,
+    words: Aligned<u32>,
     n: usize,
     k: usize,
     precision: Precision,
     blocking: Blocking,
     /// What brings sums of bytes back to the weights' scale; empty in other precisions.
     quantization: Quantization,
-}
-
-/// Words that begin at a cache line.
-struct Words {
-    words: Vec<u32>,
-    /// How many words lie before that line.
-    offset: usize,
 }
 
 /// What is known of the outputs of a matrix of bytes.
@@ -153,9 +147,8 @@ impl PackedMatrix {
         let rows: Vec<&[f32]> = matrices.iter().flat_map(|m| m.chunks_exact(k)).collect();
         let blocking = Blocking::of(isa);
         let depth = rows.len().div_ceil(precision.inputs_per_word());
-        let mut words = Words::zeros(k.next_multiple_of(LANES) * depth);
-        let panels = words.words[words.offset..][..k.next_multiple_of(LANES) * depth]
-            .par_chunks_mut(blocking.panel * depth);
+        let mut words = Aligned::zeros(k.next_multiple_of(LANES) * depth);
+        let panels = words.par_chunks_mut(blocking.panel * depth);
         panels.enumerate().for_each(|(index, panel)| {
             let columns = blocking.outputs(k, index);
             let lines = panel.chunks_exact_mut(blocking.width(k, index));
@@ -210,8 +203,7 @@ impl PackedMatrix {
     /// The words of one panel: lines of its width.
     pub(super) fn panel(&self, index: usize) -> &[u32] {
         let start = index * self.blocking.panel * self.depth();
-        let words = &self.words.words[self.words.offset..];
-        &words[start..start + self.blocking.width(self.n, index) * self.depth()]
+        &self.words[start..start + self.blocking.width(self.n, index) * self.depth()]
     }
 
     /// The first lines, as many as a product reads first, of the panel after that one; empty if there is none.
@@ -254,15 +246,15 @@ fn pack(
     (n, k): (usize, usize),
     precision: Precision,
     quantization: &mut Quantization,
-) -> Words {
+) -> Aligned<u32> {
     let Blocking { panel, .. } = Blocking::of(isa);
     if matrices.iter().any(|matrix| !matrix.len().is_multiple_of(panel * k)) {
         // A panel would straddle two of them.
         matrices = vec![matrices.concat()];
     }
     let depth = k.div_ceil(precision.inputs_per_word());
-    let mut words = Words::zeros(n.next_multiple_of(LANES) * depth);
-    let mut rest = &mut words.words[words.offset..];
+    let mut words = Aligned::zeros(n.next_multiple_of(LANES) * depth);
+    let mut rest = &mut words[..];
     for matrix in matrices {
         if precision == Precision::Int8 {
             quantization.extend(&matrix, k, Encoding::of(precision, isa).offset());
@@ -284,10 +276,10 @@ fn pack(
 }
 
 /// Packs a matrix of a multiple of [`LANES`] rows of k values: its panels are as long as their rows were.
-fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Words {
+fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Aligned<u32> {
     let len = matrix.len();
-    let mut words = Words::from_floats(matrix);
-    let Words { words: values, offset } = &mut words;
+    let mut words = Aligned::from_vec(with_room(matrix), len);
+    let (values, offset) = words.parts();
     let Blocking { panel, .. } = Blocking::of(isa);
     let mut gathered = Vec::with_capacity(len.min(panel * k));
     // From the last to the first, because panels lie up to a line after their rows.
@@ -296,35 +288,20 @@ fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Words {
         gathered.clear();
         gathered.extend_from_slice(&values[start..end]);
         let rows: Vec<&[u32]> = gathered.chunks_exact(k).collect();
-        pack_panel(isa, &rows, k, &mut values[*offset + start..*offset + end]);
+        pack_panel(isa, &rows, k, &mut values[offset + start..offset + end]);
     }
+    words.collapse();
     words
 }
 
-impl Words {
-    fn zeros(len: usize) -> Self {
-        Self::aligned(vec![0; len + LANES])
-    }
-
-    /// What the values are, with room for them to begin at a line.
-    fn from_floats(mut values: Vec<f32>) -> Self {
-        values.reserve_exact(LANES);
-        values.resize(values.len() + LANES, 0.0);
-        let mut values = std::mem::ManuallyDrop::new(values);
-        // SAFETY: the parts of a vector that is not dropped; `u32` and `f32` have one size and alignment, and any bits
-        // are valid for both.
-        let words = unsafe {
-            Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity())
-        };
-        Self::aligned(words)
-    }
-
-    /// `words` has room for one line more than is needed.
-    fn aligned(words: Vec<u32>) -> Self {
-        // Where no offset is known, words lie as they do, which costs speed alone.
-        let offset = words.as_ptr().align_offset(LANES * size_of::<u32>());
-        Self { offset: if offset < LANES { offset } else { 0 }, words }
-    }
+/// The bits of values, and room for as many more as are in a cache line.
+fn with_room(mut values: Vec<f32>) -> Vec<u32> {
+    values.reserve_exact(LANES);
+    values.resize(values.len() + LANES, 0.0);
+    let mut values = std::mem::ManuallyDrop::new(values);
+    // SAFETY: the parts of a vector that is not dropped; `u32` and `f32` have one size and alignment, and any bits
+    // are valid for both.
+    unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity()) }
 }
 
 impl Quantization {

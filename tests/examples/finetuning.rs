@@ -28,6 +28,16 @@ fn finetune(example: &str, [train, validation, output]: [&str; 3], more: &[&str]
     run
 }
 
+/// Evaluates what fine-tuning has left: the best of the evaluations must come out again.
+fn evaluate(example: &str, output: &str, validation: &str, metric: &str, more: &[&str]) -> Run {
+    let best = logged(output, &format!("eval_{metric}")).into_iter().fold(f64::MIN, f64::max);
+    let data = ["--model", output, "--validation", validation];
+    let run = succeed(example, &[&data[..], more].concat());
+    assert!(run.stdout.contains(" examples to evaluate on"), "{}", run.stdout);
+    assert!(run.stdout.contains(&format!("{metric} {best:.4}")), "{best}: {}", run.stdout);
+    run
+}
+
 /// A tiny model that has learnt nothing, with the Chinese vocabulary that comes with this crate.
 fn tiny_model(place: &Place) -> String {
     let (demo, directory) = (path("examples/data/albert-chinese-demo"), place.path("tiny"));
@@ -69,6 +79,10 @@ fn finetune_multiple_choice_begins_with_a_checkpoint() {
     assert!(run.stderr.contains("classifier.weight"), "{}", run.stderr);
     load::<AlbertForMultipleChoice>(&output);
     assert_eq!(logged(&output, "eval_accuracy").len(), 2);
+    let run = evaluate("finetune_multiple_choice", &output, &items, "accuracy", &[]);
+    assert!(run.stdout.contains("without a model: by chance: accuracy 0.3333"), "{}", run.stdout);
+    let alone = ["--validation", items.as_str()];
+    fail("finetune_multiple_choice", &alone, &["--train", "--model"]);
 }
 
 #[cfg(unix)]
@@ -110,6 +124,7 @@ fn finetune_classification_leaves_labels_and_problem_in_the_config() {
     assert_eq!(config["label2id"], json!({"negative": 0, "positive": 1}));
     assert_eq!(config["problem_type"], "single_label_classification");
     assert_eq!([logged(&output, "eval_matthews").len(), logged(&output, "eval_f1").len()], [2, 2]);
+    evaluate("finetune_classification", &output, &test, "accuracy", &[]);
 
     // What came out is a model to begin with, too, and labels may be numbers.
     let again = place.path("again");
@@ -174,6 +189,8 @@ fn finetune_tokens_takes_its_labels_from_the_training_file() {
     let labels = ["B-DATE", "B-LOC", "B-PER", "I-DATE", "I-LOC", "I-PER", "O"];
     assert_eq!(model.config().labels, labels);
     assert_eq!(logged(&output, "eval_f1").len(), 2);
+    let run = evaluate("finetune_tokens", &output, &test, "f1", &[]);
+    assert!(run.stdout.contains("DATE") && !run.stdout.contains("without a model"));
 }
 
 /// The first paragraphs of a file in SQuAD's layout, and the ids of their questions.
@@ -204,6 +221,11 @@ fn finetune_question_answering_writes_predictions_for_the_scorer() {
     assert!(predictions.values().all(Value::is_string));
     load::<AlbertForQuestionAnswering>(&output);
     assert_eq!(logged(&output, "eval_exact_match").len(), 2);
+    let (again, found) = (place.path("again"), Path::new(&output).join("predictions.json"));
+    let more = [&more[..], &["--output", &again]].concat();
+    evaluate("finetune_question_answering", &output, &test, "f1", &more);
+    let same = fs::read(Path::new(&again).join("predictions.json")).unwrap();
+    assert!(same == fs::read(found).unwrap(), "other answers");
 }
 
 #[test]

@@ -20,14 +20,18 @@ const DROPOUT: f64 = 0.1;
 const RESIDUAL_SCALE: f32 = 0.3;
 
 impl Options {
-    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. The output directory gets its files.
+    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. The output directory gets its files, if
+    /// there is to be a model.
     pub fn tokenizer<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<AlbertTokenizer, Failure> {
-        self.output.make(self.resume)?;
+        if !self.only_evaluates() {
+            self.output.make(self.resume)?;
+        }
         let output = self.output.path();
         let tokenizer = match &self.model {
+            Some(model) if self.only_evaluates() => AlbertTokenizer::from_pretrained(model)?,
             Some(model) => {
                 let tokenizer = AlbertTokenizer::from_pretrained(model)?;
                 copy_tokenizer(model, output)?;
@@ -44,6 +48,13 @@ impl Options {
             }
         };
         Ok(tokenizer.with_max_length(self.max_length)?)
+    }
+
+    /// The labels that the checkpoint says it has.
+    #[allow(dead_code)] // Not every task has labels.
+    pub fn labels(&self) -> Result<Vec<String>, Failure> {
+        let model = self.model.as_ref().ok_or("a new model has no labels")?;
+        Ok(AlbertConfig::from_pretrained(model)?.labels.clone())
     }
 
     /// Configuration and parameters, the checkpoint's or new ones, the former with the dropout that is wanted and what

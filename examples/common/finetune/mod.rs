@@ -26,11 +26,11 @@ use ndalbert::{AlbertConfig, LoadOptions, PreTrainedModel};
 use super::cli::{self, Failure};
 pub use options::{Defaults, Options};
 pub use training::Metrics;
-use training::{Settings, train};
+use training::{Settings, evaluate, train};
 
 /// What is learnt, and how it is judged.
 pub struct Task<'a, M, F> {
-    /// To learn from.
+    /// To learn from; none if the model is only evaluated.
     pub train: Vec<F>,
     /// To evaluate on.
     pub validation: Vec<F>,
@@ -42,7 +42,8 @@ pub struct Task<'a, M, F> {
     pub baselines: Vec<String>,
 }
 
-/// Fine-tunes, leaves the best model in the output directory and returns it; nothing if the user has stopped it before.
+/// Fine-tunes, leaves the best model in the output directory and returns it; nothing if the user has stopped it before. Or
+/// evaluates a model, and returns it.
 pub fn finetune<M, F>(
     options: &Options,
     (config, parameters): (AlbertConfig, M::Parameters),
@@ -52,15 +53,26 @@ pub fn finetune<M, F>(
 where
     M: TrainableModel + PreTrainedModel,
     M::Parameters: Clone,
-    F: Features<Labels = M::Labels>,
+    F: Features<Labels = M::Labels> + Clone,
 {
     let Task { train: examples, validation, metric, measure, baselines } = task;
-    writeln!(out, "{} examples to train on, {} held out", examples.len(), validation.len())?;
+    let (count, held_out) = (examples.len(), validation.len());
     let of_data =
         DatasetOptions { batch_size: options.batch, seed: options.seed, ..Default::default() };
-    let examples = Dataset::new(examples, of_data)?;
     let validation = Dataset::new(validation, DatasetOptions { shuffle: false, ..of_data })?;
-
+    let training =
+        TrainingOptions { precision: options.precision, activations: options.activations };
+    let model = TrainingModel::<M>::new(config.clone(), parameters, training)?;
+    let measure = |model: &TrainingModel<M>| {
+        measure(&M::from_parameters(model.config().clone(), model.parameters().clone())?)
+    };
+    if options.only_evaluates() {
+        writeln!(out, "{held_out} examples to evaluate on")?;
+        let parameters = evaluate(model, validation, measure, &baselines, out)?;
+        return Ok(Some(M::from_parameters(config, parameters)?));
+    }
+    writeln!(out, "{count} examples to train on, {held_out} held out")?;
+    let examples = Dataset::new(examples, of_data)?;
     let total_steps = options.total_steps(examples.batches_per_epoch());
     let settings = Settings {
         total_steps,
@@ -68,12 +80,6 @@ where
         output: options.output.path().to_owned(),
         resume: options.resume,
         trainer: options.trainer(total_steps, metric)?,
-    };
-    let training =
-        TrainingOptions { precision: options.precision, activations: options.activations };
-    let model = TrainingModel::<M>::new(config.clone(), parameters, training)?;
-    let measure = |model: &TrainingModel<M>| {
-        measure(&M::from_parameters(model.config().clone(), model.parameters().clone())?)
     };
     let trained = train(model, (examples, validation), measure, settings, out)?;
     if !trained.report(&baselines, out)? {

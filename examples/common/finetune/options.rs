@@ -58,7 +58,8 @@ impl Defaults {
         format!(
             "\
   --train FILE        examples to learn from
-  --validation FILE   examples to evaluate on, and never to learn from
+  --validation FILE   examples to evaluate on, and never to learn from; without
+                      --train, --model is evaluated and nothing else done
   --model DIR         the checkpoint to begin with [default: {model}]
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
@@ -113,8 +114,11 @@ impl Options {
             }
         }
         match (&options.train, &options.validation, &options.output) {
-            (Some(_), None, _) | (None, Some(_), _) | (Some(_), _, Output::Own(_)) => {
+            (Some(_), None, _) | (Some(_), _, Output::Own(_)) => {
                 return Err("--train, --validation and --output go together".into());
+            }
+            (None, Some(_), _) if options.model.is_none() => {
+                return Err("--validation without --train is what a --model is evaluated on".into());
             }
             _ => {}
         }
@@ -176,15 +180,20 @@ impl Options {
         Ok(true)
     }
 
-    /// The files to learn from and to evaluate on: those that were given, or two of the data that comes with this crate.
-    pub fn files(&self, directory: &str, names: [&str; 2]) -> [PathBuf; 2] {
-        match (&self.train, &self.validation) {
-            (Some(train), Some(validation)) => [train.clone(), validation.clone()],
-            _ => {
-                let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data");
-                names.map(|name| data.join(directory).join(name))
-            }
+    /// The files to learn from (none if a model is only to be evaluated) and to evaluate on: those that were given, or two of
+    /// the data that comes with this crate.
+    pub fn files(&self, directory: &str, names: [&str; 2]) -> (Option<PathBuf>, PathBuf) {
+        if let Some(validation) = &self.validation {
+            return (self.train.clone(), validation.clone());
         }
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(directory);
+        let [train, validation] = names.map(|name| data.join(name));
+        (Some(train), validation)
+    }
+
+    /// Whether a model is to be evaluated, and not trained.
+    pub fn only_evaluates(&self) -> bool {
+        self.train.is_none() && self.validation.is_some()
     }
 
     /// How many updates there are, of that many batches in an epoch.

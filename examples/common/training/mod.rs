@@ -18,8 +18,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ndalbert::train::{
-    AdamOptions, AdamW, EvaluationMetrics, MetricsLog, StopReason, TrainableModel, Trainer,
-    TrainerOptions, TrainingData, TrainingModel, TrainingOutcome,
+    AdamOptions, AdamW, Decay, EvaluationMetrics, MetricsLog, Schedule, StopReason, TrainableModel,
+    Trainer, TrainerOptions, TrainingData, TrainingModel, TrainingOutcome,
 };
 
 use super::cli::Failure;
@@ -82,6 +82,27 @@ pub fn train<M: TrainableModel>(
     let parameters = trainer.into_model().into_parameters();
     let losses = progress.into_inner().finish()?;
     Ok(Trained { parameters, outcome, before, after, losses })
+}
+
+/// Says how good a model is, and gives its parameters back.
+#[allow(dead_code)] // Pre-training does not.
+pub fn evaluate<M: TrainableModel>(
+    model: TrainingModel<M>,
+    held_out: impl TrainingData<M::Labels> + Clone,
+    measure: impl Fn(&TrainingModel<M>) -> ndalbert::Result<Metrics>,
+    baselines: &[String],
+    out: &mut dyn Write,
+) -> Result<M::Parameters, Failure> {
+    let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
+    let options = TrainerOptions::new(Schedule::new(0.0, 0, Decay::Constant)?);
+    let mut trainer = Trainer::new(model, optimizer, held_out.clone(), options)?
+        .evaluate_on(held_out)?
+        .with_metrics(measure);
+    writeln!(out, "{}", shown(&trainer.evaluate()?.metrics))?;
+    for baseline in baselines {
+        writeln!(out, "without a model: {baseline}")?;
+    }
+    Ok(trainer.into_model().into_parameters())
 }
 
 impl<P> Trained<P> {
