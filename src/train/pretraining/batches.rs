@@ -26,6 +26,9 @@ pub struct DataState {
     fingerprint: u64,
     /// The pass over the text, from 0.
     epoch: u64,
+    /// The pass that what ends after [`PreTrainingOptions::epochs`] has begun with.
+    #[serde(default)]
+    first_epoch: u64,
     /// Where the current block begins in the epoch's order of documents.
     document: usize,
     /// The next example of the block.
@@ -90,6 +93,7 @@ impl<L> PreTrainingBatches<L> {
         let state = DataState {
             fingerprint: source.fingerprint,
             epoch: 0,
+            first_epoch: 0,
             document: 0,
             example: 0,
             statistics: PreTrainingStatistics::default(),
@@ -155,6 +159,10 @@ impl<L> PreTrainingBatches<L> {
             let (expected, found) = ("that of the same text, vocabulary and options", "another");
             return Err(Error::input("position in the data", expected, found));
         }
+        if state.first_epoch > state.epoch {
+            let (expected, found) = (format!("at least {}", state.first_epoch), state.epoch);
+            return Err(Error::input("epoch of a position", expected, found.to_string()));
+        }
         let order = self.source.order(state.epoch);
         let is_start = (state.document, state.example) == (0, 0);
         // At the end, as at the beginning of an epoch, nothing of it has been read.
@@ -176,6 +184,7 @@ impl<L> PreTrainingBatches<L> {
     pub fn rewind(&mut self) {
         self.state = DataState {
             epoch: 0,
+            first_epoch: 0,
             document: 0,
             example: 0,
             statistics: PreTrainingStatistics::default(),
@@ -200,7 +209,8 @@ impl<L> PreTrainingBatches<L> {
     /// Moves on to the block that has the next example, unless it is there. False at the end.
     fn find_example(&mut self) -> Result<bool> {
         loop {
-            if self.source.options.epochs.is_some_and(|epochs| self.state.epoch >= epochs) {
+            let passes = self.state.epoch - self.state.first_epoch;
+            if self.source.options.epochs.is_some_and(|epochs| passes >= epochs) {
                 return Ok(false);
             }
             let block = match self.block.take() {
@@ -256,12 +266,16 @@ impl<L: From<PreTrainingLabels>> Iterator for PreTrainingBatches<L> {
 }
 
 /// All passes over the text that [`PreTrainingOptions::epochs`] asks for are one epoch to a trainer; without a limit, there
-/// is no end of it.
+/// is no end of it. Passes are counted on from one epoch to the next, so that each has an order, swaps and masks of its own.
 impl<L: From<PreTrainingLabels>> TrainingData<L> for PreTrainingBatches<L> {
+    /// After an error, the same batch is tried again.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {
+        if self.has_failed {
+            self.restore(&self.state.clone())?;
+        }
         let batch = self.next().transpose()?;
         if batch.is_none() {
-            self.rewind();
+            self.state.first_epoch = self.state.epoch;
         }
         Ok(batch)
     }

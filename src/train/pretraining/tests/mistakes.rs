@@ -1,6 +1,7 @@
 //! What cannot be pre-trained on, and what the errors say.
 
 use super::*;
+use crate::train::TrainingData;
 
 #[track_caller]
 fn refused<T>(result: crate::Result<T>, expected: &str) {
@@ -111,16 +112,22 @@ fn bad_lines_are_named_before_training() {
 fn a_text_that_changes_in_training() {
     let sample = Sample::new(30);
     let options = PreTrainingOptions { cache_bytes: 0, ..small() };
-    let expected: Vec<Seen> = sample.batches(options.clone()).take(2).map(seen).collect();
+    let expected: Vec<Seen> = sample.batches(options.clone()).take(30).map(seen).collect();
     let mut batches = sample.batches(options);
     assert_eq!(seen(batches.next().unwrap()), expected[0]);
     let (state, file) = (batches.state(), sample.directory.path().join("text1"));
     let text = std::fs::read_to_string(&file).unwrap();
     sample.write("text1", &text.replace("s1 ", "s2 "));
-    let error = batches.by_ref().find_map(Result::err).unwrap();
+    let mut numbered = (1..).zip(batches.by_ref());
+    let (number, error) = numbered.find_map(|(n, batch)| Some((n, batch.err()?))).unwrap();
     refused::<()>(Err(error), "text1: bytes ");
     assert!(batches.next().is_none());
+    // A trainer is told as often as it asks, and goes on when the text is there again.
+    for _ in 0..2 {
+        refused(batches.next_batch(), "text1: bytes ");
+    }
     sample.write("text1", &text);
+    assert_eq!(seen(batches.next_batch().map(Option::unwrap)), expected[number]);
     batches.restore(&state).unwrap();
     assert_eq!(seen(batches.next().unwrap()), expected[1]);
 }
@@ -134,6 +141,12 @@ fn a_position_in_other_data() {
     refused(sample.batches(other).restore(&state), expected);
     refused(Sample::new(5).batches(small()).restore(&state), expected);
     let text = serde_json::to_string(&state).unwrap();
+    let later = text.replace("\"first_epoch\":0", "\"first_epoch\":2");
+    let later = serde_json::from_str(&later).unwrap();
+    refused(
+        sample.batches(small()).restore(&later),
+        "epoch of a position: expected at least 2, found 0",
+    );
     for (from, to) in [("\"document\":0", "\"document\":6"), ("\"example\":0", "\"example\":999")] {
         let state = serde_json::from_str(&text.replace(from, to)).unwrap();
         refused(sample.batches(small()).restore(&state), "expected one within the text");

@@ -1,6 +1,7 @@
 //! Same seed, same batches: whatever the threads, the cache, and where one begins.
 
 use super::*;
+use crate::train::TrainingData;
 
 fn epochs(count: u64) -> PreTrainingOptions {
     PreTrainingOptions { epochs: Some(count), ..small() }
@@ -97,4 +98,57 @@ fn examples_can_be_counted_before() {
     let counted = batches.count_examples().unwrap();
     let made: usize = batches.map(|batch| seen(batch).rows.len()).sum();
     assert_eq!(counted, made as u64);
+}
+
+/// The batches of some of a trainer's epochs, each with where the data was before it; none at an epoch's end.
+fn of_trainer(
+    data: &mut impl TrainingData<PreTrainingLabels>,
+    epochs: usize,
+) -> Vec<(serde_json::Value, Option<Seen>)> {
+    let (mut steps, mut ended) = (Vec::new(), 0);
+    while ended < epochs {
+        let state = data.state().unwrap();
+        let batch = data.next_batch().unwrap().map(|batch| seen(Ok(batch)));
+        ended += usize::from(batch.is_none());
+        steps.push((state, batch));
+    }
+    steps
+}
+
+#[test]
+fn every_epoch_of_a_trainer_is_another() {
+    let sample = Sample::new(12);
+    for passes in [1, 2] {
+        let steps = of_trainer(&mut sample.batches(epochs(passes)), 3);
+        let of_epochs: Vec<_> = steps.split(|(_, batch)| batch.is_none()).collect();
+        let batches = |epoch: usize| of_epochs[epoch].iter().map(|(_, batch)| batch);
+        for epoch in 0..3 {
+            assert!(batches(epoch).len() > 3);
+            assert!((0..epoch).all(|other| !batches(epoch).eq(batches(other))), "epoch {epoch}");
+        }
+        // The first one is that of the iterator.
+        let first = batches(0).flatten().cloned().collect::<Vec<_>>();
+        assert!(first == all(&sample, epochs(passes)));
+        for (position, (state, _)) in steps.iter().enumerate() {
+            let mut restored = sample.batches(epochs(passes));
+            TrainingData::restore(&mut restored, state).unwrap();
+            let ends = steps[position..].iter().filter(|(_, batch)| batch.is_none()).count();
+            assert!(of_trainer(&mut restored, ends) == steps[position..], "from {position} on");
+        }
+    }
+}
+
+/// The state of a version that did not count on.
+#[test]
+fn a_state_without_a_first_epoch_is_of_the_first() {
+    let sample = Sample::new(12);
+    let mut batches = sample.batches(epochs(1));
+    let expected: Vec<Seen> = batches.by_ref().map(seen).collect();
+    batches.rewind();
+    seen(batches.next().unwrap());
+    let mut state = serde_json::to_value(batches.state()).unwrap();
+    assert_eq!(state.as_object_mut().unwrap().remove("first_epoch"), Some(0.into()));
+    let mut restored = sample.batches(epochs(1));
+    TrainingData::restore(&mut restored, &state).unwrap();
+    assert!(restored.map(seen).collect::<Vec<_>>() == expected[1..]);
 }
