@@ -139,7 +139,7 @@ fn attention(criterion: &mut Criterion) {
             let qkv = noise(length * 3 * HIDDEN, 4);
             let mut context = vec![0.0; length * HIDDEN];
             group.throughput(operations(4 * length * length * HIDDEN));
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in isa.activation_precisions() {
                 let attention = Attention::new(isa, precision, &[length], (HEADS, HEAD_SIZE));
                 let id = format!("{precision}/{HEADS}x{HEAD_SIZE}/1x{length}");
                 group.bench_function(id, |bencher| {
@@ -157,7 +157,7 @@ fn attention_backward(criterion: &mut Criterion) {
             let (qkv, d_context) = (noise(length * 3 * HIDDEN, 4), noise(length * HIDDEN, 5));
             let mut context = vec![0.0; length * HIDDEN];
             group.throughput(operations(10 * length * length * HIDDEN));
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in isa.activation_precisions() {
                 let attention = Attention::new(isa, precision, &[length], (HEADS, HEAD_SIZE));
                 attention.run(&qkv, &mut context);
                 let contexts = (&context[..], &d_context[..]);

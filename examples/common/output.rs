@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ndalbert::checkpoint::DType;
+use ndalbert::train::latest_checkpoint;
 
 use super::cli::Failure;
 
@@ -34,7 +35,8 @@ impl Output {
     }
 
     /// Makes the directory: the example's own without what an earlier run has left there, unless that is to be gone on with.
-    pub fn make(&self, resume: bool) -> Result<(), Failure> {
+    /// Whether there is something to go on with. What is the user's is left alone.
+    pub fn make(&self, resume: bool) -> Result<bool, Failure> {
         let path = self.path();
         let failed = |error| format!("{}: {error}", path.display());
         if matches!(self, Self::Own(_)) && !resume {
@@ -45,7 +47,16 @@ impl Output {
                 _ => {}
             }
         }
-        Ok(fs::create_dir_all(path).map_err(failed)?)
+        fs::create_dir_all(path).map_err(failed)?;
+        let checkpoint = latest_checkpoint(path)?.path;
+        let model = Some(path.join("model.safetensors")).filter(|model| model.exists());
+        match checkpoint.as_ref().or(model.as_ref()) {
+            Some(there) if !resume => {
+                let there = there.display();
+                Err(format!("{there} is there already: --resume goes on from a checkpoint").into())
+            }
+            _ => Ok(checkpoint.is_some()),
+        }
     }
 }
 

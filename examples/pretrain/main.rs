@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    options.output.make(options.resume)?;
-    let tokenizer = model::tokenizer(&options)?;
+    let goes_on = options.output.make(options.resume)?;
+    let tokenizer = model::tokenizer(&options, goes_on)?;
     let (config, parameters) = model::model(&options, &tokenizer)?;
     writeln!(out, "{} parameters, {} words", parameters.parameter_count(), config.vocab_size)?;
     let (batches, mut held_out) = data(&options, &tokenizer, &config)?;
@@ -49,6 +49,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
     let settings = Settings {
         total_steps: options.steps,
+        optimizer: options.optimizer,
         weight_decay: options.weight_decay,
         output: options.output.path().to_owned(),
         resume: options.resume,
@@ -73,9 +74,8 @@ fn data(
     let of_text = PreTrainingOptions {
         batch_size: options.batch,
         max_seq_length: options.seq,
-        ngram: options.ngram,
         random_seed: options.seed,
-        ..PreTrainingOptions::default()
+        ..options.examples.clone()
     };
     let corpus = Arc::new(Corpus::open(&options.text)?);
     let held_out = Arc::new(Corpus::open(&options.held_out)?);

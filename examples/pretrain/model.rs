@@ -15,8 +15,12 @@ type Parameters = <AlbertForPreTraining as Model>::Parameters;
 /// How often the small model's layer is applied.
 const LAYERS: usize = 4;
 
-/// The tokenizer of a directory, or of a vocabulary made of the text. The output directory gets its files.
-pub fn tokenizer(options: &Options) -> Result<AlbertTokenizer, Failure> {
+/// The tokenizer of a directory, or of a vocabulary made of the text. The output directory gets its files; where training
+/// goes on, it has them.
+pub fn tokenizer(options: &Options, goes_on: bool) -> Result<AlbertTokenizer, Failure> {
+    if goes_on {
+        return Ok(AlbertTokenizer::from_pretrained(options.output.path())?);
+    }
     match &options.words {
         Words::Directory(directory) => {
             let tokenizer = AlbertTokenizer::from_pretrained(directory)?;

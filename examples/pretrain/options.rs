@@ -7,9 +7,11 @@ use ndalbert::Precision;
 use ndalbert::checkpoint::DType;
 use ndalbert::text::VocabularyKind;
 use ndalbert::train::ActivationPolicy;
+use ndalbert::train::pretraining::{PreTrainingOptions, SentenceObjective};
 
 use super::Failure;
 use super::output::{Output, dtype};
+use super::training::Algorithm;
 
 pub const HELP: &str = "\
 Pre-trains an ALBERT on plain text: a sentence per line, a blank line between
@@ -19,8 +21,11 @@ crate, in less than two minutes on two cores.
 Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
                 [--config FILE | --preset NAME | --model DIR]
                 [--tokenizer DIR | --train-vocabulary N [--vocabulary KIND]]
-                [--steps N] [--batch N] [--seq N] [--accumulation N] [--ngram N]
-                [--rate R] [--warmup N] [--weight-decay W] [--residual-scale F]
+                [--objective KIND] [--ngram N] [--masked SHARE]
+                [--max-predictions N] [--shorter SHARE] [--copies N]
+                [--steps N] [--batch N] [--seq N] [--accumulation N]
+                [--optimizer adamw|lamb] [--rate R] [--warmup N]
+                [--weight-decay W] [--residual-scale F]
                 [--precision f32|bf16] [--dtype f32|f16|bf16]
                 [--recompute] [--every N] [--seed N]
 
@@ -34,14 +39,23 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
   --preset NAME         base, large, ..., chinese-tiny, ...
   --model DIR           a checkpoint to go on from, as a beginning
                         [default: 4 layers, 128 wide]
-  --tokenizer DIR       its vocabulary
+  --tokenizer DIR       its vocabulary [default: that of --model]
   --train-vocabulary N  make one of N tokens of the text [default: 2000]
   --vocabulary KIND     unigram, wordpiece or characters [default: unigram]
+  --objective KIND      of pairs: sentence-order, or next-sentence as BERT has it
+                        [default: sentence-order]
+  --ngram N             words masked in one go, at most [default: 1]
+  --masked SHARE        of tokens, to be guessed [default: 0.15]
+  --max-predictions N   tokens to be guessed in an example, at most
+  --shorter SHARE       of examples that are meant to be shorter [default: 0.1]
+  --copies N            masks are drawn for N copies of the text, once
+                        [default: new ones in every epoch]
   --steps N             updates [default: 1500]
   --batch N             examples in a batch [default: 32]
   --seq N               tokens in an example, at most [default: 64]
   --accumulation N      batches in an update [default: 1]
-  --ngram N             words masked in one go, at most [default: 1]
+  --optimizer O         adamw as in PyTorch, or lamb as in Google's ALBERT
+                        [default: adamw]
   --rate R              the highest learning rate [default: 0.001]
   --warmup N            updates until it is reached [default: 100]
   --weight-decay W      [default: 0.01]
@@ -71,7 +85,9 @@ pub struct Options {
     pub batch: usize,
     pub seq: usize,
     pub accumulation: usize,
-    pub ngram: usize,
+    /// What examples are made of text.
+    pub examples: PreTrainingOptions,
+    pub optimizer: Algorithm,
     pub learning_rate: f64,
     pub warmup: u64,
     pub weight_decay: f64,
@@ -109,7 +125,8 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
         batch: 32,
         seq: 64,
         accumulation: 1,
-        ngram: 1,
+        examples: PreTrainingOptions { ngram: 1, ..PreTrainingOptions::default() },
+        optimizer: Algorithm::AdamW,
         learning_rate: 1e-3,
         warmup: 100,
         weight_decay: 0.01,
@@ -120,7 +137,8 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
         every: 500,
         seed: 1,
     };
-    let (mut size, mut kind, mut directory) = (2000, VocabularyKind::Unigram, None);
+    let (mut size, mut kind, mut directory) = (None, None, None);
+    let examples = &mut options.examples;
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("text") => options.text.extend(arguments.values()?.map(PathBuf::from)),
@@ -131,20 +149,27 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
             Long("preset") => options.begin = Begin::Preset(arguments.value()?.string()?),
             Long("model") => options.begin = Begin::Checkpoint(arguments.value()?.into()),
             Long("tokenizer") => directory = Some(arguments.value()?.into()),
-            Long("train-vocabulary") => size = arguments.value()?.parse()?,
-            Long("vocabulary") => {
-                kind = arguments.value()?.parse_with(|name| match name {
-                    "unigram" => Ok(VocabularyKind::Unigram),
-                    "wordpiece" => Ok(VocabularyKind::WordPiece),
-                    "characters" => Ok(VocabularyKind::Characters),
-                    _ => Err("expected unigram, wordpiece or characters"),
+            Long("train-vocabulary") => size = Some(arguments.value()?.parse()?),
+            Long("vocabulary") => kind = Some(arguments.value()?.parse_with(vocabulary_kind)?),
+            Long("objective") => examples.objective = arguments.value()?.parse_with(objective)?,
+            Long("ngram") => examples.ngram = arguments.value()?.parse()?,
+            Long("masked") => examples.masked_lm_prob = arguments.value()?.parse()?,
+            Long("max-predictions") => {
+                examples.max_predictions_per_seq = Some(arguments.value()?.parse()?);
+            }
+            Long("shorter") => examples.short_seq_prob = arguments.value()?.parse()?,
+            Long("copies") => examples.dupe_factor = Some(arguments.value()?.parse()?),
+            Long("optimizer") => {
+                options.optimizer = arguments.value()?.parse_with(|name| match name {
+                    "adamw" => Ok(Algorithm::AdamW),
+                    "lamb" => Ok(Algorithm::Lamb),
+                    _ => Err("expected adamw or lamb"),
                 })?;
             }
             Long("steps") => options.steps = arguments.value()?.parse()?,
             Long("batch") => options.batch = arguments.value()?.parse()?,
             Long("seq") => options.seq = arguments.value()?.parse()?,
             Long("accumulation") => options.accumulation = arguments.value()?.parse()?,
-            Long("ngram") => options.ngram = arguments.value()?.parse()?,
             Long("rate") => options.learning_rate = arguments.value()?.parse()?,
             Long("warmup") => options.warmup = arguments.value()?.parse()?,
             Long("weight-decay") => options.weight_decay = arguments.value()?.parse()?,
@@ -158,7 +183,18 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
             other => return Err(other.unexpected().into()),
         }
     }
-    options.words = directory.map_or(Words::Train { size, kind }, Words::Directory);
+    options.words = match (directory, &options.begin) {
+        (Some(directory), _) => Words::Directory(directory),
+        // Its embeddings are those of its own words.
+        (None, Begin::Checkpoint(_)) if size.is_some() || kind.is_some() => {
+            return Err("--model has a vocabulary: it takes no new one".into());
+        }
+        (None, Begin::Checkpoint(model)) => Words::Directory(model.clone()),
+        (None, _) => Words::Train {
+            size: size.unwrap_or(2000),
+            kind: kind.unwrap_or(VocabularyKind::Unigram),
+        },
+    };
     if options.text.is_empty() {
         options.text = vec![TEXT.into()];
     } else if options.held_out.is_empty() || matches!(options.output, Output::Own(_)) {
@@ -171,4 +207,21 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> 
         return Err("--every: expected at least 1".into());
     }
     Ok(Some(options))
+}
+
+fn vocabulary_kind(name: &str) -> Result<VocabularyKind, &'static str> {
+    match name {
+        "unigram" => Ok(VocabularyKind::Unigram),
+        "wordpiece" => Ok(VocabularyKind::WordPiece),
+        "characters" => Ok(VocabularyKind::Characters),
+        _ => Err("expected unigram, wordpiece or characters"),
+    }
+}
+
+fn objective(name: &str) -> Result<SentenceObjective, &'static str> {
+    match name {
+        "sentence-order" => Ok(SentenceObjective::SentenceOrder),
+        "next-sentence" => Ok(SentenceObjective::NextSentence),
+        _ => Err("expected sentence-order or next-sentence"),
+    }
 }

@@ -79,9 +79,11 @@ fn rows(isa: InstructionSet) -> Vec<Row> {
     });
     let attentions = [128, 512].map(|length| Row {
         name: format!("attention 1x{length}"),
-        // Models of bytes attend in bfloat16.
-        rates: [Some(Precision::F32), Some(Precision::Bf16), None]
-            .map(|precision| precision.map(|p| measure::attention(isa, p, length, HEADS))),
+        // In bfloat16 where that is fast; models of bytes attend as those of bfloat16.
+        rates: Precision::ALL.map(|precision| {
+            let has = isa.activation_precisions().contains(&precision);
+            has.then(|| measure::attention(isa, precision, length, HEADS))
+        }),
     });
     products.chain(attentions).collect()
 }

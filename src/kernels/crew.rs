@@ -6,7 +6,8 @@
 //!
 //! Each member begins with tasks of its own that follow each other, the same for every job of as many tasks: what they
 //! read, the panels of a shared layer, is near when that layer is applied again. Then it takes what others have left. Nobody
-//! has to come: a leader whose helpers are busy elsewhere does all tasks itself.
+//! has to come: a leader whose helpers are busy elsewhere does all tasks itself. And nobody has to stay: where other calls wait for
+//! a thread, helpers leave between two jobs, so that a long call does not keep short ones waiting.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -14,6 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use super::parallel::calls_are_waiting;
 
 /// How often a thread looks for work before it lets others of the system have the processor between two looks: some ten
 /// microseconds, longer than what is done between two jobs.
@@ -36,6 +39,8 @@ pub(super) struct Crew {
     job: UnsafeCell<Option<(usize, *const Task<'static>)>>,
     /// What a task panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Helpers that are here.
+    helping: AtomicUsize,
     is_over: AtomicBool,
 }
 
@@ -56,6 +61,8 @@ pub(super) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> R {
         fn drop(&mut self) {
             LED.set(self.1);
             self.0.is_over.store(true, Ordering::Release);
+            // They are about to leave. Who waits for them as rayon does might be given another's whole call to do meanwhile.
+            wait_until(|| self.0.helping.load(Ordering::Acquire) == 0);
         }
     }
     let members = rayon::current_num_threads();
@@ -64,6 +71,7 @@ pub(super) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> R {
         ended: AtomicUsize::new(0),
         job: UnsafeCell::new(None),
         panic: Mutex::new(None),
+        helping: AtomicUsize::new(0),
         is_over: AtomicBool::new(false),
     };
     let led = &crew;
@@ -126,16 +134,16 @@ impl Crew {
         member.wrapping_add(1) * count / self.tickets.len()
     }
 
-    /// Takes tasks until the leader has no more.
+    /// Takes tasks until the leader has no more, or somebody else wants a thread.
     fn help(&self, member: usize) {
+        self.helping.fetch_add(1, Ordering::Relaxed);
         let has_own = || has_tasks(self.tickets[member].0.load(Ordering::Relaxed));
-        loop {
-            wait_until(|| self.is_over.load(Ordering::Acquire) || has_own());
-            if self.is_over.load(Ordering::Acquire) {
-                return;
-            }
+        let is_to_leave = || self.is_over.load(Ordering::Acquire) || calls_are_waiting();
+        while !is_to_leave() {
+            wait_until(|| is_to_leave() || has_own());
             self.take_all(member);
         }
+        self.helping.fetch_sub(1, Ordering::Release);
     }
 
     /// Does a member's own tasks, and then those that others have not begun.
@@ -232,6 +240,61 @@ mod tests {
                 assert!(run(3, &|_| ()), "still led");
             });
             assert!(!is_leading());
+        });
+    }
+
+    /// Waits until so many have come here, and not for ever.
+    fn meet(here: &AtomicUsize, count: usize) {
+        let start = std::time::Instant::now();
+        here.fetch_add(1, Ordering::Relaxed);
+        while here.load(Ordering::Relaxed) < count {
+            assert!(start.elapsed().as_secs() < 60, "nobody else came");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn tasks_are_done_side_by_side() {
+        for threads in [2, 3] {
+            pool(threads).install(|| {
+                together(|| {
+                    for _ in 0..20 {
+                        let here = AtomicUsize::new(0);
+                        run(threads, &|_| meet(&here, threads));
+                    }
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn helpers_leave_where_another_call_waits() {
+        let pool = pool(2);
+        let (began, other) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                pool.install(|| {
+                    together(|| {
+                        // Both threads of the pool are in here.
+                        run(2, &|_| meet(&began, 2));
+                        began.fetch_add(1, Ordering::Relaxed);
+                        let start = std::time::Instant::now();
+                        while other.load(Ordering::Relaxed) == 0 {
+                            run(2, &|_| ());
+                            assert!(start.elapsed().as_secs() < 60, "the other call waits");
+                        }
+                    });
+                });
+            });
+            while began.load(Ordering::Relaxed) < 3 {
+                std::thread::yield_now();
+            }
+            super::super::parallel::waiting(|begins| {
+                pool.install(|| {
+                    begins();
+                    other.fetch_add(1, Ordering::Relaxed)
+                })
+            });
         });
     }
 

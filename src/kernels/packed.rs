@@ -133,6 +133,7 @@ impl PackedMatrix {
                 pack(isa, matrices, (n, k), precision, &mut quantization)
             }
         };
+        words.collapse();
         Self { words, n, k, precision, blocking: Blocking::of(isa), quantization }
     }
 
@@ -290,7 +291,6 @@ fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Aligned<u32> {
         let rows: Vec<&[u32]> = gathered.chunks_exact(k).collect();
         pack_panel(isa, &rows, k, &mut values[offset + start..offset + end]);
     }
-    words.collapse();
     words
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -41,6 +42,9 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> =
         const { RefCell::new(Buffers::new()) };
 }
+
+/// Calls from outside of their pool that no thread has begun.
+static CALLS_WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads may share work that this thread starts.
 pub(crate) fn threads() -> usize {
@@ -82,7 +86,25 @@ pub(crate) fn in_pool<R: Send>(call: impl FnOnce() -> R + Send) -> R {
     if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
         return call();
     }
-    rayon::scope(|_| call())
+    waiting(|begins| {
+        rayon::scope(|_| {
+            begins();
+            call()
+        })
+    })
+}
+
+/// Counts as a call that waits for a thread until it begins.
+pub(super) fn waiting<R>(call: impl FnOnce(fn()) -> R) -> R {
+    CALLS_WAITING.fetch_add(1, Ordering::Relaxed);
+    call(|| {
+        CALLS_WAITING.fetch_sub(1, Ordering::Relaxed);
+    })
+}
+
+/// Whether some call waits for a thread.
+pub(super) fn calls_are_waiting() -> bool {
+    CALLS_WAITING.load(Ordering::Relaxed) > 0
 }
 
 /// Runs `call`, in which this thread starts many small parallel sections, one after the other.
@@ -138,9 +160,31 @@ pub(crate) fn for_each_part<T: Send>(parts: impl Iterator<Item = T>, task: impl 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn items_are_done_side_by_side_each_by_one_thread() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let here = AtomicUsize::new(0);
+        pool.install(|| {
+            assert_eq!(threads(), 2);
+            for_each_alone(vec![(), ()], |()| {
+                assert_eq!(threads(), 1);
+                here.fetch_add(1, Ordering::Relaxed);
+                let start = Instant::now();
+                while here.load(Ordering::Relaxed) < 2 {
+                    assert!(start.elapsed().as_secs() < 60, "nobody else came");
+                    std::thread::yield_now();
+                }
+            });
+            let failing = AssertUnwindSafe(|| for_each_alone(vec![0, 1], |_| panic!("it fails")));
+            assert!(catch_unwind(failing).is_err());
+        });
+        assert_eq!(pool.broadcast(|_| threads()), [2, 2], "no thread stays alone");
+    }
 
     #[test]
     fn every_task_runs_once_whatever_the_work() {

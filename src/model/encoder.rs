@@ -8,7 +8,7 @@ use super::albert::OutputOptions;
 use super::groups;
 use super::layer::Layer;
 use super::parameters::EncoderParameters;
-use super::workspace::{Sizes, Workspace};
+use super::workspace::{LayerBuffers, Sizes, Workspace};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::kernels::attention::{Sequence, first_row};
@@ -147,7 +147,8 @@ impl SharedEncoder {
         EncoderOutput { states, hidden_states: Vec::new(), attentions: Vec::new() }
     }
 
-    /// As [`forward`](Self::forward), the whole batch one layer after the other, with what is asked for of each.
+    /// As [`forward`](Self::forward), the whole batch one layer after the other, with what is asked for of each: one group,
+    /// whose products the threads share.
     fn forward_layer_by_layer(
         &self,
         mut states: Array2<f32>,
@@ -162,7 +163,7 @@ impl SharedEncoder {
             hidden_states.push(Packed::new(states.clone(), layout.clone()));
         }
         let sizes = self.sizes(contiguous_mut(&mut states));
-        workspace.with(sizes, |mut buffers| {
+        let layers = |mut buffers: LayerBuffers<'_>| {
             for application in &self.plan {
                 let mut probabilities = options
                     .attentions
@@ -175,7 +176,8 @@ impl SharedEncoder {
                     hidden_states.push(Packed::new(states.clone(), layout.clone()));
                 }
             }
-        });
+        };
+        parallel::together(|| workspace.with(sizes, layers));
         EncoderOutput { states, hidden_states, attentions }
     }
 

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::kernels::convert::InputBuffer;
 
-/// The most bytes that are held on to between calls, so that one huge batch does not cost memory forever.
+/// The most bytes for each thread that are held on to between calls, so that one huge batch does not cost memory forever.
 const MAX_KEPT: usize = 64 << 20;
 
 /// Working memory of forward passes, allocated as need be and used again by the next.
 ///
 /// Every model keeps one, so nobody has to care; with one of one's own
 /// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) one decides where it lives and when it is
-/// freed. It belongs to no model: one may serve several. It holds no results, and at most 64 MiB between calls.
+/// freed. It belongs to no model: one may serve several. It holds no results, and at most 64 MiB for each thread of the pool between calls.
 #[derive(Default)]
 pub struct Workspace(Mutex<Vec<Buffers>>);
 
@@ -60,7 +60,7 @@ impl Workspace {
         let result = call(buffers.layer(sizes));
         let mut kept = self.lock();
         let held: usize = kept.iter().map(Buffers::capacity).sum();
-        if held + buffers.capacity() <= MAX_KEPT {
+        if held + buffers.capacity() <= MAX_KEPT * rayon::current_num_threads() {
             kept.push(buffers);
         }
         result
@@ -121,6 +121,7 @@ mod tests {
         let kept = run(10);
         assert!(kept >= 10 * 40 * size_of::<f32>(), "{kept}");
         assert_eq!(run(5), kept, "large enough for fewer tokens");
-        assert_eq!(run(MAX_KEPT / 100), 0, "what would hold too much is gone");
+        let too_many = rayon::current_num_threads() * (MAX_KEPT / 100);
+        assert_eq!(run(too_many), 0, "what would hold too much is gone");
     }
 }

@@ -46,6 +46,14 @@ pub fn run(example: &str, arguments: &[&str], temporary: &TempDir) -> Run {
     Run::of(command(example, arguments, temporary).output().unwrap())
 }
 
+/// Runs an example with a variable of the environment.
+#[allow(dead_code)] // Not every test binary does.
+pub fn run_with(variable: (&str, &str), example: &str, arguments: &[&str]) -> Run {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = command(example, arguments, &temporary);
+    Run::of(command.env(variable.0, variable.1).output().unwrap())
+}
+
 /// Runs an example and presses Ctrl-C as soon as it says `when` on standard error.
 #[cfg(unix)]
 pub fn interrupt(example: &str, arguments: &[&str], when: &str) -> Run {

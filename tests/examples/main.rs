@@ -13,7 +13,7 @@ mod pretraining;
 use std::fs;
 use std::path::PathBuf;
 
-use common::example::{Run, fail, path, succeed};
+use common::example::{Run, fail, path, run_with, succeed};
 use ndalbert::ndarray::array;
 use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{AlbertForPreTraining, Batch, LoadOptions, Parameters, PreTrainedModel};
@@ -106,6 +106,29 @@ fn measure_prints_one_line_of_json_and_dumps_what_was_computed() {
     fail("measure", &["--preset", "huge"], &["preset", "huge", "xxlarge"]);
     fail("measure", &["--threads", "0"], &["--threads"]);
     fail("measure", &["--ids", "/nowhere.json"], &["/nowhere.json"]);
+}
+
+#[test]
+fn an_instruction_set_can_be_forced_and_a_missing_one_is_an_error() {
+    let measure = |isa: &str| {
+        let few = ["--preset", "chinese-tiny", "--batch", "1", "--seq", "4", "--iterations", "1"];
+        run_with(("NDALBERT_ISA", isa), "measure", &few)
+    };
+    let mut forced = vec!["portable"];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        forced.push("avx2");
+    }
+    for isa in forced {
+        let run = measure(isa);
+        let line: serde_json::Value = serde_json::from_str(&run.stdout).expect(&run.stderr);
+        assert_eq!(line["isa"], isa);
+    }
+    let run = measure("sse9");
+    assert!(run.code != Some(0) && run.stdout.is_empty(), "{}", run.stdout);
+    for part in ["NDALBERT_ISA", "sse9", "portable"] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
 }
 
 /// Runs `measure_training` on a golden model's weights and a batch of two sequences.

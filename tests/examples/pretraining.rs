@@ -68,11 +68,28 @@ fn pretrain_makes_a_checkpoint_of_text_and_goes_on_to_the_bit() {
     let unbroken = weights(&output);
     fs::remove_dir_all(Path::new(&output).join("checkpoint-60")).unwrap();
     fs::remove_file(Path::new(&output).join("model.safetensors")).unwrap();
-    fail("pretrain", &arguments, &["checkpoint-30", "resume"]);
+    // Another vocabulary must not take the place of the one that the checkpoint has learnt.
+    let other = [&arguments[..], &["--train-vocabulary", "200"]].concat();
+    let vocabulary = || fs::read(Path::new(&output).join("tokenizer.json")).unwrap();
+    let before = vocabulary();
+    fail("pretrain", &other, &["checkpoint-30", "resume"]);
+    assert!(vocabulary() == before, "the vocabulary was replaced");
     let run = succeed("pretrain", &[&arguments[..], &["--resume"]].concat());
     assert!(run.stdout.contains("going on from") && run.stdout.contains("checkpoint-30"));
     assert!(weights(&output) == unbroken, "other weights than those of the unbroken run");
     assert_loss_falls(&output, 60, 0.97);
+    // The learning curve is of the whole run.
+    let curve = || fs::read_to_string(Path::new(&output).join("learning-curve.svg")).unwrap();
+    let whole = curve();
+    succeed("pretrain", &[&arguments[..], &["--resume"]].concat());
+    assert_eq!(curve(), whole);
+    // As a model to begin with, it brings its vocabulary along.
+    let again = tiny.place.path("again");
+    let more = ["--text", &tiny.text, "--held-out", &tiny.held_out, "--output", &again];
+    let few = ["--batch", "4", "--seq", "32", "--steps", "4", "--every", "4", "--warmup", "1"];
+    let kind = ["--objective", "next-sentence", "--optimizer", "lamb", "--masked", "0.3"];
+    succeed("pretrain", &[&more[..], &few, &kind, &["--model", &output]].concat());
+    assert!(fs::read(Path::new(&again).join("tokenizer.json")).unwrap() == vocabulary());
 }
 
 #[cfg(unix)]
@@ -131,6 +148,10 @@ fn what_cannot_be_pretrained_on_is_named() {
     fail("pretrain", &nowhere[..4], &["--text", "--held-out", "--output"]);
     fail("pretrain", &["--every", "0"], &["--every"]);
     fail("pretrain", &["--vocabulary", "words"], &["words", "unigram"]);
+    fail("pretrain", &["--objective", "none"], &["none", "next-sentence"]);
+    fail("pretrain", &["--optimizer", "sgd"], &["sgd", "lamb"]);
+    let new = ["--model", "/nowhere", "--train-vocabulary", "9", "--output", &output];
+    fail("pretrain", &new, &["--model", "vocabulary"]);
     fail("next_sentence", &[], &["--text", "--output"]);
     fail("next_sentence", &["--text", "/nowhere.txt", "--output", &output], &["/nowhere.txt"]);
 }

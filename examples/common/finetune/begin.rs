@@ -26,11 +26,10 @@ impl Options {
         &self,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<AlbertTokenizer, Failure> {
-        if !self.only_evaluates() {
-            self.output.make(self.resume)?;
-        }
+        let goes_on = !self.only_evaluates() && self.output.make(self.resume)?;
         let output = self.output.path();
         let tokenizer = match &self.model {
+            _ if goes_on => AlbertTokenizer::from_pretrained(output)?,
             Some(model) if self.only_evaluates() => AlbertTokenizer::from_pretrained(model)?,
             Some(model) => {
                 let tokenizer = AlbertTokenizer::from_pretrained(model)?;

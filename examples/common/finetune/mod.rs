@@ -26,7 +26,7 @@ use ndalbert::{AlbertConfig, LoadOptions, PreTrainedModel};
 use super::cli::{self, Failure};
 pub use options::{Defaults, Options};
 pub use training::Metrics;
-use training::{Settings, evaluate, train};
+use training::{Algorithm, Settings, evaluate, train};
 
 /// What is learnt, and how it is judged.
 pub struct Task<'a, M, F> {
@@ -76,6 +76,7 @@ where
     let total_steps = options.total_steps(examples.batches_per_epoch());
     let settings = Settings {
         total_steps,
+        optimizer: Algorithm::AdamW,
         weight_decay: options.weight_decay,
         output: options.output.path().to_owned(),
         resume: options.resume,

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! progress.rs   what is shown meanwhile
-//! chart.rs      what is drawn of it
+//! curve.rs      what is drawn of the log, as chart.rs does it
 //! ```
 
 #[path = "../axes.rs"]
 mod axes;
 mod chart;
+mod curve;
 #[path = "../drawing/mod.rs"]
 mod drawing;
 mod progress;
@@ -18,8 +19,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ndalbert::train::{
-    AdamOptions, AdamW, Decay, EvaluationMetrics, MetricsLog, Schedule, StopReason, TrainableModel,
-    Trainer, TrainerOptions, TrainingData, TrainingModel, TrainingOutcome,
+    AdamOptions, AdamW, Decay, EvaluationMetrics, Event, Lamb, MetricsLog, Optimizer, Schedule,
+    StopReason, TrainableModel, Trainer, TrainerOptions, TrainingData, TrainingModel,
+    TrainingOutcome,
 };
 
 use super::cli::Failure;
@@ -31,6 +33,7 @@ pub type Metrics = Vec<(String, f64)>;
 /// How to train, and where what comes of it goes.
 pub struct Settings {
     pub total_steps: u64,
+    pub optimizer: Algorithm,
     pub weight_decay: f64,
     /// Receives checkpoints, `metrics.jsonl` and `learning-curve.svg`.
     pub output: PathBuf,
@@ -38,6 +41,16 @@ pub struct Settings {
     pub resume: bool,
     /// All else.
     pub trainer: TrainerOptions,
+}
+
+/// How parameters are changed.
+#[derive(Clone, Copy)]
+#[allow(dead_code)] // Fine-tuning has no choice.
+pub enum Algorithm {
+    /// As PyTorch has it.
+    AdamW,
+    /// As google-research/albert has it.
+    Lamb,
 }
 
 /// What training has come to.
@@ -58,12 +71,20 @@ pub fn train<M: TrainableModel>(
     settings: Settings,
     out: &mut dyn Write,
 ) -> Result<Trained<M::Parameters>, Failure> {
-    let Settings { total_steps, weight_decay, output, resume, trainer } = settings;
-    let adam = AdamOptions { weight_decay, ..AdamOptions::torch() };
-    let optimizer = AdamW::new(adam, || model.zero_gradients())?;
-    let progress = Progress::new(total_steps, output.join("learning-curve.svg"), on_interrupt()?);
-    let progress = RefCell::new(progress);
-    let mut log = MetricsLog::open(output.join("metrics.jsonl"))?;
+    let Settings { total_steps, optimizer, weight_decay, output, resume, trainer } = settings;
+    let zeros = || model.zero_gradients();
+    let optimizer: Box<dyn Optimizer<M::Parameters>> = match optimizer {
+        Algorithm::AdamW => {
+            Box::new(AdamW::new(AdamOptions { weight_decay, ..AdamOptions::torch() }, zeros)?)
+        }
+        Algorithm::Lamb => {
+            Box::new(Lamb::new(AdamOptions { weight_decay, ..AdamOptions::google() }, zeros)?)
+        }
+    };
+    let progress = RefCell::new(Progress::new(total_steps, on_interrupt()?));
+    let [log_path, curve] = ["metrics.jsonl", "learning-curve.svg"].map(|name| output.join(name));
+    let draw = || curve::draw(&log_path, total_steps, &curve);
+    let mut log = MetricsLog::open(&log_path)?;
     let options =
         TrainerOptions { max_steps: Some(total_steps), output_dir: Some(output), ..trainer };
     let mut trainer = Trainer::new(model, optimizer, train, options)?
@@ -71,7 +92,10 @@ pub fn train<M: TrainableModel>(
         .with_metrics(measure)
         .on_event(|event| {
             log.record(event)?;
-            progress.borrow_mut().event(event)
+            if let Event::Evaluation(_) = event {
+                draw()?;
+            }
+            Ok(progress.borrow_mut().event(event))
         });
     if resume && let Some(checkpoint) = trainer.resume()? {
         writeln!(out, "going on from {}", checkpoint.display())?;
@@ -80,7 +104,8 @@ pub fn train<M: TrainableModel>(
     let outcome = trainer.train()?;
     let after = trainer.evaluate()?;
     let parameters = trainer.into_model().into_parameters();
-    let losses = progress.into_inner().finish()?;
+    let losses = progress.into_inner().finish();
+    draw()?;
     Ok(Trained { parameters, outcome, before, after, losses })
 }
 

@@ -1,35 +1,24 @@
-//! What is shown in training, and left behind: a progress bar, a learning curve, and a way to stop with Ctrl-C.
+//! What is shown in training: a progress bar, and a way to stop with Ctrl-C.
 
+use std::fmt;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fmt, fs, io};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ndalbert::Error;
 use ndalbert::train::{EvaluationMetrics, Event, LossTerm, StepMetrics};
 
-use super::axes::Series;
-use super::chart::chart;
+use super::shown;
 
 /// How much of a running mean the next step is.
 const SMOOTHING: f64 = 0.05;
 
-/// How many points of a curve are drawn.
-const POINTS: u64 = 500;
-
-/// Shows events of a trainer, and keeps what the learning curve is drawn of.
+/// Shows events of a trainer.
 pub struct Progress {
     bar: ProgressBar,
-    total: u64,
     means: Vec<Mean>,
     tokens_per_second: f64,
-    losses: Vec<Series>,
-    /// Accuracies, and whatever else the task is judged by.
-    scores: Vec<Series>,
-    curve: PathBuf,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -57,38 +46,33 @@ pub fn on_interrupt() -> Result<Arc<AtomicBool>, ctrlc::Error> {
 }
 
 impl Progress {
-    /// For that many steps. The learning curve is written to `curve` at every evaluation and at the end.
-    pub fn new(total: u64, curve: PathBuf, interrupted: Arc<AtomicBool>) -> Self {
+    /// For that many steps.
+    pub fn new(total: u64, interrupted: Arc<AtomicBool>) -> Self {
         let style = "{elapsed_precise} {bar:24} {pos}/{len} {msg}, {eta} left";
         let bar = ProgressBar::new(total);
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        let (losses, scores) = (Vec::new(), Vec::new());
-        let means = Vec::new();
-        Self { bar, total, means, tokens_per_second: 0.0, losses, scores, curve, interrupted }
+        Self { bar, means: Vec::new(), tokens_per_second: 0.0, interrupted }
     }
 
     /// Takes note of an event; asks to stop once the user has pressed Ctrl-C.
-    pub fn event(&mut self, event: &Event<'_>) -> Result<ControlFlow<()>, Error> {
+    pub fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match event {
             Event::Started { step } => {
                 self.bar.set_position(*step);
                 self.bar.reset_eta();
             }
             Event::Step(step) => self.step(step),
-            Event::Evaluation(evaluation) => {
-                self.evaluation(evaluation);
-                self.draw()?;
-            }
+            Event::Evaluation(evaluation) => self.evaluation(evaluation),
             Event::Checkpoint { path, .. } => {
                 self.bar.suspend(|| eprintln!("saved {}", path.display()));
             }
             _ => {}
         }
         let stop = self.interrupted.load(Ordering::Relaxed);
-        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn step(&mut self, step: &StepMetrics) {
@@ -101,16 +85,6 @@ impl Progress {
         } else {
             blend(self.tokens_per_second, speed)
         };
-        if step.step.is_multiple_of(self.total.div_ceil(POINTS)) {
-            for mean in &self.means {
-                let x = step.step as f64;
-                let name = format!("{} (training)", mean.name);
-                push(&mut self.losses, name.clone(), (x, mean.loss));
-                if let Some(accuracy) = mean.accuracy {
-                    push(&mut self.scores, name.replace("loss", "accuracy"), (x, accuracy));
-                }
-            }
-        }
         let terms: Vec<String> = self.means.iter().map(Mean::to_string).collect();
         self.bar.set_message(format!(
             "{}, {:.0} tokens/s",
@@ -139,37 +113,16 @@ impl Progress {
     }
 
     fn evaluation(&mut self, evaluation: &EvaluationMetrics) {
-        let x = evaluation.step as f64;
-        let mut shown = Vec::new();
-        for (name, &value) in &evaluation.metrics {
-            shown.push(format!("{name} {value:.4}"));
-            // The sum of several losses is not drawn.
-            let is_sum = name == "loss" && evaluation.metrics.keys().any(|n| n.ends_with("_loss"));
-            let series = if name.ends_with("loss") { &mut self.losses } else { &mut self.scores };
-            if !is_sum {
-                let term = name.strip_suffix("_loss").or(name.strip_suffix("_accuracy"));
-                push(series, format!("{} (held out)", term.unwrap_or(name)), (x, value));
-            }
-        }
-        let step = evaluation.step;
-        self.bar.suspend(|| eprintln!("step {step}, held out: {}", shown.join(", ")));
+        let EvaluationMetrics { step, metrics, .. } = evaluation;
+        self.bar.suspend(|| eprintln!("step {step}, held out: {}", shown(metrics)));
     }
 
-    /// Writes the learning curve.
-    fn draw(&self) -> Result<(), Error> {
-        let panels = [("loss", &self.losses[..]), ("accuracy and the like", &self.scores[..])];
-        let drawing = chart("Learning curve", "step", &panels);
-        fs::write(&self.curve, drawing.to_svg())
-            .map_err(|error: io::Error| Error::Io { path: self.curve.clone(), error })
-    }
-
-    /// Writes the learning curve a last time, and says what the losses were at first and at last.
-    pub fn finish(self) -> Result<String, Error> {
+    /// What the losses were at first and at last.
+    pub fn finish(self) -> String {
         self.bar.finish_and_clear();
-        self.draw()?;
         let fall = |mean: &Mean| format!("{} {:.4} → {:.4}", mean.name, mean.first, mean.loss);
         let falls: Vec<String> = self.means.iter().map(fall).collect();
-        Ok(if falls.is_empty() { "no steps".to_owned() } else { falls.join(", ") })
+        if falls.is_empty() { "no steps".to_owned() } else { falls.join(", ") }
     }
 }
 
@@ -183,13 +136,6 @@ impl fmt::Display for Mean {
     }
 }
 
-fn blend(mean: f64, value: f64) -> f64 {
+pub fn blend(mean: f64, value: f64) -> f64 {
     mean + SMOOTHING * (value - mean)
-}
-
-fn push(series: &mut Vec<Series>, name: String, point: (f64, f64)) {
-    match series.iter_mut().find(|s| s.name == name) {
-        Some(series) => series.points.push(point),
-        None => series.push(Series { name, points: vec![point] }),
-    }
 }

@@ -41,6 +41,14 @@ impl InstructionSet {
         self.0.name()
     }
 
+    /// The precisions in which activations are multiplied with each other: in attention, and for gradients of weights.
+    pub fn activation_precisions(self) -> Vec<Precision> {
+        let is_own = |precision: &Precision| {
+            *precision == Precision::F32 || precision.narrows_activations(self.0)
+        };
+        [Precision::F32, Precision::Bf16].into_iter().filter(is_own).collect()
+    }
+
     /// softmax(`scale`·row) over rows of `width` values, in place but for a factor for each, on this thread.
     pub fn softmax(self, rows: &mut [f32], width: usize, scale: f32, factors: &mut [f32]) {
         vector::softmax(self.0, rows, width, scale, factors);
