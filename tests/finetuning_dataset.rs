@@ -4,7 +4,7 @@ mod common;
 
 use common::refused;
 use ndalbert::train::datasets::*;
-use ndalbert::{Batch, Result};
+use ndalbert::{AlbertTokenizer, Batch, Result};
 
 /// An example whose label is its own number.
 #[derive(Clone)]
@@ -23,6 +23,10 @@ impl Features for Numbered {
     fn labels(features: &[&Self], batch: &Batch) -> Result<Vec<usize>> {
         assert_eq!(batch.num_sequences(), features.len() * features[0].inputs.len());
         Ok(features.iter().map(|features| features.number).collect())
+    }
+
+    fn label_text(&self) -> String {
+        self.number.to_string()
     }
 }
 
@@ -159,6 +163,87 @@ fn a_state_of_something_else_is_refused() {
         &["batch of an epoch: expected at most 3, found 4"],
     );
     assert_eq!(dataset.state(), state);
+}
+
+/// Whichever id or label is another one, and also if only their order is.
+#[test]
+fn a_state_of_other_texts_or_labels_is_refused() {
+    let plain = || numbered(10, |number| 1 + number % 2);
+    let state = Dataset::new(plain(), options(4)).unwrap().state();
+    let restore = |change: fn(&mut Vec<Numbered>)| {
+        let mut features = plain();
+        change(&mut features);
+        Dataset::new(features, options(4)).unwrap().restore(&state)
+    };
+    restore(|_| ()).unwrap();
+    let changes: [fn(&mut Vec<Numbered>); 5] = [
+        |features| features[9].number = 10,
+        |features| features[5].inputs[1].ids[0] = 4,
+        |features| features[0].inputs[0].type_ids[1] = 1,
+        |features| features.swap(0, 2),
+        |features| {
+            let inputs = &mut features[1].inputs;
+            let sequences = [(vec![2], vec![3]), (vec![0, 0, 2], vec![3, 0, 0])];
+            *inputs = sequences.map(|(ids, type_ids)| InputSequence { ids, type_ids }).into();
+        },
+    ];
+    for change in changes {
+        let words = ["state of a data set: expected one of these texts and labels (", "others ("];
+        refused(restore(change), &words);
+    }
+}
+
+/// The features of a data set whose label was changed are told apart, of every kind of task.
+#[test]
+fn every_kind_of_label_is_looked_at() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let tokenizer =
+        AlbertTokenizer::from_pretrained(fixtures.join("tokenizers/wordpiece")).unwrap();
+    let names = || LabelNames::new(["no", "yes"]).unwrap();
+    let classify = |task: ClassificationTask, label| {
+        let example =
+            ClassificationExample { text: "a".to_owned(), text_pair: None, label: Some(label) };
+        ClassificationFeatures::new(&tokenizer, &task, &example).unwrap()
+    };
+    let class = |id| classify(ClassificationTask::SingleLabel(names()), RawLabel::Number(id));
+    told_apart(class(0.0), class(1.0));
+    let number = |value| classify(ClassificationTask::Regression(1), RawLabel::Number(value));
+    told_apart(number(0.5), number(0.25));
+    told_apart(class(1.0), number(1.0));
+    let choose = |label| {
+        let choices = ["a".to_owned(), "b".to_owned()].to_vec();
+        let example = MultipleChoiceExample { prompt: "c".to_owned(), choices, label: Some(label) };
+        MultipleChoiceFeatures::new(&tokenizer, &example).unwrap()
+    };
+    told_apart(choose(ChoiceLabel::Index(0)), choose(ChoiceLabel::Index(1)));
+    let distribution = |first| choose(ChoiceLabel::Distribution(vec![first, 1.0 - first]));
+    told_apart(distribution(0.5), distribution(0.25));
+    let tag = |tag: &str| {
+        let example =
+            TokenClassificationExample { words: vec!["a".to_owned()], tags: vec![tag.to_owned()] };
+        let labelling = TokenLabelling::default();
+        TokenClassificationFeatures::new(&tokenizer, &names(), labelling, &example).unwrap()
+    };
+    told_apart(tag("no"), tag("yes"));
+    let answer = |text: &str, start| {
+        let example = QuestionAnsweringExample {
+            id: String::new(),
+            question: "c".to_owned(),
+            context: "a b".to_owned(),
+            answers: Some(vec![Answer { text: text.to_owned(), start }]),
+        };
+        let windows = training_windows(&tokenizer, &[example], WindowOptions::default()).unwrap();
+        windows.into_iter().next().unwrap()
+    };
+    told_apart(answer("a", 0), answer("b", 2));
+}
+
+#[track_caller]
+fn told_apart<F: Features>(one: F, other: F) {
+    assert_eq!(one.inputs(), other.inputs());
+    let [mut one, mut other] = [one, other].map(|f| Dataset::new(vec![f], options(1)).unwrap());
+    one.restore(&one.state()).unwrap();
+    refused(other.restore(&one.state()), &["these texts and labels"]);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::features::{Features, collate};
+use super::features::{Features, InputSequence, collate};
 use crate::error::{Error, Result};
+use crate::hash::Hash;
 use crate::train::{TrainingBatch, TrainingData};
 
 /// How a data set is gone through.
@@ -43,6 +44,8 @@ pub struct DatasetState {
     drop_last: bool,
     batch_size: usize,
     examples: usize,
+    /// Of all texts and labels, in their order.
+    fingerprint: u64,
 }
 
 /// Features in memory, given in batches.
@@ -53,6 +56,7 @@ pub struct DatasetState {
 #[derive(Clone, Debug)]
 pub struct Dataset<F> {
     features: Vec<F>,
+    fingerprint: u64,
     options: DatasetOptions,
     epoch: u64,
     /// Of this epoch: the examples of each batch.
@@ -74,7 +78,9 @@ impl<F: Features> Dataset<F> {
         if options.batch_size == 0 {
             return Err(Error::input("batch_size", "at least 1", "0"));
         }
-        let mut dataset = Self { features, options, epoch: 0, batches: Vec::new(), next: 0 };
+        let fingerprint = fingerprint(&features);
+        let (epoch, batches, next) = (0, Vec::new(), 0);
+        let mut dataset = Self { features, fingerprint, options, epoch, batches, next };
         dataset.begin(0);
         if dataset.batches.is_empty() {
             let expected = format!("at most the number of examples, {}", dataset.features.len());
@@ -122,18 +128,25 @@ impl<F: Features> Dataset<F> {
     pub fn state(&self) -> DatasetState {
         let DatasetOptions { batch_size, shuffle, seed, drop_last } = self.options;
         let (epoch, batch, examples) = (self.epoch, self.next, self.features.len());
-        DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples }
+        let fingerprint = self.fingerprint;
+        DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples, fingerprint }
     }
 
     /// Goes to where another data set of the same features and options was: the batches that follow are the same.
     ///
     /// # Errors
-    /// [`Error::Input`] if it was of other options or another number of examples, or had no such batch. The position is
-    /// then as it was.
+    /// [`Error::Input`] if it was of other options, examples or labels, or had no such batch. The position is then as it
+    /// was.
     pub fn restore(&mut self, state: &DatasetState) -> Result<()> {
-        let here = DatasetState { epoch: state.epoch, batch: state.batch, ..Self::state(self) };
+        let DatasetState { epoch, batch, fingerprint, .. } = *state;
+        let here = DatasetState { epoch, batch, fingerprint, ..Self::state(self) };
         if *state != here {
             let (expected, found) = (format!("one of {here:?}"), format!("{state:?}"));
+            return Err(Error::input("state of a data set", expected, found));
+        }
+        if fingerprint != self.fingerprint {
+            let expected = format!("one of these texts and labels ({:016x})", self.fingerprint);
+            let found = format!("one of others ({fingerprint:016x})");
             return Err(Error::input("state of a data set", expected, found));
         }
         if state.batch > self.batches.len() {
@@ -167,6 +180,19 @@ impl<F: Features> Dataset<F> {
     }
 }
 
+/// The hash of all ids, type ids and labels.
+fn fingerprint<F: Features>(features: &[F]) -> u64 {
+    let mut hash = Hash::new();
+    for example in features {
+        for InputSequence { ids, type_ids } in example.inputs() {
+            hash.add(&ids.len().to_le_bytes());
+            ids.iter().chain(type_ids).for_each(|id| hash.add(&id.to_le_bytes()));
+        }
+        hash.add(example.label_text().as_bytes());
+    }
+    hash.finish()
+}
+
 /// Fisher and Yates' shuffle.
 ///
 /// Written here so that no library's next version gives another order to a seed, and with it to a run that is resumed.
@@ -179,6 +205,7 @@ fn shuffle(order: &mut [u32], seed: u64, epoch: u64) {
         order.swap(end, (drawn >> 64) as usize);
     }
 }
+
 impl<F: Features> TrainingData<F::Labels> for Dataset<F> {
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<F::Labels>>> {
         self.next_batch()

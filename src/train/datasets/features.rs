@@ -33,6 +33,10 @@ pub trait Features: Send + Sync {
     /// # Errors
     /// [`Error::Input`] if an example has no label, or labels differ in kind.
     fn labels(features: &[&Self], batch: &Batch) -> Result<Self::Labels>;
+
+    /// What is to be learnt of this example, as a text that differs where that does: by it, a data set is recognized when
+    /// training is resumed.
+    fn label_text(&self) -> String;
 }
 
 /// The inputs of examples alone, to predict what they have no labels for.

@@ -240,4 +240,8 @@ impl Features for ClassificationFeatures {
             .map(Targets::Values)
             .map_err(|error| Error::input("labels", "[B, C]", error.to_string()))
     }
+
+    fn label_text(&self) -> String {
+        format!("{:?}", self.target)
+    }
 }

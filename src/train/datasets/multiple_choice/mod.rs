@@ -170,4 +170,8 @@ impl Features for MultipleChoiceFeatures {
         }
         Ok(Targets::Values(values))
     }
+
+    fn label_text(&self) -> String {
+        format!("{:?}", self.label)
+    }
 }

@@ -100,6 +100,10 @@ impl Features for QuestionAnsweringFeatures {
         let (start, end) = answers.collect::<Result<(Vec<_>, Vec<_>)>>()?;
         Ok(AnswerPositions { start, end })
     }
+
+    fn label_text(&self) -> String {
+        format!("{:?}", self.answer)
+    }
 }
 
 /// The windows of all examples, with the columns of each one's first answer, to train on: `prepare_train_features` of `run_qa`.

@@ -104,6 +104,10 @@ impl Features for TokenClassificationFeatures {
         }
         Ok(labels)
     }
+
+    fn label_text(&self) -> String {
+        format!("{:?}", self.labels)
+    }
 }
 
 /// The names of what was predicted and of what is right, for each token whose label counts: what
