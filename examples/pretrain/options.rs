@@ -42,7 +42,7 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
   --tokenizer DIR       its vocabulary [default: that of --model]
   --train-vocabulary N  make one of N tokens of the text [default: 2000]
   --vocabulary KIND     unigram, wordpiece or characters [default: unigram]
-  --objective KIND      of pairs: sentence-order, or next-sentence as BERT has it
+  --objective KIND      of pairs: sentence-order, or next-sentence as in BERT
                         [default: sentence-order]
   --ngram N             words masked in one go, at most [default: 1]
   --masked SHARE        of tokens, to be guessed [default: 0.15]

@@ -119,7 +119,8 @@ pub fn evaluate<M: TrainableModel>(
     out: &mut dyn Write,
 ) -> Result<M::Parameters, Failure> {
     let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
-    let options = TrainerOptions::new(Schedule::new(0.0, 0, Decay::Constant)?);
+    let schedule = Schedule::new(0.0, 0, Decay::Constant)?;
+    let options = TrainerOptions { max_steps: Some(1), ..TrainerOptions::new(schedule) };
     let mut trainer = Trainer::new(model, optimizer, held_out.clone(), options)?
         .evaluate_on(held_out)?
         .with_metrics(measure);
