@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::text::AlbertTokenizer;
 
-/// How often another document is looked for before it is taken that there is none.
+/// How often another document is looked for in a block, and then in the corpus, before it is taken that there is none.
 const TRIES: usize = 10;
 
 /// Examples of some documents, in the order in which they come.
@@ -102,7 +102,7 @@ impl Source {
         let packed: Vec<Packed> = (0..numbers.len())
             .into_par_iter()
             .map(|place| self.pack(numbers, &documents, place, epoch))
-            .collect();
+            .collect::<Result<_>>()?;
         let mut block = Block {
             documents: range,
             examples: Vec::new(),
@@ -123,7 +123,7 @@ impl Source {
         Ok(block)
     }
 
-    /// Blocks have at least two documents if there are two, so that there is another one.
+    /// Blocks have at least two documents, or parts of one, if there are two: then another one is at hand as a rule.
     fn block_end(&self, order: &[u32], start: usize) -> usize {
         let (mut end, mut bytes) = (start, 0);
         while end < order.len() && (bytes < self.options.buffer_bytes || end - start < 2) {
@@ -145,16 +145,42 @@ impl Source {
         Ok(document)
     }
 
-    fn pack(&self, parts: &[u32], documents: &[Arc<Document>], at: usize, epoch: u64) -> Packed {
-        let document_of = |place: usize| self.corpus.document_of(parts[place] as usize);
-        let is_other =
-            |place: &usize| document_of(*place) != document_of(at) && documents[*place].len() > 0;
-        let other = |random: &mut ChaCha8Rng| {
-            let mut drawn = std::iter::repeat_with(|| random.random_range(0..documents.len()));
-            drawn.by_ref().take(TRIES).find(is_other).map(|place| &*documents[place])
-        };
+    fn pack(
+        &self,
+        parts: &[u32],
+        documents: &[Arc<Document>],
+        at: usize,
+        epoch: u64,
+    ) -> Result<Packed> {
+        let other = |random: &mut ChaCha8Rng| self.other_document(parts, documents, at, random);
         let mut random = self.generator(Purpose::Packing, epoch, u64::from(parts[at]));
         self.packer.pack(parts[at], &documents[at], other, &mut random)
+    }
+
+    /// Draws a document that is not the one at a place of a block, and has sentences: from the block, or, if that consists
+    /// of this one for the most part, from the whole corpus, which takes reading it.
+    fn other_document(
+        &self,
+        parts: &[u32],
+        documents: &[Arc<Document>],
+        at: usize,
+        random: &mut ChaCha8Rng,
+    ) -> Result<Option<Arc<Document>>> {
+        let document_of = |place: usize| self.corpus.document_of(parts[place] as usize);
+        let own = document_of(at);
+        for _ in 0..TRIES {
+            let place = random.random_range(0..documents.len());
+            if document_of(place) != own && documents[place].len() > 0 {
+                return Ok(Some(documents[place].clone()));
+            }
+        }
+        for _ in 0..TRIES {
+            let document = self.document(self.corpus.draw_other(own, random))?;
+            if document.len() > 0 {
+                return Ok(Some(document));
+            }
+        }
+        Ok(None)
     }
 }
 

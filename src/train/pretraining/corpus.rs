@@ -3,6 +3,9 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use ndarray_rand::rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
 use crate::error::{Error, Result};
 use crate::files::open_regular;
 use crate::hash::Hash;
@@ -123,6 +126,14 @@ impl Corpus {
         self.parts[part].document
     }
 
+    /// A part of another document than this one. Every other document is as likely, however long it is; there must be one.
+    pub(super) fn draw_other(&self, document: u32, random: &mut ChaCha8Rng) -> usize {
+        let drawn = random.random_range(0..self.num_documents - 1);
+        let other = drawn + u32::from(drawn >= document);
+        let before = |last| self.parts.partition_point(|part| part.document < last);
+        random.random_range(before(other)..before(other + 1))
+    }
+
     /// Of all texts in their order, wherever the files are.
     pub(super) fn hash(&self) -> u64 {
         let mut hash = Hash::new();
@@ -199,6 +210,8 @@ impl Scan {
 mod tests {
     use std::fs;
 
+    use ndarray_rand::rand::SeedableRng;
+
     use super::*;
 
     #[test]
@@ -227,6 +240,34 @@ mod tests {
         let documents: Vec<_> = (0..5).map(|part| corpus.document_of(part)).collect();
         assert_eq!(documents, [0, 0, 0, 0, 1]);
         assert_eq!(corpus.num_documents(), 2);
+    }
+
+    #[test]
+    fn other_documents_are_as_likely_whatever_their_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("text");
+        let long = format!("{}\n", "a".repeat(999)).repeat(100);
+        fs::write(&path, format!("one\n\n{long}\nthree\n\nfour\n")).unwrap();
+        let corpus = Corpus::open(&[path]).unwrap();
+        assert_eq!((corpus.num_parts(), corpus.num_documents()), (5, 4));
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for (own, expected) in [
+            (0, [0, 500, 500, 1000, 1000]),
+            (1, [1000, 0, 0, 1000, 1000]),
+            (3, [1000, 500, 500, 1000, 0]),
+        ] {
+            let mut counts = [0_i64; 5];
+            (0..3000).for_each(|_| counts[corpus.draw_other(own, &mut random)] += 1);
+            // Three standard deviations of 3,000 draws of a third are 77.
+            let near = counts.iter().zip(expected).all(|(count, mean)| (count - mean).abs() < 77);
+            assert!(
+                near && counts
+                    .iter()
+                    .zip(expected)
+                    .all(|(count, mean)| (*count == 0) == (mean == 0)),
+                "{counts:?}"
+            );
+        }
     }
 
     #[test]

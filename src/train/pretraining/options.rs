@@ -14,8 +14,12 @@ pub enum SentenceObjective {
     /// Sentence-order prediction, ALBERT's own: two stretches of a document, half of the time the second first (label 1).
     SentenceOrder,
     /// Next-sentence prediction, as BERT had it: half of the time the second stretch is from another document (label 1).
+    ///
+    /// That is one of those that are [shuffled at once](PreTrainingOptions::buffer_bytes); where they are parts of one
+    /// document for the most part, one of the whole text.
     NextSentence,
-    /// None: a single stretch, label −100.
+    /// None: a single stretch, label −100. For [`AlbertForMaskedLM`](crate::AlbertForMaskedLM): to
+    /// [`AlbertForPreTraining`](crate::AlbertForPreTraining), labels none of which counts are an error.
     None,
 }
 

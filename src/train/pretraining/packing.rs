@@ -1,12 +1,15 @@
 //! A document's sentences → examples, as `create_instances_from_document` of google-research/albert makes them, where
 //! nothing else is said.
 
+use std::sync::Arc;
+
 use ndarray_rand::rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::document::Document;
 use super::options::{PreTrainingOptions, SentenceObjective};
 use super::statistics::PreTrainingStatistics;
+use crate::error::Result;
 
 /// A label that does not count.
 pub(super) const IGNORED: i64 = -100;
@@ -54,13 +57,16 @@ impl Packer {
     /// Packs sentences to the length meant, chunk by chunk, and makes an example of each.
     ///
     /// `other` draws another document, if there is one.
-    pub(super) fn pack<'a>(
+    ///
+    /// # Errors
+    /// Those of `other`.
+    pub(super) fn pack(
         &self,
         number: u32,
         document: &Document,
-        other: impl Fn(&mut ChaCha8Rng) -> Option<&'a Document>,
+        other: impl Fn(&mut ChaCha8Rng) -> Result<Option<Arc<Document>>>,
         random: &mut ChaCha8Rng,
-    ) -> Packed {
+    ) -> Result<Packed> {
         let mut packed = Packed::default();
         packed.statistics.documents = 1;
         packed.statistics.sentences = document.len() as u64;
@@ -76,11 +82,11 @@ impl Packer {
                 }
                 SentenceObjective::SentenceOrder => out.push_order(document, start, end, random),
                 SentenceObjective::NextSentence => {
-                    out.push_next(document, start, end, target, &other, random)
+                    out.push_next(document, start, end, target, &other, random)?
                 }
             };
         }
-        out.packed
+        Ok(out.packed)
     }
 
     /// The length to aim for. Only the longest is a limit: the last sentence may go beyond any other.
@@ -144,20 +150,20 @@ impl Output<'_> {
 
     /// A pair from one document or two. Returns where the next chunk begins: sentences that gave way to another document's
     /// are put back. A chunk of one sentence always gets another document's, as in BERT.
-    fn push_next<'a>(
+    fn push_next(
         &mut self,
         document: &Document,
         start: usize,
         end: usize,
         target: usize,
-        other: impl Fn(&mut ChaCha8Rng) -> Option<&'a Document>,
+        other: impl Fn(&mut ChaCha8Rng) -> Result<Option<Arc<Document>>>,
         random: &mut ChaCha8Rng,
-    ) -> usize {
+    ) -> Result<usize> {
         let is_single = end - start == 1;
         let split = if is_single { end } else { random.random_range(start + 1..end) };
         let first = document.tokens(start..split);
         let is_random = is_single || random.random_bool(0.5);
-        let drawn = if is_random { other(random) } else { None };
+        let drawn = if is_random { other(random)? } else { None };
         if let Some(drawn) = drawn {
             let from = random.random_range(0..drawn.len());
             let room = target.saturating_sub(first.len());
@@ -166,14 +172,14 @@ impl Output<'_> {
                 to += 1;
             }
             self.push(first, drawn.tokens(from..to), 1, random);
-            return split;
+            return Ok(split);
         }
         if is_single {
             self.skip(first);
         } else {
             self.push(first, document.tokens(split..end), 0, random);
         }
-        end
+        Ok(end)
     }
 
     fn push(&mut self, first: &[u32], second: &[u32], label: i64, random: &mut ChaCha8Rng) {

@@ -25,8 +25,9 @@ fn packer(objective: SentenceObjective, max_seq_length: usize, short_seq_prob: f
     Packer::new(&options, CLS, SEP)
 }
 
-fn pack(packer: &Packer, document: &Document, other: Option<&Document>, seed: u64) -> Packed {
-    packer.pack(7, document, |_| other, &mut ChaCha8Rng::seed_from_u64(seed))
+fn pack(packer: &Packer, document: &Document, other: Option<&Arc<Document>>, seed: u64) -> Packed {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    packer.pack(7, document, |_| Ok(other.cloned()), &mut random).unwrap()
 }
 
 /// The sentences of A and B, each once.
@@ -99,7 +100,7 @@ fn a_last_sentence_left_over_is_paired_with_the_one_before() {
 #[test]
 fn a_single_sentence_has_no_order() {
     let packer = packer(SentenceObjective::SentenceOrder, 23, 0.0);
-    let other = document(1, &[10; 4]);
+    let other = Arc::new(document(1, &[10; 4]));
     let Packed { examples, statistics } = pack(&packer, &document(0, &[10]), Some(&other), 1);
     assert_eq!(examples, []);
     assert_eq!((statistics.skipped_documents, statistics.skipped_tokens), (1, 10));
@@ -108,7 +109,7 @@ fn a_single_sentence_has_no_order() {
 #[test]
 fn next_sentences_are_random_half_of_the_time_and_unused_ones_put_back() {
     let packer = packer(SentenceObjective::NextSentence, 63, 0.0);
-    let (document, other) = (document(0, &[10; 60]), document(1, &[10; 30]));
+    let (document, other) = (document(0, &[10; 60]), Arc::new(document(1, &[10; 30])));
     let (mut random, mut all) = (0, 0);
     for seed in 0..300 {
         let mut expected = 10;

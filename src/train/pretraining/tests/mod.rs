@@ -188,6 +188,50 @@ fn next_sentence_takes_another_document() {
     assert!(counts.iter().all(|&count| count > 100), "{counts:?}");
 }
 
+/// A document of six parts, and a short one: whether blocks have parts of the first alone, or of both.
+#[test]
+fn a_document_that_fills_blocks_is_paired_with_others() {
+    let objective = SentenceObjective::NextSentence;
+    let sample = Sample::new(2);
+    let long: String =
+        (0..7_500).map(|n| word(0, n % SENTENCES) + " d0s0".repeat(9).as_str() + "\n").collect();
+    sample.write("text3", &format!("{long}\nd1s0 d1s1\nd1s2 d1s3\n"));
+    let corpus = sample.open(&["text3"]).unwrap();
+    assert_eq!((corpus.num_parts(), corpus.num_documents()), (7, 2));
+    for (shuffle, buffer_bytes) in [(false, 1), (true, 4 << 20)] {
+        let options =
+            PreTrainingOptions { objective, epochs: Some(1), shuffle, buffer_bytes, ..small() };
+        let batches = |options: PreTrainingOptions| {
+            let (tokenizer, config) = (sample.tokenizer(), sample.config());
+            PreTrainingBatches::<PreTrainingLabels>::new(
+                corpus.clone(),
+                &tokenizer,
+                &config,
+                options,
+            )
+            .unwrap()
+        };
+        let (mut random, mut all) = (0, 0);
+        let expected: Vec<Seen> = batches(options.clone()).map(seen).collect();
+        for (first, second, label) in expected.iter().flat_map(Seen::examples) {
+            let documents = [&first, &second].map(|ids| origin(ids[0]).0);
+            assert_eq!(label == 1, documents[0] != documents[1]);
+            random += label;
+            all += 1;
+        }
+        let share = random as f64 / f64::from(all);
+        assert!(all > 1500 && (share - 0.5).abs() < 0.04, "{share} of {all}");
+        // Neither threads nor what is kept make a difference, nor where it is begun.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let uncached = PreTrainingOptions { cache_bytes: 0, ..options.clone() };
+        assert!(pool.install(|| batches(uncached).map(seen).collect::<Vec<_>>()) == expected);
+        let (mut begun, mut resumed) = (batches(options.clone()), batches(options));
+        begun.by_ref().take(100).for_each(drop);
+        resumed.restore(&begun.state()).unwrap();
+        assert!(resumed.map(seen).collect::<Vec<_>>() == expected[100..]);
+    }
+}
+
 #[test]
 fn masked_words_alone() {
     let objective = SentenceObjective::None;
