@@ -57,7 +57,8 @@ pub struct TrainingModel<M: Model> {
     config: AlbertConfig,
     options: TrainingOptions,
     parameters: M::Parameters,
-    backbone: TrainingBackbone,
+    /// None only while it is made anew.
+    backbone: Option<TrainingBackbone>,
     memory: Memory,
 }
 
@@ -112,7 +113,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
             assign(&mut zeros, &parameters);
             zeros
         };
-        let backbone = TrainingBackbone::new(isa, options, &config, parameters.backbone());
+        let backbone = Some(TrainingBackbone::new(isa, options, &config, parameters.backbone()));
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
@@ -124,6 +125,11 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// How it is trained.
     pub fn options(&self) -> TrainingOptions {
         self.options
+    }
+
+    /// The instruction set that it is trained with, as [`instruction_set`](crate::instruction_set) names it.
+    pub(crate) fn instruction_set(&self) -> &'static str {
+        self.isa.name()
     }
 
     /// The parameters as they are now.
@@ -230,10 +236,11 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         let mut memory = std::mem::take(&mut self.memory);
         let output = parallel::in_pool(|| {
             let pass = self.backbone_pass(batch, dropout_seed);
-            let states = self.backbone.forward(pass, self.options.activations, &mut memory);
+            let backbone = self.backbone();
+            let states = backbone.forward(pass, self.options.activations, &mut memory);
             let (output, d_states) = loss(self, pass, &states, gradients)?;
             let gradients = gradients.backbone_mut();
-            self.backbone.backward(pass, &mut memory, &states, d_states, gradients);
+            backbone.backward(pass, &mut memory, &states, d_states, gradients);
             Ok(output)
         });
         self.memory = memory;
@@ -241,7 +248,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     }
 
     fn forward(&self, pass: BackbonePass<'_>) -> BackboneStates {
-        self.backbone.forward(pass, ActivationPolicy::Recompute, &mut Memory::default())
+        self.backbone().forward(pass, ActivationPolicy::Recompute, &mut Memory::default())
     }
 
     /// Changes the parameters, as an optimizer does, and packs them anew.
@@ -256,9 +263,15 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
             assign(&mut standard, &self.parameters);
             self.parameters = standard;
         }
+        // The old one goes first: both together would be the most memory that a step takes.
+        self.backbone = None;
         let (config, parameters) = (&self.config, self.parameters.backbone());
-        self.backbone = TrainingBackbone::new(self.isa, self.options, config, parameters);
+        self.backbone = Some(TrainingBackbone::new(self.isa, self.options, config, parameters));
         result
+    }
+
+    fn backbone(&self) -> &TrainingBackbone {
+        self.backbone.as_ref().expect("there but while it is made anew, which cannot fail")
     }
 
     fn backbone_pass<'a>(&'a self, batch: &'a Batch, seed: Option<u64>) -> BackbonePass<'a> {
