@@ -116,6 +116,12 @@ impl<P: Parameters> Adam<P> {
         Ok(())
     }
 
+    pub(super) fn clear_frozen(&self, gradients: &mut P) {
+        let arrays = views_mut(gradients).into_iter().zip(&self.treatments);
+        let frozen = arrays.filter(|(_, treatment)| treatment.frozen);
+        frozen.for_each(|(mut values, _)| values.fill(0.0));
+    }
+
     /// One step, `rule` being made for its number, counted from 1: `apply` gets what to change, nothing that is frozen.
     pub(super) fn update(
         &mut self,

@@ -30,6 +30,10 @@ impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
         self.0.update(parameters, gradients, learning_rate, Rule::corrected, apply)
     }
 
+    fn clear_frozen(&self, gradients: &mut P) {
+        self.0.clear_frozen(gradients);
+    }
+
     fn state(&self) -> OptimizerState<'_, P> {
         self.0.state()
     }
@@ -61,6 +65,10 @@ impl<P: Parameters> AdamWeightDecay<P> {
 impl<P: Parameters + Send> Optimizer<P> for AdamWeightDecay<P> {
     fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
         self.0.update(parameters, gradients, learning_rate, Rule::uncorrected, apply)
+    }
+
+    fn clear_frozen(&self, gradients: &mut P) {
+        self.0.clear_frozen(gradients);
     }
 
     fn state(&self) -> OptimizerState<'_, P> {

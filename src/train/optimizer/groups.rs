@@ -37,7 +37,8 @@ pub struct ParameterGroup {
     pub weight_decay: Option<f64>,
     /// Whether LAMB scales the update by the trust ratio. Other optimizers have none.
     pub trust_ratio: bool,
-    /// Whether parameters, and their moments, stay as they are.
+    /// Whether parameters, and their moments, stay as they are. To a [`Trainer`](crate::train::Trainer), their gradients
+    /// then are zero: they count neither in the norm, nor where it is looked whether gradients are finite.
     pub frozen: bool,
 }
 

@@ -35,6 +35,10 @@ impl<P: Parameters + Send> Optimizer<P> for Lamb<P> {
         self.0.update(parameters, gradients, learning_rate, Rule::uncorrected, apply)
     }
 
+    fn clear_frozen(&self, gradients: &mut P) {
+        self.0.clear_frozen(gradients);
+    }
+
     fn state(&self) -> OptimizerState<'_, P> {
         self.0.state()
     }

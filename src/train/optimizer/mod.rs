@@ -54,6 +54,11 @@ pub trait Optimizer<P: Parameters>: Send {
     /// have the names and shapes that the optimizer was made for. Nothing is changed then.
     fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()>;
 
+    /// Sets gradients of parameters that [`update`](Self::update) leaves alone, as those of a
+    /// [frozen group](ParameterGroup::frozen), to zero. Done before [`clip_global_norm`](super::clip_global_norm), it keeps
+    /// them out of the norm, as PyTorch does by having no gradients of them. Without being implemented, it does nothing.
+    fn clear_frozen(&self, _gradients: &mut P) {}
+
     /// What the next step depends on besides options and arguments.
     fn state(&self) -> OptimizerState<'_, P>;
 
@@ -72,6 +77,10 @@ pub trait Optimizer<P: Parameters>: Send {
 impl<P: Parameters, O: Optimizer<P> + ?Sized> Optimizer<P> for Box<O> {
     fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
         (**self).update(parameters, gradients, learning_rate)
+    }
+
+    fn clear_frozen(&self, gradients: &mut P) {
+        (**self).clear_frozen(gradients);
     }
 
     fn state(&self) -> OptimizerState<'_, P> {

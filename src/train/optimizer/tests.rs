@@ -140,6 +140,31 @@ fn frozen_parameters_and_their_moments_stay() {
 }
 
 #[test]
+fn gradients_of_frozen_parameters_are_cleared_and_no_others() {
+    for (pattern, expected) in [
+        ("weight", Linear { weight: zeros().weight, ..gradients() }),
+        ("bias", Linear { bias: zeros().bias, ..gradients() }),
+    ] {
+        let groups = vec![ParameterGroup::frozen([pattern]), ParameterGroup::new(["*"])];
+        let options = AdamOptions { groups, ..AdamOptions::google() };
+        let optimizers: [Box<dyn Optimizer<Linear>>; 3] = [
+            Box::new(AdamW::new(options.clone(), zeros).unwrap()),
+            Box::new(AdamWeightDecay::new(options.clone(), zeros).unwrap()),
+            Box::new(Lamb::new(options, zeros).unwrap()),
+        ];
+        for optimizer in optimizers {
+            let mut cleared = gradients();
+            match pattern {
+                "weight" => cleared.weight[[1, 0]] = f32::NAN,
+                _ => cleared.bias[1] = f32::INFINITY,
+            }
+            optimizer.clear_frozen(&mut cleared);
+            assert_eq!(cleared, expected);
+        }
+    }
+}
+
+#[test]
 fn groups_have_rates_and_decays_of_their_own() {
     let slow = ParameterGroup {
         learning_rate_factor: 0.25,

@@ -42,7 +42,7 @@ pub struct StepMetrics {
     pub epoch: u64,
     /// The loss before the step: means over its batches, sums of what was right and what counts.
     pub loss: LossOutput,
-    /// The norm of all gradients, before clipping.
+    /// The norm of all gradients but those of frozen parameters, before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,

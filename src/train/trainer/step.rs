@@ -15,6 +15,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     pub(super) fn step(&mut self, batches: &[TrainingBatch<M::Labels>]) -> Result<StepMetrics> {
         let learning_rate = self.options.schedule.rate_at(self.progress.step);
         let loss = self.forward_backward(batches)?;
+        self.optimizer.clear_frozen(&mut self.gradients);
         let limit = self.options.max_grad_norm.unwrap_or(f64::INFINITY);
         let gradient_norm = clip_global_norm(&mut self.gradients, limit)?;
         let is_finite = loss.loss.is_finite() && gradient_norm.is_finite();
