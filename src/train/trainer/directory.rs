@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use super::state::TrainerState;
 use crate::checkpoint::Checkpoint;
@@ -98,19 +98,30 @@ pub(super) fn remove_old(
 /// Makes a directory ready for a run's checkpoints, and keeps it for this run until what is returned is dropped.
 ///
 /// # Errors
-/// If another run has it, or if it has a checkpoint of a later step than `step`, which this run would write again.
-pub(super) fn prepare(output_dir: &Path, step: u64) -> Result<File> {
+/// If another run has it, or if it has a checkpoint that this run would write again or remove without having made it: one
+/// of a later step than `step`, or, unless the one that this run goes on from (`origin`) is there, any.
+pub(super) fn prepare(output_dir: &Path, step: u64, origin: Option<&Path>) -> Result<File> {
     fs::create_dir_all(output_dir).map_err(|error| Error::io(output_dir, error))?;
     let lock = lock(output_dir)?;
     remove_leftovers(output_dir)?;
-    let newer = checkpoints(output_dir)?.into_iter().rev();
-    let mut newer = newer.take_while(|&(other, _)| other > step).map(|(_, path)| path);
-    if let Some(path) = newer.find(|path| check_whole(path).is_ok()) {
-        let expected = format!("no checkpoint after step {step}, where this run begins");
-        let found = format!("{}: resume, or choose another directory", path.display());
-        return Err(Error::input("output_dir", expected, found));
-    }
-    Ok(lock)
+    let goes_on_here = origin.is_some_and(|origin| is_in(output_dir, origin));
+    let mut foreign = checkpoints(output_dir)?;
+    foreign.retain(|&(other, _)| other > step || !goes_on_here);
+    let whole = foreign.into_iter().rev().find(|(_, path)| check_whole(path).is_ok());
+    let Some((other, path)) = whole else { return Ok(lock) };
+    let expected = match other > step {
+        true => format!("no checkpoint after step {step}, where this run begins"),
+        false => "no checkpoint of another run, which this one might remove".to_owned(),
+    };
+    let found = format!("{}: resume, or choose another directory", path.display());
+    Err(Error::input("output_dir", expected, found))
+}
+
+/// Whether a checkpoint stands in a directory, by whatever path.
+fn is_in(directory: &Path, checkpoint: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let parent = path::absolute(checkpoint).ok().and_then(|path| real(path.parent()?));
+    parent.is_some() && parent == real(directory)
 }
 
 /// A lock that ends with the process, however that ends.

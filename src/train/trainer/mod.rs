@@ -136,7 +136,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// A checkpoint appears under its name when all of it is on the disk, and older ones are removed after that. So whatever happens, a
 /// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
 /// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
-/// that is in it.
+/// that is in it, or from a checkpoint elsewhere if there are any in it.
 ///
 /// # Steps without effect
 ///
@@ -221,7 +221,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     /// has made them, and no checkpoint that was there has been touched.
     ///
     /// Before the first step: if there is nothing to evaluate on, though it was asked for; if the output directory cannot
-    /// be made, another run trains there, or it has a checkpoint of a later step than where this run is.
+    /// be made, another run trains there, it has a checkpoint of a later step than where this run is, or, if this run has resumed
+    /// from a checkpoint elsewhere, any.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()
@@ -232,7 +233,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         let step = self.progress.step;
         let _lock = match &self.options.output_dir {
             Some(output_dir) => {
-                let lock = directory::prepare(output_dir, step)?;
+                let lock = directory::prepare(output_dir, step, self.checkpoint.as_deref())?;
                 self.remove_old(output_dir)?;
                 Some(lock)
             }

@@ -45,7 +45,7 @@ pub struct TrainerOptions {
     /// Batches per step. Loss and gradients are means over them; they are gone through one after the other, so that a
     /// step takes no more memory than one of them. A step does not reach over the end of an epoch: the last may have fewer.
     pub gradient_accumulation_steps: usize,
-    /// What the norm of all gradients is limited to; nothing for no limit.
+    /// What the norm of all gradients but those of frozen parameters is limited to; nothing for no limit.
     pub max_grad_norm: Option<f64>,
     /// Decides dropout, with the numbers of step and batch. Data has seeds of its own.
     pub seed: u64,
@@ -65,7 +65,7 @@ pub struct TrainerOptions {
     pub early_stopping_patience: Option<u64>,
     /// How many steps in a row may be skipped because loss or gradients are not finite; one more is an error.
     pub max_skipped_steps: u64,
-    /// Whether a checkpoint may be resumed from that was trained with other options.
+    /// Whether a checkpoint may be resumed from that was trained with other options, or on another instruction set.
     pub allow_changed_options: bool,
 }
 

@@ -33,13 +33,14 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 
     /// Goes on from a checkpoint: what follows is, to the bit, what would have followed if training had not ended there.
-    /// That takes the same data, and evaluation data if there is any, the same model and the same options, but for those that say when to
-    /// end, evaluate or save.
+    /// That takes the same data, and evaluation data if there is any, the same model, the same
+    /// [instruction set](crate::instruction_set), which decides how sums are rounded, and the same options, but for those that say when
+    /// to end, evaluate or save.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`] or [`Error::Tensor`] if the checkpoint is not whole, or not one of this model and
-    /// optimizer. [`Error::Input`] if the data is other data, or if other options would have other weights follow, which are named; with
-    /// [`allow_changed_options`](super::TrainerOptions::allow_changed_options) that is no error. The trainer is as it was then.
+    /// optimizer. [`Error::Input`] if the data is other data, or if other options or another instruction set would have other weights follow, which
+    /// are named; with [`allow_changed_options`](super::TrainerOptions::allow_changed_options) that is no error. The trainer is as it was then.
     pub fn resume_from(&mut self, checkpoint: impl AsRef<Path>) -> Result<()> {
         let directory = checkpoint.as_ref();
         let mut state = TrainerState::read(directory)?;

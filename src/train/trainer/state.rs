@@ -93,6 +93,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         let named = [
             ("model", json!(M::NAME)),
             ("precision", json!(self.model.options().precision.name())),
+            ("instruction_set", json!(self.model.instruction_set())),
             ("optimizer", self.optimizer.description()),
             ("schedule", json!(options.schedule)),
             ("gradient_accumulation_steps", json!(options.gradient_accumulation_steps)),
