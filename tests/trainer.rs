@@ -14,11 +14,14 @@ use common::training::{
     saving_options, trainer_of, trainer_options,
 };
 use common::weights::weights_of;
+use ndalbert::checkpoint::{Checkpoint, write_safetensors};
 use ndalbert::train::{
-    AdamOptions, Event, Interval, Lamb, MetricsLog, PreTrainingLabels, StopReason, Targets,
-    Trainer, TrainerOptions, TrainingBatch,
+    AdamOptions, AdamW, Event, Interval, Lamb, MetricsLog, Optimizer, ParameterGroup,
+    PreTrainingLabels, StopReason, Targets, Trainer, TrainerOptions, TrainingBatch, TrainingModel,
+    clip_global_norm, global_norm,
 };
 use ndalbert::{AlbertForPreTraining, AlbertForSequenceClassification, Batch, Error, Precision};
+use ndarray::ArrayD;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -87,7 +90,7 @@ fn resuming_continues_to_the_bit() {
 
 /// Otherwise equal weights would say little.
 #[test]
-fn seed_order_precision_and_moments_do_matter() {
+fn seed_order_precision_clipping_and_moments_do_matter() {
     let run = |precision, options: TrainerOptions, start| {
         let model = new_model::<Classifier>(precision);
         let data = Synthetic { position: (0, start), ..Synthetic::new(7, Classifier::batch) };
@@ -102,6 +105,33 @@ fn seed_order_precision_and_moments_do_matter() {
     assert!(run(Precision::Bf16, trainer_options(6), 0) != plain);
     let clipped = TrainerOptions { max_grad_norm: Some(0.1), ..trainer_options(6) };
     assert!(run(Precision::F32, clipped, 0) != plain);
+    let directory = tempdir().unwrap();
+    run(Precision::F32, saving_options(3, 3, directory.path()), 0);
+    let resumed = || {
+        let options = saving_options(6, 100, directory.path());
+        let mut trainer = new_trainer::<Classifier>(Precision::F32, options);
+        let checkpoint = directory.path().join("checkpoint-3");
+        trainer.resume_from(&checkpoint).unwrap();
+        trainer.train().unwrap();
+        fs::remove_dir_all(directory.path().join("checkpoint-6")).unwrap();
+        weights_of(trainer.model().parameters())
+    };
+    assert!(resumed() == plain);
+    clear_moments(&directory.path().join("checkpoint-3/optimizer.safetensors"));
+    assert!(resumed() != plain);
+}
+
+fn clear_moments(path: &Path) {
+    let moments = Checkpoint::open(path).unwrap();
+    let names: Vec<String> = moments.names().map(str::to_owned).collect();
+    let zeros = names.into_iter().map(|name| {
+        let zeros = ArrayD::<f32>::zeros(moments.get(&name).unwrap().shape());
+        (name, zeros)
+    });
+    let zeros: Vec<_> = zeros.collect();
+    drop(moments);
+    write_safetensors(path, zeros.iter().map(|(name, zeros)| (name.clone(), zeros.view())))
+        .unwrap();
 }
 
 /// Two batches of as many labels are as good as one of both, without dropout.
@@ -143,6 +173,45 @@ fn accumulated_batches_count_as_one() {
     approx::assert_relative_eq!(two.gradient_norm, one.gradient_norm, max_relative = 1e-5);
     assert_eq!((two.loss.terms[0].correct, two.tokens), (one.loss.terms[0].correct, one.tokens));
     assert_eq!((two.loss.terms[0].count, one.loss.terms[0].count), (8, 8));
+}
+
+/// The norm is that of what is trained, and so is its limit. The gradient's length shows in the step because of a large ε.
+#[test]
+fn frozen_parameters_have_no_part_in_clipping() {
+    const LIMIT: f64 = 0.05;
+    let adam = AdamOptions {
+        eps: 1.0,
+        groups: vec![ParameterGroup::frozen(["albert.*"])],
+        ..AdamOptions::torch()
+    };
+    let optimizer = |model: &TrainingModel<Classifier>| {
+        AdamW::new(adam.clone(), || model.zero_gradients()).unwrap()
+    };
+    let mut model = new_model_without_dropout::<Classifier>();
+    let mut gradients = model.zero_gradients();
+    for TrainingBatch { batch, labels } in [Classifier::batch(0), Classifier::batch(1)] {
+        model.backward(&batch, &labels, None, 0.5, &mut gradients).unwrap();
+    }
+    let of_all = global_norm(&gradients);
+    gradients.albert = model.zero_gradients().albert;
+    let options = TrainerOptions { max_grad_norm: Some(LIMIT), ..trainer_options(1) };
+    let rate = options.schedule.rate_at(0);
+    let norm = clip_global_norm(&mut gradients, LIMIT).unwrap();
+    assert!(norm > 1.5 * LIMIT && of_all > 1.3 * norm, "{of_all} {norm}");
+    let mut adamw = optimizer(&model);
+    model.update(|parameters| adamw.update(parameters, &gradients, rate)).unwrap();
+    let norms = RefCell::new(Vec::new());
+    let trained = new_model_without_dropout::<Classifier>();
+    let (adamw, data) = (optimizer(&trained), Synthetic::new(7, Classifier::batch));
+    let mut trainer = Trainer::new(trained, adamw, data, options).unwrap().on_event(|event| {
+        if let Event::Step(step) = event {
+            norms.borrow_mut().push(step.gradient_norm);
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    trainer.train().unwrap();
+    assert_eq!(norms.borrow()[..], [norm]);
+    assert!(weights_of(trainer.model().parameters()) == weights_of(model.parameters()));
 }
 
 #[test]
@@ -190,14 +259,24 @@ fn epochs_end_steps_and_training() {
     assert_eq!(events.into_inner(), expected);
 }
 
-/// What is measured is the mean over all that counts, in every batch alike; the data ends and is gone through again.
+/// What is measured is the mean over all that counts, whichever batch it is in; the data ends and is gone through again.
 #[test]
 fn evaluations_are_the_same_each_time() {
-    let batches = [Classifier::batch(0), Classifier::batch(1)];
+    /// Five labels, then two.
+    fn uneven(number: u64) -> TrainingBatch<Targets> {
+        let count = if number.is_multiple_of(2) { 5 } else { 2 };
+        let sequences: Vec<Vec<u32>> = (0..count)
+            .map(|i| numbers(10 * number + i, 40).take(4).map(|id| 1 + id).collect())
+            .collect();
+        let labels = sequences.iter().map(|ids| i64::from(ids[0] > 20)).collect();
+        let batch = Batch::from_sequences(&sequences).unwrap();
+        TrainingBatch { batch, labels: Targets::Classes(labels) }
+    }
+    let batches = [uneven(0), uneven(1)];
     let model = new_model::<Classifier>(Precision::F32);
     let losses = batches.map(|batch| model.loss(&batch.batch, &batch.labels).unwrap());
     let mut trainer = new_trainer::<Classifier>(Precision::F32, trainer_options(3))
-        .evaluate_on(Synthetic::new(2, Classifier::batch))
+        .evaluate_on(Synthetic::new(2, uneven))
         .unwrap()
         .with_metrics(|model| {
             Ok(vec![("layers".to_owned(), model.config().num_hidden_layers as f64)])
@@ -206,8 +285,10 @@ fn evaluations_are_the_same_each_time() {
     let names: Vec<_> = evaluation.metrics.keys().map(String::as_str).collect();
     assert_eq!(names, ["accuracy", "layers", "loss"]);
     let correct = losses.iter().map(|loss| loss.terms[0].correct).sum::<usize>();
-    assert_eq!(evaluation.metrics["accuracy"], correct as f64 / 10.0);
-    let mean = (losses[0].loss + losses[1].loss) / 2.0;
+    assert_eq!(evaluation.metrics["accuracy"], correct as f64 / 7.0);
+    let mean = (5.0 * losses[0].loss + 2.0 * losses[1].loss) / 7.0;
+    let of_batches = (losses[0].loss + losses[1].loss) / 2.0;
+    assert!((mean - of_batches).abs() > 1e-4 * mean, "{mean} {of_batches}");
     approx::assert_relative_eq!(evaluation.metrics["loss"], mean, max_relative = 1e-12);
     assert_eq!(trainer.evaluate().unwrap(), evaluation);
     trainer.train().unwrap();
@@ -303,7 +384,7 @@ fn a_hook_can_stop_training() {
 fn optimizers_may_be_boxed() {
     let model = new_model::<AlbertForPreTraining>(Precision::F32);
     let lamb = Lamb::new(AdamOptions::google(), || model.zero_gradients()).unwrap();
-    let optimizer: Box<dyn ndalbert::train::Optimizer<_>> = Box::new(lamb);
+    let optimizer: Box<dyn Optimizer<_>> = Box::new(lamb);
     let data: Synthetic<PreTrainingLabels> = Synthetic::new(7, AlbertForPreTraining::batch);
     let mut trainer = Trainer::new(model, optimizer, data, trainer_options(2)).unwrap();
     assert_eq!(trainer.train().unwrap().step, 2);

@@ -12,7 +12,7 @@ use ndalbert::checkpoint::Checkpoint;
 use ndalbert::train::{Interval, TrainerOptions, TrainingOutcome, latest_checkpoint};
 use ndalbert::{
     AlbertForPreTraining, AlbertForSequenceClassification, Error, LoadOptions, PreTrainedModel,
-    Precision, Result,
+    Precision, Result, instruction_set,
 };
 use tempfile::tempdir;
 
@@ -137,10 +137,12 @@ fn checkpoints_of_something_else_are_refused() {
     let directory = tempdir().unwrap();
     train(directory.path(), 2).unwrap();
     let checkpoint = directory.path().join("checkpoint-2");
-    let resume = || {
-        let options = saving_options(4, 2, directory.path());
+    let resume_with = |allow_changed_options| {
+        let options =
+            TrainerOptions { allow_changed_options, ..saving_options(4, 2, directory.path()) };
         new_trainer::<Classifier>(Precision::F32, options).resume_from(&checkpoint)
     };
+    let resume = || resume_with(false);
     resume().unwrap();
     let replaced = |name: &str, from: &str, to: &str, words: &[&str]| {
         let path = checkpoint.join(name);
@@ -154,12 +156,28 @@ fn checkpoints_of_something_else_are_refused() {
     replaced(state, "\"version\": 1", "\"version\": 2", &[state, "version 1", "found 2"]);
     replaced(state, "\"step\": 2", "\"step\": -2", &[state, "-2"]);
     replaced(state, "\"data\": [", "\"data\": [\"one\",", &["no position"]);
+    // Of another processor, and of a version that did not keep this.
+    let here = format!("\"instruction_set\": \"{}\",", instruction_set().unwrap());
+    let expected =
+        here.replace("\"instruction_set\": ", "expected instruction_set = ").replace(',', "");
+    for (other, found) in [
+        ("\"instruction_set\": \"abacus\",", "found instruction_set = \"abacus\""),
+        ("", "found instruction_set = nothing"),
+    ] {
+        replaced(state, &here, other, &[state, &expected, found]);
+    }
     replaced(
         "config.json",
         "\"hidden_act\": \"gelu",
         "\"hidden_act\": \"relu",
         &["hidden_act", "relu"],
     );
+    // That another processor goes on may be allowed.
+    let path = checkpoint.join(state);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(&here, "")).unwrap();
+    resume_with(true).unwrap();
+    fs::write(&path, text).unwrap();
     // Moments of another shape, and none.
     let path = checkpoint.join("optimizer.safetensors");
     let bytes = fs::read(&path).unwrap();
@@ -192,6 +210,32 @@ fn newer_checkpoints_are_not_written_over() {
     trainer.resume_from(directory.path().join("checkpoint-2")).unwrap();
     trainer.train().unwrap();
     assert!(files(&elsewhere.path().join("checkpoint-4")) == before);
+}
+
+/// A run that goes on from a checkpoint elsewhere would remove those of the run whose directory it is told to use.
+#[test]
+fn checkpoints_of_another_run_are_not_removed() {
+    let root = tempdir().unwrap();
+    let [own, other] = ["own", "other"].map(|name| root.path().join(name));
+    train(&own, 6).unwrap();
+    train(&other, 4).unwrap();
+    let resumed = |from: &Path, output_dir: &Path| {
+        let options =
+            TrainerOptions { save_total_limit: Some(1), ..saving_options(8, 2, output_dir) };
+        let mut trainer = new_trainer::<Classifier>(Precision::F32, options);
+        trainer.resume_from(from.join("checkpoint-6")).unwrap();
+        trainer.train()
+    };
+    let words = ["output_dir", "no checkpoint of another run", "other/checkpoint-4: resume"];
+    refused(resumed(&own, &other), &words);
+    assert_eq!(names(&other), ["checkpoint-2", "checkpoint-4"]);
+    // Its own directory by another path, and one that is empty.
+    resumed(&root.path().join("other/../own/."), &own).unwrap();
+    assert_eq!(names(&own), ["checkpoint-8"]);
+    train(&own.join("first"), 6).unwrap();
+    resumed(&own.join("first"), &own.join("second")).unwrap();
+    assert_eq!(names(&own.join("second")), ["checkpoint-8"]);
+    assert_eq!(names(&own.join("first")).len(), 3);
 }
 
 #[test]
