@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `layer` is a model that applies ALBERT-base's layer once, so that the words' scores are a larger part of it than of a
-//! whole model. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
+//! whole model; `step` is ALBERT-base. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
 
 #[path = "../examples/measure_training/arithmetic.rs"]
 mod arithmetic;
@@ -20,15 +20,19 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use ndalbert::heads::PreTrainingHeadParameters;
 use ndalbert::ndarray::Array2;
 use ndalbert::train::{
-    ActivationPolicy, AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, PreTrainingLabels,
-    TrainingModel, TrainingOptions, clip_global_norm, global_norm,
+    ActivationPolicy, AdamOptions, AdamW, AdamWeightDecay, Lamb, LossOutput, Optimizer,
+    PreTrainingLabels, TrainingModel, TrainingOptions, clip_global_norm, global_norm,
 };
 use ndalbert::{
-    AlbertConfig, AlbertForPreTraining, ConfigFields, Model, ModelParameters, Parameters, Precision,
+    AlbertConfig, AlbertForPreTraining, Batch, ConfigFields, Model, ModelParameters, Parameters,
+    Precision,
 };
 
 /// Sequences and tokens in each.
 const SIZES: [(usize, usize); 2] = [(1, 128), (8, 128)];
+
+const POLICIES: [(&str, ActivationPolicy); 2] =
+    [("keep", ActivationPolicy::Keep), ("recompute", ActivationPolicy::Recompute)];
 
 /// Every seventh word is to be guessed: some 15 %.
 const MASKED_EVERY: usize = 7;
@@ -41,7 +45,7 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = layer, packing, clipping, optimizers
+    targets = layer, step, packing, clipping, optimizers
 }
 criterion_main!(training);
 
@@ -77,9 +81,7 @@ fn layer(criterion: &mut Criterion) {
         .expect("a model may have one layer");
     let mut group = criterion.benchmark_group("layer");
     for precision in [Precision::F32, Precision::Bf16] {
-        for (name, activations) in
-            [("keep", ActivationPolicy::Keep), ("recompute", ActivationPolicy::Recompute)]
-        {
+        for (name, activations) in POLICIES {
             let mut model = model(&config, TrainingOptions { precision, activations });
             let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(&config));
             for (sequences, length) in SIZES {
@@ -97,17 +99,55 @@ fn layer(criterion: &mut Criterion) {
                 });
                 group.bench_function(BenchmarkId::new("step", &size), |bencher| {
                     bencher.iter(|| {
-                        gradients.visit_mut("", &mut |_, mut values| values.fill(0.0));
-                        let batch = black_box(&batch);
-                        let loss = model.backward(batch, &labels, None, 1.0, &mut gradients);
-                        clip_global_norm(&mut gradients, 1.0).expect("a limit above 0");
-                        model
-                            .update(|parameters| optimizer.update(parameters, &gradients, 1e-4))
-                            .expect("finite gradients");
-                        loss.expect("it fits")
+                        take_step(&mut model, &mut optimizer, &mut gradients, &batch, &labels)
                     });
                 });
             }
+        }
+    }
+    group.finish();
+}
+
+/// Forward and backward pass, limited gradients, changed parameters.
+fn take_step(
+    model: &mut TrainingModel<AlbertForPreTraining>,
+    optimizer: &mut AdamW<Tree>,
+    gradients: &mut Tree,
+    batch: &Batch,
+    labels: &PreTrainingLabels,
+) -> LossOutput {
+    gradients.visit_mut("", &mut |_, mut values| values.fill(0.0));
+    let loss = model.backward(black_box(batch), labels, None, 1.0, gradients).expect("it fits");
+    clip_global_norm(gradients, 1.0).expect("a limit above 0");
+    model
+        .update(|parameters| optimizer.update(parameters, gradients, 1e-4))
+        .expect("finite gradients");
+    loss
+}
+
+/// A whole step of ALBERT-base: some seconds at eight sequences.
+fn step(criterion: &mut Criterion) {
+    let config = AlbertConfig::base_v2();
+    let mut group = criterion.benchmark_group("step");
+    group.sample_size(10);
+    for (precision, (name, activations)) in [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .flat_map(|p| POLICIES.map(|policy| (p, policy)))
+    {
+        let mut model = model(&config, TrainingOptions { precision, activations });
+        let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(&config));
+        for (sequences, length) in SIZES {
+            let lengths = vec![length; sequences];
+            let (batch, labels) = (batches::batch(&lengths), labels(sequences, length));
+            let masked = labels.masked_lm.iter().filter(|label| **label >= 0).count();
+            let operations = arithmetic::step_operations(&config, &lengths, masked);
+            group.throughput(Throughput::Elements(operations as u64));
+            let size = format!("{name}/{sequences}x{length}");
+            group.bench_function(BenchmarkId::new(precision.name(), size), |bencher| {
+                bencher.iter(|| {
+                    take_step(&mut model, &mut optimizer, &mut gradients, &batch, &labels)
+                });
+            });
         }
     }
     group.finish();
