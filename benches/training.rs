@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `layer` is a model that applies ALBERT-base's layer once, so that the words' scores are a larger part of it than of a
-//! whole model; `step` is ALBERT-base. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
+//! whole model; `base` is ALBERT-base. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
 
 #[path = "../examples/measure_training/arithmetic.rs"]
 mod arithmetic;
@@ -45,7 +45,7 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = layer, step, packing, clipping, optimizers
+    targets = layer, base, packing, clipping, optimizers
 }
 criterion_main!(training);
 
@@ -74,21 +74,31 @@ fn adamw(config: &AlbertConfig) -> AdamW<Tree> {
     AdamW::new(AdamOptions::torch(), zeros).expect("options that make sense")
 }
 
-/// Forward and backward pass, and a whole step.
+/// One application of ALBERT-base's layer, between embeddings and heads.
 fn layer(criterion: &mut Criterion) {
     let base = AlbertConfig::base_v2().to_fields();
     let config = AlbertConfig::new(ConfigFields { num_hidden_layers: 1, ..base })
         .expect("a model may have one layer");
-    let mut group = criterion.benchmark_group("layer");
+    passes(criterion, "layer", &config);
+}
+
+/// All of ALBERT-base: some seconds a step at eight sequences.
+fn base(criterion: &mut Criterion) {
+    passes(criterion, "base", &AlbertConfig::base_v2());
+}
+
+/// Forward and backward pass, and a whole step.
+fn passes(criterion: &mut Criterion, name: &str, config: &AlbertConfig) {
+    let mut group = criterion.benchmark_group(name);
     for precision in [Precision::F32, Precision::Bf16] {
         for (name, activations) in POLICIES {
-            let mut model = model(&config, TrainingOptions { precision, activations });
-            let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(&config));
+            let mut model = model(config, TrainingOptions { precision, activations });
+            let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(config));
             for (sequences, length) in SIZES {
                 let lengths = vec![length; sequences];
                 let (batch, labels) = (batches::batch(&lengths), labels(sequences, length));
                 let masked = labels.masked_lm.iter().filter(|label| **label >= 0).count();
-                let operations = arithmetic::step_operations(&config, &lengths, masked);
+                let operations = arithmetic::step_operations(config, &lengths, masked);
                 group.throughput(Throughput::Elements(operations as u64));
                 let size = format!("{precision}/{name}/{sequences}x{length}");
                 group.bench_function(BenchmarkId::new("backward", &size), |bencher| {
@@ -123,34 +133,6 @@ fn take_step(
         .update(|parameters| optimizer.update(parameters, gradients, 1e-4))
         .expect("finite gradients");
     loss
-}
-
-/// A whole step of ALBERT-base: some seconds at eight sequences.
-fn step(criterion: &mut Criterion) {
-    let config = AlbertConfig::base_v2();
-    let mut group = criterion.benchmark_group("step");
-    group.sample_size(10);
-    for (precision, (name, activations)) in [Precision::F32, Precision::Bf16]
-        .into_iter()
-        .flat_map(|p| POLICIES.map(|policy| (p, policy)))
-    {
-        let mut model = model(&config, TrainingOptions { precision, activations });
-        let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(&config));
-        for (sequences, length) in SIZES {
-            let lengths = vec![length; sequences];
-            let (batch, labels) = (batches::batch(&lengths), labels(sequences, length));
-            let masked = labels.masked_lm.iter().filter(|label| **label >= 0).count();
-            let operations = arithmetic::step_operations(&config, &lengths, masked);
-            group.throughput(Throughput::Elements(operations as u64));
-            let size = format!("{name}/{sequences}x{length}");
-            group.bench_function(BenchmarkId::new(precision.name(), size), |bencher| {
-                bencher.iter(|| {
-                    take_step(&mut model, &mut optimizer, &mut gradients, &batch, &labels)
-                });
-            });
-        }
-    }
-    group.finish();
 }
 
 /// What follows an optimizer's work: the weights are laid out anew. Throughput is in bytes of parameters.
