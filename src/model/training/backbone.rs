@@ -6,6 +6,7 @@ use super::encoder::{DropoutRates, EncoderMemory, Pass, TrainingEncoder, product
 use super::linear::TrainingLinear;
 use super::norm::{TrainingNorm, add_parts, parts};
 use super::saved::{NormBuffers, resize};
+use super::wanted::Wanted;
 use super::{ActivationPolicy, TrainingOptions};
 use crate::batch::{Batch, Words};
 use crate::config::AlbertConfig;
@@ -39,6 +40,8 @@ pub(super) struct BackbonePass<'a> {
     pub(super) config: &'a AlbertConfig,
     pub(super) parameters: &'a AlbertParameters,
     pub(super) batch: &'a Batch,
+    /// The tokens whose states are to come out.
+    pub(super) wanted: &'a Wanted,
     /// The seed of dropout; none where there is none.
     pub(super) seed: Option<u64>,
 }
@@ -89,7 +92,7 @@ impl BackbonePass<'_> {
 
     fn encoder(&self) -> Pass<'_> {
         let parameters = &self.parameters.encoder;
-        Pass { batch: self.batch, parameters, dropout: self.dropout() }
+        Pass { batch: self.batch, parameters, dropout: self.dropout(), wanted: self.wanted }
     }
 
     fn embedding_norm(&self, isa: Isa) -> TrainingNorm<'_> {
@@ -97,8 +100,10 @@ impl BackbonePass<'_> {
         TrainingNorm { isa, parameters, eps: self.config.layer_norm_eps }
     }
 
+    /// Where the states of first tokens are among those that come out.
     fn first_rows(&self) -> Vec<usize> {
-        self.batch.layout.first_rows().collect()
+        let rows: Vec<usize> = self.batch.layout.first_rows().collect();
+        self.wanted.positions(&rows)
     }
 }
 
@@ -122,17 +127,17 @@ impl TrainingBackbone {
         }
     }
 
-    /// States after the last layer and pooled output; `memory` keeps what the policy says.
+    /// States of wanted tokens after the last layer, and pooled output; `memory` keeps what the policy says.
     pub(super) fn forward(
         &self,
         pass: BackbonePass<'_>,
         policy: ActivationPolicy,
         memory: &mut Memory,
     ) -> BackboneStates {
-        self.encoder.prepare(pass.batch, policy, &mut memory.encoder);
+        self.encoder.prepare(pass.batch, pass.wanted, policy, &mut memory.encoder);
         self.embed(pass, memory);
         self.encoder.forward(pass.config.layer_norm_eps, pass.encoder(), &mut memory.encoder);
-        let shape = (pass.batch.num_tokens(), pass.config.hidden_size);
+        let shape = (pass.wanted.rows.len(), pass.config.hidden_size);
         let states = memory.encoder.states.last().map_or(&[][..], Vec::as_slice);
         let tokens = ArrayView2::from_shape(shape, states).expect("made for this batch").to_owned();
         let pooled = self.pooler.as_ref().map(|pooler| {
@@ -159,11 +164,12 @@ impl TrainingBackbone {
         if let (Some(pooled), Some(d_pooled)) = (&states.pooled, d_pooled) {
             self.pooler_backward(pass, (&states.tokens, pooled), d_pooled, &mut d, gradients);
         }
-        let rows = contiguous_mut(&mut d);
         let eps = pass.config.layer_norm_eps;
         let (encoder, of_encoder) = (&self.encoder, &mut gradients.encoder);
-        encoder.backward(eps, pass.encoder(), &mut memory.encoder, rows, of_encoder);
-        self.embed_backward(pass, memory, rows, gradients);
+        let mut d_embedded = vec![0.0; pass.batch.num_tokens() * pass.config.hidden_size];
+        let d = (contiguous_mut(&mut d), &mut d_embedded[..]);
+        encoder.backward(eps, pass.encoder(), &mut memory.encoder, d, of_encoder);
+        self.embed_backward(pass, memory, &d_embedded, gradients);
     }
 
     /// Word, type and position embeddings → LayerNorm → dropout → projection, into the encoder's first states.

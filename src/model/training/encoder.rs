@@ -6,8 +6,10 @@ use super::layer::{
 };
 use super::norm::{TrainingNorm, add_parts};
 use super::saved::{GroupSize, SavedLayer, SavedRows, Widths, resize, take};
+use super::wanted::{Wanted, WantedRows};
 use crate::batch::Batch;
 use crate::config::AlbertConfig;
+use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::convert::{InputBuffer, Strided};
 use crate::kernels::dropout::Dropout;
 use crate::kernels::weight_gradient::{Stretch, WeightGradient, weight_gradients};
@@ -32,8 +34,12 @@ pub(super) struct TrainingEncoder {
 #[derive(Default)]
 pub(super) struct EncoderMemory {
     groups: Vec<GroupSize>,
-    /// The input of every application and the output of the last, `[T, H]` each.
+    /// The same groups, of wanted tokens alone.
+    wanted: Vec<GroupSize>,
+    /// The input of every application, `[T, H]` each, and the output of the last, of wanted tokens, `[W, H]`.
     pub(super) states: Vec<Vec<f32>>,
+    /// The last application's context of wanted tokens, `[W, H]`.
+    wanted_context: Vec<f32>,
     /// What else was saved of every application; of a single one, where layers are computed once more.
     layers: Vec<SavedLayer>,
 }
@@ -68,6 +74,19 @@ pub(super) struct Pass<'a> {
     pub(super) batch: &'a Batch,
     pub(super) parameters: &'a EncoderParameters,
     pub(super) dropout: Option<DropoutRates>,
+    pub(super) wanted: &'a Wanted,
+}
+
+/// What is known of a group of sequences before a pass.
+struct Group<'a> {
+    sequences: &'a [Sequence],
+    wanted: WantedRows<'a>,
+    /// How many wanted tokens there are.
+    wanted_size: &'a GroupSize,
+    /// The group's rows of all states.
+    states: Vec<&'a mut [f32]>,
+    /// What was saved of every application, or of a single one.
+    saved: Vec<SavedRows<'a>>,
 }
 
 impl TrainingEncoder {
@@ -96,66 +115,96 @@ impl TrainingEncoder {
     pub(super) fn prepare(
         &self,
         batch: &Batch,
+        wanted: &Wanted,
         policy: ActivationPolicy,
         memory: &mut EncoderMemory,
     ) {
-        let sequences = &batch.layout.sequences;
-        memory.groups = groups::split(sequences, parallel::threads())
-            .into_iter()
-            .map(|group| GroupSize::new(sequences, group, batch.num_tokens()))
-            .collect();
+        let ranges = groups::split(&batch.layout.sequences, parallel::threads());
+        let groups = |sequences: &[Sequence], tokens: usize| -> Vec<GroupSize> {
+            ranges.iter().map(|range| GroupSize::new(sequences, range.clone(), tokens)).collect()
+        };
+        let (tokens, hidden) = (batch.num_tokens(), self.widths.hidden);
+        memory.groups = groups(&batch.layout.sequences, tokens);
+        memory.wanted = groups(&wanted.sequences, wanted.rows.len());
         memory.states.resize_with(self.plan.len() + 1, Vec::new);
-        let len = batch.num_tokens() * self.widths.hidden;
-        memory.states.iter_mut().for_each(|states| resize(states, len));
+        for (index, states) in memory.states.iter_mut().enumerate() {
+            let is_output = index == self.plan.len();
+            resize(states, if is_output { wanted.rows.len() } else { tokens } * hidden);
+        }
+        resize(&mut memory.wanted_context, wanted.rows.len() * hidden);
         let layers = match policy {
             ActivationPolicy::Keep => self.plan.len(),
             ActivationPolicy::Recompute => 1,
         };
         memory.layers.resize_with(layers, SavedLayer::default);
-        memory.layers.iter_mut().for_each(|layer| layer.resize(self.widths, &memory.groups));
+        for index in 0..layers {
+            self.make_room(index, policy, memory);
+        }
+    }
+
+    /// Gives what is saved of an application the size that it has with a policy.
+    fn make_room(&self, index: usize, policy: ActivationPolicy, memory: &mut EncoderMemory) {
+        let EncoderMemory { groups, wanted, layers, .. } = memory;
+        let after = if self.is_last(index) { &*wanted } else { &*groups };
+        let layer = if policy == ActivationPolicy::Keep { index } else { 0 };
+        layers[layer].resize(self.widths, groups, after);
+    }
+
+    fn is_last(&self, index: usize) -> bool {
+        index + 1 == self.plan.len()
     }
 
     /// Applies the layers to the embedded states; the last of the states are the output's.
     pub(super) fn forward(&self, eps: f64, pass: Pass<'_>, memory: &mut EncoderMemory) {
-        let EncoderMemory { groups, states, layers } = memory;
-        let sequences = &pass.batch.layout.sequences;
-        let mut states = self.split_states(states, groups);
-        let mut saved = self.split_layers(layers, groups);
-        let tasks: Vec<_> = groups
-            .iter()
-            .map(|group| (&sequences[group.sequences.clone()], states.remove(0), saved.remove(0)))
-            .collect();
-        parallel::for_each_alone(tasks, |(sequences, mut states, mut saved)| {
+        // What is saved for several applications has the size of most of them.
+        let groups = self.groups(0, pass, memory);
+        parallel::for_each_alone(groups, |mut group| {
             let mut inputs = InputBuffer::default();
-            let single = saved.len() == 1;
             for index in 0..self.plan.len() {
-                let saved = &mut saved[if single { 0 } else { index }];
-                let (x, out) = states.split_at_mut(index + 1);
-                let (x, out) = (&*x[index], &mut *out[0]);
-                self.layer(index, eps, pass).forward(x, sequences, saved, &mut inputs, out);
+                let saved = if group.saved.len() == 1 { 0 } else { index };
+                if self.is_last(index) {
+                    group.saved[saved].shorten(self.widths, group.wanted_size);
+                }
+                self.layer_forward(index, eps, pass, &mut group, saved, &mut inputs);
             }
         });
     }
 
-    /// Goes back from the gradient `d` `[T, H]` of the output, which becomes that of the embedded states, and adds the
-    /// layers' gradients. What was saved is used up.
+    fn layer_forward(
+        &self,
+        index: usize,
+        eps: f64,
+        pass: Pass<'_>,
+        group: &mut Group<'_>,
+        saved: usize,
+        inputs: &mut InputBuffer,
+    ) {
+        let (x, out) = group.states.split_at_mut(index + 1);
+        let (x, out, saved) = (&*x[index], &mut *out[0], &mut group.saved[saved]);
+        let wanted = self.is_last(index).then_some(&mut group.wanted);
+        self.layer(index, eps, pass).forward(x, group.sequences, wanted, saved, inputs, out);
+    }
+
+    /// Goes back from the gradient `d_wanted` `[W, H]` of the output, which is used up, to that of the embedded states, `d` `[T, H]`, and
+    /// adds the layers' gradients. What was saved is used up.
     pub(super) fn backward(
         &self,
         eps: f64,
         pass: Pass<'_>,
         memory: &mut EncoderMemory,
-        d: &mut [f32],
+        (d_wanted, d): (&mut [f32], &mut [f32]),
         gradients: &mut EncoderParameters,
     ) {
         let all: Vec<usize> = (0..self.plan.len()).rev().collect();
         match self.policy {
             ActivationPolicy::Keep => {
-                self.backward_through(&all, eps, pass, memory, d);
+                self.backward_through(&all, eps, pass, memory, (d_wanted, d));
                 self.add_gradients(&all, memory, gradients);
             }
             ActivationPolicy::Recompute => {
                 for index in all {
-                    self.backward_through(&[index], eps, pass, memory, d);
+                    self.make_room(index, self.policy, memory);
+                    self.backward_through(&[index], eps, pass, memory, (d_wanted, d));
                     self.add_gradients(&[index], memory, gradients);
                 }
             }
@@ -169,36 +218,89 @@ impl TrainingEncoder {
         eps: f64,
         pass: Pass<'_>,
         memory: &mut EncoderMemory,
-        mut d: &mut [f32],
+        (mut d_wanted, mut d): (&mut [f32], &mut [f32]),
     ) {
-        let EncoderMemory { groups, states, layers } = memory;
-        let sequences = &pass.batch.layout.sequences;
-        let mut states = self.split_states(states, groups);
-        let mut saved = self.split_layers(layers, groups);
-        let tasks: Vec<_> = groups
+        let hidden = self.widths.hidden;
+        let sizes: Vec<(usize, usize)> = memory
+            .groups
             .iter()
-            .map(|group| {
-                let sequences = &sequences[group.sequences.clone()];
-                let d = take(&mut d, group.tokens * self.widths.hidden);
-                (sequences, states.remove(0), saved.remove(0), d)
+            .zip(&memory.wanted)
+            .map(|(all, wanted)| (all.tokens, wanted.tokens))
+            .collect();
+        let tasks: Vec<_> = self
+            .groups(applications[0], pass, memory)
+            .into_iter()
+            .zip(sizes)
+            .map(|(group, (all, wanted))| {
+                (group, take(&mut d_wanted, wanted * hidden), take(&mut d, all * hidden))
             })
             .collect();
-        parallel::for_each_alone(tasks, |(sequences, mut states, mut saved, d)| {
+        parallel::for_each_alone(tasks, |(mut group, d_wanted, d)| {
             let mut scratch = Scratch::default();
             for &index in applications {
-                let layer = self.layer(index, eps, pass);
                 let saved = match self.policy {
-                    ActivationPolicy::Keep => &mut saved[index],
+                    ActivationPolicy::Keep => index,
                     ActivationPolicy::Recompute => {
-                        let (x, out) = states.split_at_mut(index + 1);
-                        let (x, out) = (&*x[index], &mut *out[0]);
-                        layer.forward(x, sequences, &mut saved[0], &mut scratch.inputs, out);
-                        &mut saved[0]
+                        self.layer_forward(index, eps, pass, &mut group, 0, &mut scratch.inputs);
+                        0
                     }
                 };
-                layer.backward(d, sequences, saved, &mut scratch);
+                let (layer, saved) = (self.layer(index, eps, pass), &mut group.saved[saved]);
+                if self.is_last(index) {
+                    let of_wanted = (&mut *d_wanted, &group.wanted);
+                    layer.backward_wanted(of_wanted, d, group.sequences, saved, &mut scratch);
+                } else {
+                    layer.backward(d, group.sequences, saved, &mut scratch);
+                }
             }
         });
+    }
+
+    /// The groups of a pass, with their rows of all that there is in memory. What is saved of a single application has the size of
+    /// that with this index.
+    fn groups<'a>(
+        &self,
+        index: usize,
+        pass: Pass<'a>,
+        memory: &'a mut EncoderMemory,
+    ) -> Vec<Group<'a>> {
+        let EncoderMemory { groups, wanted: wanted_groups, states, wanted_context, layers } =
+            memory;
+        let (sequences, wanted) = (&pass.batch.layout.sequences, pass.wanted);
+        let (hidden, single) = (self.widths.hidden, layers.len() == 1);
+        let (mut rows, mut context) = (&wanted.rows[..], &mut wanted_context[..]);
+        let mut of_groups: Vec<Group<'a>> = groups
+            .iter()
+            .zip(&*wanted_groups)
+            .map(|(group, wanted_size)| {
+                let sequences = &sequences[group.sequences.clone()];
+                let (those, others) = rows.split_at(wanted_size.tokens);
+                rows = others;
+                let wanted = WantedRows {
+                    rows: those,
+                    first: first_row(sequences),
+                    sequences: &wanted.sequences[group.sequences.clone()],
+                    context: take(&mut context, wanted_size.tokens * hidden),
+                };
+                Group { sequences, wanted, wanted_size, states: Vec::new(), saved: Vec::new() }
+            })
+            .collect();
+        for (index, states) in states.iter_mut().enumerate() {
+            let mut rest = &mut states[..];
+            let sizes = if index == self.plan.len() { &*wanted_groups } else { &*groups };
+            for (group, size) in of_groups.iter_mut().zip(sizes) {
+                group.states.push(take(&mut rest, size.tokens * hidden));
+            }
+        }
+        for (layer_index, layer) in layers.iter_mut().enumerate() {
+            let is_last = self.is_last(if single { index } else { layer_index });
+            let after = if is_last { &*wanted_groups } else { &*groups };
+            let parts = layer.split(self.widths, groups, after);
+            for (group, part) in of_groups.iter_mut().zip(parts) {
+                group.saved.push(part);
+            }
+        }
+        of_groups
     }
 
     /// Adds what some applications contribute to the gradients, in this order.
@@ -210,42 +312,43 @@ impl TrainingEncoder {
     ) {
         let mut products = Vec::new();
         let used = |index: usize| &memory.layers[if memory.layers.len() == 1 { 0 } else { index }];
-        let of_block = |is_it: &dyn Fn(&Application) -> bool| -> Vec<(&SavedLayer, &[f32])> {
+        let of_block = |is_it: &dyn Fn(&Application) -> bool| -> Vec<(usize, &SavedLayer)> {
             let those = applications.iter().filter(|&&index| is_it(&self.plan[index]));
-            those.map(|&index| (used(index), memory.states[index].as_slice())).collect()
+            those.map(|&index| (index, used(index))).collect()
         };
         let Widths { hidden, intermediate } = self.widths;
         for (block, gradient) in gradients.attentions.iter_mut().flatten().enumerate() {
             let applications = of_block(&|application| application.attention == block);
-            for (saved, _) in &applications {
+            for (_, saved) in &applications {
                 add_parts(&saved.attention_norm.parts, &mut gradient.layer_norm);
             }
             for (part, linear) in [&mut gradient.query, &mut gradient.key, &mut gradient.value]
                 .into_iter()
                 .enumerate()
             {
-                let stretches = applications
-                    .iter()
-                    .map(|&(saved, x)| stretch(part_of(&saved.qkv, hidden, part), x, hidden));
+                let stretches = applications.iter().map(|&(index, saved)| {
+                    stretch(part_of(&saved.qkv, hidden, part), &memory.states[index], hidden)
+                });
                 products.push(product(stretches.collect(), linear));
             }
-            let stretches = applications.iter().map(|(saved, _)| {
+            let stretches = applications.iter().map(|&(index, saved)| {
                 let d = Strided::dense(&saved.attention_norm.rows, hidden);
-                stretch(d, &saved.context, hidden)
+                let is_last = self.is_last(index);
+                stretch(d, if is_last { &memory.wanted_context } else { &saved.context }, hidden)
             });
             products.push(product(stretches.collect(), &mut gradient.dense));
         }
         for (block, gradient) in gradients.feed_forwards.iter_mut().flatten().enumerate() {
             let applications = of_block(&|application| application.feed_forward == block);
-            for (saved, _) in &applications {
+            for (_, saved) in &applications {
                 add_parts(&saved.output_norm.parts, &mut gradient.layer_norm);
             }
-            let stretches = applications.iter().map(|(saved, _)| {
+            let stretches = applications.iter().map(|(_, saved)| {
                 let d = Strided::dense(&saved.pre_activation, intermediate);
                 stretch(d, &saved.middle, hidden)
             });
             products.push(product(stretches.collect(), &mut gradient.ffn));
-            let stretches = applications.iter().map(|(saved, _)| {
+            let stretches = applications.iter().map(|(_, saved)| {
                 let d = Strided::dense(&saved.output_norm.rows, hidden);
                 stretch(d, &saved.activation, intermediate)
             });
@@ -271,37 +374,6 @@ impl TrainingEncoder {
             output_norm: norm(&feed_forwards[group][j].layer_norm),
             dropout: pass.dropout.map(|rates| rates.layer(index)).unwrap_or_default(),
         }
-    }
-
-    /// Every group's rows of all states.
-    fn split_states<'a>(
-        &self,
-        states: &'a mut [Vec<f32>],
-        groups: &[GroupSize],
-    ) -> Vec<Vec<&'a mut [f32]>> {
-        let mut of_groups: Vec<Vec<&mut [f32]>> = groups.iter().map(|_| Vec::new()).collect();
-        for states in states {
-            let mut rest = &mut states[..];
-            for (group, rows) in groups.iter().zip(&mut of_groups) {
-                rows.push(take(&mut rest, group.tokens * self.widths.hidden));
-            }
-        }
-        of_groups
-    }
-
-    /// Every group's rows of what was saved of all layers.
-    fn split_layers<'a>(
-        &self,
-        layers: &'a mut [SavedLayer],
-        groups: &[GroupSize],
-    ) -> Vec<Vec<SavedRows<'a>>> {
-        let mut of_groups: Vec<Vec<SavedRows<'_>>> = groups.iter().map(|_| Vec::new()).collect();
-        for layer in layers {
-            for (rows, saved) in layer.split(self.widths, groups).into_iter().zip(&mut of_groups) {
-                saved.push(rows);
-            }
-        }
-        of_groups
     }
 }
 

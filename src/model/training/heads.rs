@@ -6,6 +6,7 @@ use super::backbone::BackboneStates;
 use super::loss::{
     binary_cross_entropy_term, cross_entropy, soft_cross_entropy_term, squared_error_term,
 };
+use super::wanted::Wanted;
 use super::{LossOutput, LossTerm, Targets};
 use crate::batch::Batch;
 use crate::config::AlbertConfig;
@@ -28,6 +29,8 @@ pub struct HeadPass<'a> {
     pub(super) batch: &'a Batch,
     /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.
     pub(super) words: &'a Array2<f32>,
+    /// The tokens that there are states of.
+    pub(super) wanted: &'a Wanted,
     pub(super) states: &'a BackboneStates,
     /// The seed of dropout; none where there is none.
     pub(super) seed: Option<u64>,
@@ -179,12 +182,13 @@ pub(super) fn token_classifier(
     gradients: Option<(&mut Linear, &mut BackboneStates)>,
     loss: impl FnOnce(&mut Array2<f32>) -> Result<LossTerm>,
 ) -> Result<LossTerm> {
-    let states = pass.states.tokens.select(Axis(0), rows);
+    let rows = pass.wanted.positions(rows);
+    let states = pass.states.tokens.select(Axis(0), &rows);
     let mut classified = pass.classify(linear, states.view(), pass.dropout(dropout));
     let term = loss(&mut classified.logits)?;
     if let Some((gradient, states)) = gradients {
         let d = pass.classify_backward(linear, &classified, gradient);
-        add_rows(&d, rows, &mut states.tokens);
+        add_rows(&d, &rows, &mut states.tokens);
     }
     Ok(term)
 }

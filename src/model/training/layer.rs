@@ -3,6 +3,7 @@
 use super::linear::TrainingLinear;
 use super::norm::{TrainingNorm, each};
 use super::saved::SavedRows;
+use super::wanted::WantedRows;
 use crate::config::AlbertConfig;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::attention::{Heads, Queries, Sequence, attention, first_row};
@@ -94,11 +95,13 @@ pub(super) struct Scratch {
 }
 
 impl TrainingLayer<'_> {
-    /// The layer's output of states `x` `[t, H]`, into `out`; all that the backward pass reads is saved.
+    /// The layer's output of states `x` `[t, H]`, into `out`, of all tokens or of those that are wanted; all that the backward pass
+    /// reads is saved.
     pub(super) fn forward(
         &self,
         x: &[f32],
         sequences: &[Sequence],
+        wanted: Option<&mut WantedRows<'_>>,
         saved: &mut SavedRows<'_>,
         inputs: &mut InputBuffer,
         out: &mut [f32],
@@ -116,12 +119,21 @@ impl TrainingLayer<'_> {
         self.attention.query_key_value.forward_into(x, inputs, qkv);
         let queries = (Queries::All, self.dropout.probabilities);
         attention(isa, qkv, sequences, heads, queries, context, &mut []);
-        self.attention.dense.forward_into(context, inputs, attention_norm.rows);
-        self.drop(sequences, attention_norm.rows);
-        self.attention_norm.forward(x, attention_norm, middle);
+        if let Some(wanted) = wanted {
+            wanted.keep_context(self.hidden(), context);
+            self.attention.dense.forward_into(wanted.context, inputs, attention_norm.rows);
+            self.drop(wanted.rows.iter().copied(), attention_norm.rows);
+            // The residual, for as long as there is no output.
+            wanted.gather(self.hidden(), x, out);
+            self.attention_norm.forward(out, attention_norm, middle);
+        } else {
+            self.attention.dense.forward_into(context, inputs, attention_norm.rows);
+            self.drop(first_row(sequences).., attention_norm.rows);
+            self.attention_norm.forward(x, attention_norm, middle);
+        }
 
         self.feed_forward.ffn.forward_into(middle, inputs, pre_activation);
-        let width = pre_activation.len() / (x.len() / self.hidden());
+        let width = self.intermediate(middle, pre_activation);
         each(width, activated, pre_activation, |to, from| activate(isa, activation, from, to));
         self.feed_forward.ffn_output.forward_into(activated, inputs, output_norm.rows);
         self.output_norm.forward(middle, output_norm, out);
@@ -136,36 +148,93 @@ impl TrainingLayer<'_> {
         saved: &mut SavedRows<'_>,
         scratch: &mut Scratch,
     ) {
-        let LayerSettings { isa, heads, activation } = self.settings;
-        let SavedRows { qkv, context, attention_norm, pre_activation, output_norm, .. } = saved;
+        self.backward_to_context(d, sequences, first_row(sequences).., saved, scratch);
+        let Scratch { inputs, narrow, .. } = scratch;
+        self.attend_backward(sequences, saved, inputs, narrow);
+        self.add(narrow, d);
+    }
+
+    /// As [`backward`](Self::backward), where the output is that of wanted tokens: `d_wanted` `[w, H]` is its gradient, and is used up; `d`
+    /// `[t, H]` becomes that of the input.
+    pub(super) fn backward_wanted(
+        &self,
+        (d_wanted, wanted): (&mut [f32], &WantedRows<'_>),
+        d: &mut [f32],
+        sequences: &[Sequence],
+        saved: &mut SavedRows<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let rows = wanted.rows.iter().copied();
+        self.backward_to_context(d_wanted, wanted.sequences, rows, saved, scratch);
+        let hidden = self.hidden();
+        d.fill(0.0);
+        wanted.scatter(hidden, &scratch.narrow, d);
+        self.attend_backward(sequences, saved, &mut scratch.inputs, d);
+        wanted.scatter(hidden, d_wanted, d);
+    }
+
+    /// From the gradient `d` of the output to the context's, which is left in `scratch.narrow`; `d` becomes the part of the
+    /// input's that comes past attention. `rows` are the tokens' in the batch.
+    fn backward_to_context(
+        &self,
+        d: &mut [f32],
+        sequences: &[Sequence],
+        rows: impl Iterator<Item = usize>,
+        saved: &mut SavedRows<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let LayerSettings { isa, activation, .. } = self.settings;
+        let SavedRows { attention_norm, pre_activation, output_norm, .. } = saved;
         let Scratch { inputs, wide, narrow } = scratch;
         super::saved::resize(wide, pre_activation.len());
         super::saved::resize(narrow, d.len());
-        let hidden = self.hidden();
-        let add_to = |sum: &mut [f32], x: &[f32]| each(hidden, sum, x, |sum, x| add(isa, x, sum));
 
         self.output_norm.backward(sequences, output_norm, d);
         self.feed_forward.ffn_output.backward_into(output_norm.rows, inputs, wide);
-        let width = pre_activation.len() / (d.len() / hidden);
+        let width = self.intermediate(d, pre_activation);
         each(width, pre_activation, wide, |x, d| activation_backward(isa, activation, d, x));
         self.feed_forward.ffn.backward_into(pre_activation, inputs, d);
-        add_to(d, output_norm.rows);
+        self.add(output_norm.rows, d);
 
         self.attention_norm.backward(sequences, attention_norm, d);
         d.copy_from_slice(attention_norm.rows);
-        self.drop(sequences, attention_norm.rows);
+        self.drop(rows, attention_norm.rows);
         self.attention.dense.backward_into(attention_norm.rows, inputs, narrow);
-        let dropout = self.dropout.probabilities;
-        attention_backward(isa, qkv, sequences, heads, dropout, (context, narrow));
-        self.attention.query_key_value.backward_into(qkv, inputs, narrow);
-        add_to(d, narrow);
     }
 
-    fn drop(&self, sequences: &[Sequence], rows: &mut [f32]) {
+    /// From the gradient `d` of the context to what attention adds to the input's.
+    fn attend_backward(
+        &self,
+        sequences: &[Sequence],
+        saved: &mut SavedRows<'_>,
+        inputs: &mut InputBuffer,
+        d: &mut [f32],
+    ) {
+        let LayerSettings { isa, heads, .. } = self.settings;
+        let SavedRows { qkv, context, .. } = saved;
+        let dropout = self.dropout.probabilities;
+        attention_backward(isa, qkv, sequences, heads, dropout, (context, d));
+        self.attention.query_key_value.backward_into(qkv, inputs, d);
+    }
+
+    /// `sum` += `x`, of rows `[t, H]`.
+    fn add(&self, x: &[f32], sum: &mut [f32]) {
+        each(self.hidden(), sum, x, |sum, x| add(self.settings.isa, x, sum));
+    }
+
+    /// Dropout of `values`, whose rows are those of the batch.
+    fn drop(&self, rows: impl Iterator<Item = usize>, values: &mut [f32]) {
         if let Some(dropout) = self.dropout.hidden {
-            let first = first_row(sequences) as u64;
-            dropout.apply(self.settings.isa, (first, 1), self.hidden(), rows);
+            let hidden = self.hidden();
+            for (row, values) in rows.zip(values.chunks_exact_mut(hidden)) {
+                dropout.apply(self.settings.isa, (row as u64, 1), hidden, values);
+            }
         }
+    }
+
+    /// I, from rows `[t, H]` and `[t, I]`.
+    fn intermediate(&self, narrow: &[f32], wide: &[f32]) -> usize {
+        wide.len() / (narrow.len() / self.hidden()).max(1)
     }
 
     fn hidden(&self) -> usize {

@@ -38,6 +38,7 @@ pub(super) fn masked_lm(
     gradients: Option<HeadGradients<'_, MaskedLmHeadParameters>>,
 ) -> Result<LossTerm> {
     let (rows, labels) = check_words(pass, labels)?;
+    let rows = pass.wanted.positions(&rows);
     let mut transformed = transform(pass, parameters, &rows);
     let bias = contiguous(&parameters.bias);
     let mut logits = pass.scores(contiguous(&transformed.out), pass.words, bias);
@@ -74,7 +75,7 @@ pub(super) fn check_words(
     Ok((rows, labels))
 }
 
-/// dense → activation → LayerNorm.
+/// dense → activation → LayerNorm, of certain rows of the states.
 fn transform(
     pass: &HeadPass<'_>,
     parameters: &MaskedLmHeadParameters,

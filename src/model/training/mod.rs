@@ -1,7 +1,7 @@
 //! Forward passes that remember, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`] and [`norm`] as parts, [`saved`]
-//! being what is remembered; [`heads`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states. [`models`]
+//! being what is remembered, and [`wanted`] what the last layer is wanted of; [`heads`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states. [`models`]
 //! says which model has which, and [`model`] does all of it.
 
 mod backbone;
@@ -17,6 +17,7 @@ mod models;
 mod norm;
 mod question_answering;
 mod saved;
+mod wanted;
 
 pub use backbone::BackboneStates;
 pub use heads::{HeadGradients, HeadPass};
@@ -24,6 +25,7 @@ pub use labels::{AnswerPositions, PreTrainingLabels, Targets};
 pub use model::{BackboneParameters, TrainingModel};
 
 use super::{Model, ModelParameters};
+use crate::batch::Batch;
 use crate::error::Result;
 use crate::kernels::Precision;
 use crate::nn::Parameters;
@@ -35,6 +37,13 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 
     /// What its outputs are compared with.
     type Labels: Send + Sync;
+
+    /// The rows of a batch whose last states the head reads, besides those of first tokens if there is a pooler; none if
+    /// it reads all.
+    #[doc(hidden)]
+    fn rows_read(_batch: &Batch, _labels: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(Vec::new())
+    }
 
     /// The head and its loss, forward and, where there are gradients, backward. Where it fails, gradients are as they were.
     #[doc(hidden)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::backbone::{BackbonePass, BackboneStates, Memory, TrainingBackbone};
+use super::wanted::Wanted;
 use super::{
     ActivationPolicy, HeadGradients, HeadPass, LossOutput, TrainableModel, TrainingOptions,
 };
@@ -153,7 +154,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// [`Error::Input`] if the batch does not fit the model.
     pub fn states(&self, batch: &Batch) -> Result<BackboneStates> {
         batch.check(&self.config)?;
-        Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, None))))
+        let all = Wanted::all(&batch.layout);
+        Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, &all, None))))
     }
 
     /// Adds the gradient of a loss of one's own to `gradients`.
@@ -208,7 +210,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     where
         R: Send,
     {
-        self.backward_pass(batch, dropout_seed, gradients, |_, _, states, gradients| {
+        let all = Wanted::all(&batch.layout);
+        self.backward_pass(batch, &all, dropout_seed, gradients, |_, _, states, gradients| {
             let (result, d_states) = loss(states, gradients)?;
             Ok((result, d_states.like(states)?))
         })
@@ -218,6 +221,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     fn backward_pass<R: Send>(
         &mut self,
         batch: &Batch,
+        wanted: &Wanted,
         dropout_seed: Option<u64>,
         gradients: &mut M::Parameters,
         loss: impl FnOnce(
@@ -235,7 +239,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         }
         let mut memory = std::mem::take(&mut self.memory);
         let output = parallel::in_pool(|| {
-            let pass = self.backbone_pass(batch, dropout_seed);
+            let pass = self.backbone_pass(batch, wanted, dropout_seed);
             let backbone = self.backbone();
             let states = backbone.forward(pass, self.options.activations, &mut memory);
             let (output, d_states) = loss(self, pass, &states, gradients)?;
@@ -274,8 +278,14 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.backbone.as_ref().expect("there but while it is made anew, which cannot fail")
     }
 
-    fn backbone_pass<'a>(&'a self, batch: &'a Batch, seed: Option<u64>) -> BackbonePass<'a> {
-        BackbonePass { config: &self.config, parameters: self.parameters.backbone(), batch, seed }
+    fn backbone_pass<'a>(
+        &'a self,
+        batch: &'a Batch,
+        wanted: &'a Wanted,
+        seed: Option<u64>,
+    ) -> BackbonePass<'a> {
+        let parameters = self.parameters.backbone();
+        BackbonePass { config: &self.config, parameters, batch, wanted, seed }
     }
 }
 
@@ -286,8 +296,9 @@ impl<M: TrainableModel> TrainingModel<M> {
     /// [`Error::Input`] if batch or labels do not fit the model, or each other.
     pub fn loss(&self, batch: &Batch, labels: &M::Labels) -> Result<LossOutput> {
         batch.check(&self.config)?;
+        let wanted = self.wanted(batch, labels)?;
         parallel::in_pool(|| {
-            let pass = self.backbone_pass(batch, None);
+            let pass = self.backbone_pass(batch, &wanted, None);
             let states = self.forward(pass);
             M::head_pass(&self.head_pass(pass, &states, 1.0), &self.parameters.head, labels, None)
         })
@@ -307,15 +318,31 @@ impl<M: TrainableModel> TrainingModel<M> {
         scale: f32,
         gradients: &mut M::Parameters,
     ) -> Result<LossOutput> {
-        self.backward_pass(batch, dropout_seed, gradients, |model, pass, states, gradients| {
-            let mut d_states = states.zeros_like();
-            let ModelParameters { albert, head } = gradients;
-            let words = &mut albert.embeddings.word_embeddings;
-            let of_head = HeadGradients { head, words, states: &mut d_states };
-            let pass = model.head_pass(pass, states, scale);
-            let output = M::head_pass(&pass, &model.parameters.head, labels, Some(of_head))?;
-            Ok((output, d_states))
-        })
+        let wanted = self.wanted(batch, labels)?;
+        self.backward_pass(
+            batch,
+            &wanted,
+            dropout_seed,
+            gradients,
+            |model, pass, states, gradients| {
+                let mut d_states = states.zeros_like();
+                let ModelParameters { albert, head } = gradients;
+                let words = &mut albert.embeddings.word_embeddings;
+                let of_head = HeadGradients { head, words, states: &mut d_states };
+                let pass = model.head_pass(pass, states, scale);
+                let output = M::head_pass(&pass, &model.parameters.head, labels, Some(of_head))?;
+                Ok((output, d_states))
+            },
+        )
+    }
+
+    /// The tokens whose last states head and pooler read.
+    fn wanted(&self, batch: &Batch, labels: &M::Labels) -> Result<Wanted> {
+        let mut rows = M::rows_read(batch, labels)?;
+        if !rows.is_empty() && self.parameters.albert.pooler.is_some() {
+            rows.extend(batch.layout.first_rows());
+        }
+        Ok(Wanted::new(&batch.layout, rows))
     }
 
     fn head_pass<'a>(
@@ -325,8 +352,8 @@ impl<M: TrainableModel> TrainingModel<M> {
         scale: f32,
     ) -> HeadPass<'a> {
         let words = &self.parameters.albert.embeddings.word_embeddings;
-        let BackbonePass { config, batch, seed, .. } = pass;
-        HeadPass { isa: self.isa, config, batch, words, states, seed, scale }
+        let BackbonePass { config, batch, wanted, seed, .. } = pass;
+        HeadPass { isa: self.isa, config, batch, wanted, words, states, seed, scale }
     }
 }
 

@@ -10,6 +10,7 @@ use super::loss::cross_entropy;
 use super::masked_lm::{check_words, masked_lm};
 use super::question_answering::positions_term;
 use super::{AnswerPositions, LossOutput, PreTrainingLabels, Targets, TrainableModel};
+use crate::batch::Batch;
 use crate::error::Result;
 use crate::model::heads::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
@@ -24,6 +25,10 @@ impl TrainableModel for AlbertForMaskedLM {
     /// `[B, S]`; −100 does not count.
     type Labels = Array2<i64>;
 
+    fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(labelled_rows(&batch.layout, labels.view())?.0)
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
@@ -37,6 +42,10 @@ impl TrainableModel for AlbertForMaskedLM {
 impl TrainableModel for AlbertForPreTraining {
     type Head = PreTrainingHeadParameters;
     type Labels = PreTrainingLabels;
+
+    fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(labelled_rows(&batch.layout, labels.masked_lm.view())?.0)
+    }
 
     fn head_pass(
         pass: &HeadPass<'_>,
@@ -75,6 +84,10 @@ impl TrainableModel for AlbertForSentenceOrder {
     /// `[B]`; −100 does not count.
     type Labels = Vec<i64>;
 
+    fn rows_read(batch: &Batch, _: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(batch.layout.first_rows().collect())
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
@@ -93,6 +106,10 @@ impl TrainableModel for AlbertForMultipleChoice {
     type Head = ClassifierParameters;
     type Labels = Targets;
 
+    fn rows_read(batch: &Batch, _: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(batch.layout.first_rows().collect())
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
@@ -110,6 +127,10 @@ impl TrainableModel for AlbertForMultipleChoice {
 impl TrainableModel for AlbertForSequenceClassification {
     type Head = ClassifierParameters;
     type Labels = Targets;
+
+    fn rows_read(batch: &Batch, _: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(batch.layout.first_rows().collect())
+    }
 
     fn head_pass(
         pass: &HeadPass<'_>,
@@ -130,6 +151,10 @@ impl TrainableModel for AlbertForTokenClassification {
 
     /// `[B, S]`; −100 does not count.
     type Labels = Array2<i64>;
+
+    fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {
+        Ok(labelled_rows(&batch.layout, labels.view())?.0)
+    }
 
     fn head_pass(
         pass: &HeadPass<'_>,

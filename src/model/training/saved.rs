@@ -70,13 +70,15 @@ impl GroupSize {
 }
 
 impl SavedLayer {
-    /// Makes room for the tokens of some groups. What is in it is whatever was left there.
-    pub(super) fn resize(&mut self, widths: Widths, groups: &[GroupSize]) {
+    /// Makes room for the tokens of some groups, and for those of them that are gone on with after attention. What is in
+    /// it is whatever was left there.
+    pub(super) fn resize(&mut self, widths: Widths, groups: &[GroupSize], after: &[GroupSize]) {
         let Widths { hidden, intermediate } = widths;
         let tokens: usize = groups.iter().map(|group| group.tokens).sum();
-        let parts: usize = groups.iter().map(|group| group.parts).sum();
         resize(&mut self.qkv, tokens * 3 * hidden);
         resize(&mut self.context, tokens * hidden);
+        let tokens: usize = after.iter().map(|group| group.tokens).sum();
+        let parts: usize = after.iter().map(|group| group.parts).sum();
         resize(&mut self.middle, tokens * hidden);
         resize(&mut self.pre_activation, tokens * intermediate);
         resize(&mut self.activation, tokens * intermediate);
@@ -86,7 +88,12 @@ impl SavedLayer {
     }
 
     /// Cuts it into the groups' rows.
-    pub(super) fn split(&mut self, widths: Widths, groups: &[GroupSize]) -> Vec<SavedRows<'_>> {
+    pub(super) fn split(
+        &mut self,
+        widths: Widths,
+        groups: &[GroupSize],
+        after: &[GroupSize],
+    ) -> Vec<SavedRows<'_>> {
         let Widths { hidden, intermediate } = widths;
         let Self { qkv, context, attention_norm, middle, pre_activation, activation, output_norm } =
             self;
@@ -96,16 +103,31 @@ impl SavedLayer {
         let (mut attention_norm, mut output_norm) = (attention_norm.all(), output_norm.all());
         groups
             .iter()
-            .map(|group| SavedRows {
+            .zip(after)
+            .map(|(group, after)| SavedRows {
                 qkv: take(&mut qkv, group.tokens * 3 * hidden),
                 context: take(&mut context, group.tokens * hidden),
-                attention_norm: take_norm(&mut attention_norm, hidden, group),
-                middle: take(&mut middle, group.tokens * hidden),
-                pre_activation: take(&mut pre_activation, group.tokens * intermediate),
-                activation: take(&mut activation, group.tokens * intermediate),
-                output_norm: take_norm(&mut output_norm, hidden, group),
+                attention_norm: take_norm(&mut attention_norm, hidden, after),
+                middle: take(&mut middle, after.tokens * hidden),
+                pre_activation: take(&mut pre_activation, after.tokens * intermediate),
+                activation: take(&mut activation, after.tokens * intermediate),
+                output_norm: take_norm(&mut output_norm, hidden, after),
             })
             .collect()
+    }
+}
+
+impl SavedRows<'_> {
+    /// Keeps room for fewer tokens after attention.
+    pub(super) fn shorten(&mut self, widths: Widths, after: &GroupSize) {
+        let Widths { hidden, intermediate } = widths;
+        let shorten = |rows: &mut &mut [f32], len: usize| *rows = take(rows, len);
+        for norm in [&mut self.attention_norm, &mut self.output_norm] {
+            *norm = take_norm(norm, hidden, after);
+        }
+        shorten(&mut self.middle, after.tokens * hidden);
+        shorten(&mut self.pre_activation, after.tokens * intermediate);
+        shorten(&mut self.activation, after.tokens * intermediate);
     }
 }
 
@@ -150,6 +172,7 @@ fn take_norm<'a>(rest: &mut SavedNorm<'a>, width: usize, group: &GroupSize) -> S
 mod tests {
     use super::*;
 
+    /// The first sequence, and the others.
     fn groups(tokens: [usize; 3]) -> Vec<GroupSize> {
         let mut start = 0;
         let sequences = tokens.map(|tokens| {
@@ -165,29 +188,38 @@ mod tests {
         assert_eq!(sizes, [(65, 2), (131, 3)]);
     }
 
+    fn check(rows: &SavedRows<'_>, group: &GroupSize, after: &GroupSize) {
+        assert_eq!((rows.qkv.len(), rows.context.len()), (group.tokens * 18, group.tokens * 6));
+        assert_eq!(rows.middle.len(), after.tokens * 6);
+        assert_eq!(rows.pre_activation.len(), after.tokens * 10);
+        assert_eq!(rows.activation.len(), after.tokens * 10);
+        for norm in [&rows.attention_norm, &rows.output_norm] {
+            assert_eq!((norm.rows.len(), norm.factors.len()), (after.tokens * 6, after.tokens));
+            assert_eq!(norm.parts.len(), after.parts * 12);
+        }
+    }
+
     /// A layer is cut up without rest, also after a longer batch.
     #[test]
     fn layers_are_cut_into_groups_without_rest() {
         let widths = Widths { hidden: 6, intermediate: 10 };
         let mut layer = SavedLayer::default();
         for tokens in [[65, 3, 128], [1, 2, 3], [7, 200, 1]] {
-            let groups = groups(tokens);
-            layer.resize(widths, &groups);
-            let cut = layer.split(widths, &groups);
-            for (rows, group) in cut.iter().zip(&groups) {
-                let SavedRows { qkv, context, attention_norm, middle, .. } = rows;
-                assert_eq!(qkv.len(), group.tokens * 18);
-                assert_eq!((context.len(), middle.len()), (group.tokens * 6, group.tokens * 6));
-                assert_eq!(rows.pre_activation.len(), group.tokens * 10);
-                assert_eq!(rows.activation.len(), group.tokens * 10);
-                for norm in [attention_norm, &rows.output_norm] {
-                    assert_eq!(
-                        (norm.rows.len(), norm.factors.len()),
-                        (group.tokens * 6, group.tokens)
-                    );
-                    assert_eq!(norm.parts.len(), group.parts * 12);
-                }
+            let (groups, after) = (groups(tokens), groups([tokens[0], 0, 1]));
+            layer.resize(widths, &groups, &after);
+            assert_eq!(layer.middle.len(), (tokens[0] + 1) * 6);
+            let cut = layer.split(widths, &groups, &after);
+            for (rows, (group, after)) in cut.iter().zip(groups.iter().zip(&after)) {
+                check(rows, group, after);
             }
+            layer.resize(widths, &groups, &groups);
+            let mut cut = layer.split(widths, &groups, &groups);
+            for (rows, (group, after)) in cut.iter_mut().zip(groups.iter().zip(&after)) {
+                check(rows, group, group);
+                rows.shorten(widths, after);
+                check(rows, group, after);
+            }
+            let cut = layer.split(widths, &groups, &groups);
             let total: usize = cut.iter().map(|rows| rows.qkv.len()).sum();
             assert_eq!(total, layer.qkv.len());
         }
