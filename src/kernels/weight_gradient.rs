@@ -9,13 +9,13 @@ use std::ops::Range;
 use super::convert::Strided;
 use super::fetch::{Evenly, fetch};
 use super::isa::Isa;
-use super::multiplicand::Multiplicand;
+use super::multiplicand::{Multiplicand, multiply_panel};
 use super::output::Output;
-use super::packed::{Blocking, MAX_PANEL};
+use super::packed::{Blocking, LANES};
 use super::panels::pack_inputs;
 use super::parallel::{self, Buffers};
 use super::split::split;
-use super::tile::{ROWS, Tile};
+use super::tile::ROWS;
 use super::transpose::transpose;
 use super::vector::sum;
 
@@ -60,11 +60,11 @@ pub(crate) fn weight_gradients(isa: Isa, is_narrow: bool, gradients: Vec<WeightG
         .flat_map(|(gradient, work)| gradient.tasks(isa, work > per_task))
         .collect();
     parallel::for_each(work, tasks.len(), |buffers, index| {
-        let Buffers { floats, more_floats, words, sums } = buffers;
+        let Buffers { floats, more_floats, words, .. } = buffers;
         if is_narrow {
-            tasks[index].run::<u32>(isa, floats, words, sums);
+            tasks[index].run::<u32>(isa, floats, words);
         } else {
-            tasks[index].run::<f32>(isa, floats, more_floats, sums);
+            tasks[index].run::<f32>(isa, floats, more_floats);
         }
     });
 }
@@ -126,36 +126,46 @@ impl<'a> Shared<'a> {
 }
 
 impl Task<'_, '_> {
-    fn run<W: Multiplicand>(
-        &self,
-        isa: Isa,
-        floats: &mut Vec<f32>,
-        words: &mut Vec<W>,
-        sums: &mut Vec<u32>,
-    ) {
-        sums.resize(sums.len().max(ROWS * MAX_PANEL), 0);
+    fn run<W: Multiplicand>(&self, isa: Isa, floats: &mut Vec<f32>, words: &mut Vec<W>) {
+        let blocking = Blocking::of(isa);
+        let (rows, columns) = (self.rows.len(), self.columns.len());
         let depth = TOKENS.div_ceil(W::INPUTS);
-        let [transposed] = split(floats, [self.rows.len() * TOKENS]);
-        let [panel, encoded] =
-            split(words, [MAX_PANEL * depth, self.rows.len() * depth * W::words(isa)]);
+        let [transposed, block] =
+            split(floats, [rows * TOKENS, rows * columns.next_multiple_of(LANES)]);
+        let [panel, encoded] = split(words, [blocking.panel * depth, rows * depth * W::words(isa)]);
+        self.copy(blocking, block, |block, gradient| block.copy_from_slice(gradient));
         for stretch in &self.gradient.stretches {
             for first in (0..stretch.d_out.count).step_by(TOKENS) {
                 let count = TOKENS.min(stretch.d_out.count - first);
                 let d_out = stretch.d_out.part(first, count, self.rows.clone());
                 let inputs = stretch.inputs.part(first, count, self.columns.clone());
-                let transposed = &mut transposed[..self.rows.len() * count];
+                let transposed = &mut transposed[..rows * count];
                 transpose(isa, d_out, transposed, count);
                 if self.columns.start == 0 {
                     self.add_bias(transposed, count);
                 }
-                let transposed = Strided {
-                    values: transposed,
-                    stride: count,
-                    width: count,
-                    count: self.rows.len(),
-                };
-                let (rows, stride) = W::encode(isa, transposed, encoded);
-                self.multiply(isa, (rows, stride), inputs, panel, sums);
+                let transposed =
+                    Strided { values: transposed, stride: count, width: count, count: rows };
+                let encoded = W::encode(isa, transposed, encoded);
+                multiply(isa, encoded, inputs, panel, block);
+            }
+        }
+        self.copy(blocking, block, |block, gradient| gradient.copy_from_slice(block));
+    }
+
+    /// Copies rows of the block's panels from or to the gradient.
+    fn copy(&self, blocking: Blocking, block: &mut [f32], copy: impl Fn(&mut [f32], &mut [f32])) {
+        let mut rest = block;
+        for index in 0..self.columns.len().div_ceil(blocking.panel) {
+            let columns = blocking.outputs(self.columns.len(), index);
+            let width = blocking.width(self.columns.len(), index);
+            let (panel, others) = rest.split_at_mut(self.rows.len() * width);
+            rest = others;
+            for (row, block) in self.rows.clone().zip(panel.chunks_exact_mut(width)) {
+                let first = self.columns.start + columns.start;
+                // SAFETY: this task alone reads and writes this block of the gradient.
+                let gradient = unsafe { self.gradient.weight.row(row, first, columns.len()) };
+                copy(&mut block[..columns.len()], gradient);
             }
         }
     }
@@ -169,75 +179,37 @@ impl Task<'_, '_> {
             *bias += sum(row, |x| x);
         }
     }
+}
 
-    /// Adds the product of some tokens to the block, panel by panel.
-    fn multiply<W: Multiplicand>(
-        &self,
-        isa: Isa,
-        (rows, stride): (&[W], usize),
-        inputs: Strided<'_>,
-        panel: &mut [W],
-        sums: &mut [u32],
-    ) {
-        let blocking = Blocking::of(isa);
-        let depth = inputs.count.div_ceil(W::INPUTS);
-        let part = |index: usize| {
-            let columns = blocking.outputs(inputs.width, index);
-            inputs.part(0, inputs.count, columns)
-        };
-        let count = inputs.width.div_ceil(blocking.panel);
-        for index in 0..count {
-            let width = blocking.width(inputs.width, index);
-            let panel = &mut panel[..width * depth];
-            pack_inputs(isa, part(index), panel);
-            let next = (index + 1 < count).then(|| part(index + 1));
-            let columns = self.columns.start + blocking.outputs(inputs.width, index).start;
-            let columns = columns..columns + part(index).width;
-            self.multiply_panel(isa, (rows, stride), (panel, width), columns, next, sums);
-        }
-    }
-
-    /// Adds the product of some tokens to columns of the block, and has the inputs that come next brought nearer meanwhile.
-    fn multiply_panel<W: Multiplicand>(
-        &self,
-        isa: Isa,
-        (rows, stride): (&[W], usize),
-        (panel, width): (&[W], usize),
-        columns: Range<usize>,
-        next: Option<Strided<'_>>,
-        sums: &mut [u32],
-    ) {
-        let depth = panel.len() / width;
-        let mut fetches =
-            Evenly::new(next.map_or(0, |next| next.count), self.rows.len().div_ceil(ROWS));
-        for first in (0..self.rows.len()).step_by(ROWS) {
-            let count = ROWS.min(self.rows.len() - first);
-            let out = |i: usize| {
-                let row = self.rows.start + first + i;
-                // SAFETY: this task alone reads and writes this block of the gradient.
-                unsafe { self.gradient.weight.row(row, columns.start, columns.len()) }
-            };
-            // What comes next is brought nearer while this is multiplied.
-            for row in first + count..self.rows.len().min(first + count + ROWS) {
-                self.gradient.weight.fetch(self.rows.start + row, &columns);
-            }
-            if let Some(next) = next {
-                fetches.step(|row| fetch(next, row));
-            }
-            for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(count) {
-                sums.iter_mut().zip(out(i)).for_each(|(sum, x)| *sum = x.to_bits());
-            }
-            let inputs = &rows[first * stride..];
-            let (accumulate, next) = (true, &[][..]);
-            W::tile(
-                isa,
-                Tile { inputs, stride, rows: count, panel, depth, width, accumulate, next },
-                sums,
-            );
-            for (i, sums) in sums.chunks_exact(width).enumerate().take(count) {
-                out(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = f32::from_bits(sum));
-            }
-        }
+/// Adds the product of some tokens to a block, panel by panel: of `rows` (with their stride), as many as the block has, and of `inputs`, a
+/// panel of which is packed at a time.
+fn multiply<W: Multiplicand>(
+    isa: Isa,
+    rows: (&[W], usize),
+    inputs: Strided<'_>,
+    panel: &mut [W],
+    block: &mut [f32],
+) {
+    let blocking = Blocking::of(isa);
+    let depth = inputs.count.div_ceil(W::INPUTS);
+    let height = block.len() / inputs.width.next_multiple_of(LANES);
+    let part = |index: usize| {
+        let columns = blocking.outputs(inputs.width, index);
+        inputs.part(0, inputs.count, columns)
+    };
+    let (count, tiles) = (inputs.width.div_ceil(blocking.panel), height.div_ceil(ROWS));
+    let mut rest = block;
+    for index in 0..count {
+        let width = blocking.width(inputs.width, index);
+        let panel = &mut panel[..width * depth];
+        pack_inputs(isa, part(index), panel);
+        let (sums, others) = rest.split_at_mut(height * width);
+        rest = others;
+        // What comes next is brought nearer while this is multiplied.
+        let next = (index + 1 < count).then(|| part(index + 1));
+        let mut fetches = Evenly::new(next.map_or(0, |next| next.count), tiles);
+        let before_tile = || next.iter().for_each(|next| fetches.step(|row| fetch(*next, row)));
+        multiply_panel(isa, rows, (panel, width), (sums, true), before_tile);
     }
 }
 
