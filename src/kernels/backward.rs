@@ -6,7 +6,7 @@ use super::convert::Strided;
 use super::dropout::{Dropout, Stream};
 use super::isa::multiversion;
 use super::math::{erf, exp, tanh};
-use super::vector::{Norm, max, sum};
+use super::vector::{LANES, Norm, max, sum};
 
 multiversion! {
     /// LayerNorm of `rows` + `residual`, into `out`. `rows` become what is multiplied by the weight (the normalised values), and
@@ -65,17 +65,18 @@ multiversion! {
     }
 }
 
-/// Partial sums of a reduction, as in [`sum`].
-const LANES: usize = 16;
-
 /// Σ a·b, in [`LANES`] partial sums that are added up in a fixed order.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a * b;
         }
+    }
+    for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *lane += a * b;
     }
     sum(&lanes, |x| x)
 }
@@ -84,10 +85,15 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    for ((a, b), c) in a.chunks(LANES).zip(b.chunks(LANES)).zip(c.chunks(LANES)) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let (c, c_rest) = c.as_chunks::<LANES>();
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
         for (((lane, &a), &b), &c) in lanes.iter_mut().zip(a).zip(b).zip(c) {
             *lane += a * b * c;
         }
+    }
+    for (((lane, &a), &b), &c) in lanes.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest) {
+        *lane += a * b * c;
     }
     sum(&lanes, |x| x)
 }

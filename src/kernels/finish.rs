@@ -28,7 +28,9 @@ impl Finish<'_> {
     #[inline(always)]
     fn rows(&self) -> impl Iterator<Item = (usize, &[u32], &mut [f32])> {
         let Self { sums, width, out, ref rows, ref columns, .. } = *self;
-        rows.clone().zip(sums.chunks_exact(width)).map(move |(row, sums)| {
+        rows.clone().enumerate().map(move |(i, row)| {
+            // Not by `chunks_exact`, which divides.
+            let sums = &sums[i * width..][..width];
             // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
             (row, sums, unsafe { out.row(row, columns.start, columns.len()) })
         })

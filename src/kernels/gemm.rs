@@ -218,9 +218,9 @@ impl Product<'_> {
             [] => &ZEROS[..columns.len()],
             bias => &bias[columns.clone()],
         };
-        let tiles = rows.len().div_ceil(ROWS);
         // Tiles of nearly the same height: eight rows are twice four, not six and two.
-        let start = |tile: usize| rows.start + tile * rows.len() / tiles;
+        let tiles = rows.len().div_ceil(ROWS);
+        let (height, higher) = (rows.len() / tiles, rows.len() % tiles);
         // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second cache.
         let Blocking { depth, .. } = Blocking::of(self.isa);
         let parts = panel.len().div_ceil(depth * width).max(1);
@@ -230,14 +230,17 @@ impl Product<'_> {
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
         while let Some((part, panel)) = panels.next() {
             let lines = panel.len() / width;
-            let next = panels.peek().map_or(next, |(_, panel)| panel);
+            let mut next = panels.peek().map_or(next, |(_, panel)| panel);
+            let share = next.len().div_ceil(tiles);
+            let is_last = part + 1 == parts;
+            let mut end = rows.start;
             for tile in 0..tiles {
-                let rows = start(tile)..start(tile + 1);
-                let is_last = part + 1 == parts;
-                if is_last {
-                    rows.clone().for_each(|row| self.out.fetch(row, columns));
-                }
-                let sums = &mut sums[(tile % kept) * ROWS * width..][..ROWS * width];
+                let rows = end..end + height + usize::from(tile < higher);
+                end = rows.end;
+                let first = if kept == 1 { 0 } else { tile * ROWS * width };
+                let sums = &mut sums[first..first + ROWS * width];
+                let (of_next, others) = next.split_at(share.min(next.len()));
+                next = others;
                 let tile = Tile {
                     inputs: &inputs[rows.start * stride + part * depth * words..],
                     stride,
@@ -246,7 +249,7 @@ impl Product<'_> {
                     depth: lines,
                     width,
                     accumulate: part > 0,
-                    next: &next[tile * next.len() / tiles..(tile + 1) * next.len() / tiles],
+                    next: of_next,
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {

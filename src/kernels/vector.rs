@@ -7,8 +7,8 @@ use super::isa::{Isa, multiversion};
 use super::math::exp;
 use super::parallel;
 
-/// Partial sums of a reduction: one 512-bit register, or two or four narrower ones.
-const LANES: usize = 16;
+/// Partial sums of a reduction: four 512-bit registers, so that no addition waits for the one before, or as many more narrower ones.
+pub(super) const LANES: usize = 64;
 
 /// Adds up `f(x)` over a row.
 #[inline(always)]
