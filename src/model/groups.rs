@@ -9,11 +9,8 @@ use std::ops::Range;
 
 use crate::kernels::attention::{Sequence, first_row};
 
-/// Fewer tokens than that make too little use of each panel of weights.
-const MIN_TOKENS: usize = 128;
-
-/// More than that gain nothing.
-const MAX_TOKENS: usize = 256;
+/// Tokens of a group: fewer make too little use of each panel of weights, and what more compute does not stay in the second cache.
+const TOKENS: usize = 128;
 
 /// How much longer than the average one thread may have to work.
 const MAX_IMBALANCE: f64 = 1.1;
@@ -22,11 +19,10 @@ const MAX_IMBALANCE: f64 = 1.1;
 pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>> {
     let tokens: usize = sequences.iter().map(|sequence| sequence.tokens).sum();
     let whole = || vec![Range { start: 0, end: sequences.len() }];
-    if tokens <= MIN_TOKENS {
+    if tokens <= TOKENS {
         return whole();
     }
-    let target = (tokens / (2 * threads)).clamp(MIN_TOKENS, MAX_TOKENS);
-    let count = tokens / target;
+    let count = tokens / TOKENS;
     // A sequence belongs to the part of the batch that its middle is in.
     let part = |sequence: &Sequence| {
         (sequence.start - first_row(sequences) + sequence.tokens / 2) * count / tokens
@@ -75,12 +71,12 @@ mod tests {
 
     #[test]
     fn even_batches_are_shared_out() {
-        assert_eq!(sizes(&[128; 8], 2), [256; 4]);
+        assert_eq!(sizes(&[128; 8], 2), [128; 8]);
         assert_eq!(sizes(&[128; 8], 4), [128; 8]);
         assert_eq!(sizes(&[128; 2], 2), [128; 2]);
         assert_eq!(sizes(&[512; 4], 2), [512; 4]);
-        assert_eq!(sizes(&[128; 8], 1), [256; 4]);
-        assert!(sizes(&[16; 128], 2).iter().all(|&size| size == 256));
+        assert_eq!(sizes(&[128; 8], 1), [128; 8]);
+        assert!(sizes(&[16; 128], 2).iter().all(|&size| size == 128));
     }
 
     #[test]
