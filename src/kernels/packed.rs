@@ -16,7 +16,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::convert;
-use super::isa::{Isa, Vectors};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Vectors;
 use super::pages::Aligned;
 use super::precision::{Encoding, Precision};
 use super::transpose::transpose_blocks;
