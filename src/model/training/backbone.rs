@@ -2,8 +2,9 @@
 
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
-use super::encoder::{DropoutRates, EncoderMemory, Pass, TrainingEncoder, product};
+use super::encoder::{DropoutRates, Pass, TrainingEncoder, product};
 use super::linear::TrainingLinear;
+use super::memory::EncoderMemory;
 use super::norm::{TrainingNorm, add_parts, parts};
 use super::saved::{NormBuffers, resize};
 use super::wanted::Wanted;

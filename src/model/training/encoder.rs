@@ -4,18 +4,17 @@ use super::ActivationPolicy;
 use super::layer::{
     AttentionBlock, FeedForwardBlock, LayerDropout, LayerSettings, Scratch, TrainingLayer,
 };
+use super::memory::{EncoderMemory, Group};
 use super::norm::{TrainingNorm, add_parts};
-use super::saved::{GroupSize, SavedLayer, SavedRows, Widths, resize, take};
-use super::wanted::{Wanted, WantedRows};
+use super::saved::{SavedLayer, Widths, take};
+use super::wanted::Wanted;
 use crate::batch::Batch;
 use crate::config::AlbertConfig;
-use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::convert::{InputBuffer, Strided};
 use crate::kernels::dropout::Dropout;
 use crate::kernels::weight_gradient::{Stretch, WeightGradient, weight_gradients};
 use crate::kernels::{Isa, Precision, parallel};
 use crate::model::encoder::{Application, plan};
-use crate::model::groups;
 use crate::model::parameters::EncoderParameters;
 use crate::nn::{Linear, contiguous_mut};
 
@@ -28,20 +27,6 @@ pub(super) struct TrainingEncoder {
     plan: Vec<Application>,
     attentions: Vec<AttentionBlock>,
     feed_forwards: Vec<FeedForwardBlock>,
-}
-
-/// What forward passes leave for backward passes, to be used again and again.
-#[derive(Default)]
-pub(super) struct EncoderMemory {
-    groups: Vec<GroupSize>,
-    /// The same groups, of wanted tokens alone.
-    wanted: Vec<GroupSize>,
-    /// The input of every application, `[T, H]` each, and the output of the last, of wanted tokens, `[W, H]`.
-    pub(super) states: Vec<Vec<f32>>,
-    /// The last application's context of wanted tokens, `[W, H]`.
-    wanted_context: Vec<f32>,
-    /// What else was saved of every application; of a single one, where layers are computed once more.
-    layers: Vec<SavedLayer>,
 }
 
 /// Dropout of a whole pass: a seed, and the configuration's rates.
@@ -74,19 +59,8 @@ pub(super) struct Pass<'a> {
     pub(super) batch: &'a Batch,
     pub(super) parameters: &'a EncoderParameters,
     pub(super) dropout: Option<DropoutRates>,
+    /// The tokens whose states are to come out.
     pub(super) wanted: &'a Wanted,
-}
-
-/// What is known of a group of sequences before a pass.
-struct Group<'a> {
-    sequences: &'a [Sequence],
-    wanted: WantedRows<'a>,
-    /// How many wanted tokens there are.
-    wanted_size: &'a GroupSize,
-    /// The group's rows of all states.
-    states: Vec<&'a mut [f32]>,
-    /// What was saved of every application, or of a single one.
-    saved: Vec<SavedRows<'a>>,
 }
 
 impl TrainingEncoder {
@@ -119,35 +93,7 @@ impl TrainingEncoder {
         policy: ActivationPolicy,
         memory: &mut EncoderMemory,
     ) {
-        let ranges = groups::split(&batch.layout.sequences, parallel::threads());
-        let groups = |sequences: &[Sequence], tokens: usize| -> Vec<GroupSize> {
-            ranges.iter().map(|range| GroupSize::new(sequences, range.clone(), tokens)).collect()
-        };
-        let (tokens, hidden) = (batch.num_tokens(), self.widths.hidden);
-        memory.groups = groups(&batch.layout.sequences, tokens);
-        memory.wanted = groups(&wanted.sequences, wanted.rows.len());
-        memory.states.resize_with(self.plan.len() + 1, Vec::new);
-        for (index, states) in memory.states.iter_mut().enumerate() {
-            let is_output = index == self.plan.len();
-            resize(states, if is_output { wanted.rows.len() } else { tokens } * hidden);
-        }
-        resize(&mut memory.wanted_context, wanted.rows.len() * hidden);
-        let layers = match policy {
-            ActivationPolicy::Keep => self.plan.len(),
-            ActivationPolicy::Recompute => 1,
-        };
-        memory.layers.resize_with(layers, SavedLayer::default);
-        for index in 0..layers {
-            self.make_room(index, policy, memory);
-        }
-    }
-
-    /// Gives what is saved of an application the size that it has with a policy.
-    fn make_room(&self, index: usize, policy: ActivationPolicy, memory: &mut EncoderMemory) {
-        let EncoderMemory { groups, wanted, layers, .. } = memory;
-        let after = if self.is_last(index) { &*wanted } else { &*groups };
-        let layer = if policy == ActivationPolicy::Keep { index } else { 0 };
-        layers[layer].resize(self.widths, groups, after);
+        memory.prepare(self.widths, self.plan.len(), (batch, wanted), policy);
     }
 
     fn is_last(&self, index: usize) -> bool {
@@ -157,7 +103,7 @@ impl TrainingEncoder {
     /// Applies the layers to the embedded states; the last of the states are the output's.
     pub(super) fn forward(&self, eps: f64, pass: Pass<'_>, memory: &mut EncoderMemory) {
         // What is saved for several applications has the size of most of them.
-        let groups = self.groups(0, pass, memory);
+        let groups = memory.groups(self.widths, 0, (pass.batch, pass.wanted));
         parallel::for_each_alone(groups, |mut group| {
             let mut inputs = InputBuffer::default();
             for index in 0..self.plan.len() {
@@ -203,7 +149,7 @@ impl TrainingEncoder {
             }
             ActivationPolicy::Recompute => {
                 for index in all {
-                    self.make_room(index, self.policy, memory);
+                    memory.make_room(self.widths, index);
                     self.backward_through(&[index], eps, pass, memory, (d_wanted, d));
                     self.add_gradients(&[index], memory, gradients);
                 }
@@ -221,18 +167,13 @@ impl TrainingEncoder {
         (mut d_wanted, mut d): (&mut [f32], &mut [f32]),
     ) {
         let hidden = self.widths.hidden;
-        let sizes: Vec<(usize, usize)> = memory
-            .groups
-            .iter()
-            .zip(&memory.wanted)
-            .map(|(all, wanted)| (all.tokens, wanted.tokens))
-            .collect();
-        let tasks: Vec<_> = self
-            .groups(applications[0], pass, memory)
+        let tasks: Vec<_> = memory
+            .groups(self.widths, applications[0], (pass.batch, pass.wanted))
             .into_iter()
-            .zip(sizes)
-            .map(|(group, (all, wanted))| {
-                (group, take(&mut d_wanted, wanted * hidden), take(&mut d, all * hidden))
+            .map(|group| {
+                let d_wanted = take(&mut d_wanted, group.wanted_size.tokens * hidden);
+                let d = take(&mut d, group.size.tokens * hidden);
+                (group, d_wanted, d)
             })
             .collect();
         parallel::for_each_alone(tasks, |(mut group, d_wanted, d)| {
@@ -256,53 +197,6 @@ impl TrainingEncoder {
         });
     }
 
-    /// The groups of a pass, with their rows of all that there is in memory. What is saved of a single application has the size of
-    /// that with this index.
-    fn groups<'a>(
-        &self,
-        index: usize,
-        pass: Pass<'a>,
-        memory: &'a mut EncoderMemory,
-    ) -> Vec<Group<'a>> {
-        let EncoderMemory { groups, wanted: wanted_groups, states, wanted_context, layers } =
-            memory;
-        let (sequences, wanted) = (&pass.batch.layout.sequences, pass.wanted);
-        let (hidden, single) = (self.widths.hidden, layers.len() == 1);
-        let (mut rows, mut context) = (&wanted.rows[..], &mut wanted_context[..]);
-        let mut of_groups: Vec<Group<'a>> = groups
-            .iter()
-            .zip(&*wanted_groups)
-            .map(|(group, wanted_size)| {
-                let sequences = &sequences[group.sequences.clone()];
-                let (those, others) = rows.split_at(wanted_size.tokens);
-                rows = others;
-                let wanted = WantedRows {
-                    rows: those,
-                    first: first_row(sequences),
-                    sequences: &wanted.sequences[group.sequences.clone()],
-                    context: take(&mut context, wanted_size.tokens * hidden),
-                };
-                Group { sequences, wanted, wanted_size, states: Vec::new(), saved: Vec::new() }
-            })
-            .collect();
-        for (index, states) in states.iter_mut().enumerate() {
-            let mut rest = &mut states[..];
-            let sizes = if index == self.plan.len() { &*wanted_groups } else { &*groups };
-            for (group, size) in of_groups.iter_mut().zip(sizes) {
-                group.states.push(take(&mut rest, size.tokens * hidden));
-            }
-        }
-        for (layer_index, layer) in layers.iter_mut().enumerate() {
-            let is_last = self.is_last(if single { index } else { layer_index });
-            let after = if is_last { &*wanted_groups } else { &*groups };
-            let parts = layer.split(self.widths, groups, after);
-            for (group, part) in of_groups.iter_mut().zip(parts) {
-                group.saved.push(part);
-            }
-        }
-        of_groups
-    }
-
     /// Adds what some applications contribute to the gradients, in this order.
     fn add_gradients(
         &self,
@@ -311,7 +205,7 @@ impl TrainingEncoder {
         gradients: &mut EncoderParameters,
     ) {
         let mut products = Vec::new();
-        let used = |index: usize| &memory.layers[if memory.layers.len() == 1 { 0 } else { index }];
+        let used = |index: usize| &memory.layers[memory.place(index)];
         let of_block = |is_it: &dyn Fn(&Application) -> bool| -> Vec<(usize, &SavedLayer)> {
             let those = applications.iter().filter(|&&index| is_it(&self.plan[index]));
             those.map(|&index| (index, used(index))).collect()

@@ -1,7 +1,7 @@
 //! Forward passes that remember, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`] and [`norm`] as parts, [`saved`]
-//! being what is remembered, and [`wanted`] what the last layer is wanted of; [`heads`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states. [`models`]
+//! being what is remembered, [`memory`] where, and [`wanted`] of which tokens the last layer is wanted; [`heads`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states. [`models`]
 //! says which model has which, and [`model`] does all of it.
 
 mod backbone;
@@ -12,6 +12,7 @@ mod layer;
 mod linear;
 mod loss;
 mod masked_lm;
+mod memory;
 mod model;
 mod models;
 mod norm;
