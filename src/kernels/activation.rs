@@ -1,6 +1,6 @@
 //! Element-wise nonlinearities.
 
-use super::math::{erf, exp, exp2, multiply_add, tanh};
+use super::math::{erf, exp, exp2, multiply_add, polynomial, tanh};
 
 /// A nonlinearity as arithmetic; [`nn::Activation`](crate::nn::Activation) maps names to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,52 @@ fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
     let factor = multiply_add::<FMA>(x * x, CUBIC, LINEAR);
     x / (1.0 + exp2::<FMA>(x * factor))
 }
+
+/// GELU with an error of at most 1e-4, for values that are rounded to bytes next: a hundredth of a byte's step where the
+/// largest of a row is 1. It takes half the instructions, and no division.
+#[inline(always)]
+fn gelu_for_bytes<const FMA: bool>(x: f32, approximation: GeluApproximation) -> f32 {
+    let GeluApproximation { end, coefficients } = approximation;
+    // Not `max`, which would turn NaN into a number.
+    let x = if x < -end { -end } else { x };
+    let inner = if x > end { end } else { x };
+    let odd = inner * polynomial::<FMA, _>(inner * inner, coefficients);
+    x * (0.5 + odd)
+}
+
+/// Φ(x) as ½ + x·P(x²) from −end to end, where it is 0 and 1.
+struct GeluApproximation {
+    end: f32,
+    coefficients: [f32; 8],
+}
+
+// Least squares weighted anew until the largest error of x·Φ(x) was least, under the constraint that Φ(end) = 1.
+const ERF_GELU: GeluApproximation = GeluApproximation {
+    end: 4.2,
+    coefficients: [
+        0.398_465_87,
+        -0.065_528_2,
+        0.009_298_228,
+        -9.506_573e-4,
+        6.689_067e-5,
+        -3.037_93e-6,
+        7.941_334e-8,
+        -9.017_525e-10,
+    ],
+};
+const TANH_GELU: GeluApproximation = GeluApproximation {
+    end: 4.1,
+    coefficients: [
+        0.398_494_24,
+        -0.065_879_285,
+        0.009_524_362,
+        -0.001_007_287,
+        7.414_182e-5,
+        -3.544_176_5e-6,
+        9.776_713e-8,
+        -1.172_342_3e-9,
+    ],
+};
 
 #[inline(always)]
 fn relu(x: f32) -> f32 {
@@ -76,6 +122,22 @@ pub(super) fn run_inline<const FMA: bool>(nonlinearity: Nonlinearity, values: im
         Nonlinearity::Silu => values.run(silu::<FMA>),
         Nonlinearity::Tanh => values.run(tanh::<FMA>),
         Nonlinearity::Mish => values.run(mish::<FMA>),
+    }
+}
+
+/// As [`run_inline`], for values that are rounded to bytes next.
+#[inline(always)]
+pub(super) fn run_inline_for_bytes<const FMA: bool>(nonlinearity: Nonlinearity, values: impl Loop) {
+    match nonlinearity {
+        Nonlinearity::Gelu => values.run(
+            #[inline(always)]
+            |x| gelu_for_bytes::<FMA>(x, ERF_GELU),
+        ),
+        Nonlinearity::GeluTanh => values.run(
+            #[inline(always)]
+            |x| gelu_for_bytes::<FMA>(x, TANH_GELU),
+        ),
+        others => run_inline::<FMA>(others, values),
     }
 }
 

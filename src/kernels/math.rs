@@ -14,7 +14,7 @@ pub(super) fn multiply_add<const FMA: bool>(x: f32, y: f32, z: f32) -> f32 {
 
 /// Evaluates a polynomial, lowest coefficient first, by Horner's rule.
 #[inline(always)]
-fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+pub(super) fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[N - 1];
     for &coefficient in coefficients[..N - 1].iter().rev() {
         sum = multiply_add::<FMA>(sum, x, coefficient);
