@@ -66,30 +66,36 @@ macro_rules! tile_body {
             let rows: [*const u32; M] = std::array::from_fn(|m| {
                 if m < 3 { inputs.wrapping_add(m * stride) } else { middle.wrapping_add((m - 3) * stride) }
             });
-            let unrolled = depth / $unroll * $unroll;
-            for p in (0..unrolled).step_by($unroll) {
-                let $next = next;
-                $fetch_next;
-                next = next.wrapping_add($unroll * next_step);
-                for row in rows {
-                    // May lie past the row, where fetching does nothing.
-                    let $input = row.wrapping_add(p * $words);
-                    $fetch_input;
+            let mut start = 0;
+            // What is ahead of the last lines is where the next tile begins, most likely at the panel's start again.
+            let turn = (depth - depth.min($lines), panel);
+            for (end, ahead) in [turn, (depth, panel.wrapping_sub(depth * width))] {
+                let unrolled = start + (end - start) / $unroll * $unroll;
+                for p in (start..unrolled).step_by($unroll) {
+                    let $next = next;
+                    $fetch_next;
+                    next = next.wrapping_add($unroll * next_step);
+                    for row in rows {
+                        // May lie past the row, where fetching does nothing.
+                        let $input = row.wrapping_add(p * $words);
+                        $fetch_input;
+                    }
+                    for u in 0..$unroll {
+                        $crate::kernels::body::line_body!(
+                            p + u, $lanes, $words, $lines, V, (rows, panel, ahead, width, totals);
+                            $zero_line $load; |$ahead| $fetch; |$line| $weights;
+                            |$total, $x, $weight| $step
+                        );
+                    }
                 }
-                for u in 0..$unroll {
+                for p in unrolled..end {
                     $crate::kernels::body::line_body!(
-                        p + u, $lanes, $words, $lines, V, (rows, panel, width, totals);
+                        p, $lanes, $words, $lines, V, (rows, panel, ahead, width, totals);
                         $zero_line $load; |$ahead| $fetch; |$line| $weights;
                         |$total, $x, $weight| $step
                     );
                 }
-            }
-            for p in unrolled..depth {
-                $crate::kernels::body::line_body!(
-                    p, $lanes, $words, $lines, V, (rows, panel, width, totals);
-                    $zero_line $load; |$ahead| $fetch; |$line| $weights;
-                    |$total, $x, $weight| $step
-                );
+                start = end;
             }
             for (m, totals) in totals.iter().enumerate() {
                 for (v, &total) in totals.iter().enumerate() {
@@ -144,7 +150,7 @@ pub(super) use tile_body;
 macro_rules! line_body {
     (
         $p:expr, $lanes:literal, $words:literal, $lines:literal, $v:ident,
-        ($rows:ident, $panel:ident, $width:ident, $totals:ident);
+        ($rows:ident, $panel:ident, $further:ident, $width:ident, $totals:ident);
         $zero_line:ident $load:ident; |$ahead:ident| $fetch:expr; |$line:ident| $weights:expr;
         |$total:ident, $x:ident, $weight:ident| $step:expr
     ) => {
@@ -152,7 +158,7 @@ macro_rules! line_body {
         let mut lines = [$zero_line(); $v];
         for (v, line) in lines.iter_mut().enumerate() {
             // May lie past the panel, where fetching does nothing.
-            let $ahead = $panel.wrapping_add((p + $lines) * $width + v * $lanes);
+            let $ahead = $further.wrapping_add((p + $lines) * $width + v * $lanes);
             $fetch;
             // SAFETY: within line p of the panel, by this function's contract.
             *line = unsafe { $load($panel.add(p * $width + v * $lanes).cast()) };
