@@ -60,24 +60,34 @@ fn is_worth(work: usize) -> bool {
 /// Runs `task` for every item. Several items are shared out to the threads of the current rayon pool, and each is done by
 /// one thread alone; for a single item, threads share what `task` does.
 pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Send + Sync) {
-    /// Takes the mark back, also where a task panics.
-    struct Alone;
-    impl Drop for Alone {
-        fn drop(&mut self) {
-            ALONE.set(false);
-        }
-    }
     if threads() == 1 {
         return items.into_iter().for_each(task);
     }
     if items.len() == 1 {
         return together(|| items.into_iter().for_each(task));
     }
-    items.into_par_iter().with_max_len(1).for_each(|item| {
-        ALONE.set(true);
-        let _alone = Alone;
-        task(item);
-    });
+    items.into_par_iter().with_max_len(1).for_each(|item| alone(|| task(item)));
+}
+
+/// Runs `call` on this thread alone.
+fn alone(call: impl FnOnce()) {
+    /// Takes the mark back, also where the call panics.
+    struct Alone(bool);
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _alone = Alone(ALONE.replace(true));
+    call();
+}
+
+/// As [`for_each_part`], each by one thread alone: it may call what threads would share elsewhere.
+pub(crate) fn for_each_part_alone<T: Send>(
+    parts: impl Iterator<Item = T>,
+    task: impl Fn(T) + Sync,
+) {
+    for_each_part(parts, |part| alone(|| task(part)));
 }
 
 /// Runs `call` on the current rayon pool, so that the many small parallel sections in it start from one of its threads:

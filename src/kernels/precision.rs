@@ -59,6 +59,16 @@ impl Precision {
         self != Self::F32 && Encoding::of(Self::Bf16, isa) == Encoding::Bf16
     }
 
+    /// The fewest tokens with which a thread had better go through all weights by itself than share products with others: as
+    /// measured, fewer are faster together. `None` where a panel is turned into something else first, which all would do.
+    pub(crate) fn min_tokens_alone(self, isa: Isa) -> Option<usize> {
+        match (self, Encoding::of(self, isa)) {
+            (_, Encoding::Bf16Split) => None,
+            (Self::Int8, _) => Some(16),
+            (Self::F32 | Self::Bf16, _) => Some(32),
+        }
+    }
+
     /// The most inputs that a matrix may have: beyond, a sum of products of bytes could overflow its 32 bits.
     pub(crate) fn max_inputs(self) -> usize {
         match self {

@@ -26,6 +26,8 @@ pub(super) struct SharedEncoder {
     hidden: usize,
     intermediate: usize,
     heads: usize,
+    /// Of a part of a group that a thread computes by itself.
+    min_tokens_alone: Option<usize>,
 }
 
 /// One application of a layer: which blocks it uses.
@@ -76,6 +78,7 @@ impl SharedEncoder {
             hidden: config.hidden_size,
             intermediate: config.intermediate_size,
             heads,
+            min_tokens_alone: precision.min_tokens_alone(isa),
         }
     }
 
@@ -202,7 +205,8 @@ impl SharedEncoder {
 
     fn sizes(&self, states: &[f32]) -> Sizes {
         let tokens = states.len() / self.hidden;
-        Sizes { tokens, hidden: self.hidden, intermediate: self.intermediate }
+        let parts = groups::parts(tokens, parallel::threads(), self.min_tokens_alone);
+        Sizes { tokens, parts, hidden: self.hidden, intermediate: self.intermediate }
     }
 
     fn layer(&self, application: &Application) -> Layer<'_> {

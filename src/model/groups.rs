@@ -3,14 +3,15 @@
 //! A batch of many tokens is cut into groups of sequences, and each group goes through all layers on one thread: threads
 //! never wait for each other, what a group computes stays near its core, and the working memory is that of a few hundred
 //! tokens per thread, however large the batch. Sequences do not see each other, so nothing else changes, not even a bit.
-//! Where groups cannot be shared out evenly, there is one, and threads share its matrix products instead.
+//! Where groups cannot be shared out evenly, there is one, whose tokens threads share out for all but attention, or its matrix
+//! products, where there are few.
 
 use std::ops::Range;
 
 use crate::kernels::attention::{Sequence, first_row};
 
 /// Tokens of a group: fewer make too little use of each panel of weights, and what more compute does not stay in the second cache.
-const TOKENS: usize = 128;
+pub(super) const TOKENS: usize = 128;
 
 /// How much longer than the average one thread may have to work.
 const MAX_IMBALANCE: f64 = 1.1;
@@ -37,6 +38,12 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
     let size = |group: &Range<usize>| sequences[group.clone()].iter().map(|s| s.tokens).sum();
     let longest = makespan(groups.iter().map(size), threads) * threads;
     if longest as f64 <= tokens as f64 * MAX_IMBALANCE { groups } else { whole() }
+}
+
+/// Into how many parts the tokens of a group are to be shared out, if `threads` are to work on it and each part should have
+/// so many: 1 if they are too few, and threads are to share each product.
+pub(super) fn parts(tokens: usize, threads: usize, min_tokens: Option<usize>) -> usize {
+    if min_tokens.is_some_and(|min| tokens >= min * threads) { threads } else { 1 }
 }
 
 /// The tokens of the thread that has most, where each group goes to the thread that has least.
@@ -93,6 +100,13 @@ mod tests {
         let lengths: Vec<usize> = (0..32).map(|i| 8 + i * 120 / 31).collect();
         let sizes = sizes(&lengths, 2);
         assert!(sizes.len() > 2, "{sizes:?}");
+    }
+
+    #[test]
+    fn tokens_are_shared_out_if_all_parts_have_enough() {
+        assert_eq!([63, 64, 65].map(|tokens| parts(tokens, 2, Some(32))), [1, 2, 2]);
+        assert_eq!(parts(1000, 1, Some(32)), 1);
+        assert_eq!(parts(1000, 2, None), 1);
     }
 
     #[test]

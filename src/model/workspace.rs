@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::groups;
 use crate::kernels::convert::InputBuffer;
 
 /// The most bytes for each thread that are held on to between calls, so that one huge batch does not cost memory forever.
@@ -21,7 +22,8 @@ pub struct Workspace(Mutex<Vec<Buffers>>);
 struct Buffers {
     scratch: Vec<f32>,
     middle: Vec<f32>,
-    inputs: InputBuffer,
+    intermediate: Vec<f32>,
+    inputs: Vec<InputBuffer>,
 }
 
 /// Buffers as large as one group needs. What is in them is whatever was left there.
@@ -30,13 +32,28 @@ pub(super) struct LayerBuffers<'a> {
     pub(super) scratch: &'a mut [f32],
     /// The state between the halves, `[T, H]`.
     pub(super) middle: &'a mut [f32],
-    pub(super) inputs: &'a mut InputBuffer,
+    /// One at least, and one for each part.
+    pub(super) inputs: &'a mut [InputBuffer],
+    /// Where each thread computes some of the tokens, rather than share each product.
+    pub(super) parts: Option<Parts<'a>>,
+}
+
+/// How the tokens of a group are shared out.
+pub(super) struct Parts<'a> {
+    /// How many values of states `[T, H]` each part has, but for the last.
+    pub(super) len: usize,
+    /// How many of these go through feed-forward at a time.
+    pub(super) block: usize,
+    /// A block's intermediate states for each part.
+    pub(super) intermediate: &'a mut [f32],
 }
 
 /// How many values the buffers are to hold.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) tokens: usize,
+    /// Into how many parts these are shared out; 1 if threads share each product instead.
+    pub(super) parts: usize,
     pub(super) hidden: usize,
     pub(super) intermediate: usize,
 }
@@ -74,17 +91,28 @@ impl Workspace {
 
 impl Buffers {
     fn capacity(&self) -> usize {
-        size_of::<f32>() * (self.scratch.capacity() + self.middle.capacity())
-            + self.inputs.capacity()
+        let Self { scratch, middle, intermediate, inputs } = self;
+        let floats = scratch.capacity() + middle.capacity() + intermediate.capacity();
+        let inputs: usize = inputs.iter().map(InputBuffer::capacity).sum();
+        size_of::<f32>() * floats + inputs
     }
 
     fn layer(&mut self, sizes: Sizes) -> LayerBuffers<'_> {
-        let Sizes { tokens, hidden, intermediate } = sizes;
-        let Self { scratch, middle, inputs } = self;
+        let Sizes { tokens, parts, hidden, intermediate } = sizes;
+        let Self { scratch, middle, intermediate: of_parts, inputs } = self;
+        inputs.resize_with(inputs.len().max(parts), InputBuffer::default);
+        let part = tokens.div_ceil(parts);
+        let block = part.div_ceil(part.div_ceil(groups::TOKENS).max(1));
+        let in_scratch = if parts == 1 { intermediate } else { 0 };
         LayerBuffers {
-            scratch: at_least(scratch, tokens * intermediate.max(4 * hidden)),
+            scratch: at_least(scratch, tokens * in_scratch.max(4 * hidden)),
             middle: at_least(middle, tokens * hidden),
             inputs,
+            parts: (parts > 1).then(|| Parts {
+                len: part * hidden,
+                block: block * hidden,
+                intermediate: at_least(of_parts, parts * block * intermediate),
+            }),
         }
     }
 }
@@ -113,7 +141,7 @@ mod tests {
     fn small_buffers_are_kept_and_large_ones_dropped() {
         let workspace = Workspace::new();
         let run = |tokens| {
-            let sizes = Sizes { tokens, hidden: 8, intermediate: 32 };
+            let sizes = Sizes { tokens, parts: 1, hidden: 8, intermediate: 32 };
             workspace.with(sizes, |buffers| assert_eq!(buffers.middle.len(), tokens * 8));
             workspace.capacity()
         };
