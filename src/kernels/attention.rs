@@ -12,13 +12,15 @@
 //! that were asked for). Tokens that nobody may attend to are left out, so a mask costs nothing and needs no large
 //! negative number.
 //!
-//! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision; softmax is `f32` always.
+//! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision. In int8, those of keys with queries
+//! are of bytes. Softmax is `f32` always.
 
 use super::attention_head::{HeadInput, HeadOutput};
 use super::dropout::Dropout;
 use super::isa::Isa;
 use super::output::Output;
 use super::parallel;
+use super::precision::Precision;
 
 /// One sequence of a packed batch.
 #[derive(Clone, Debug)]
@@ -45,15 +47,28 @@ pub(crate) enum Queries {
     First,
 }
 
-/// Heads, their width D, and whether their products are of `f32` or of bfloat16.
+/// Heads, their width D, and what their products are of.
 #[derive(Clone, Copy)]
 pub(crate) struct Heads {
     pub(crate) count: usize,
     pub(crate) size: usize,
+    /// Whether products are of bfloat16 rather than `f32`.
     pub(crate) is_narrow: bool,
+    /// Whether those of keys with queries are of bytes.
+    pub(crate) has_quantized_scores: bool,
 }
 
 impl Heads {
+    /// Those of a model of that precision.
+    pub(crate) fn new(isa: Isa, precision: Precision, count: usize, size: usize) -> Self {
+        Self {
+            count,
+            size,
+            is_narrow: precision.narrows_activations(isa),
+            has_quantized_scores: precision == Precision::Int8,
+        }
+    }
+
     /// What scores are multiplied by.
     pub(super) fn scale(self) -> f32 {
         1.0 / (self.size as f32).sqrt()
@@ -130,11 +145,11 @@ pub(crate) fn attention(
         };
         // Most likely done by this thread, too.
         let next = (task + 1 < tasks).then(|| input(task + 1));
-        let parallel::Buffers { floats, more_floats, words, .. } = buffers;
+        let parallel::Buffers { floats, more_floats, words, sums } = buffers;
         if heads.is_narrow {
-            input(task).attend::<u32>(isa, floats, words, output, next);
+            input(task).attend::<u32>(isa, (floats, words, sums), output, next);
         } else {
-            input(task).attend::<f32>(isa, floats, more_floats, output, next);
+            input(task).attend::<f32>(isa, (floats, more_floats, sums), output, next);
         }
     });
 }
@@ -149,8 +164,16 @@ mod tests {
         let (d, hidden) = (heads.size, heads.count * heads.size);
         let at = |token: usize, part: usize| {
             let start = ((s.start + token) * 3 + part) * hidden + head * d;
-            let round = |x| if heads.is_narrow { convert::from_bf16(convert::bf16(x)) } else { x };
-            qkv[start..start + d].iter().map(|&x| f64::from(round(x))).collect::<Vec<f64>>()
+            let row = &qkv[start..start + d];
+            let scale = convert::scale(row);
+            let round = |&x: &f32| {
+                if heads.has_quantized_scores && part < 2 {
+                    let steps = convert::quantize(x, convert::inverse(scale));
+                    return f64::from(steps) * f64::from(scale);
+                }
+                f64::from(if heads.is_narrow { convert::from_bf16(convert::bf16(x)) } else { x })
+            };
+            row.iter().map(round).collect::<Vec<f64>>()
         };
         let mut contexts = Vec::new();
         let mut probabilities = vec![0.0; s.tokens * s.tokens];
@@ -173,9 +196,11 @@ mod tests {
         let sizes = [(1, 1), (3, 5), (2, 26), (1, 64), (2, 65), (1, 130)];
         // Against products of the same rounded values. Weights of the values are rounded besides, to 8 bits.
         for (is_narrow, tolerance) in [(false, 1e-5), (true, 2.0 / 256.0)] {
-            sizes
-                .iter()
-                .for_each(|&(count, size)| check(Heads { count, size, is_narrow }, tolerance));
+            for has_quantized_scores in [false, true] {
+                for (count, size) in sizes {
+                    check(Heads { count, size, is_narrow, has_quantized_scores }, tolerance);
+                }
+            }
         }
     }
 

@@ -312,14 +312,15 @@ mod tests {
         for (count, size) in [(1, 1), (3, 5), (2, 26), (1, 64), (2, 65)] {
             for (is_narrow, tolerance) in [(false, 3e-5), (true, 4.0 / 256.0)] {
                 for rate in [0.0, 0.3] {
-                    check(Heads { count, size, is_narrow }, rate, tolerance);
+                    let heads = Heads { count, size, is_narrow, has_quantized_scores: false };
+                    check(heads, rate, tolerance);
                 }
             }
         }
     }
 
     fn check(heads: Heads, rate: f64, tolerance: f64) {
-        let Heads { count, size, is_narrow } = heads;
+        let Heads { count, size, is_narrow, .. } = heads;
         let hidden = count * size;
         let sequences = sequences();
         let qkv = reference::noise(TOKENS * 3 * hidden, 9, 1.5);

@@ -12,6 +12,7 @@ use super::multiplicand::{Multiplicand, multiply_panel};
 use super::output::Output;
 use super::packed::{LANES, MAX_PANEL};
 use super::panels::pack_output_panel;
+use super::quantized_scores::QuantizedScores;
 use super::split::split;
 use super::tile::ROWS;
 use super::transpose::transpose;
@@ -42,8 +43,7 @@ impl HeadInput<'_> {
     pub(super) fn attend<W: Multiplicand>(
         &self,
         isa: Isa,
-        floats: &mut Vec<f32>,
-        words: &mut Vec<W>,
+        (floats, words, bytes): (&mut Vec<f32>, &mut Vec<W>, &mut Vec<u32>),
         output: HeadOutput<'_>,
         next: Option<HeadInput<'_>>,
     ) {
@@ -61,7 +61,7 @@ impl HeadInput<'_> {
         // Rows that do not all begin in the same set of a cache.
         let stride = (n.div_ceil(LANES) | 1) * LANES;
         let wanted = if output.probabilities.is_some() { width * n } else { 0 };
-        let [gathered, values, largest, sums, scores, context, rows, probabilities] = split(
+        let [gathered, values, largest, sums, scores, context, rows, scales, probabilities] = split(
             floats,
             [
                 n * size,
@@ -71,6 +71,7 @@ impl HeadInput<'_> {
                 n * width,
                 padded * width,
                 width * padded,
+                QuantizedScores::scales_len(n, width),
                 wanted,
             ],
         );
@@ -87,7 +88,12 @@ impl HeadInput<'_> {
         transpose(isa, self.keyed(2, gathered), values, stride);
         let values = Strided { values, stride, width: n, count: size };
         let values = W::encode(isa, values, encoded_values);
-        let keys = W::encode(isa, self.keyed(1, gathered), encoded_keys);
+        let keys = self.keyed(1, gathered);
+        let mut keys = if self.heads.has_quantized_scores {
+            Keys::Quantized(QuantizedScores::new(isa, keys, width, bytes, scales))
+        } else {
+            Keys::Encoded(W::encode(isa, keys, encoded_keys))
+        };
         let next_rows = next.as_ref().map_or(0, |next| next.sequence.tokens);
         let mut next_rows = Evenly::new(next_rows, blocks * (key_tiles(n) + value_tiles(n, size)));
         let mut fetch_next = || {
@@ -109,7 +115,7 @@ impl HeadInput<'_> {
                 sums: &mut sums[..width],
                 context: &mut context[..padded * width],
             };
-            block.score(self, keys, &mut fetch_next);
+            block.score(self, &mut keys, &mut fetch_next);
             let mut output_rows = Evenly::new(block.count, value_tiles(n, size));
             block.weigh(self, values, || {
                 fetch_next();
@@ -144,6 +150,13 @@ impl HeadInput<'_> {
     }
 }
 
+/// A head's keys as they are multiplied with queries.
+enum Keys<'a, W> {
+    /// Rows, with their stride.
+    Encoded((&'a [W], usize)),
+    Quantized(QuantizedScores<'a>),
+}
+
 /// Some queries of a head, side by side in the columns of panels.
 struct Block<'a, W> {
     isa: Isa,
@@ -171,17 +184,27 @@ impl<W: Multiplicand> Block<'_, W> {
     fn score(
         &mut self,
         head: &HeadInput<'_>,
-        (keys, stride): (&[W], usize),
+        keys: &mut Keys<'_, W>,
         mut before_tile: impl FnMut(),
     ) {
         let &mut Self { isa, first, count, width, .. } = self;
-        pack_output_panel(isa, head.rows(0, first, count), self.queries, self.encoded);
+        let queries = head.rows(0, first, count);
         self.largest.fill(f32::NEG_INFINITY);
-        let keys = keys.chunks(KEYS_PER_PART * stride);
-        for (scores, keys) in self.scores.chunks_mut(KEYS_PER_PART * width).zip(keys) {
-            let (queries, out) = ((&*self.queries, width), (&mut *scores, false));
-            multiply_panel(isa, (keys, stride), queries, out, &mut before_tile);
-            columns::raise(isa, scores, self.largest);
+        match keys {
+            Keys::Encoded(_) => pack_output_panel(isa, queries, self.queries, self.encoded),
+            Keys::Quantized(keys) => keys.pack(queries, width),
+        }
+        for (part, scores) in self.scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
+            let key = part * KEYS_PER_PART;
+            match keys {
+                &mut Keys::Encoded((keys, stride)) => {
+                    let (queries, out) = ((&*self.queries, width), (&mut *scores, false));
+                    let keys = (&keys[key * stride..], stride);
+                    multiply_panel(isa, W::tile, keys, queries, out, &mut before_tile);
+                    columns::raise(isa, scores, self.largest);
+                }
+                Keys::Quantized(keys) => keys.score(key, scores, self.largest, &mut before_tile),
+            }
         }
     }
 
@@ -196,7 +219,6 @@ impl<W: Multiplicand> Block<'_, W> {
         // What scores are multiplied by to be exponents of 2.
         let factor = head.heads.scale() * std::f32::consts::LOG2_E;
         self.sums.fill(0.0);
-        self.context.fill(0.0);
         let context = &mut self.context[..head.heads.size * width];
         for (part, scores) in self.scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
             let key = part * KEYS_PER_PART;
@@ -207,8 +229,8 @@ impl<W: Multiplicand> Block<'_, W> {
             }
             let values = &values[key / W::INPUTS * W::words(isa)..];
             let weights = W::panel(isa, scores, width, self.encoded);
-            let out = (&mut *context, true);
-            multiply_panel(isa, (values, stride), (weights, width), out, &mut before_tile);
+            let out = (&mut *context, part > 0);
+            multiply_panel(isa, W::tile, (values, stride), (weights, width), out, &mut before_tile);
         }
     }
 

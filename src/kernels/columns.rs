@@ -31,6 +31,72 @@ multiversion! {
     }
 }
 
+/// What makes sums of products of bytes the scores that they stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Dequantization<'a> {
+    /// What a step of each line's key is worth.
+    pub(super) line_scales: &'a [f32],
+    /// What a step of each column's query is worth.
+    pub(super) scales: &'a [f32],
+    /// What is to be taken off each column's sums.
+    pub(super) corrections: &'a [u32],
+}
+
+multiversion! {
+    /// Replaces sums of products of bytes, which are the bits of `lines`, by scores, and raises `largest` as [`raise`] does.
+    pub(super) fn dequantize<'a>(lines: &mut [f32], by: Dequantization<'a>, largest: &mut [f32]) {
+        let Dequantization { line_scales, scales, corrections } = by;
+        let whole = (
+            <&[f32; MAX_PANEL]>::try_from(scales),
+            <&[u32; MAX_PANEL]>::try_from(corrections),
+            <&mut [f32; MAX_PANEL]>::try_from(&mut *largest),
+        );
+        if let (Ok(scales), Ok(corrections), Ok(largest)) = whole {
+            // Copies, which overlap nothing and so stay in registers.
+            let (scales, corrections, mut most) = (*scales, *corrections, *largest);
+            for (line, &of_line) in lines.as_chunks_mut::<MAX_PANEL>().0.iter_mut().zip(line_scales) {
+                for (j, x) in line.iter_mut().enumerate() {
+                    *x = score(*x, corrections[j], of_line, scales[j]);
+                    most[j] = larger(*x, most[j]);
+                }
+            }
+            *largest = most;
+        } else {
+            for (line, &of_line) in lines.chunks_exact_mut(scales.len()).zip(line_scales) {
+                let columns = scales.iter().zip(corrections).zip(&mut *largest);
+                for (x, ((&scale, &correction), largest)) in line.iter_mut().zip(columns) {
+                    *x = score(*x, correction, of_line, scale);
+                    *largest = larger(*x, *largest);
+                }
+            }
+        }
+    }
+}
+
+/// What a sum, the bits of x, stands for.
+#[inline(always)]
+fn score(x: f32, correction: u32, of_line: f32, of_column: f32) -> f32 {
+    x.to_bits().wrapping_sub(correction).cast_signed() as f32 * (of_line * of_column)
+}
+
+multiversion! {
+    /// For each column of a panel of signed bytes, four to a word, the sum of all of them times `factor`.
+    pub(super) fn byte_sums(panel: &[u32], factor: i32, sums: &mut [u32]) {
+        sums.fill(0);
+        if factor == 0 {
+            return;
+        }
+        for line in panel.chunks_exact(sums.len()) {
+            for (sum, word) in sums.iter_mut().zip(line) {
+                let word = word.cast_signed();
+                let four = (word << 24 >> 24) + (word << 16 >> 24) + (word << 8 >> 24) + (word >> 24);
+                *sum = sum.wrapping_add(four.cast_unsigned());
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum = sum.wrapping_mul(factor.cast_unsigned()));
+    }
+}
+
 multiversion! {
     /// Replaces each x by 2^(`factor`·(x − the column's largest)), and adds that to the column's sum.
     pub(super) fn exponentials(lines: &mut [f32], factor: f32, largest: &[f32], sums: &mut [f32]) {

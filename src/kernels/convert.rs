@@ -27,6 +27,9 @@ pub(super) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
+/// The width of nearly all models' heads: rows of a length that the compiler knows take a third of the time.
+const HEAD: usize = 64;
+
 /// What one step of a quantised row is worth: its largest magnitude / 127. NaN if there is one in the row.
 #[inline(always)]
 pub(super) fn scale(row: &[f32]) -> f32 {
@@ -211,20 +214,23 @@ multiversion! {
                 Encoding::Bf16Split => groups(row, words, |[first, second]: [f32; 2]| {
                     [second, first].map(|x| from_bf16(bf16(x)).to_bits())
                 }),
-                Encoding::Unsigned8 | Encoding::Signed8 | Encoding::Signed16 => {
+                Encoding::Unsigned8 | Encoding::Signed8 => {
+                    let offset = if encoding == Encoding::Unsigned8 { 0x80 } else { 0 };
+                    let bytes = bytes(words);
+                    scales[index] = match (<&[f32; HEAD]>::try_from(row), &mut *bytes) {
+                        // A copy, which nothing overlaps and which stays in registers.
+                        (Ok(&row), bytes) if bytes.len() == HEAD => to_bytes(&row, offset, bytes),
+                        _ => to_bytes(row, offset, bytes),
+                    };
+                }
+                Encoding::Signed16 => {
                     let scale = scale(row);
                     scales[index] = scale;
                     let inverse = inverse(scale);
-                    match encoding {
-                        Encoding::Signed8 => each(row, bytes(words), |x| quantize(x, inverse) as u8),
-                        Encoding::Unsigned8 => {
-                            each(row, bytes(words), |x| (quantize(x, inverse) as u8) ^ 0x80);
-                        }
-                        _ => groups(row, words, |four: [f32; 4]| {
-                            let [a, b, c, d] = four.map(|x| i32::from(quantize(x, inverse)) as u32);
-                            [(a & 0xffff) | c << 16, (b & 0xffff) | d << 16]
-                        }),
-                    }
+                    groups(row, words, |four: [f32; 4]| {
+                        let [a, b, c, d] = four.map(|x| i32::from(quantize(x, inverse)) as u32);
+                        [(a & 0xffff) | c << 16, (b & 0xffff) | d << 16]
+                    });
                 }
             }
             // Bytes were written in the order of memory.
@@ -246,6 +252,15 @@ multiversion! {
             }
         }
     }
+}
+
+/// Quantises a row, the bit of the sign flipped where there is an offset of 128; returns what a step is worth.
+#[inline(always)]
+fn to_bytes(row: &[f32], offset: u8, bytes: &mut [u8]) -> f32 {
+    let scale = scale(row);
+    let inverse = inverse(scale);
+    each(row, bytes, |x| (quantize(x, inverse) as u8) ^ offset);
+    scale
 }
 
 /// Encodes value by value; what is left over is `encode(0)`.

@@ -10,7 +10,7 @@
 //! * [`precision`]: what weights are held in; [`convert`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`finish`]: bias and
 //!   nonlinearity on the way out; [`tile`]: the register tiles that those are made of, with bodies in `x86_64`, `aarch64` and [`portable`];
-//! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`]; and [`attention_backward`];
+//! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`], with bytes in [`quantized_scores`]; and [`attention_backward`];
 //! * [`backward`]: backward passes row by row; [`weight_gradient`]: products over tokens; [`dropout`];
 //! * [`pages`]: memory on large pages; [`fetch`]: bringing nearer what is needed next; [`parallel`]: when and how work is split over rayon's threads; [`crew`]:
 //!   threads that stay together;
@@ -46,6 +46,7 @@ mod panels;
 pub(crate) mod parallel;
 mod portable;
 pub(crate) mod precision;
+mod quantized_scores;
 #[cfg(test)]
 pub(crate) mod reference;
 mod split;

@@ -31,8 +31,9 @@ pub(super) trait Multiplicand: Word {
 
 /// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a whole panel lie where they
 /// are wanted. The inputs are encoded rows, with their stride. `before_tile` is called for every tile.
-pub(super) fn multiply_panel<W: Multiplicand>(
+pub(super) fn multiply_panel<W: Copy>(
     isa: Isa,
+    multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
     (inputs, stride): (&[W], usize),
     (panel, width): (&[W], usize),
     (out, accumulate): (&mut [f32], bool),
@@ -48,7 +49,7 @@ pub(super) fn multiply_panel<W: Multiplicand>(
         let (sums, below) = out.split_at_mut(rows * width);
         let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
         before_tile();
-        W::tile(isa, tile, bits(sums));
+        multiply(isa, tile, bits(sums));
         out = below;
         inputs = inputs.get(rows * stride..).unwrap_or_default();
     }

@@ -209,7 +209,7 @@ fn multiply<W: Multiplicand>(
         let next = (index + 1 < count).then(|| part(index + 1));
         let mut fetches = Evenly::new(next.map_or(0, |next| next.count), tiles);
         let before_tile = || next.iter().for_each(|next| fetches.step(|row| fetch(*next, row)));
-        multiply_panel(isa, rows, (panel, width), (sums, true), before_tile);
+        multiply_panel(isa, W::tile, rows, (panel, width), (sums, true), before_tile);
     }
 }
 

@@ -65,7 +65,7 @@ impl SelfAttention {
         let size = query.weight.nrows() / heads;
         Self {
             isa,
-            heads: Heads { count: heads, size, is_narrow: precision.narrows_activations(isa) },
+            heads: Heads::new(isa, precision, heads, size),
             query_key_value: PackedLinear::new(isa, precision, [query, key, value]),
             dense: PackedLinear::new(isa, precision, [dense]),
             layer_norm: Norm::new(isa, layer_norm, eps),
@@ -83,26 +83,38 @@ impl SelfAttention {
         }
     }
 
-    /// LayerNorm(x + dense(attention(x))) of `x` `[T, H]`, into `out`. `probabilities`, where not empty, receives the
-    /// softmax of every sequence `[A, n, n]`.
-    pub(crate) fn forward(
-        &self,
-        x: &[f32],
-        sequences: &[Sequence],
-        buffers: AttentionBuffers<'_>,
-        probabilities: &mut [f32],
-        out: &mut [f32],
-    ) {
-        let AttentionBuffers { qkv, context, inputs } = buffers;
+    /// Queries, keys and values of `x` `[T, H]`, into `qkv` `[T, 3H]`.
+    pub(crate) fn project(&self, x: &[f32], inputs: &mut InputBuffer, qkv: &mut [f32]) {
         let encoded = self.query_key_value.encode(x, inputs);
         self.query_key_value.forward_into(encoded, Nonlinearity::Identity, qkv);
+    }
+
+    /// The context `[T, H]` of sequences' queries, keys and values. `probabilities`, where not empty, receives the softmax of
+    /// every sequence `[A, n, n]`.
+    pub(crate) fn attend(
+        &self,
+        qkv: &[f32],
+        sequences: &[Sequence],
+        context: &mut [f32],
+        probabilities: &mut [f32],
+    ) {
         let queries = (Queries::All, None);
         attention(self.isa, qkv, sequences, self.heads, queries, context, probabilities);
+    }
+
+    /// LayerNorm(x + dense(context)), into `out` `[T, H]`.
+    pub(crate) fn output(
+        &self,
+        x: &[f32],
+        context: &[f32],
+        inputs: &mut InputBuffer,
+        out: &mut [f32],
+    ) {
         self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
         self.layer_norm.forward_residual(x, out);
     }
 
-    /// As [`forward`](Self::forward), of each sequence's first token alone: keys and values of all tokens, but queries
+    /// All of it, of each sequence's first token alone: keys and values of all tokens, but queries
     /// and whatever follows of B tokens only.
     ///
     /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `out` and the context are as large.
@@ -127,7 +139,6 @@ impl SelfAttention {
         }
         let queries = (Queries::First, None);
         attention(self.isa, qkv, sequences, self.heads, queries, context, &mut []);
-        self.dense.forward_into(self.dense.encode(context, inputs), Nonlinearity::Identity, out);
-        self.layer_norm.forward_residual(first, out);
+        self.output(first, context, inputs, out);
     }
 }

@@ -136,7 +136,7 @@ impl Attention {
             *end += tokens;
             Some(Sequence { start, tokens, keys: (0..tokens).collect() })
         });
-        let heads = Heads { count, size, is_narrow: precision.narrows_activations(isa.0) };
+        let heads = Heads::new(isa.0, precision, count, size);
         Self { isa: isa.0, sequences: sequences.collect(), heads }
     }
 

@@ -56,10 +56,9 @@ pub(super) struct LayerSettings {
 impl LayerSettings {
     pub(super) fn new(isa: Isa, precision: Precision, config: &AlbertConfig) -> Self {
         let count = config.num_attention_heads;
-        let is_narrow = precision.narrows_activations(isa);
         Self {
             isa,
-            heads: Heads { count, size: config.hidden_size / count, is_narrow },
+            heads: Heads::new(isa, precision, count, config.hidden_size / count),
             activation: config.hidden_act.nonlinearity(),
         }
     }
