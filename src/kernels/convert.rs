@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::isa::{Isa, multiversion};
 use super::parallel;
 use super::precision::{Encoding, Precision};
+use super::split::split;
 
 /// The bits of the nearest bfloat16, ties to even; what would be subnormal becomes 0, as `vdpbf16ps` takes it for 0.
 #[inline(always)]
@@ -135,9 +136,7 @@ impl InputBuffer {
         let stride = k.div_ceil(precision.inputs_per_word()) * encoding.words();
         let Self { words, scales } = self;
         // Nothing that is left of the rows before is read: every word is written.
-        words.resize(words.len().max(count * stride), 0);
-        scales.resize(scales.len().max(count), 0.0);
-        let (words, scales) = (&mut words[..count * stride], &mut scales[..count]);
+        let ([words], [scales]) = (split(words, [count * stride]), split(scales, [count]));
         let encode = |((rows, words), scales): ((&[f32], &mut [u32]), &mut [f32])| {
             let rows = Strided { values: rows, stride: k, width: k, count: scales.len() };
             encode_rows(isa, encoding, rows, words, scales);

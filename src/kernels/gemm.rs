@@ -15,6 +15,7 @@ use super::output::Output;
 use super::packed::{self, Blocking, MAX_PANEL, PackedMatrix, Quantization, pack_panel};
 use super::parallel::{self, Buffers};
 use super::precision::{Encoding, Precision};
+use super::split::split;
 use super::tile::{self, ROWS, Tile};
 
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
@@ -226,7 +227,7 @@ impl Product<'_> {
         let parts = panel.len().div_ceil(depth * width).max(1);
         // Sums of all tiles are kept until the last part, if there are several.
         let kept = if parts == 1 { 1 } else { tiles };
-        sums.resize(sums.len().max(kept * ROWS * width), 0);
+        let [sums] = split(sums, [kept * ROWS * width]);
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
         while let Some((part, panel)) = panels.next() {
             let lines = panel.len() / width;

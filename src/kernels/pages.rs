@@ -16,7 +16,7 @@ const MADV_COLLAPSE: libc::c_int = 25;
 /// What is fetched into a cache at a time.
 const LINE: usize = 64;
 
-/// Values that begin at a cache line, or at a large page if they fill one.
+/// Values that begin at a cache line (a register of 512 bits that is written across two of them takes twice as long), or at a large page if they fill one.
 pub(crate) struct Aligned<T> {
     /// With room to begin there.
     values: Vec<T>,
@@ -35,6 +35,11 @@ impl<T: Copy + Default> Aligned<T> {
         aligned
     }
 
+    /// Zeros that begin at a cache line, on whatever pages there are.
+    pub(crate) fn on_lines(len: usize) -> Self {
+        Self::from_vec(vec![T::default(); len + LINE / size_of::<T>()], len)
+    }
+
     /// Makes of a vector room for `len` values, from a cache line on. What it held is still at the vector's beginning,
     /// which may be a little before this: see [`parts`](Self::parts).
     pub(super) fn from_vec(values: Vec<T>, len: usize) -> Self {
@@ -51,6 +56,11 @@ impl<T: Copy + Default> Aligned<T> {
 }
 
 impl<T> Aligned<T> {
+    /// The values that there is memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.values.capacity()
+    }
+
     /// Everything that is held, and where this begins in it.
     pub(super) fn parts(&mut self) -> (&mut [T], usize) {
         (&mut self.values, self.offset)
@@ -59,6 +69,12 @@ impl<T> Aligned<T> {
     /// Has what is in here moved to large pages, as far as it fills them and is not there yet.
     pub(super) fn collapse(&self) {
         advise(self, Advice::Collapse);
+    }
+}
+
+impl<T: Copy + Default> Default for Aligned<T> {
+    fn default() -> Self {
+        Self::on_lines(0)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::groups;
 use crate::kernels::convert::InputBuffer;
+use crate::kernels::pages::Aligned;
 
 /// The most bytes for each thread that are held on to between calls, so that one huge batch does not cost memory forever.
 const MAX_KEPT: usize = 64 << 20;
@@ -20,9 +21,9 @@ pub struct Workspace(Mutex<Vec<Buffers>>);
 /// What one thread needs to bring a group of sequences through the layers.
 #[derive(Default)]
 struct Buffers {
-    scratch: Vec<f32>,
-    middle: Vec<f32>,
-    intermediate: Vec<f32>,
+    scratch: Aligned<f32>,
+    middle: Aligned<f32>,
+    intermediate: Aligned<f32>,
     inputs: Vec<InputBuffer>,
 }
 
@@ -118,10 +119,10 @@ impl Buffers {
 }
 
 /// The first `len` values, after making room for them.
-fn at_least(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
+fn at_least(values: &mut Aligned<f32>, len: usize) -> &mut [f32] {
     if values.len() < len {
         // What it held is not needed: a new one, rather than copying that.
-        *values = vec![0.0; len];
+        *values = Aligned::on_lines(len);
     }
     &mut values[..len]
 }
