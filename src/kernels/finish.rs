@@ -45,7 +45,7 @@ impl Loop for Floats<'_> {
     fn run(self, f: impl Fn(f32) -> f32) {
         let value = |sum: u32, bias: f32| f(f32::from_bits(sum) + bias);
         match <&[f32; MAX_PANEL]>::try_from(self.0.bias) {
-            Ok(bias) => self.0.rows(|_, sums, out| whole(sums, out, |j, sum| value(sum, bias[j]))),
+            Ok(&bias) => self.0.rows(|_, sums, out| whole(sums, out, |j, sum| value(sum, bias[j]))),
             _ => self.0.rows(|_, sums, out| {
                 for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(self.0.bias) {
                     *out = value(sum, bias);
@@ -93,7 +93,7 @@ impl Loop for Bytes<'_> {
             <&[f32; MAX_PANEL]>::try_from(scales),
             <&[i32; MAX_PANEL]>::try_from(corrections),
         ) {
-            (Ok(bias), Ok(scales), Ok(corrections)) => finish.rows(|row, sums, out| {
+            (Ok(&bias), Ok(&scales), Ok(&corrections)) => finish.rows(|row, sums, out| {
                 let of_row = row_scales[row];
                 whole(sums, out, |j, sum| value(sum, of_row, scales[j], corrections[j], bias[j]));
             }),
