@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::{aligned_zeros, contiguous, contiguous_mut};
+use super::{contiguous, contiguous_mut};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::convert::{InputBuffer, Inputs};
@@ -121,7 +121,7 @@ impl PackedLinear {
         x: ArrayView2<'_, f32>,
         nonlinearity: Nonlinearity,
     ) -> Array2<f32> {
-        let mut out = aligned_zeros((x.nrows(), self.outputs()));
+        let mut out = Array2::zeros((x.nrows(), self.outputs()));
         let x = x.as_standard_layout();
         let mut buffer = InputBuffer::default();
         self.forward_into(

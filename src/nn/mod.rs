@@ -26,7 +26,7 @@ pub use linear::Linear;
 pub(crate) use linear::PackedLinear;
 pub use softmax::softmax;
 
-use ndarray::{Array1, Array2, ArrayBase, ArrayViewD, ArrayViewMutD, Data, DataMut, Dimension, s};
+use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, DataMut, Dimension};
 
 /// A tree of named arrays: weights, or their gradients, or an optimizer's moments.
 ///
@@ -50,19 +50,6 @@ pub trait Parameters {
         count
     }
 }
-
-/// Zeros that begin at a cache line, as what kernels write and read again and again had better do.
-pub(crate) fn aligned_zeros((rows, columns): (usize, usize)) -> Array2<f32> {
-    let (len, room) = (rows * columns, CACHE_LINE / size_of::<f32>());
-    let values = vec![0.0; len + room];
-    // Where no offset is known, values lie as they do.
-    let offset = values.as_ptr().align_offset(CACHE_LINE).min(room);
-    let values = Array1::from_vec(values).slice_move(s![offset..offset + len]);
-    values.into_shape_with_order((rows, columns)).expect("as many values as were sliced")
-}
-
-/// Bytes that are fetched into a cache at a time.
-const CACHE_LINE: usize = 64;
 
 /// The values of an array that this crate made in standard layout, one after the other.
 pub(crate) fn contiguous<S: Data<Elem = f32>, D: Dimension>(array: &ArrayBase<S, D>) -> &[f32] {
