@@ -24,7 +24,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="base")
     parser.add_argument("--cases", default=",".join(CASES), help="default: all, %(default)s")
-    parser.add_argument("--only", default="", help="comma-separated beginnings of contestants' names")
+    parser.add_argument("--only", default="", help="comma-separated beginnings of contestants' names; one that ends with $ is a whole name")
     parser.add_argument("--with", dest="extra", default="", help="candle,tract: builds and runs them, too")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
@@ -41,7 +41,7 @@ def starters(options, directory):
     measure = shlex.split(options.measure) if options.measure else None
 
     def wanted(name):
-        return name == REFERENCE or not options.only or any(name.startswith(part) for part in options.only.split(","))
+        return name == REFERENCE or not options.only or any(f"{name}$".startswith(part) for part in options.only.split(","))
 
     for precision in ("f32", "bf16", "int8"):
         name = f"ndalbert {precision}"

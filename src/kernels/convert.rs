@@ -216,10 +216,10 @@ multiversion! {
                 Encoding::Unsigned8 | Encoding::Signed8 => {
                     let offset = if encoding == Encoding::Unsigned8 { 0x80 } else { 0 };
                     let bytes = bytes(words);
-                    scales[index] = match (<&[f32; HEAD]>::try_from(row), &mut *bytes) {
+                    scales[index] = match <&[f32; HEAD]>::try_from(row) {
                         // A copy, which nothing overlaps and which stays in registers.
-                        (Ok(&row), bytes) if bytes.len() == HEAD => to_bytes(&row, offset, bytes),
-                        _ => to_bytes(row, offset, bytes),
+                        Ok(&row) => to_bytes(&row, offset, &mut bytes[..HEAD]),
+                        Err(_) => to_bytes(row, offset, bytes),
                     };
                 }
                 Encoding::Signed16 => {

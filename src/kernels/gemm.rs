@@ -21,6 +21,9 @@ use super::tile::{self, ROWS, Tile};
 /// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
 const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
 
+/// Fetching weights takes as long as multiplying them with so many rows.
+const ROWS_PER_FETCH: usize = 16;
+
 /// Where bfloat16 is multiplied as `f32`, from so many rows on it is worth turning a whole panel into `f32` first.
 const MIN_ROWS_TO_WIDEN: usize = 4 * ROWS;
 
@@ -135,7 +138,7 @@ pub(crate) fn multiply_columns(
         rows_per_task.min(blocking.rows).next_multiple_of(ROWS).max(MIN_ROWS_PER_TASK);
     let blocks = rows.div_ceil(rows_per_task);
     let product = Product { isa, inputs, weights, epilogue, out: Output::new(out, n) };
-    let work = rows * weights.k() * panels.len() * blocking.panel;
+    let work = rows.max(ROWS_PER_FETCH) * weights.k() * panels.len() * blocking.panel;
     parallel::for_each(work, panels.len() * blocks, |buffers, task| {
         // What is larger in a cache is what tasks that follow each other share: the panel, or the rows.
         let (index, block) = if rows_per_task < blocking.rows {

@@ -10,9 +10,9 @@ use crate::error::Error;
 
 /// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
 ///
-/// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic, and to attention's products
-/// of queries with keys and of weights with values, which are in bfloat16 for `Bf16` and `Int8` on processors with fast instructions
-/// for that (and in `f32` on others). Embeddings, their mapping
+/// It applies to the matrices of the encoder's layers, which hold nearly all of the arithmetic, and to attention's products.
+/// Those of queries with keys are of bytes in `Int8`; these in `Bf16`, and those of weights with values in both, are in bfloat16 on
+/// processors with fast instructions for that (and in `f32` on others). Embeddings, their mapping
 /// to H, LayerNorm, softmax, residual sums, biases, pooler and heads stay `f32`. `docs/numerics.md` has what each precision
 /// costs in accuracy, `docs/performance.md` what it brings in speed.
 ///
@@ -26,8 +26,8 @@ pub enum Precision {
     F32,
     /// Weights and activations rounded to bfloat16 (8 bits of significand), summed up in `f32`. Half the memory.
     Bf16,
-    /// Weights as bytes with a scale per output, activations as bytes with a scale per token found on the fly, summed up
-    /// in 32-bit integers. A quarter of the memory.
+    /// Weights as bytes with a scale per output, activations as bytes with a scale per token (and head, in attention) found on
+    /// the fly, summed up in 32-bit integers. A quarter of the memory.
     Int8,
 }
 

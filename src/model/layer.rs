@@ -21,13 +21,14 @@ impl Layer<'_> {
         probabilities: &mut [f32],
     ) {
         let Self { attention, feed_forward } = self;
-        if buffers.parts.is_some() {
-            return self.forward_in_parts(states, sequences, buffers, probabilities);
-        }
-        let LayerBuffers { scratch, middle, inputs, .. } = buffers;
-        let [inputs, ..] = &mut **inputs else { unreachable!("there is one at least") };
+        let LayerBuffers { scratch, middle, inputs, parts } = buffers;
         let (qkv, rest) = scratch.split_at_mut(3 * states.len());
         let context = &mut rest[..states.len()];
+        if let Some(parts) = parts {
+            self.project_parts(states, qkv, parts);
+            attention.attend(qkv, sequences, context, probabilities);
+            return self.finish_parts(states, context, middle, parts);
+        }
         attention.project(states, inputs, qkv);
         attention.attend(qkv, sequences, context, probabilities);
         attention.output(states, context, inputs, middle);
@@ -35,35 +36,32 @@ impl Layer<'_> {
         feed_forward.forward(middle, intermediate, inputs, states);
     }
 
-    /// As [`forward`](Self::forward), but threads do not share products: each does all of them for some of the tokens. What
-    /// it reads is what it wrote itself, but for attention, and they wait for each other only before and after that.
-    fn forward_in_parts(
+    /// Queries, keys and values, by threads that do not share products: each does all of them for some of the tokens.
+    fn project_parts(&self, states: &[f32], qkv: &mut [f32], parts: &mut Parts<'_>) {
+        let Parts { len, ref mut inputs, .. } = *parts;
+        let parts = states.chunks(len).zip(qkv.chunks_mut(3 * len)).zip(&mut **inputs);
+        parallel::for_each_part_alone(parts, |((states, qkv), inputs)| {
+            self.attention.project(states, inputs, qkv);
+        });
+    }
+
+    /// What follows attention, likewise, and for a few tokens at a time, whose intermediate states stay near.
+    fn finish_parts(
         &self,
         states: &mut [f32],
-        sequences: &[Sequence],
-        buffers: &mut LayerBuffers<'_>,
-        probabilities: &mut [f32],
+        context: &[f32],
+        middle: &mut [f32],
+        parts: &mut Parts<'_>,
     ) {
         let Self { attention, feed_forward } = self;
-        let LayerBuffers { scratch, middle, inputs, parts: Some(parts) } = buffers else {
-            unreachable!("there are parts")
-        };
-        let Parts { len, block, ref mut intermediate } = *parts;
-        let (qkv, rest) = scratch.split_at_mut(3 * states.len());
-        let context = &mut rest[..states.len()];
-        let projections = states.chunks(len).zip(qkv.chunks_mut(3 * len)).zip(&mut **inputs);
-        parallel::for_each_part_alone(projections, |((states, qkv), inputs)| {
-            attention.project(states, inputs, qkv);
-        });
-        attention.attend(qkv, sequences, context, probabilities);
+        let Parts { len, block, ref mut inputs, ref mut intermediate } = *parts;
         let rows = states.chunks_mut(len).zip(context.chunks(len)).zip(middle.chunks_mut(len));
-        let buffers =
-            intermediate.chunks_mut(feed_forward.intermediate_len(block)).zip(&mut **inputs);
-        parallel::for_each_part_alone(rows.zip(buffers), |(rows, (intermediate, inputs))| {
+        let intermediates = intermediate.chunks_mut(feed_forward.intermediate_len(block));
+        let parts = rows.zip(intermediates.zip(&mut **inputs));
+        parallel::for_each_part_alone(parts, |(rows, (intermediate, inputs))| {
             let ((states, context), middle) = rows;
-            let blocks =
-                states.chunks_mut(block).zip(context.chunks(block)).zip(middle.chunks_mut(block));
-            for ((states, context), middle) in blocks {
+            let (states, context) = (states.chunks_mut(block), context.chunks(block));
+            for ((states, context), middle) in states.zip(context).zip(middle.chunks_mut(block)) {
                 attention.output(states, context, inputs, middle);
                 let intermediate = &mut intermediate[..feed_forward.intermediate_len(middle.len())];
                 feed_forward.forward(middle, intermediate, inputs, states);
@@ -81,7 +79,6 @@ impl Layer<'_> {
         buffers: &mut LayerBuffers<'_>,
     ) {
         let LayerBuffers { scratch, middle, inputs, .. } = buffers;
-        let [inputs, ..] = &mut **inputs else { unreachable!("there is one at least") };
         let (qkv, rest) = scratch.split_at_mut(3 * states.len());
         let (context, middle) = (&mut rest[..first.len()], &mut middle[..first.len()]);
         let attention = AttentionBuffers { qkv, context, inputs };

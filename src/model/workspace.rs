@@ -23,8 +23,9 @@ pub struct Workspace(Mutex<Vec<Buffers>>);
 struct Buffers {
     scratch: Aligned<f32>,
     middle: Aligned<f32>,
-    intermediate: Aligned<f32>,
-    inputs: Vec<InputBuffer>,
+    inputs: InputBuffer,
+    of_parts: Vec<InputBuffer>,
+    intermediate_of_parts: Aligned<f32>,
 }
 
 /// Buffers as large as one group needs. What is in them is whatever was left there.
@@ -33,8 +34,7 @@ pub(super) struct LayerBuffers<'a> {
     pub(super) scratch: &'a mut [f32],
     /// The state between the halves, `[T, H]`.
     pub(super) middle: &'a mut [f32],
-    /// One at least, and one for each part.
-    pub(super) inputs: &'a mut [InputBuffer],
+    pub(super) inputs: &'a mut InputBuffer,
     /// Where each thread computes some of the tokens, rather than share each product.
     pub(super) parts: Option<Parts<'a>>,
 }
@@ -45,6 +45,8 @@ pub(super) struct Parts<'a> {
     pub(super) len: usize,
     /// How many of these go through feed-forward at a time.
     pub(super) block: usize,
+    /// One for each part.
+    pub(super) inputs: &'a mut [InputBuffer],
     /// A block's intermediate states for each part.
     pub(super) intermediate: &'a mut [f32],
 }
@@ -92,28 +94,31 @@ impl Workspace {
 
 impl Buffers {
     fn capacity(&self) -> usize {
-        let Self { scratch, middle, intermediate, inputs } = self;
-        let floats = scratch.capacity() + middle.capacity() + intermediate.capacity();
-        let inputs: usize = inputs.iter().map(InputBuffer::capacity).sum();
-        size_of::<f32>() * floats + inputs
+        let Self { scratch, middle, inputs, of_parts, intermediate_of_parts } = self;
+        let floats = scratch.capacity() + middle.capacity() + intermediate_of_parts.capacity();
+        let of_parts: usize = of_parts.iter().map(InputBuffer::capacity).sum();
+        size_of::<f32>() * floats + inputs.capacity() + of_parts
     }
 
     fn layer(&mut self, sizes: Sizes) -> LayerBuffers<'_> {
         let Sizes { tokens, parts, hidden, intermediate } = sizes;
-        let Self { scratch, middle, intermediate: of_parts, inputs } = self;
-        inputs.resize_with(inputs.len().max(parts), InputBuffer::default);
-        let part = tokens.div_ceil(parts);
-        let block = part.div_ceil(part.div_ceil(groups::TOKENS).max(1));
-        let in_scratch = if parts == 1 { intermediate } else { 0 };
-        LayerBuffers {
-            scratch: at_least(scratch, tokens * in_scratch.max(4 * hidden)),
-            middle: at_least(middle, tokens * hidden),
-            inputs,
-            parts: (parts > 1).then(|| Parts {
+        let Self { scratch, middle, inputs, of_parts, intermediate_of_parts } = self;
+        let parts = (parts > 1).then(|| {
+            let part = tokens.div_ceil(parts);
+            let block = part.div_ceil(part.div_ceil(groups::TOKENS));
+            of_parts.resize_with(of_parts.len().max(parts), InputBuffer::default);
+            Parts {
                 len: part * hidden,
                 block: block * hidden,
-                intermediate: at_least(of_parts, parts * block * intermediate),
-            }),
+                inputs: of_parts,
+                intermediate: at_least(intermediate_of_parts, parts * block * intermediate),
+            }
+        });
+        LayerBuffers {
+            scratch: at_least(scratch, tokens * intermediate.max(4 * hidden)),
+            middle: at_least(middle, tokens * hidden),
+            inputs,
+            parts,
         }
     }
 }
