@@ -139,7 +139,7 @@ fn attention(criterion: &mut Criterion) {
             let qkv = noise(length * 3 * HIDDEN, 4);
             let mut context = vec![0.0; length * HIDDEN];
             group.throughput(operations(4 * length * length * HIDDEN));
-            for precision in isa.activation_precisions() {
+            for precision in isa.activation_precisions().into_iter().chain([Precision::Int8]) {
                 let attention = Attention::new(isa, precision, &[length], (HEADS, HEAD_SIZE));
                 let id = format!("{precision}/{HEADS}x{HEAD_SIZE}/1x{length}");
                 group.bench_function(id, |bencher| {

@@ -6,6 +6,7 @@
 
 #[path = "../common/cli.rs"]
 mod cli;
+mod layer;
 mod measure;
 #[path = "../../benches/common/products.rs"]
 mod products;
@@ -27,7 +28,9 @@ const HELP: &str = "\
 Measures, for each precision, how many operations the processor does at most (in a
 loop of registers alone), and how many it does in each matrix product of a layer of
 ALBERT-base and in its attention. All figures are the best of several runs, in
-10⁹ operations per second; a multiply-add is two. Takes a minute.
+10⁹ operations per second; a multiply-add is two. For one thread, also how many
+microseconds the parts of a layer take one after the other, with 128 tokens, beside
+what the peak allows. Takes a minute.
 
 Usage: roofline [--threads N] [--json]
 

@@ -7,6 +7,7 @@ use ndalbert::internals::{InstructionSet, Peak};
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 use serde_json::{Value, json};
 
+use super::layer::{self, PARTS, TOKENS};
 use super::measure;
 use super::products::Product;
 use super::table::{Align, Table};
@@ -20,6 +21,8 @@ pub struct Report {
     /// In the order of [`Precision::ALL`].
     limits: [Option<Limit>; 3],
     rows: Vec<Row>,
+    /// The seconds of a layer's parts in each precision, where there is one thread.
+    layer: Option<[[f64; PARTS.len()]; 3]>,
 }
 
 /// What the processor can do at most.
@@ -40,8 +43,11 @@ impl Report {
             let peak = Peak::of(isa, precision)?;
             Some(Limit { rate: measure::peak(&peak, threads), peak })
         });
-        let rows = ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| rows(isa));
-        Ok(Self { isa, threads, limits, rows })
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let rows = pool.install(|| rows(isa));
+        let layer = || Precision::ALL.map(|precision| layer::measure(isa, precision));
+        let layer = (threads == 1).then(|| pool.install(layer));
+        Ok(Self { isa, threads, limits, rows, layer })
     }
 
     pub fn to_json(&self) -> Value {
@@ -64,10 +70,23 @@ impl Report {
                 }))
             })
         });
+        let parts =
+            self.layer.iter().flatten().zip(Precision::ALL).flat_map(|(parts, precision)| {
+                let limits = self.allowed(precision);
+                PARTS.iter().zip(parts).zip(limits).map(move |((part, seconds), limit)| {
+                    json!({
+                        "part": part,
+                        "precision": precision.name(),
+                        "us": seconds * 1e6,
+                        "at_peak_us": limit.map(|limit| limit * 1e6),
+                    })
+                })
+            });
         json!({
             "threads": self.threads,
             "peaks": peaks.collect::<Vec<_>>(),
             "products": rows.collect::<Vec<_>>(),
+            "layer": parts.collect::<Vec<_>>(),
         })
     }
 }
@@ -79,7 +98,8 @@ fn rows(isa: InstructionSet) -> Vec<Row> {
     });
     let attentions = [128, 512].map(|length| Row {
         name: format!("attention 1x{length}"),
-        // In bfloat16 where that is fast; models of bytes attend as those of bfloat16.
+        // In bfloat16 where that is fast. Models of bytes multiply keys with queries as such and weights with values as those
+        // of bfloat16 do, so that no peak is theirs.
         rates: Precision::ALL.map(|precision| {
             let has = isa.activation_precisions().contains(&precision);
             has.then(|| measure::attention(isa, precision, length, HEADS))
@@ -108,11 +128,57 @@ impl fmt::Display for Report {
             writeln!(f, "  {precision}: {source}")?;
         }
         writeln!(f)?;
-        self.table().fmt(f)
+        self.table().fmt(f)?;
+        if let Some(parts) = &self.layer {
+            writeln!(f, "\nA layer of {TOKENS} tokens: microseconds, and at the peak\n")?;
+            self.layer_table(parts).fmt(f)?;
+        }
+        Ok(())
     }
 }
 
 impl Report {
+    /// The seconds that each part of a layer takes at the peak, where it is known. Half of attention's products are those of keys
+    /// with queries.
+    fn allowed(&self, precision: Precision) -> [Option<f64>; PARTS.len()] {
+        let rate = |precision: Precision| {
+            let index = Precision::ALL.iter().position(|other| *other == precision)?;
+            Some(self.limits[index].as_ref()?.rate)
+        };
+        let is_narrow = self.isa.activation_precisions().contains(&Precision::Bf16);
+        let values =
+            if is_narrow && precision != Precision::F32 { Precision::Bf16 } else { Precision::F32 };
+        let scores = if precision == Precision::Int8 { precision } else { values };
+        layer::operations().map(|(of_weights, of_activations)| {
+            let half = of_activations as f64 / 2.0;
+            let attention = half / rate(scores)? + half / rate(values)?;
+            Some(of_weights as f64 / rate(precision)? + attention)
+        })
+    }
+
+    fn layer_table(&self, parts: &[[f64; PARTS.len()]; 3]) -> Table<7> {
+        let [f32, bf16, int8] = Precision::ALL.map(Precision::name);
+        let names = ["", f32, "", bf16, "", int8, ""];
+        let align = |column| if column == 0 { Align::Left } else { Align::Right };
+        let mut table = Table::new(std::array::from_fn(|i| (names[i], align(i))));
+        let allowed = Precision::ALL.map(|precision| self.allowed(precision));
+        let cell =
+            |seconds: Option<f64>| seconds.map_or(String::new(), |s| format!("{:.0}", s * 1e6));
+        let columns = |of: &dyn Fn(usize) -> (Option<f64>, Option<f64>), name: &str| {
+            std::array::from_fn(|column| match column.checked_sub(1) {
+                None => name.to_owned(),
+                Some(i) if i % 2 == 0 => cell(of(i / 2).0),
+                Some(i) => cell(of(i / 2).1.filter(|seconds| *seconds > 0.0)),
+            })
+        };
+        for (part, name) in PARTS.iter().enumerate() {
+            table.row(columns(&|i| (Some(parts[i][part]), allowed[i][part]), name));
+        }
+        let sum = |i: usize| (Some(parts[i].iter().sum()), allowed[i].iter().copied().sum());
+        table.row(columns(&sum, "all"));
+        table
+    }
+
     fn table(&self) -> Table<7> {
         let [f32, bf16, int8] = Precision::ALL.map(Precision::name);
         let names = ["", f32, "", bf16, "", int8, ""];

@@ -13,6 +13,9 @@ use crate::kernels::attention::{Sequence, first_row};
 /// Tokens of a group: fewer make too little use of each panel of weights, and what more compute does not stay in the second cache.
 pub(super) const TOKENS: usize = 128;
 
+/// Parts of a group for each thread: one that is slower than others, or is interrupted, leaves some of its own to them.
+const PARTS_PER_THREAD: usize = 2;
+
 /// How much longer than the average one thread may have to work.
 const MAX_IMBALANCE: f64 = 1.1;
 
@@ -43,7 +46,8 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
 /// Into how many parts the tokens of a group are to be shared out, if `threads` are to work on it and each part should have
 /// so many: 1 if they are too few, and threads are to share each product.
 pub(super) fn parts(tokens: usize, threads: usize, min_tokens: Option<usize>) -> usize {
-    if min_tokens.is_some_and(|min| tokens >= min * threads) { threads } else { 1 }
+    let parts = PARTS_PER_THREAD * threads;
+    if threads > 1 && min_tokens.is_some_and(|min| tokens >= min * parts) { parts } else { 1 }
 }
 
 /// The tokens of the thread that has most, where each group goes to the thread that has least.
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn tokens_are_shared_out_if_all_parts_have_enough() {
-        assert_eq!([63, 64, 65].map(|tokens| parts(tokens, 2, Some(32))), [1, 2, 2]);
+        assert_eq!([127, 128, 129].map(|tokens| parts(tokens, 2, Some(32))), [1, 4, 4]);
         assert_eq!(parts(1000, 1, Some(32)), 1);
         assert_eq!(parts(1000, 2, None), 1);
     }

@@ -111,7 +111,16 @@ impl Matrix {
 
     /// The product with activations [T, k] that were encoded for this instruction set and precision, into `out` [T, n].
     pub fn multiply(&self, inputs: Encoded<'_>, out: &mut [f32]) {
-        let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
+        self.multiply_and(Nonlinearity::Identity, inputs, out);
+    }
+
+    /// As [`multiply`](Self::multiply), with GELU by tanh on the way out.
+    pub fn multiply_with_gelu(&self, inputs: Encoded<'_>, out: &mut [f32]) {
+        self.multiply_and(Nonlinearity::GeluTanh, inputs, out);
+    }
+
+    fn multiply_and(&self, nonlinearity: Nonlinearity, inputs: Encoded<'_>, out: &mut [f32]) {
+        let epilogue = Epilogue { bias: &[], nonlinearity };
         multiply(self.isa, inputs.0, Weights::Packed(&self.packed), epilogue, out);
     }
 }
