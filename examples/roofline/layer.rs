@@ -10,7 +10,8 @@ use super::products::noise;
 /// As many as go through a layer together.
 pub const TOKENS: usize = 128;
 
-const HEADS: (usize, usize) = (12, 64);
+/// Heads of ALBERT-base and their size.
+pub const HEADS: (usize, usize) = (12, 64);
 const HIDDEN: usize = HEADS.0 * HEADS.1;
 const INTERMEDIATE: usize = 4 * HIDDEN;
 

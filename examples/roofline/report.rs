@@ -7,13 +7,10 @@ use ndalbert::internals::{InstructionSet, Peak};
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 use serde_json::{Value, json};
 
-use super::layer::{self, PARTS, TOKENS};
+use super::layer::{self, HEADS, PARTS, TOKENS};
 use super::measure;
 use super::products::Product;
 use super::table::{Align, Table};
-
-/// Heads of ALBERT-base and their size.
-const HEADS: (usize, usize) = (12, 64);
 
 pub struct Report {
     isa: InstructionSet,
@@ -157,10 +154,7 @@ impl Report {
     }
 
     fn layer_table(&self, parts: &[[f64; PARTS.len()]; 3]) -> Table<7> {
-        let [f32, bf16, int8] = Precision::ALL.map(Precision::name);
-        let names = ["", f32, "", bf16, "", int8, ""];
-        let align = |column| if column == 0 { Align::Left } else { Align::Right };
-        let mut table = Table::new(std::array::from_fn(|i| (names[i], align(i))));
+        let mut table = empty_table();
         let allowed = Precision::ALL.map(|precision| self.allowed(precision));
         let cell =
             |seconds: Option<f64>| seconds.map_or(String::new(), |s| format!("{:.0}", s * 1e6));
@@ -180,10 +174,7 @@ impl Report {
     }
 
     fn table(&self) -> Table<7> {
-        let [f32, bf16, int8] = Precision::ALL.map(Precision::name);
-        let names = ["", f32, "", bf16, "", int8, ""];
-        let align = |column| if column == 0 { Align::Left } else { Align::Right };
-        let mut table = Table::new(std::array::from_fn(|i| (names[i], align(i))));
+        let mut table = empty_table();
         let limits = self.limits.each_ref().map(|limit| limit.as_ref().map(|limit| limit.rate));
         table.row(cells("peak", limits, [None; 3]));
         for row in &self.rows {
@@ -191,6 +182,14 @@ impl Report {
         }
         table
     }
+}
+
+/// A name, and two columns for each precision.
+fn empty_table() -> Table<7> {
+    let [f32, bf16, int8] = Precision::ALL.map(Precision::name);
+    let names = ["", f32, "", bf16, "", int8, ""];
+    let align = |column| if column == 0 { Align::Left } else { Align::Right };
+    Table::new(std::array::from_fn(|i| (names[i], align(i))))
 }
 
 /// A name, and for each precision a rate and what part of its limit that is.

@@ -59,7 +59,8 @@ impl Precision {
         self != Self::F32 && Encoding::of(Self::Bf16, isa) == Encoding::Bf16
     }
 
-    /// The fewest tokens with which a thread had better go through all weights by itself than share products with others. `None` where a panel is turned into something else first, which all would do.
+    /// The fewest tokens with which a thread had better go through all weights by itself than share products with others, as
+    /// measured. `None` where a panel is turned into something else first, which all would do.
     pub(crate) fn min_tokens_alone(self, isa: Isa) -> Option<usize> {
         match (self, Encoding::of(self, isa)) {
             (_, Encoding::Bf16Split) => None,
