@@ -156,7 +156,8 @@ fn write_temporary(
     Ok(temporary)
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -34,6 +34,7 @@
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
 mod dtype;
+mod foreign;
 mod index;
 mod names;
 mod open;
@@ -44,6 +45,7 @@ mod safetensors;
 mod shipped;
 mod source;
 mod tensor;
+mod tensorflow;
 mod torch;
 mod write;
 

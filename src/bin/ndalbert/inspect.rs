@@ -58,6 +58,7 @@ fn format(checkpoint: &Checkpoint) -> &'static str {
     match checkpoint.format() {
         Format::Safetensors => "safetensors",
         Format::Torch => "PyTorch",
+        Format::TensorFlow => "TensorFlow",
     }
 }
 
