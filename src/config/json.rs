@@ -4,13 +4,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, google, labels};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
 use crate::nn::Activation;
 
 impl AlbertConfig {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
+    ///
+    /// In the latter, the activation "gelu" is what transformers calls `gelu_new`. A file is one of Google's if it has that
+    /// name and no `model_type`, which every configuration of transformers' has; whatever format the weights beside it have.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).
@@ -20,7 +23,7 @@ impl AlbertConfig {
         let bytes = read_small(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
-        Self::from_json(value).map_err(|error| error.in_config(path))
+        google::translated(path, value).and_then(Self::from_json).map_err(|error| error.in_config(path))
     }
 
     /// Reads the JSON object of a `config.json`.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use self::bundle::Variable;
 pub(super) use self::directory::{choose, is_table};
 use self::variables::{Scopes, Use};
+use super::dtype::DType;
 use super::open::Contents;
 use super::source::Source;
 use super::tensor::{Layout, Storage, TensorInfo, row_major};
@@ -66,6 +67,7 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
         let tensor = locate(&source, variable, transposed)?;
         tensors.push((name, tensor));
     }
+    add_missing_mappings(path, &mut tensors)?;
     Ok(Contents { tensors, metadata: BTreeMap::new() })
 }
 
@@ -131,6 +133,42 @@ fn locate(source: &Arc<Source>, variable: &Variable, transposed: bool) -> Result
     let mut tensor = TensorInfo::new(source, name, storage, layout)?;
     tensor.checksum = Some(unmask(variable.checksum));
     Ok(tensor)
+}
+
+/// Adds the mapping from E to H where they are equal, as the identity that it stands for: google-research/albert has none there,
+/// transformers always.
+fn add_missing_mappings(index: &Path, tensors: &mut Vec<(String, TensorInfo)>) -> Result<()> {
+    let shapes: BTreeMap<&str, &[usize]> =
+        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())).collect();
+    let missing = |name: &str| {
+        let prefix = name.strip_suffix("embeddings.word_embeddings.weight")?;
+        let mapping = format!("{prefix}encoder.embedding_hidden_mapping_in.");
+        let layer = format!("{prefix}encoder.albert_layer_groups.0.albert_layers.0.");
+        let query = shapes.get(format!("{layer}attention.query.weight").as_str())?;
+        let (width, _) = shapes.get(name)?.split_last()?;
+        let is_whole = shapes.contains_key(format!("{mapping}weight").as_str());
+        // As wide as a matrix that is in the file.
+        (!is_whole && **query == [*width, *width]).then_some((mapping, *width))
+    };
+    let missing: Vec<_> = shapes.keys().filter_map(|name| missing(name)).collect();
+    for (mapping, width) in missing {
+        let mut identity = vec![0.0f32; width * width];
+        identity.iter_mut().step_by(width + 1).for_each(|value| *value = 1.0);
+        for (end, shape, values) in [
+            ("weight", vec![width, width], identity),
+            ("bias", vec![width], vec![0.0; width]),
+        ] {
+            let name = format!("{mapping}{end}");
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let source = Arc::new(Source::of_memory(index, bytes));
+            let storage = Storage { start: 0, len: source.len() };
+            let strides = row_major(&shape);
+            let layout = Layout { dtype: DType::F32, shape, strides, offset: 0 };
+            let tensor = TensorInfo::new(&source, &name, storage, layout)?;
+            tensors.push((name, tensor));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses variables that share bytes, which no writer makes.

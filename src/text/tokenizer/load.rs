@@ -13,6 +13,7 @@ use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json,
 use crate::error::{Error, Result};
 use crate::files::check_path;
 use crate::hub::{self, Files};
+use crate::layout;
 
 type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
 
@@ -23,9 +24,14 @@ const VOCABULARIES: [(&str, Reader); 3] = [
     ("vocab.txt", wordpiece::read),
 ];
 
+/// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's (`vocab_chinese.txt`).
+const OTHERS: [((&str, &str), Reader); 2] =
+    [(("", ".model"), sentencepiece::read), (("vocab", ".txt"), wordpiece::read)];
+
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let directory = &hub::locate(directory, None, Files::Tokenizer)?;
+    let directory = hub::locate(directory, None, Files::Tokenizer)?;
+    let directory = &layout::model_directory(&directory);
     let (path, read) = find(directory)?;
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
@@ -42,10 +48,18 @@ fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
         return Err(Error::format(directory, "expected a directory, found a file"));
     }
     let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
-    there.into_iter().find(|(path, _)| path.exists()).ok_or_else(|| {
-        let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
-        Error::format(directory, format!("expected one of {expected}, found none of them"))
-    })
+    if let Some(found) = there.into_iter().find(|(path, _)| path.exists()) {
+        return Ok(found);
+    }
+    for (expected, read) in OTHERS {
+        let is_wanted = |name: &str| name.starts_with(expected.0) && name.ends_with(expected.1);
+        let what = format!("one {}*{}", expected.0, expected.1);
+        if let Some(path) = layout::only_file(directory, &what, &is_wanted)? {
+            return Ok((path, read));
+        }
+    }
+    let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
+    Err(Error::format(directory, format!("expected one of {expected}, found none of them")))
 }
 
 /// Only a `tokenizer.json` brings the rules of any class with it.
