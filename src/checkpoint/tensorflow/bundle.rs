@@ -107,7 +107,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Bundle, String> {
         ([0, ..], _) => Ok(()),
         (name, Some(num_shards)) => {
             let name = str::from_utf8(name)
-                .map_err(|_| format!("variable {:?}: not UTF-8", name.escape_ascii().to_string()))?;
+                .map_err(|_| format!("variable \"{}\": not UTF-8", name.escape_ascii()))?;
             let variable = variable(name, value, num_shards);
             variables.push(variable.map_err(|reason| format!("variable `{name}`: {reason}"))?);
             Ok(())

@@ -67,7 +67,7 @@ pub(super) fn for_each(
                 return Err(format!("more than {MAX_ENTRIES} entries"));
             }
             if last_key.as_deref().is_some_and(|last| last >= key) {
-                return Err(format!("the key {:?} is out of order", key.escape_ascii().to_string()));
+                return Err(format!("the key \"{}\" is out of order", key.escape_ascii()));
             }
             last_key = Some(key.to_vec());
             visit(key, value)

@@ -61,6 +61,9 @@ const LANDMARK: &str = "embeddings/word_embeddings";
 /// The scope of google-research/albert.
 const USUAL_SCOPE: &str = "bert/";
 
+/// The most backbones: a teacher and its students, say.
+const MAX_SCOPES: usize = 16;
+
 /// The counters of `tf.train`'s optimizers.
 const COUNTERS: [&str; 3] = ["global_step", "beta1_power", "beta2_power"];
 
@@ -96,6 +99,10 @@ impl Scopes {
             (scope.is_empty() || scope.ends_with('/')).then(|| scope.to_owned())
         };
         let scopes: Vec<String> = variables.iter().filter_map(|name| scope(&name)).collect();
+        if scopes.len() > MAX_SCOPES {
+            let found = scopes.len();
+            return Err(format!("expected at most {MAX_SCOPES} models in a checkpoint, found {found}"));
+        }
         for scope in &scopes {
             refuse_relatives(scope, &variables)?;
         }
@@ -113,8 +120,9 @@ impl Scopes {
             return Use::Parameter { name, transposed };
         }
         let last = variable.rsplit('/').next().unwrap_or(variable);
-        // An optimizer's variables are named after those that they belong to: `…/kernel/adam_m`.
-        let mut owners = variable.match_indices('/').filter_map(|(end, _)| variable.get(..end));
+        // An optimizer's variables are named after those that they belong to: `…/kernel/adam_m`, `…/kernel/SGD/momentum`.
+        let ends = variable.rmatch_indices('/').take(2);
+        let mut owners = ends.filter_map(|(end, _)| variable.get(..end));
         if COUNTERS.contains(&last) || owners.any(|owner| self.parameter(owner).is_some()) {
             return Use::Optimizer;
         }
