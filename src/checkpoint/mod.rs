@@ -19,6 +19,7 @@
 //!
 //! ```text
 //! names.rs        which field of the tree a name stands for, and the names of old files
+//! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
@@ -35,6 +36,7 @@
 
 mod dtype;
 mod index;
+mod locate;
 mod names;
 mod open;
 mod pretrained;

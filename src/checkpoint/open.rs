@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use ndarray::{ArrayD, ArrayViewMutD};
 
+use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
 use super::{index, safetensors, torch};
@@ -161,6 +162,15 @@ impl Checkpoint {
     /// cannot be read to the end, the array may have some of its values.
     pub fn read_into(&self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
         self.find(name)?.read_into(name, values)
+    }
+
+    /// Finds the ALBERT in it (see `locate.rs`).
+    pub(super) fn locate(
+        &self,
+        under: Option<&str>,
+        may_be_incomplete: bool,
+    ) -> Result<Located<'_>> {
+        locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
     fn find(&self, name: &str) -> Result<&TensorInfo> {
