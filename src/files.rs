@@ -30,6 +30,11 @@ pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
     Ok(())
 }
 
+/// The directory of a model that is named by it, or by its file of weights.
+pub(crate) fn model_directory(path: &Path) -> &Path {
+    if path.is_file() { directory_of(path) } else { path }
+}
+
 /// Opens a file that can be read to an end.
 ///
 /// # Errors

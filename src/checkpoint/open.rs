@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewMutD};
 use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
-use super::{index, safetensors, torch};
+use super::{LoadOptions, index, safetensors, torch};
 use crate::files::check_path;
 use crate::{Error, Result};
 
@@ -74,8 +74,12 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, or one file
-    /// (`….safetensors`, `….index.json`; of any other name: `torch.save`'s).
+    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else the only file of another
+    /// name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.t7` or `.ckpt`; or one file (`….safetensors`,
+    /// `….index.json`; of any other name: `torch.save`'s).
+    ///
+    /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
+    /// `state_dict.albert.pooler.bias`.
     ///
     /// # Errors
     ///
@@ -164,6 +168,16 @@ impl Checkpoint {
         self.find(name)?.read_into(name, values)
     }
 
+    /// The tensors of the ALBERT in it, which is found as [`from_pretrained`](super::PreTrainedModel::from_pretrained) finds
+    /// it: by the names of parameters without the backbone's prefix (`pooler.bias`), the names in the file.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Format` if there is none, or more than one and the options do not say which.
+    pub fn albert_tensors(&self, options: &LoadOptions) -> Result<BTreeMap<String, &str>> {
+        Ok(self.locate(options.under(), false)?.tensors)
+    }
+
     /// Finds the ALBERT in it (see `locate.rs`).
     pub(super) fn locate(
         &self,
@@ -245,7 +259,8 @@ fn by_name(path: &Path) -> (PathBuf, Kind) {
     (path.to_owned(), kind)
 }
 
-/// The first candidate that the directory has; a dangling link counts, so that the error names it.
+/// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one
+/// file of another name that may be weights.
 fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     let found = CANDIDATES.iter().find_map(|&(name, kind)| {
         let path = directory.join(name);
@@ -253,26 +268,34 @@ fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     });
     match found {
         Some(found) => Ok(found),
-        None => Err(nothing_found(directory)?),
+        None => only_one(directory),
     }
 }
 
-/// Says what was looked for in vain, and what of the directory may be weights after all.
-fn nothing_found(directory: &Path) -> Result<Error> {
+/// What the names of files of weights end with.
+const WEIGHTS_END: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".t7", ".ckpt"];
+
+/// The only file that may be weights.
+fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
     let (mut foreign, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(directory).map_err(|error| Error::io(directory, error))? {
-        let name = entry.map_err(|error| Error::io(directory, error))?.file_name();
-        let name = name.to_string_lossy().into_owned();
+        let path = entry.map_err(|error| Error::io(directory, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if is_foreign(&name) {
             foreign.push(name);
-        } else if [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end)) {
-            others.push(name);
+        } else if WEIGHTS_END.iter().any(|end| name.ends_with(end)) && !path.is_dir() {
+            others.push(path);
         }
+    }
+    if let [only] = &others[..] {
+        return Ok(by_name(only));
     }
     let mut reason =
         format!("no weights: looked for {}", CANDIDATES.map(|(name, _)| name).join(", "));
     if !others.is_empty() {
-        reason += &format!("; if one of {} is what you want, open it by its path", list(others));
+        let names = others.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy()));
+        let names = list(names.map(Into::into).collect());
+        reason += &format!("; if one of {names} is what you want, give its path instead");
     }
     if !foreign.is_empty() {
         reason += &format!(
@@ -280,7 +303,7 @@ fn nothing_found(directory: &Path) -> Result<Error> {
             list(foreign)
         );
     }
-    Ok(Error::format(directory, reason))
+    Err(Error::format(directory, reason))
 }
 
 /// Whether a file has weights of TensorFlow's or Flax's.

@@ -110,6 +110,11 @@ impl LoadOptions {
         self
     }
 
+    /// The place that was chosen.
+    pub(super) fn under(&self) -> Option<&str> {
+        self.tensors_under.as_deref()
+    }
+
     pub(crate) fn chosen_revision(&self) -> Option<&str> {
         #[cfg(feature = "hub")]
         return self.revision.as_deref();
@@ -120,8 +125,8 @@ impl LoadOptions {
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads; [`hub`](crate::hub) says what another
-/// name stands for. Any model loads from
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path of a file of weights, with
+/// `config.json` beside it, stands for that file; [`hub`](crate::hub) says what another name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
 /// so.
 pub trait PreTrainedModel: Model {
@@ -156,13 +161,13 @@ pub trait PreTrainedModel: Model {
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
-        let mut config = AlbertConfig::from_pretrained(directory)?;
+        let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
+        let mut config = AlbertConfig::from_pretrained(path)?;
         if let Some(count) = options.num_labels {
             let labels = made_up_labels(count)?;
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
-        let checkpoint = Checkpoint::open(directory)?;
+        let checkpoint = Checkpoint::open(path)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
         let mut parameters = Self::zero_parameters(&config);
@@ -266,9 +271,8 @@ impl<'a> Loader<'a> {
         options: &'a LoadOptions,
         architecture: &'static str,
     ) -> Result<Self> {
-        let under = options.tensors_under.as_deref();
         let Located { tensors: mut unused, doubtful, others } =
-            checkpoint.locate(under, options.initialize_missing_backbone)?;
+            checkpoint.locate(options.under(), options.initialize_missing_backbone)?;
         unused.retain(|canonical, _| !names::is_buffer(canonical));
         let report = LoadReport {
             path: checkpoint.path().to_owned(),

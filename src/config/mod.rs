@@ -18,7 +18,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::files::check_path;
+use crate::files::{check_path, model_directory};
 use crate::hub::{self, Files};
 use crate::nn::Activation;
 
@@ -251,14 +251,16 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory, or of a model of the Hub (see [`hub`](crate::hub)).
+    /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
+    /// [`hub`](crate::hub)).
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        Self::from_file(hub::locate(directory, None, Files::Config)?.join("config.json"))
+        let path = hub::locate(directory, None, Files::Config)?;
+        Self::from_file(model_directory(&path).join("config.json"))
     }
 
     /// D, the width of one attention head.

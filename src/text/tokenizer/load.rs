@@ -11,7 +11,7 @@ use super::pipeline::{self, Draft};
 use super::settings::Settings;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
-use crate::files::check_path;
+use crate::files::{check_path, model_directory};
 use crate::hub::{self, Files};
 
 type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
@@ -25,7 +25,8 @@ const VOCABULARIES: [(&str, Reader); 3] = [
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let directory = &hub::locate(directory, None, Files::Tokenizer)?;
+    let path = hub::locate(directory, None, Files::Tokenizer)?;
+    let directory = model_directory(&path);
     let (path, read) = find(directory)?;
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
@@ -37,10 +38,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
-    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
-    if !metadata.is_dir() {
-        return Err(Error::format(directory, "expected a directory, found a file"));
-    }
+    std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
     let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
     there.into_iter().find(|(path, _)| path.exists()).ok_or_else(|| {
         let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
