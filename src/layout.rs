@@ -39,12 +39,14 @@ pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     index.is_file().then_some(index)
 }
 
-/// The directory that has the configuration and the vocabulary of the model at `path`: itself, unless it means a checkpoint in it.
+/// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a
+/// TensorFlow checkpoint in it.
 pub(crate) fn model_directory(path: &Path) -> PathBuf {
-    let Some(index) = index_of(path).filter(|index| index.is_file()) else {
+    let file = index_of(path).unwrap_or_else(|| path.to_owned());
+    if !file.is_file() {
         return path.to_owned();
-    };
-    let directory = directory_of(&index);
+    }
+    let directory = directory_of(&file);
     let archive = directory_of(directory);
     let is_archive = directory.ends_with(ARCHIVE.0) && archive.join(ARCHIVE.1).is_dir();
     if is_archive { archive } else { directory }.to_owned()

@@ -19,6 +19,7 @@
 //!
 //! ```text
 //! names.rs        which field of the tree a name stands for, and the names of old files
+//! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
@@ -36,6 +37,7 @@
 mod dtype;
 mod foreign;
 mod index;
+mod locate;
 mod names;
 mod open;
 mod pretrained;

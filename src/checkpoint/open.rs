@@ -7,9 +7,10 @@ use std::{fs, io};
 
 use ndarray::{ArrayD, ArrayViewMutD};
 
+use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
-use super::{foreign, index, safetensors, tensorflow, torch};
+use super::{LoadOptions, foreign, index, safetensors, tensorflow, torch};
 use crate::files::check_path;
 use crate::layout;
 use crate::{Error, Result};
@@ -76,11 +77,16 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint, or one file
+    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
+    /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.t7` or `.ckpt`; or one file
     /// (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
     ///
+    /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
+    /// `state_dict.albert.pooler.bias`.
+    ///
     /// A TensorFlow checkpoint may also be named as TensorFlow does, by what its files' names begin with
-    /// (`albert_base/model.ckpt-best`). Where a directory has several, the file `checkpoint` says which is taken.
+    /// (`albert_base/model.ckpt-best`). Where a directory has several, the file `checkpoint` says which is taken. Its variables have
+    /// the names and the layout that transformers' converter gives them (`albert.pooler.bias`).
     ///
     /// # Errors
     ///
@@ -172,6 +178,25 @@ impl Checkpoint {
         self.find(name)?.read_into(name, values)
     }
 
+    /// The tensors of the ALBERT in it, which is found as [`from_pretrained`](super::PreTrainedModel::from_pretrained) finds
+    /// it: by the names of parameters without the backbone's prefix (`pooler.bias`), the names in the file.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Format` if there is none, or more than one and the options do not say which.
+    pub fn albert_tensors(&self, options: &LoadOptions) -> Result<BTreeMap<String, &str>> {
+        Ok(self.locate(options.under(), false)?.tensors)
+    }
+
+    /// Finds the ALBERT in it (see `locate.rs`).
+    pub(super) fn locate(
+        &self,
+        under: Option<&str>,
+        may_be_incomplete: bool,
+    ) -> Result<Located<'_>> {
+        locate(&self.path, &self.tensors, under, may_be_incomplete)
+    }
+
     fn find(&self, name: &str) -> Result<&TensorInfo> {
         self.get(name).ok_or_else(|| {
             let found = format!("none among the {} of the checkpoint", self.len());
@@ -249,7 +274,8 @@ fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
     Ok((path.to_owned(), kind))
 }
 
-/// The first candidate that the directory has; a dangling link counts, so that the error names it.
+/// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one
+/// file of another name that may be weights.
 fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     let found = CANDIDATES.iter().find_map(|&(name, kind)| {
         let path = directory.join(name);
@@ -260,21 +286,27 @@ fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     }
     match tensorflow::choose(directory)? {
         Some(index) => Ok((index, Kind::File(Format::TensorFlow))),
-        None => Err(nothing_found(directory)?),
+        None => only_one(directory),
     }
 }
 
-/// Says what was looked for in vain, and what of the directory may be weights after all.
-fn nothing_found(directory: &Path) -> Result<Error> {
+/// What the names of files of weights end with.
+const WEIGHTS_END: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".t7", ".ckpt"];
+
+/// The only file that may be weights.
+fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
     let (mut foreign, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(directory).map_err(|error| Error::io(directory, error))? {
-        let entry = entry.map_err(|error| Error::io(directory, error))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(what) = foreign::describe(&entry.path()) {
+        let path = entry.map_err(|error| Error::io(directory, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(what) = foreign::describe(&path) {
             foreign.push(format!("{name} is {what}"));
-        } else if [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end)) {
-            others.push(entry.path());
+        } else if WEIGHTS_END.iter().any(|end| name.ends_with(end)) && !path.is_dir() {
+            others.push(path);
         }
+    }
+    if let [only] = &others[..] {
+        return by_name(only);
     }
     let mut reason = format!(
         "no weights: looked for {} and a TensorFlow checkpoint's index",
@@ -283,13 +315,13 @@ fn nothing_found(directory: &Path) -> Result<Error> {
     if !others.is_empty() {
         others.sort();
         let names = layout::names(&others);
-        reason += &format!("; if one of {names} is what you want, open it by its path");
+        reason += &format!("; if one of {names} is what you want, give its path instead");
     }
     foreign.sort();
     for what in foreign.iter().take(SHOWN) {
         reason += &format!("; {what}");
     }
-    Ok(Error::format(directory, reason))
+    Err(Error::format(directory, reason))
 }
 
 /// How many files an error explains.

@@ -1,12 +1,13 @@
 //! `from_pretrained` and `save_pretrained`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use ndarray::ArrayViewMutD;
 use serde_json::json;
 
+use super::locate::Located;
 use super::names;
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, LoadReport, MismatchedShape};
@@ -42,6 +43,7 @@ pub struct LoadOptions {
     num_labels: Option<usize>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
+    tensors_under: Option<String>,
     precision: Precision,
     #[cfg(feature = "hub")]
     revision: Option<String>,
@@ -98,6 +100,21 @@ impl LoadOptions {
         self
     }
 
+    /// Takes the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`, `"net.bert"`.
+    ///
+    /// It need be said only if a file has several; the error then lists them. Names of nested dictionaries are joined by
+    /// dots. What is between the path and ALBERT's own names (`module.`, `albert.`) may be left out.
+    #[must_use]
+    pub fn tensors_under(mut self, path: impl Into<String>) -> Self {
+        self.tensors_under = Some(path.into());
+        self
+    }
+
+    /// The place that was chosen.
+    pub(super) fn under(&self) -> Option<&str> {
+        self.tensors_under.as_deref()
+    }
+
     pub(crate) fn chosen_revision(&self) -> Option<&str> {
         #[cfg(feature = "hub")]
         return self.revision.as_deref();
@@ -108,8 +125,8 @@ impl LoadOptions {
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads; [`hub`](crate::hub) says what another
-/// name stands for. Any model loads from
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path of a file of weights, with
+/// `config.json` beside it, stands for that file; [`hub`](crate::hub) says what another name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
 /// so.
 pub trait PreTrainedModel: Model {
@@ -144,13 +161,13 @@ pub trait PreTrainedModel: Model {
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
-        let mut config = AlbertConfig::from_pretrained(directory)?;
+        let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
+        let mut config = AlbertConfig::from_pretrained(path)?;
         if let Some(count) = options.num_labels {
             let labels = made_up_labels(count)?;
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
-        let checkpoint = Checkpoint::open(directory)?;
+        let checkpoint = Checkpoint::open(path)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
         let mut parameters = Self::zero_parameters(&config);
@@ -238,6 +255,10 @@ struct Loader<'a> {
     initializer: Initializer,
     /// Canonical names → the checkpoint's, of tensors that have not been used.
     unused: BTreeMap<String, &'a str>,
+    /// The canonical names among them that may be another network's: only their shapes tell.
+    doubtful: BTreeSet<String>,
+    /// The checkpoint's names of what is not the model's.
+    others: Vec<&'a str>,
     /// Whether the model has a masked-LM decoder.
     has_decoder: bool,
     report: LoadReport,
@@ -250,14 +271,8 @@ impl<'a> Loader<'a> {
         options: &'a LoadOptions,
         architecture: &'static str,
     ) -> Result<Self> {
-        let mut unused: BTreeMap<String, &str> = BTreeMap::new();
-        for name in checkpoint.names() {
-            if let Some(other) = unused.insert(names::canonical(name), name) {
-                let expected = "one tensor for this parameter";
-                let found = format!("`{other}` too");
-                return Err(Error::tensor(checkpoint.path(), name, expected, found));
-            }
-        }
+        let Located { tensors: mut unused, doubtful, others } =
+            checkpoint.locate(options.under(), options.initialize_missing_backbone)?;
         unused.retain(|canonical, _| !names::is_buffer(canonical));
         let report = LoadReport {
             path: checkpoint.path().to_owned(),
@@ -269,7 +284,16 @@ impl<'a> Loader<'a> {
             seed: options.seed,
         };
         let initializer = Initializer::new(config, options.seed)?;
-        Ok(Self { checkpoint, options, initializer, unused, has_decoder: false, report })
+        Ok(Self {
+            checkpoint,
+            options,
+            initializer,
+            unused,
+            doubtful,
+            others,
+            has_decoder: false,
+            report,
+        })
     }
 
     /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
@@ -318,6 +342,10 @@ impl<'a> Loader<'a> {
         let Some(info) = self.checkpoint.get(source) else { return self.initialize(name, values) };
         // The shape is compared before anything is allocated for it.
         if info.shape() != values.shape() {
+            if self.doubtful.contains(canonical) {
+                self.others.push(source);
+                return self.initialize(name, values);
+            }
             let (expected, found) = (values.shape().to_vec(), info.shape().to_vec());
             self.refuse_shape(source, &expected, &found)?;
             let source = source.to_owned();
@@ -347,7 +375,9 @@ impl<'a> Loader<'a> {
             // Copies of what it is tied to, which was used.
             self.unused.retain(|canonical, _| !names::is_decoder(canonical));
         }
-        self.report.unexpected = self.unused.into_values().map(str::to_owned).collect();
+        self.report.unexpected =
+            self.unused.into_values().chain(self.others).map(str::to_owned).collect();
+        self.report.unexpected.sort();
         self.report
     }
 }

@@ -83,6 +83,13 @@ impl TensorInfo {
         self.offset
     }
 
+    /// Whether it is the same elements of the same file.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && (self.dtype, self.offset) == (other.dtype, other.offset)
+            && (&self.shape, &self.strides) == (&other.shape, &other.strides)
+    }
+
     /// The tensor `name` of `source`, its elements at `layout` in `storage`.
     ///
     /// # Errors

@@ -253,7 +253,8 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory, or of a model of the Hub (see [`hub`](crate::hub)).
+    /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
+    /// [`hub`](crate::hub)).
     ///
     /// Where there is none, reads what Google's releases and albert_zh have instead: `albert_config.json`, or the only
     /// `albert_config*.json`. [`from_file`](Self::from_file) says how the two differ.
@@ -264,8 +265,8 @@ impl AlbertConfig {
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let directory = hub::locate(directory, None, Files::Config)?;
-        Self::from_file(google::find(&layout::model_directory(&directory))?)
+        let path = hub::locate(directory, None, Files::Config)?;
+        Self::from_file(google::find(&layout::model_directory(&path))?)
     }
 
     /// D, the width of one attention head.

@@ -30,8 +30,8 @@ const OTHERS: [((&str, &str), Reader); 2] =
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let directory = hub::locate(directory, None, Files::Tokenizer)?;
-    let directory = &layout::model_directory(&directory);
+    let path = hub::locate(directory, None, Files::Tokenizer)?;
+    let directory = &layout::model_directory(&path);
     let (path, read) = find(directory)?;
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
@@ -43,10 +43,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
-    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
-    if !metadata.is_dir() {
-        return Err(Error::format(directory, "expected a directory, found a file"));
-    }
+    std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
     let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
     if let Some(found) = there.into_iter().find(|(path, _)| path.exists()) {
         return Ok(found);
