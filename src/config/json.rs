@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
+use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
 use crate::nn::Activation;
 
 impl AlbertConfig {
@@ -17,7 +17,7 @@ impl AlbertConfig {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a config.json")?;
-        let bytes = read_small(path, MAX_JSON)?;
+        let bytes = read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
         Self::from_json(value).map_err(|error| error.in_config(path))

@@ -90,6 +90,7 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    gives_type_ids: bool,
     family: Family,
 }
 
@@ -120,8 +121,9 @@ impl AlbertTokenizer {
     /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece),
     /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
     /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
-    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and
-    /// added tokens), `special_tokens_map.json` and `added_tokens.json`.
+    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length` or, before it was
+    /// called so, `max_len`, `model_input_names`, special and added tokens), `special_tokens_map.json` and
+    /// `added_tokens.json`.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
@@ -138,7 +140,8 @@ impl AlbertTokenizer {
         self.encode_input(text, None)
     }
 
-    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it.
+    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0 everywhere if
+    /// `model_input_names` leaves `token_type_ids` out).
     ///
     /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
     /// pair, `transformers` leaves an empty second text away).
@@ -195,7 +198,7 @@ impl AlbertTokenizer {
     pub fn encode_words<T: AsRef<str>>(&self, words: &[T]) -> Result<Encoding> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let raw = self.finish(self.pieces(words.as_slice())?, None)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_words(&words)))
+        Ok(self.encoding(&raw, &Places::of_words(&words)))
     }
 
     /// Cuts every encoding from now on to `truncation.max_length` tokens.
@@ -318,7 +321,15 @@ impl AlbertTokenizer {
         let first_pieces = self.pieces(first)?;
         let second_pieces = second.map(|text| self.pieces(text)).transpose()?;
         let raw = self.finish(first_pieces, second_pieces)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+        Ok(self.encoding(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+    }
+
+    fn encoding(&self, raw: &Raw, places: &Places) -> Encoding {
+        let mut encoding = Encoding::from_raw(raw, places);
+        if !self.gives_type_ids {
+            encoding.type_ids.fill(0);
+        }
+        encoding
     }
 
     /// The tokens of a text, or of words, all of them and no special ones.
