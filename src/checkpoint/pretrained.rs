@@ -10,7 +10,7 @@ use serde_json::json;
 use super::names;
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, LoadReport, MismatchedShape};
-use crate::config::{AlbertConfig, made_up_labels};
+use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
 use crate::hub::{self, Files};
@@ -39,12 +39,20 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     seed: u64,
-    num_labels: Option<usize>,
+    labels: Option<Labels>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
     precision: Precision,
     #[cfg(feature = "hub")]
     revision: Option<String>,
+}
+
+/// The labels of classifiers, instead of the config's.
+#[derive(Clone, Debug)]
+enum Labels {
+    /// So many, with the names that transformers makes up.
+    Count(usize),
+    Names(Vec<String>),
 }
 
 impl LoadOptions {
@@ -60,10 +68,35 @@ impl LoadOptions {
         self
     }
 
-    /// Gives classifiers this many labels instead of the config's.
+    /// Gives classifiers this many labels instead of the config's, named `LABEL_0` and so on.
+    ///
+    /// Of this and [`labels`](Self::labels), the last one that is called counts.
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
-        self.num_labels = Some(count);
+        self.labels = Some(Labels::Count(count));
+        self
+    }
+
+    /// Gives classifiers these labels, in the order of their classes, instead of the config's. They are in the model's
+    /// config, and in the `config.json` that it is saved with (`id2label`, `label2id`).
+    ///
+    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has another number, loading fails
+    /// or, with [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that are given twice,
+    /// or none at all, make loading fail, too.
+    ///
+    /// ```
+    /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+    /// let options = LoadOptions::new().labels(["negative", "neutral", "positive"]);
+    /// let (model, report) = AlbertForSequenceClassification::from_pretrained_with(directory, &options)?;
+    /// assert_eq!(model.config().labels[2], "positive");
+    /// assert_eq!(report.newly_initialized, ["classifier.weight", "classifier.bias"]);
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.labels = Some(Labels::Names(labels.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -146,8 +179,11 @@ pub trait PreTrainedModel: Model {
         check_path(directory, "a checkpoint's directory")?;
         let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
         let mut config = AlbertConfig::from_pretrained(directory)?;
-        if let Some(count) = options.num_labels {
-            let labels = made_up_labels(count)?;
+        if let Some(labels) = &options.labels {
+            let labels = match labels {
+                Labels::Count(count) => made_up_labels(*count)?,
+                Labels::Names(names) => different_labels(names)?,
+            };
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
         let checkpoint = Checkpoint::open(directory)?;

@@ -294,7 +294,7 @@ mod tests {
             (r#"{"pad_token_id": 30000}"#, "pad_token_id", "30000"),
             (r#"{"id2label": {"0": "a", "x": "b"}}"#, "id2label", "x"),
             (r#"{"id2label": {"0": "a", "00": "b"}}"#, "id2label", "2 for 1 ids"),
-            (r#"{"id2label": {"0": 1}}"#, "id2label", "1"),
+            (r#"{"id2label": {"0": [1]}}"#, "id2label", "[1]"),
             (r#"{"num_hidden_layers": 4000000000}"#, "num_hidden_layers", "4000000000"),
             (r#"{"inner_group_num": 70000}"#, "num_hidden_layers", "70000"),
             (r#"{"layer_norm_eps": 1e300}"#, "layer_norm_eps", "1000"),
