@@ -5,8 +5,8 @@ mod checkpoint_support;
 use std::fs;
 
 use checkpoint_support::tensorflow::{
-    Entry, INDEX, Pairs, VALUES, block, block_entry, footer, header, message, number, pairs, sealed,
-    table, table_of, varint, written,
+    Entry, INDEX, Pairs, VALUES, block, block_entry, footer, header, message, number, pairs,
+    sealed, table, table_of, varint, written,
 };
 use checkpoint_support::{ALLOWED, refused, refused_at};
 use ndalbert::checkpoint::Checkpoint;
@@ -40,7 +40,8 @@ fn refused_entry(change: impl Fn(&mut Entry), needles: &[&str]) {
 fn open_all(index: &[u8]) -> Vec<(String, Vec<f32>)> {
     let (_directory, path) = written(index, &values());
     let checkpoint = Checkpoint::open(&path).unwrap();
-    let read = |name: &str| (name.to_owned(), checkpoint.read(name).unwrap().iter().copied().collect());
+    let read =
+        |name: &str| (name.to_owned(), checkpoint.read(name).unwrap().iter().copied().collect());
     checkpoint.names().map(read).collect()
 }
 
@@ -50,7 +51,8 @@ fn good_tables() {
     let expected = open_all(&table(&good()));
     assert_eq!(expected[1].1, [6., 7., 8., 9., 10., 11., 12., 13., 14., 15.]);
     for compression in [0, 1] {
-        let blocks = good().chunks(1).map(|pairs| sealed(&block(pairs), compression)).collect::<Vec<_>>();
+        let blocks =
+            good().chunks(1).map(|pairs| sealed(&block(pairs), compression)).collect::<Vec<_>>();
         assert_eq!(open_all(&table_of(&blocks)), expected);
         assert_eq!(open_all(&table_of(&[sealed(&block(&good()), compression)])), expected);
     }
@@ -63,7 +65,8 @@ fn files_that_are_something_else() {
     refused(INDEX, &[0; 100], &["truncated or no table", "0xdb4775248b80fb57"]);
     refused(INDEX, b"version https://git-lfs.github.com/spec/v1\n", &["git lfs pull"]);
     refused(INDEX, b"<!DOCTYPE html>", &["web page"]);
-    let (_directory, path) = written(&table(&good()), b"version https://git-lfs.github.com/spec/v1\n");
+    let (_directory, path) =
+        written(&table(&good()), b"version https://git-lfs.github.com/spec/v1\n");
     refused_at(&path, &path.with_file_name(VALUES), &["git lfs pull"], ALLOWED);
 }
 
@@ -136,7 +139,10 @@ fn entries_of_blocks() {
     refused_entries(&with(&block_entry(0, &[b'a'; 1025], b"")), &["a key of at most 1024"]);
     refused_entries(&with(&[varint(0), varint(u64::MAX), vec![0]].concat()), &["at most 1024"]);
     refused_entries(&with(&[0, 3, 0, b'a']), &["expected 3 more bytes, found 1"]);
-    refused_entries(&with(&[vec![0, 1], varint(1 << 60), vec![b'a']].concat()), &["more bytes, found 0"]);
+    refused_entries(
+        &with(&[vec![0, 1], varint(1 << 60), vec![b'a']].concat()),
+        &["more bytes, found 0"],
+    );
     refused_entries(&with(&[0x80; 4]), &["expected 1 more bytes"]);
     refused_entries(&with(&[[0xff; 9].to_vec(), vec![2]].concat()), &["more than 64 bits"]);
     refused_entries(&with(&first), &["out of order"]);
@@ -174,7 +180,10 @@ fn snappy() {
     refused_table(&wrap(b""), &["not a Snappy block"]);
     refused_table(&wrap(&varint(u32::MAX.into())), &["once decompressed"]);
     refused_table(&wrap(&[varint(200), vec![0; 20]].concat()), &["not a Snappy block"]);
-    refused_table(&wrap(&[varint(1 << 20), vec![0; 20]].concat()), &["1048576 bytes once decompressed"]);
+    refused_table(
+        &wrap(&[varint(1 << 20), vec![0; 20]].concat()),
+        &["1048576 bytes once decompressed"],
+    );
     let zeros = snap::raw::Encoder::new().compress_vec(&vec![0; 8 << 20]).unwrap();
     let (_directory, path) = written(&wrap(&zeros), &values());
     refused_at(&path, &path, &["8388608", "at most 4194304"], 2 * zeros.len() + ALLOWED);
@@ -210,7 +219,10 @@ fn descriptions_of_variables() {
     refused_entry(|w| w.offset = -4, &["an offset of 0 or more, found -4"]);
     refused_entry(|w| w.size = -24, &["a size of 0 or more, found -24"]);
     refused_entry(|w| w.size = 25, &["found 25 bytes"]);
-    refused_entry(|w| (w.shape, w.size) = (vec![1 << 40], 1 << 42), &["within the file of 64 bytes"]);
+    refused_entry(
+        |w| (w.shape, w.size) = (vec![1 << 40], 1 << 42),
+        &["within the file of 64 bytes"],
+    );
     refused_entry(|w| w.shard = 1, &["a file below 1, found 1"]);
     refused_entry(|w| w.shard = -1, &["found -1"]);
     refused_entry(|w| w.checksum ^= 1, &["the CRC-32C"]);

@@ -75,25 +75,46 @@ fn what_an_optimizer_left_is_not_reported_and_heads_without_use_are() {
     assert_eq!(model.config().hidden_act.name(), "gelu_new");
     let (_, report) = AlbertForQuestionAnswering::from_pretrained(fixture("classifier")).unwrap();
     let unused: Vec<&str> = report.unexpected.iter().map(String::as_str).collect();
-    assert!(unused.contains(&"classifier.weight") && unused.contains(&"predictions.bias"), "{report}");
+    assert!(
+        unused.contains(&"classifier.weight") && unused.contains(&"predictions.bias"),
+        "{report}"
+    );
     assert_eq!(report.newly_initialized, ["qa_outputs.weight", "qa_outputs.bias"]);
 }
 
-/// A configuration of Google's has no labels: their number is the caller's to say, or an error that names both.
+/// A configuration of Google's has no labels: there are as many as the classifier has rows, unless the caller says how many.
 #[test]
 fn a_fine_tuned_classifier() {
-    let options = LoadOptions::new().num_labels(3);
     let case = case("classifier", "AlbertForSequenceClassification");
-    let loaded = AlbertForSequenceClassification::from_pretrained_with(&case.directory, &options);
-    let (model, report) = loaded.unwrap();
+    let (model, report) = heads::load(&case);
+    assert!(report.newly_initialized.is_empty(), "{report}");
+    let mut largest = Largest::default();
+    for run in &case.runs {
+        largest.assert_close(run, &model.compute(&run.batch(), run));
+    }
+    assert_eq!(largest.tensors, 2);
+    let two = LoadOptions::new().num_labels(2);
+    let load = AlbertForSequenceClassification::from_pretrained_with;
+    let words = ["classifier.weight", "[2, 12]", "[3, 12]"];
+    refused(load(&case.directory, &two.clone().num_labels(4)), &["[4, 12]", "[3, 12]"]);
+    refused(load(&case.directory, &two), &words);
+}
+
+/// The error lists the models by the prefixes that they can be chosen by.
+#[test]
+fn one_of_two_models() {
+    let case = case("two_models", "AlbertForMaskedLM");
+    let words = ["student.bert", "teacher.bert", "tensors_under"];
+    refused(AlbertForMaskedLM::from_pretrained(&case.directory), &words);
+    let options = LoadOptions::new().tensors_under("student");
+    let (model, report) =
+        AlbertForMaskedLM::from_pretrained_with(&case.directory, &options).unwrap();
     assert!(report.newly_initialized.is_empty(), "{report}");
     let mut largest = Largest::default();
     for run in &case.runs {
         largest.assert_close(run, &heads::Computes::compute(&model, &run.batch(), run));
     }
     assert_eq!(largest.tensors, 2);
-    let words = ["classifier.weight", "[2, 12]", "[3, 12]"];
-    refused(AlbertForSequenceClassification::from_pretrained(&case.directory), &words);
 }
 
 #[test]
@@ -121,13 +142,15 @@ fn tensors_have_the_names_shapes_and_types_of_their_conversion() {
 fn paths_that_mean_a_checkpoint() {
     let directory = fixture("google");
     let expected = Albert::from_pretrained(&directory).unwrap().0.to_parameters();
-    for name in ["model.ckpt-best", "model.ckpt-best.index", "model.ckpt-best.data-00000-of-00001"] {
+    for name in ["model.ckpt-best", "model.ckpt-best.index", "model.ckpt-best.data-00000-of-00001"]
+    {
         let (model, report) = Albert::from_pretrained(directory.join(name)).unwrap();
         assert_eq!(model.to_parameters(), expected, "{name}");
         assert_eq!(report.path, directory.join("model.ckpt-best.index"));
     }
     for name in ["variables", "variables.index"] {
-        let (model, _) = Albert::from_pretrained(fixture("hub_archive/variables").join(name)).unwrap();
+        let (model, _) =
+            Albert::from_pretrained(fixture("hub_archive/variables").join(name)).unwrap();
         assert_eq!(model.config().num_hidden_groups, 2);
     }
     refused(Albert::from_pretrained(directory.join("model.ckpt-worst")), &["model.ckpt-worst"]);
@@ -212,7 +235,10 @@ fn vocabularies_of_releases() {
 #[test]
 fn other_checkpoints_of_tensorflow() {
     for (name, words) in [
-        ("old_format", &["model.ckpt", "(V1)", "convert_albert_original_tf_checkpoint_to_pytorch"][..]),
+        (
+            "old_format",
+            &["model.ckpt", "(V1)", "convert_albert_original_tf_checkpoint_to_pytorch"][..],
+        ),
         ("old_format/model.ckpt", &["(V1)", "convert_albert_original_tf_checkpoint_to_pytorch"]),
         ("slices", &["`bert/embeddings/LayerNorm/beta`", "2 slices", "partitioner"]),
         ("albert_zh_own", &["word_embeddings_2", "albert_zh", "_google"]),
@@ -227,7 +253,10 @@ fn other_checkpoints_of_tensorflow() {
 #[test]
 fn files_that_are_not_read_are_explained_where_there_is_nothing_else() {
     for (file, words) in [
-        ("tf_model.h5", "AlbertModel.from_pretrained(DIRECTORY, from_tf=True).save_pretrained(OUTPUT)"),
+        (
+            "tf_model.h5",
+            "AlbertModel.from_pretrained(DIRECTORY, from_tf=True).save_pretrained(OUTPUT)",
+        ),
         ("flax_model.msgpack", "from_flax=True"),
         ("rust_model.ot", "rust-bert"),
         ("model.onnx", "ONNX"),

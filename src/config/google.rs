@@ -63,7 +63,11 @@ mod tests {
     use super::*;
 
     fn write(directory: &Path, name: &str, act: &str) {
-        fs::write(directory.join(name), format!("{{\"hidden_act\": {act:?}, \"ln_type\": \"postln\"}}")).unwrap();
+        fs::write(
+            directory.join(name),
+            format!("{{\"hidden_act\": {act:?}, \"ln_type\": \"postln\"}}"),
+        )
+        .unwrap();
     }
 
     #[test]
@@ -104,7 +108,8 @@ mod tests {
             assert_eq!(config.hidden_act.name(), act, "{name}");
         }
         fs::remove_file(directory.join("config.json")).unwrap();
-        fs::rename(directory.join("albert_config.json"), directory.join("albert_config_base.json")).unwrap();
+        fs::rename(directory.join("albert_config.json"), directory.join("albert_config_base.json"))
+            .unwrap();
         let error = AlbertConfig::from_pretrained(directory).unwrap_err().to_string();
         assert!(error.contains("albert_config_base.json, albert_config_tiny.json"), "{error}");
     }

@@ -23,7 +23,9 @@ impl AlbertConfig {
         let bytes = read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
-        google::translated(path, value).and_then(Self::from_json).map_err(|error| error.in_config(path))
+        google::translated(path, value)
+            .and_then(Self::from_json)
+            .map_err(|error| error.in_config(path))
     }
 
     /// Reads the JSON object of a `config.json`.

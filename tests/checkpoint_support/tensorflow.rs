@@ -63,7 +63,8 @@ impl Entry {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let dims: Vec<u8> = self.shape.iter().flat_map(|&size| message(2, &number(1, size))).collect();
+        let dims: Vec<u8> =
+            self.shape.iter().flat_map(|&size| message(2, &number(1, size))).collect();
         let checksum = [varint(6 << 3 | 5), self.checksum.to_le_bytes().to_vec()].concat();
         let fields = [(3, self.shard), (4, self.offset), (5, self.size)];
         let fields = fields.iter().flat_map(|&(tag, value)| number(tag, value)).collect();
@@ -148,7 +149,11 @@ pub fn written(index: &[u8], values: &[u8]) -> (TempDir, PathBuf) {
 pub fn only_block(index: &[u8]) -> &[u8] {
     let metaindex = &index[index.len() - 48..];
     let [low, high, ..] = *metaindex else { unreachable!() };
-    let end = if low < 0x80 { usize::from(low) } else { usize::from(low & 0x7f) | usize::from(high) << 7 };
+    let end = if low < 0x80 {
+        usize::from(low)
+    } else {
+        usize::from(low & 0x7f) | usize::from(high) << 7
+    };
     &index[..end - 5]
 }
 

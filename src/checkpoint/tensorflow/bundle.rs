@@ -133,7 +133,9 @@ fn header(value: &[u8]) -> Result<u32, String> {
     }
     match u32::try_from(header.num_shards) {
         Ok(count) if (1..=MAX_SHARDS).contains(&header.num_shards) => Ok(count),
-        _ => Err(format!("expected 1 to {MAX_SHARDS} files of values, found {}", header.num_shards)),
+        _ => {
+            Err(format!("expected 1 to {MAX_SHARDS} files of values, found {}", header.num_shards))
+        }
     }
 }
 
@@ -151,9 +153,8 @@ fn variable(name: &str, value: &[u8], num_shards: u32) -> Result<Variable, Strin
         usize::try_from(size).map_err(|_| format!("expected a size that fits in memory, {size}"))
     };
     let shard = u32::try_from(entry.shard_id).ok().filter(|&shard| shard < num_shards);
-    let shard = shard.ok_or_else(|| {
-        format!("expected a file below {num_shards}, found {}", entry.shard_id)
-    })?;
+    let shard = shard
+        .ok_or_else(|| format!("expected a file below {num_shards}, found {}", entry.shard_id))?;
     Ok(Variable {
         name: name.to_owned(),
         dtype: dtype(entry.dtype),

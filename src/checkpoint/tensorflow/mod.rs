@@ -43,7 +43,9 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
     let index = Source::open(path)?;
     if index.len() > MAX_INDEX {
         let found = index.len();
-        return Err(index.error(format!("expected an index of at most {MAX_INDEX} bytes, found {found}")));
+        return Err(
+            index.error(format!("expected an index of at most {MAX_INDEX} bytes, found {found}"))
+        );
     }
     // At most MAX_INDEX.
     let mut bytes = vec![0; index.len() as usize];
@@ -154,10 +156,9 @@ fn add_missing_mappings(index: &Path, tensors: &mut Vec<(String, TensorInfo)>) -
     for (mapping, width) in missing {
         let mut identity = vec![0.0f32; width * width];
         identity.iter_mut().step_by(width + 1).for_each(|value| *value = 1.0);
-        for (end, shape, values) in [
-            ("weight", vec![width, width], identity),
-            ("bias", vec![width], vec![0.0; width]),
-        ] {
+        for (end, shape, values) in
+            [("weight", vec![width, width], identity), ("bias", vec![width], vec![0.0; width])]
+        {
             let name = format!("{mapping}{end}");
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             let source = Arc::new(Source::of_memory(index, bytes));

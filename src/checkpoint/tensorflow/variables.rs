@@ -101,7 +101,9 @@ impl Scopes {
         let scopes: Vec<String> = variables.iter().filter_map(|name| scope(&name)).collect();
         if scopes.len() > MAX_SCOPES {
             let found = scopes.len();
-            return Err(format!("expected at most {MAX_SCOPES} models in a checkpoint, found {found}"));
+            return Err(format!(
+                "expected at most {MAX_SCOPES} models in a checkpoint, found {found}"
+            ));
         }
         for scope in &scopes {
             refuse_relatives(scope, &variables)?;
@@ -192,4 +194,123 @@ fn find(rows: &[Row], variable: &str) -> Option<(String, bool)> {
         (Dense, "bias") | (Norm, "beta") => Some((format!("{ours}.bias"), false)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::names::Table;
+    use super::*;
+
+    fn scopes(variables: &[&str]) -> Scopes {
+        Scopes::of(variables.iter().copied()).unwrap()
+    }
+
+    fn parameter(name: &str, transposed: bool) -> Use {
+        Use::Parameter { name: name.to_owned(), transposed }
+    }
+
+    /// The names that a row stands for, under what precedes it.
+    fn names_of(prefix: &str, rows: &[Row]) -> Vec<String> {
+        let ends = |kind| match kind {
+            Dense => ["/kernel", "/bias"].as_slice(),
+            Norm => &["/gamma", "/beta"],
+            Whole => &[""],
+        };
+        let names = |&(theirs, _, kind): &Row| {
+            ends(kind).iter().map(move |end| format!("{prefix}{theirs}{end}"))
+        };
+        rows.iter().flat_map(names).collect()
+    }
+
+    /// Every variable is a parameter of the one table of names, and every parameter of a backbone is a variable.
+    #[test]
+    fn variables_are_the_parameters_of_the_table() {
+        let table = Table::new().unwrap();
+        let scopes = scopes(&["bert/embeddings/word_embeddings"]);
+        let found = |name: &String| match scopes.usage(name) {
+            Use::Parameter { name, .. } => name,
+            other => panic!("{name}: {other:?}"),
+        };
+        let layer = "bert/encoder/transformer/group_0/inner_group_0/";
+        let mut backbone = names_of("bert/", &BACKBONE);
+        backbone.extend(names_of(layer, &LAYERS));
+        let backbone: BTreeSet<String> = backbone.iter().map(found).collect();
+        assert_eq!(backbone.len(), 25);
+        for name in &backbone {
+            assert!(table.find(name).is_some_and(|(_, start)| start == "albert.".len()), "{name}");
+        }
+        for name in table.essential() {
+            assert!(backbone.contains(&format!("albert.{name}")), "{name}");
+        }
+        let heads: BTreeSet<String> = names_of("", &HEADS).iter().map(found).collect();
+        assert_eq!(heads.len(), 11);
+        for name in &heads {
+            assert!(table.is_head(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn groups_layers_and_kernels() {
+        let scopes = scopes(&["module/bert/embeddings/word_embeddings"]);
+        let layer = "module/bert/encoder/transformer/group_11/inner_group_2";
+        let ours = "albert.encoder.albert_layer_groups.11.albert_layers.2";
+        for (theirs, name, transposed) in [
+            ("attention_1/self/query/kernel", "attention.query.weight", true),
+            ("attention_1/output/dense/bias", "attention.dense.bias", false),
+            ("LayerNorm/gamma", "attention.LayerNorm.weight", false),
+            ("LayerNorm_1/beta", "full_layer_layer_norm.bias", false),
+            ("ffn_1/intermediate/output/dense/kernel", "ffn_output.weight", true),
+        ] {
+            let expected = parameter(&format!("{ours}.{name}"), transposed);
+            assert_eq!(scopes.usage(&format!("{layer}/{theirs}")), expected);
+        }
+        let sop = "module/cls/seq_relationship/output_weights";
+        assert_eq!(scopes.usage(sop), parameter("sop_classifier.classifier.weight", false));
+        assert_eq!(scopes.usage("module/output_bias"), parameter("classifier.bias", false));
+        for unknown in [
+            "module/bert/encoder/transformer/group_01/inner_group_0/LayerNorm/gamma",
+            "module/bert/encoder/transformer/group_0/inner_group_0/LayerNorm/kernel",
+            "module/bert/encoder/transformer/group_0/inner_group_0/ffn_2/intermediate/dense/kernel",
+            "module/bert/encoder/transformer/group_-1/inner_group_0/LayerNorm/gamma",
+            "bert/pooler/dense/kernel",
+            "module/start_logits/dense/kernel",
+            "",
+        ] {
+            assert_eq!(scopes.usage(unknown), Use::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_optimizers_keep() {
+        let scopes = scopes(&["bert/embeddings/word_embeddings"]);
+        for name in [
+            "global_step",
+            "beta1_power",
+            "training/beta2_power",
+            "bert/embeddings/word_embeddings/adam_m",
+            "bert/pooler/dense/kernel/Adam_1",
+            "bert/pooler/dense/kernel/LAMB/v",
+            "cls/predictions/output_bias/ExponentialMovingAverage",
+            "output_weights/adam_v",
+        ] {
+            assert_eq!(scopes.usage(name), Use::Optimizer, "{name}");
+        }
+    }
+
+    /// Of several models, each keeps its prefix, by which it can be chosen; a scope of another name is one, too.
+    #[test]
+    fn scopes_of_other_names_and_of_several_models() {
+        let one = scopes(&["encoder/embeddings/word_embeddings"]);
+        assert_eq!(one.usage("encoder/pooler/dense/bias"), parameter("albert.pooler.bias", false));
+        assert_eq!(one.usage("output_bias"), parameter("classifier.bias", false));
+        let none = scopes(&["embeddings/word_embeddings"]);
+        assert_eq!(none.usage("pooler/dense/bias"), parameter("albert.pooler.bias", false));
+        let two =
+            scopes(&["student/bert/embeddings/word_embeddings", "bert/embeddings/word_embeddings"]);
+        let student = "student/bert/pooler/dense/bias";
+        assert_eq!(two.usage(student), parameter("student.bert.pooler.bias", false));
+        assert_eq!(two.usage("bert/pooler/dense/bias"), parameter("bert.pooler.bias", false));
+        let head = "student/cls/predictions/output_bias";
+        assert_eq!(two.usage(head), parameter("student.predictions.bias", false));
+    }
 }

@@ -29,7 +29,8 @@ pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
 
 /// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's (`vocab_chinese.txt`), and what
 /// they are elsewhere.
-const OTHERS: [(&str, &str, &str); 2] = [("", ".model", "spiece.model"), ("vocab", ".txt", "vocab.txt")];
+const OTHERS: [(&str, &str, &str); 2] =
+    [("", ".model", "spiece.model"), ("vocab", ".txt", "vocab.txt")];
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;

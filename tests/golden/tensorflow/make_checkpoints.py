@@ -229,6 +229,20 @@ def write(root):
         save_file(tensors, directory / "golden.safetensors", metadata={"architecture": architecture})
         print(name, architecture, sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()))
     write_refused(root / "refused")
+    write_two(root / "two_models")
+
+
+def write_two(directory):
+    """A student, and the teacher it was distilled from; references are the student's."""
+    values = {f"{scope}/{name}": value for scope in ("student", "teacher")
+              for name, value in variables(SIZES, ["pretraining"], np.random.default_rng(len(scope) + ord(scope[0]))).items()}
+    save(directory / "model.ckpt-10", values)
+    (directory / "albert_config.json").write_text(json.dumps(SIZES, indent=2) + "\n")
+    student = {name.removeprefix("student/"): value for name, value in values.items() if name.startswith("student/")}
+    with tempfile.TemporaryDirectory() as alone:
+        save(Path(alone) / "two_models" / "model.ckpt", student)
+        tensors = reference("AlbertForMaskedLM", SIZES, Path(alone) / "two_models" / "model.ckpt", ["pretraining"])
+    save_file(tensors, directory / "golden.safetensors", metadata={"architecture": "AlbertForMaskedLM"})
 
 
 def write_refused(root):
