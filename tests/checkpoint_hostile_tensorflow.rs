@@ -6,7 +6,7 @@ use std::fs;
 
 use checkpoint_support::tensorflow::{
     Entry, INDEX, Pairs, VALUES, block, block_entry, footer, header, message, number, pairs,
-    sealed, table, table_of, varint, written,
+    sealed, table, table_of, table_with, trailed, varint, written,
 };
 use checkpoint_support::{ALLOWED, refused, refused_at};
 use ndalbert::checkpoint::Checkpoint;
@@ -95,9 +95,7 @@ fn places_of_blocks() {
     let handles = |handles: &[Vec<u8>]| {
         let pairs: Pairs =
             handles.iter().enumerate().map(|(i, handle)| (vec![i as u8], handle.clone())).collect();
-        let index = sealed(&block(&pairs), 0);
-        let place = (data.len() as u64, index.len() as u64 - 5);
-        [data.clone(), index, footer(place)].concat()
+        table_with(data.clone(), &block(&pairs))
     };
     let whole = [varint(0), varint(data.len() as u64 - 5)].concat();
     assert_eq!(open_all(&handles(&[whole.clone()])).len(), 2);
@@ -171,12 +169,7 @@ fn more_entries_than_any_checkpoint_has() {
 
 #[test]
 fn snappy() {
-    let wrap = |compressed: &[u8]| {
-        let mut bytes = [compressed, &[1]].concat();
-        let checksum = checkpoint_support::tensorflow::masked(&bytes);
-        bytes.extend(checksum.to_le_bytes());
-        table_of(&[bytes])
-    };
+    let wrap = |compressed: &[u8]| table_of(&[trailed(compressed, 1)]);
     refused_table(&wrap(b""), &["not a Snappy block"]);
     refused_table(&wrap(&varint(u32::MAX.into())), &["once decompressed"]);
     refused_table(&wrap(&[varint(200), vec![0; 20]].concat()), &["not a Snappy block"]);

@@ -98,7 +98,7 @@ pub(crate) fn locate(name: &Path, revision: Option<&str>, files: Files) -> Resul
 
 /// The model that a name stands for if it is that of nothing that exists, nor what a checkpoint's files here begin with.
 fn remote(name: &Path) -> Option<Repository> {
-    if index_of(name).is_some() {
+    if index_of(name).is_some_and(|index| index.is_file()) {
         return None;
     }
     let error = fs::symlink_metadata(name).err()?;

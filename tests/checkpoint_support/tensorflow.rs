@@ -92,16 +92,19 @@ pub fn block(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     [bytes, 0u32.to_le_bytes().to_vec(), 1u32.to_le_bytes().to_vec()].concat()
 }
 
-/// A block with its trailer.
+/// A block with its trailer, compressed if that is 1.
 pub fn sealed(block: &[u8], compression: u8) -> Vec<u8> {
-    let mut bytes = block.to_vec();
-    if compression == 1 {
-        bytes = snap::raw::Encoder::new().compress_vec(block).unwrap();
+    match compression {
+        1 => trailed(&snap::raw::Encoder::new().compress_vec(block).unwrap(), 1),
+        _ => trailed(block, compression),
     }
-    bytes.push(compression);
-    let checksum = masked(&bytes);
-    bytes.extend(checksum.to_le_bytes());
-    bytes
+}
+
+/// Bytes with the trailer of a block that says they are compressed so.
+pub fn trailed(bytes: &[u8], compression: u8) -> Vec<u8> {
+    let checked = [bytes, &[compression]].concat();
+    let checksum = masked(&checked);
+    [checked, checksum.to_le_bytes().to_vec()].concat()
 }
 
 /// A file's end.
@@ -120,9 +123,13 @@ pub fn table_of(blocks: &[Vec<u8>]) -> Vec<u8> {
         handles.push((vec![b'k', i as u8], handle));
         bytes.extend(block);
     }
-    let index = sealed(&self::block(&handles), 0);
-    let handle = (bytes.len() as u64, index.len() as u64 - 5);
-    [bytes, index, footer(handle)].concat()
+    table_with(bytes, &block(&handles))
+}
+
+/// A table of sealed blocks, one after the other, and of an index block without its trailer.
+pub fn table_with(blocks: Vec<u8>, index: &[u8]) -> Vec<u8> {
+    let place = (blocks.len() as u64, index.len() as u64);
+    [blocks, sealed(index, 0), footer(place)].concat()
 }
 
 /// A table of one block.

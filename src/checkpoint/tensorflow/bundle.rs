@@ -15,6 +15,9 @@ const VERSION: i32 = 1;
 /// The most files of values, all of which may be open at the same time.
 const MAX_SHARDS: i32 = 128;
 
+/// The longest description of a variable. One takes some 30 bytes, and 10 for each slice.
+const MAX_DESCRIPTION: usize = 64 << 10;
+
 #[derive(Clone, PartialEq, Message)]
 struct BundleHeader {
     #[prost(int32, tag = "1")]
@@ -83,6 +86,12 @@ pub(super) struct Variable {
     pub slices: usize,
 }
 
+impl Variable {
+    pub fn is_float(&self) -> bool {
+        self.dtype.is_some_and(DType::is_float)
+    }
+}
+
 /// A checkpoint's variables.
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -140,6 +149,9 @@ fn header(value: &[u8]) -> Result<u32, String> {
 }
 
 fn variable(name: &str, value: &[u8], num_shards: u32) -> Result<Variable, String> {
+    if value.len() > MAX_DESCRIPTION {
+        return Err(format!("expected at most {MAX_DESCRIPTION} bytes, found {}", value.len()));
+    }
     let entry = BundleEntry::decode(value).map_err(|error| error.to_string())?;
     let natural = |what: &str, number: i64| {
         u64::try_from(number).map_err(|_| format!("expected {what} of 0 or more, found {number}"))

@@ -9,7 +9,7 @@
 //!
 //! Parameters get the names and the layout that transformers' converter gives them: its kernels are `[out, in]`,
 //! TensorFlow's `[in, out]`. A variable that belongs to no ALBERT keeps its own name. What an optimizer keeps beside each
-//! variable, and what is not of floating-point type, is passed over.
+//! variable, and what else is not of floating-point type or not stored as a whole, is passed over.
 
 mod bundle;
 mod directory;
@@ -60,7 +60,7 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
     for variable in &bundle.variables {
         let (name, transposed) = match scopes.usage(&variable.name) {
             Use::Parameter { name, transposed } => (name, transposed),
-            Use::Unknown if variable.dtype.is_some_and(|dtype| dtype.is_float()) => {
+            Use::Unknown if variable.is_float() && variable.slices == 0 => {
                 (variable.name.clone(), false)
             }
             Use::Unknown | Use::Optimizer => continue,
