@@ -15,7 +15,7 @@ use ndalbert::{AlbertConfig, AlbertTokenizer};
 /// Reads one file of a directory, or says why not.
 type Load = fn(&Path) -> Result<(), String>;
 
-const FILES: [(&str, Load); 9] = [
+const FILES: [(&str, Load); 12] = [
     ("config.json", config),
     ("tokenizer.json", tokenizer),
     ("spiece.model", tokenizer),
@@ -24,6 +24,9 @@ const FILES: [(&str, Load); 9] = [
     ("special_tokens_map.json", tokenizer),
     ("added_tokens.json", tokenizer),
     ("model.safetensors.index.json", checkpoint),
+    ("albert_config.json", config),
+    ("30k-clean.model", tokenizer),
+    ("model.ckpt-best.index", checkpoint),
     ("model.safetensors", checkpoint),
 ];
 
@@ -45,7 +48,7 @@ fn refused(files: &[(&'static str, Load)], make: impl Fn(&Path), words: &[&str])
     for &(name, load) in files {
         let directory = tempfile::tempdir().unwrap();
         // What the tokenizer reads first must not be what it lacks.
-        if !["tokenizer.json", "spiece.model", "vocab.txt"].contains(&name) {
+        if !["tokenizer.json", "spiece.model", "vocab.txt", "30k-clean.model"].contains(&name) {
             fs::write(directory.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")
                 .unwrap();
         }
