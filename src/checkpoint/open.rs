@@ -46,6 +46,8 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub tensors: Vec<(String, TensorInfo)>,
+    /// Tensors that cannot be read, and of what kind they are.
+    pub foreign: Vec<(String, &'static str)>,
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -69,6 +71,7 @@ pub struct Checkpoint {
     path: PathBuf,
     format: Format,
     tensors: BTreeMap<String, TensorInfo>,
+    foreign: BTreeMap<String, &'static str>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -187,9 +190,17 @@ impl Checkpoint {
         locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
+    /// Of what kind the tensor `name` is, if it is one that cannot be read.
+    pub(super) fn foreign(&self, name: &str) -> Option<&'static str> {
+        self.foreign.get(name).copied()
+    }
+
     fn find(&self, name: &str) -> Result<&TensorInfo> {
         self.get(name).ok_or_else(|| {
-            let found = format!("none among the {} of the checkpoint", self.len());
+            let found = match self.foreign(name) {
+                Some(kind) => format!("{kind}, which cannot be read"),
+                None => format!("none among the {} of the checkpoint", self.len()),
+            };
             Error::tensor(&self.path, name, "a tensor of this name", found)
         })
     }
@@ -199,9 +210,15 @@ impl Checkpoint {
         format: Format,
         files: impl IntoIterator<Item = Contents>,
     ) -> Result<Self> {
-        let mut checkpoint =
-            Self { path, format, tensors: BTreeMap::new(), metadata: BTreeMap::new() };
+        let mut checkpoint = Self {
+            path,
+            format,
+            tensors: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+        };
         for contents in files {
+            checkpoint.foreign.extend(contents.foreign);
             checkpoint.metadata.extend(contents.metadata);
             for (name, tensor) in contents.tensors {
                 match checkpoint.tensors.entry(name) {
@@ -223,7 +240,12 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(checkpoint)
+        match checkpoint.foreign.first_key_value() {
+            Some((name, &kind)) if checkpoint.tensors.is_empty() => {
+                Err(Error::tensor(&checkpoint.path, name, "a tensor that can be read", kind))
+            }
+            _ => Ok(checkpoint),
+        }
     }
 }
 

@@ -255,6 +255,8 @@ struct Loader<'a> {
     initializer: Initializer,
     /// Canonical names → the checkpoint's, of tensors that have not been used.
     unused: BTreeMap<String, &'a str>,
+    /// What precedes the backbone's names in the checkpoint.
+    backbone: &'a str,
     /// The canonical names among them that may be another network's: only their shapes tell.
     doubtful: BTreeSet<String>,
     /// The checkpoint's names of what is not the model's.
@@ -271,7 +273,7 @@ impl<'a> Loader<'a> {
         options: &'a LoadOptions,
         architecture: &'static str,
     ) -> Result<Self> {
-        let Located { tensors: mut unused, doubtful, others } =
+        let Located { backbone, tensors: mut unused, doubtful, others } =
             checkpoint.locate(options.under(), options.initialize_missing_backbone)?;
         unused.retain(|canonical, _| !names::is_buffer(canonical));
         let report = LoadReport {
@@ -288,6 +290,7 @@ impl<'a> Loader<'a> {
             checkpoint,
             options,
             initializer,
+            backbone,
             unused,
             doubtful,
             others,
@@ -363,7 +366,9 @@ impl<'a> Loader<'a> {
     fn initialize(&mut self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
         if names::is_essential(name) && !self.options.initialize_missing_backbone {
             let expected = format!("a tensor of shape {:?}", values.shape());
-            return Err(Error::tensor(self.checkpoint.path(), name, expected, "none"));
+            let foreign = format!("{}{}", self.backbone, names::without_backbone(name));
+            let found = self.checkpoint.foreign(&foreign).unwrap_or("none");
+            return Err(Error::tensor(self.checkpoint.path(), name, expected, found));
         }
         self.initializer.fill(name, values);
         self.report.newly_initialized.push(name.to_owned());
