@@ -257,8 +257,12 @@ fn directories_without_weights() {
         fs::write(path.join(foreign), "x").unwrap();
         refused_at(path, path, &[looked_for[0], foreign, "converted"], ALLOWED);
     }
-    fs::write(path.join("adapter.safetensors"), "x").unwrap();
-    refused_at(path, path, &["adapter.safetensors", "by its path"], ALLOWED);
+    // The only one is taken for what it seems to be.
+    let only = path.join("adapter.safetensors");
+    fs::write(&only, "x").unwrap();
+    refused_at(path, &only, &["truncated"], ALLOWED);
+    fs::write(path.join("other.pth"), "x").unwrap();
+    refused_at(path, path, &["adapter.safetensors, other.pth", "give its path"], ALLOWED);
     fs::create_dir(path.join(FILE)).unwrap();
     refused_at(path, &path.join(FILE), &["regular file"], ALLOWED);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels, speech};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
 use crate::nn::Activation;
@@ -31,7 +31,7 @@ impl AlbertConfig {
         let Value::Object(map) = value else {
             return Err(Error::config("config", "a JSON object", shown(&value)));
         };
-        let mut keys = Keys(map);
+        let mut keys = Keys(speech::flattened(map)?);
         keys.check_kind()?;
         let default = ConfigFields::default();
         let fields = ConfigFields {

@@ -8,6 +8,7 @@ mod counts;
 mod json;
 mod labels;
 mod presets;
+mod speech;
 
 pub(crate) use labels::made_up as made_up_labels;
 
@@ -254,13 +255,22 @@ impl AlbertConfig {
     /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
     /// [`hub`](crate::hub)).
     ///
+    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Without a `config.json`, the
+    /// `config.yml` of StyleTTS2's PL-BERT is read.
+    ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
         let path = hub::locate(directory, None, Files::Config)?;
-        Self::from_file(model_directory(&path).join("config.json"))
+        let directory = model_directory(&path);
+        let (json, yaml) = (directory.join("config.json"), directory.join("config.yml"));
+        if json.symlink_metadata().is_err() && yaml.is_file() {
+            return Self::from_json(speech::read_yaml(&yaml)?)
+                .map_err(|error| error.in_config(&yaml));
+        }
+        Self::from_file(json)
     }
 
     /// D, the width of one attention head.

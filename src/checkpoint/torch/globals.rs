@@ -186,12 +186,12 @@ impl Described {
     /// A tensor's reference to a storage, from the parts of its persistent id.
     pub fn storage(&mut self, parts: &[Id]) -> Result<Id, String> {
         let heap = &self.heap;
-        let (class, key, elements, view) = match parts {
-            &[tag, class, key, _location, elements, ref view @ ..] if is(heap, tag, "storage") => {
+        let (class, key, elements, view) = match *parts {
+            [tag, class, key, _location, elements, ref view @ ..] if is(heap, tag, "storage") => {
                 (class, key, elements, view)
             }
             // In the old format, a class of modules with the text of its program.
-            &[tag, class, _, _]
+            [tag, class, _, _]
                 if is(heap, tag, "module") && matches!(heap.get(class), Value::Class(_)) =>
             {
                 return Ok(class);

@@ -9,7 +9,9 @@ use super::added::Declarations;
 use super::config_files::JsonFile;
 use super::pipeline::{self, Draft};
 use super::settings::Settings;
-use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
+use super::{
+    AlbertTokenizer, SpecialIds, phonemes, refused, sentencepiece, tokenizer_json, wordpiece,
+};
 use crate::error::{Error, Result};
 use crate::files::{check_path, model_directory};
 use crate::hub::{self, Files};
@@ -27,7 +29,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
     let path = hub::locate(directory, None, Files::Tokenizer)?;
     let directory = model_directory(&path);
-    let (path, read) = find(directory)?;
+    let Some((path, read)) = find(directory)? else { return phonemes(directory) };
     let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
     let settings = Settings::read(&config)?;
     check_class(&path, &config, &settings)?;
@@ -37,12 +39,21 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     finish(draft, &settings, &declared)
 }
 
-fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
+fn find(directory: &Path) -> Result<Option<(PathBuf, Reader)>> {
     std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
     let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
-    there.into_iter().find(|(path, _)| path.exists()).ok_or_else(|| {
+    Ok(there.into_iter().find(|(path, _)| path.exists()))
+}
+
+/// The vocabulary of a speech model, where there is no other.
+fn phonemes(directory: &Path) -> Result<AlbertTokenizer> {
+    let config = JsonFile::read_if_there(&directory.join("config.json"))?;
+    phonemes::read(&config)?.ok_or_else(|| {
         let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
-        Error::format(directory, format!("expected one of {expected}, found none of them"))
+        let reason = format!(
+            "expected one of {expected}, found none of them; nor has config.json a `vocab` of phonemes"
+        );
+        Error::format(directory, reason)
     })
 }
 

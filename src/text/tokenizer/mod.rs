@@ -7,6 +7,7 @@ mod added;
 mod charsmap;
 mod config_files;
 mod load;
+mod phonemes;
 pub(super) mod pipeline;
 mod sentencepiece;
 pub(super) mod settings;
@@ -101,7 +102,10 @@ impl fmt::Debug for AlbertTokenizer {
     }
 }
 
-/// The ids of the five tokens that every ALBERT vocabulary has.
+/// The id of a special token that a vocabulary lacks.
+const NO_TOKEN: u32 = u32::MAX;
+
+/// The ids of the five tokens that every ALBERT vocabulary has, but for those of phonemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SpecialIds {
     pad: u32,
@@ -117,6 +121,9 @@ impl AlbertTokenizer {
     /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
     /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and
     /// added tokens), `special_tokens_map.json` and `added_tokens.json`.
+    ///
+    /// Where there is none of the three, a `vocab` in `config.json` is one of phonemes, as the speech model Kokoro has it:
+    /// each character is a token or, if the vocabulary lacks it, nothing, and id 0 is put at both ends.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
@@ -275,7 +282,7 @@ impl AlbertTokenizer {
         self.special.pad
     }
 
-    /// The id of the unknown token, `<unk>` or `[UNK]`.
+    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
     pub fn unk_token_id(&self) -> u32 {
         self.special.unk
     }
@@ -290,7 +297,7 @@ impl AlbertTokenizer {
         self.special.sep
     }
 
-    /// The id of `[MASK]`, the token to be guessed.
+    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
     pub fn mask_token_id(&self) -> u32 {
         self.special.mask
     }
@@ -300,7 +307,8 @@ impl AlbertTokenizer {
         let SpecialIds { pad, unk, cls, sep, mask } = self.special;
         let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder();
         let special = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id);
-        let mut ids: Vec<u32> = special.chain([pad, unk, cls, sep, mask]).collect();
+        let there = [pad, unk, cls, sep, mask].into_iter().filter(|&id| id != NO_TOKEN);
+        let mut ids: Vec<u32> = special.chain(there).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
