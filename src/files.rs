@@ -30,9 +30,19 @@ pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the names of files of weights end with.
+const WEIGHTS: [&str; 8] =
+    [".safetensors", ".bin", ".pt", ".pth", ".pth.tar", ".t7", ".ckpt", ".index.json"];
+
+/// Whether a file is one of weights, by its name.
+pub(crate) fn is_weights(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    WEIGHTS.iter().any(|end| name.ends_with(end)) && !path.is_dir()
+}
+
 /// The directory of a model that is named by it, or by its file of weights.
 pub(crate) fn model_directory(path: &Path) -> &Path {
-    if path.is_file() { directory_of(path) } else { path }
+    if is_weights(path) && path.is_file() { directory_of(path) } else { path }
 }
 
 /// Opens a file that can be read to an end.

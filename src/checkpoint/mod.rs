@@ -29,9 +29,8 @@
 //!
 //! Nothing that is in a file. Every length, offset, shape and stride is checked against the file's real length with
 //! overflow-checked arithmetic before it is used, so that what opening allocates is bounded by a
-//! multiple of the size of the file, and never by a number written in it. No pickle code is executed: a pickle may name what a dictionary of tensors is
-//! made of (`torch/globals.rs` has the list) and nothing else, and those names stand for descriptions here, not for
-//! functions. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
+//! multiple of the size of the file, and never by a number written in it. No pickle code is executed: what a pickle may call is on a list (`torch/globals.rs`), and those names stand for
+//! descriptions here, not for functions. Objects of other classes are passed over without being made. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
 mod dtype;

@@ -11,7 +11,7 @@ use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
 use super::{LoadOptions, index, safetensors, torch};
-use crate::files::check_path;
+use crate::files::{check_path, is_weights};
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
@@ -78,7 +78,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
     /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else the only file of another
-    /// name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.t7` or `.ckpt`; or one file (`….safetensors`,
+    /// name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or one file (`….safetensors`,
     /// `….index.json`; of any other name: `torch.save`'s).
     ///
     /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
@@ -294,9 +294,6 @@ fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     }
 }
 
-/// What the names of files of weights end with.
-const WEIGHTS_END: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".t7", ".ckpt"];
-
 /// The only file that may be weights.
 fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
     let (mut foreign, mut others) = (Vec::new(), Vec::new());
@@ -305,7 +302,7 @@ fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if is_foreign(&name) {
             foreign.push(name);
-        } else if WEIGHTS_END.iter().any(|end| name.ends_with(end)) && !path.is_dir() {
+        } else if is_weights(&path) {
             others.push(path);
         }
     }

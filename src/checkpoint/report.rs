@@ -1,5 +1,6 @@
 //! What loading could not use, and what it had to make up.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -55,12 +56,31 @@ impl LoadReport {
     }
 }
 
+/// The most names that are listed one by one.
+const LISTED: usize = 24;
+
+/// Names; of very many, only what they begin with, and how many there are.
+fn listed(names: &[String]) -> String {
+    if names.len() <= LISTED {
+        return names.join(", ");
+    }
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        groups.entry(name.split('.').next().unwrap_or_default()).or_default().push(name);
+    }
+    let shown = groups.into_iter().map(|(first, names)| match names[..] {
+        [name] => name.to_owned(),
+        _ => format!("{first}.… ({} tensors)", names.len()),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, class) = (self.path.display(), self.architecture);
         if !self.unexpected.is_empty() {
             writeln!(f, "Some weights of the checkpoint {path} were not used by {class}:")?;
-            writeln!(f, "  {}", self.unexpected.join(", "))?;
+            writeln!(f, "  {}", listed(&self.unexpected))?;
             writeln!(f, "  This is expected if it was trained for another task.")?;
         }
         if !self.newly_initialized.is_empty() {

@@ -40,7 +40,10 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 fn find(directory: &Path) -> Result<Option<(PathBuf, Reader)>> {
-    std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+    if !metadata.is_dir() {
+        return Err(Error::format(directory, "expected a directory, found a file"));
+    }
     let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
     Ok(there.into_iter().find(|(path, _)| path.exists()))
 }
