@@ -7,8 +7,6 @@
 //!
 //! DIR is as the models are published: Kokoro's `config.json` and its `kokoro-v1_0.pth`, say.
 
-#[path = "common/backbone.rs"]
-mod backbone;
 #[path = "common/checkpoint.rs"]
 mod checkpoint;
 #[path = "common/cli.rs"]
@@ -23,7 +21,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use ndalbert::checkpoint::write_safetensors;
 use ndalbert::ndarray::{Array1, ArrayView2};
-use ndalbert::{Albert, AlbertTokenizer, Batch, Encoding, Model};
+use ndalbert::{Albert, AlbertTokenizer, Batch, Encoding, LoadReport, PreTrainedModel};
 
 use cli::Failure;
 use table::{Align, Table};
@@ -67,8 +65,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let encoding = tokenizer.encode(&options.phonemes)?;
     warn_of_unknown(&options.phonemes, &encoding);
 
-    let (config, parameters) = backbone::load(&directory)?;
-    let albert = Albert::from_parameters(config, parameters)?;
+    // The file has the other networks of the speech model, too.
+    let (albert, report) = Albert::from_pretrained(&directory)?;
+    checkpoint::warn(&LoadReport { unexpected: Vec::new(), ..report });
     let states = albert.forward(&Batch::from_encodings([&encoding])?)?.last_hidden_state;
 
     write!(out, "{}", shown(&encoding, states.sequence(0)))?;

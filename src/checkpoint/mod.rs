@@ -1,8 +1,8 @@
 //! Checkpoint files: finding, opening, checking and reading tensors, and saving them atomically.
 //!
-//! ALBERT is published in six shapes: `model.safetensors`, `pytorch_model.bin` in either of torch's two formats (a
-//! zip archive, and the bare pickle of before torch 1.6), and a sharded form of each, described by an
-//! `….index.json`. All of them resolve to the same thing, a name for each [`TensorInfo`] (shape, strides, element
+//! ALBERT is published in seven shapes: `model.safetensors`, `pytorch_model.bin` in either of torch's two formats (a
+//! zip archive, and the bare pickle of before torch 1.6), a sharded form of each, described by an
+//! `….index.json`, and TensorFlow's checkpoints. All of them resolve to the same thing, a name for each [`TensorInfo`] (shape, strides, element
 //! type, and where in which file the bytes are), and one reader serves them all:
 //!
 //! ```text
@@ -10,6 +10,8 @@
 //! index.rs        sharded: names → shard files
 //! safetensors.rs  header → tensors
 //! torch/          archive or old pickle → tensors  (a pickle machine that can only describe tensors)
+//! tensorflow/     index → tensors                  (a table of protobufs; names and layout become transformers')
+//! foreign.rs      what is not read                 (and what to do about it)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
 //! write.rs        f32 → safetensors                (in any of three types; through `src/files.rs`: a temporary file, synced and renamed)
@@ -34,6 +36,7 @@
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
 mod dtype;
+mod foreign;
 mod index;
 mod locate;
 mod names;
@@ -45,6 +48,7 @@ mod safetensors;
 mod shipped;
 mod source;
 mod tensor;
+mod tensorflow;
 mod torch;
 mod write;
 

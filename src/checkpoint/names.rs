@@ -255,6 +255,9 @@ pub(super) fn is_essential(name: &str) -> bool {
     name.starts_with("embeddings.") || name.starts_with("encoder.")
 }
 
+/// The parameter that has a row for each class.
+pub(super) const CLASSIFIER: &str = "classifier.weight";
+
 /// The parameter that only models with a masked-LM decoder have.
 pub(super) const DECODER_BIAS: &str = "predictions.bias";
 

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::locate::Located;
 use super::names;
 use super::write::stage_safetensors;
-use super::{Checkpoint, DType, LoadReport, MismatchedShape};
-use crate::config::{AlbertConfig, made_up_labels};
+use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
+use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
 use crate::hub::{self, Files};
@@ -40,13 +40,21 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     seed: u64,
-    num_labels: Option<usize>,
+    labels: Option<Labels>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
     tensors_under: Option<String>,
     precision: Precision,
     #[cfg(feature = "hub")]
     revision: Option<String>,
+}
+
+/// The labels of classifiers, instead of the config's.
+#[derive(Clone, Debug)]
+enum Labels {
+    /// So many, with the names that transformers makes up.
+    Count(usize),
+    Names(Vec<String>),
 }
 
 impl LoadOptions {
@@ -62,10 +70,35 @@ impl LoadOptions {
         self
     }
 
-    /// Gives classifiers this many labels instead of the config's.
+    /// Gives classifiers this many labels instead of the config's, named `LABEL_0` and so on.
+    ///
+    /// Of this and [`labels`](Self::labels), the last one that is called counts.
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
-        self.num_labels = Some(count);
+        self.labels = Some(Labels::Count(count));
+        self
+    }
+
+    /// Gives classifiers these labels, in the order of their classes, instead of the config's. They are in the model's
+    /// config, and in the `config.json` that it is saved with (`id2label`, `label2id`).
+    ///
+    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has another number, loading fails
+    /// or, with [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that are given twice,
+    /// or none at all, make loading fail, too.
+    ///
+    /// ```
+    /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+    /// let options = LoadOptions::new().labels(["negative", "neutral", "positive"]);
+    /// let (model, report) = AlbertForSequenceClassification::from_pretrained_with(directory, &options)?;
+    /// assert_eq!(model.config().labels[2], "positive");
+    /// assert_eq!(report.newly_initialized, ["classifier.weight", "classifier.bias"]);
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.labels = Some(Labels::Names(labels.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -163,11 +196,15 @@ pub trait PreTrainedModel: Model {
         check_path(directory, "a checkpoint's directory")?;
         let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
         let mut config = AlbertConfig::from_pretrained(path)?;
-        if let Some(count) = options.num_labels {
-            let labels = made_up_labels(count)?;
+        let checkpoint = Checkpoint::open(path)?;
+        let labels = match &options.labels {
+            Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
+            Some(Labels::Names(names)) => Some(different_labels(names)?),
+            None => unsaid_labels(&checkpoint, &config)?,
+        };
+        if let Some(labels) = labels {
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
-        let checkpoint = Checkpoint::open(path)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
         let mut parameters = Self::zero_parameters(&config);
@@ -247,6 +284,19 @@ pub trait PreTrainedModel: Model {
 }
 
 impl<M: Model> PreTrainedModel for M {}
+
+/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing about labels: Google's have no
+/// such key.
+fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Option<Vec<String>>> {
+    let is_silent = config.labels == made_up_labels(2)?;
+    let classifier = checkpoint.get(names::CLASSIFIER).map(|weight| weight.shape());
+    match classifier {
+        Some(&[classes, _]) if is_silent && checkpoint.format() == Format::TensorFlow => {
+            made_up_labels(classes).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
 
 /// Fills parameters from a checkpoint, and keeps book.
 struct Loader<'a> {

@@ -24,6 +24,8 @@ pub struct TensorInfo {
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
     pub(super) offset: u64,
+    /// The CRC-32C of the elements' bytes, which then follow each other in the file.
+    pub(super) checksum: Option<u32>,
 }
 
 /// A run of bytes in a file that holds a tensor's elements, perhaps together with others'.
@@ -146,7 +148,7 @@ impl TensorInfo {
             ));
         }
         let offset = storage.start + offset * size;
-        Ok(Self { source: Arc::clone(source), dtype, shape, strides, offset })
+        Ok(Self { source: Arc::clone(source), dtype, shape, strides, offset, checksum: None })
     }
 }
 

@@ -5,12 +5,13 @@
 //! written back.
 
 mod counts;
+mod google;
 mod json;
 mod labels;
 mod presets;
 mod speech;
 
-pub(crate) use labels::made_up as made_up_labels;
+pub(crate) use labels::{different as different_labels, made_up as made_up_labels};
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,8 +20,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::files::{check_path, model_directory};
+use crate::files::check_path;
 use crate::hub::{self, Files};
+use crate::layout;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
@@ -255,17 +257,19 @@ impl AlbertConfig {
     /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
     /// [`hub`](crate::hub)).
     ///
-    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Without a `config.json`, the
-    /// `config.yml` of StyleTTS2's PL-BERT is read.
+    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Where there is none, reads what
+    /// Google's releases and albert_zh have instead: `albert_config.json`, or the only `albert_config*.json`
+    /// ([`from_file`](Self::from_file) says how the two differ), or else the `config.yml` of StyleTTS2's PL-BERT.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
+    /// bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
         let path = hub::locate(directory, None, Files::Config)?;
-        let directory = model_directory(&path);
-        let (json, yaml) = (directory.join("config.json"), directory.join("config.yml"));
+        let directory = layout::model_directory(&path);
+        let (json, yaml) = (google::find(&directory)?, directory.join("config.yml"));
         if json.symlink_metadata().is_err() && yaml.is_file() {
             return Self::from_json(speech::read_yaml(&yaml)?)
                 .map_err(|error| error.in_config(&yaml));

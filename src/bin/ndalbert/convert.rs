@@ -9,7 +9,7 @@ use ndalbert::hub::Files;
 use ndalbert::{
     Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
-    AlbertForTokenClassification, LoadOptions, LoadReport, Model, PreTrainedModel,
+    AlbertForTokenClassification, AlbertTokenizer, LoadOptions, LoadReport, Model, PreTrainedModel,
 };
 
 use crate::arguments::Tensors;
@@ -17,7 +17,7 @@ use crate::{Failure, models};
 
 /// Write a checkpoint of any format as safetensors
 ///
-/// Reads safetensors or PyTorch's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
+/// Reads safetensors, PyTorch's or TensorFlow's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
 /// config.json and model.safetensors, with the files of the tokenizer beside them. The report says what was not used, and what was made up
 /// because the checkpoint lacks it.
 #[derive(Args)]
@@ -117,7 +117,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         report.path.display()
     );
     if copied == 0 {
-        eprintln!("{} has no tokenizer", directory.display());
+        // Its vocabulary may have another name than those that are usual now.
+        match AlbertTokenizer::from_pretrained(&path) {
+            Ok(tokenizer) => tokenizer.save_pretrained(output)?,
+            Err(error) => eprintln!("without a tokenizer: {error}"),
+        }
     }
     Ok(())
 }

@@ -70,6 +70,7 @@ fn format(checkpoint: &Checkpoint) -> &'static str {
     match checkpoint.format() {
         Format::Safetensors => "safetensors",
         Format::Torch => "PyTorch",
+        Format::TensorFlow => "TensorFlow",
     }
 }
 

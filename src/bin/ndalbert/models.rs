@@ -42,9 +42,9 @@ pub fn directory(name: &str, _files: Files) -> Result<PathBuf, Failure> {
     Ok(ndalbert::hub::resolve(name)?)
 }
 
-/// Whether it is a directory, or a file of weights, that is there.
+/// Whether it is a directory, a file of weights, or what the names of a TensorFlow checkpoint's files begin with, that is there.
 fn is_local(name: &str) -> bool {
-    Path::new(name).exists()
+    Path::new(name).exists() || Path::new(&format!("{name}.index")).is_file()
 }
 
 /// A model's tokenizer, cutting texts to a length if there is one.

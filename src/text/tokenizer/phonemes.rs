@@ -3,9 +3,10 @@
 //! The reference is Kokoro's `KModel.forward`: characters that the vocabulary lacks are left out, and id 0 is put at both
 //! ends.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokenizers::decoders::fuse::Fuse;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
@@ -13,9 +14,14 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::config_files::JsonFile;
 use super::pipeline::{self, Family};
+use super::source::Source;
 use super::{AlbertTokenizer, NO_TOKEN, SpecialIds, refused};
 use crate::error::{Error, Result};
+use crate::files::write_atomically;
 use crate::text::TruncationSide;
+
+/// The file that has it.
+pub(super) const CONFIG: &str = "config.json";
 
 /// The id at both ends, which is also padding's.
 const BOUNDARY: u32 = 0;
@@ -46,7 +52,10 @@ pub(super) fn read(config: &JsonFile) -> Result<Option<AlbertTokenizer>> {
     };
     let positions = config.object("plbert")?.unwrap_or(&config.entries);
     let model_max_length = positions.get("max_position_embeddings").and_then(Value::as_u64);
+    let source = json!({ "vocab": symbols, "max_position_embeddings": model_max_length });
     Ok(Some(AlbertTokenizer {
+        source: Arc::new(Source::new(CONFIG, source.to_string().into_bytes(), Map::new())),
+        gives_type_ids: true,
         tokenizer: Arc::new(tokenizer(config, vocabulary.into(), &boundary)?),
         template: Arc::new(
             pipeline::template((boundary.clone(), BOUNDARY), (boundary, BOUNDARY))?.into(),
@@ -64,6 +73,20 @@ pub(super) fn read(config: &JsonFile) -> Result<Option<AlbertTokenizer>> {
         clean_up_spaces: false,
         family: Family::Phonemes,
     }))
+}
+
+/// Puts the vocabulary into the `config.json` of a directory, or into a new one.
+pub(super) fn save(source: &Source, directory: &Path) -> Result<()> {
+    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
+    let vocabulary = JsonFile::parse(&source.path, &source.bytes)?;
+    for (key, value) in vocabulary.entries {
+        // What a model takes is for its own configuration to say.
+        if key == "vocab" || config.entries.is_empty() {
+            config.entries.insert(key, value);
+        }
+    }
+    let text = Value::Object(config.entries);
+    write_atomically(&config.path, |file| writeln!(file, "{text:#}"))
 }
 
 /// Splits at every character, and looks each up; a model of the library's that has no unknown token leaves out the rest.

@@ -63,6 +63,17 @@ impl Draft {
             truncation_side: None,
         }
     }
+
+    /// The name of the class whose rules these are in `transformers`.
+    pub fn class(&self) -> &'static str {
+        match self.family {
+            _ if self.is_literal => "PreTrainedTokenizerFast",
+            Family::SentencePiece => "AlbertTokenizer",
+            Family::WordPiece => "BertTokenizer",
+            // transformers has none for them.
+            Family::Phonemes => "PreTrainedTokenizer",
+        }
+    }
 }
 
 /// Quotes, accents, case, charsmap; then words, each with a `▁`; then Unigram.
