@@ -20,6 +20,7 @@
 //! ```text
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! pretrained.rs   directory → model, model → directory
+//! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
 //! ```
@@ -33,6 +34,7 @@
 //! functions. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
+mod decoder;
 mod dtype;
 mod index;
 mod names;
@@ -55,7 +57,7 @@ pub(crate) use index::shards;
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
-pub use report::{LoadReport, MismatchedShape};
+pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;
 pub use write::{write_safetensors, write_safetensors_as};

@@ -7,7 +7,7 @@ use std::path::Path;
 use ndarray::ArrayViewMutD;
 use serde_json::json;
 
-use super::names;
+use super::{decoder, names};
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, LoadReport, MismatchedShape};
 use crate::config::{AlbertConfig, made_up_labels};
@@ -153,6 +153,8 @@ pub trait PreTrainedModel: Model {
         let checkpoint = Checkpoint::open(directory)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
+        let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
+        let config = loader.settle_decoder(&config, has_decoder)?;
         let mut parameters = Self::zero_parameters(&config);
         let mut result = Ok(());
         parameters.visit_mut("", &mut |name, values| {
@@ -238,8 +240,6 @@ struct Loader<'a> {
     initializer: Initializer,
     /// Canonical names → the checkpoint's, of tensors that have not been used.
     unused: BTreeMap<String, &'a str>,
-    /// Whether the model has a masked-LM decoder.
-    has_decoder: bool,
     report: LoadReport,
 }
 
@@ -265,11 +265,12 @@ impl<'a> Loader<'a> {
             unexpected: Vec::new(),
             newly_initialized: Vec::new(),
             mismatched: Vec::new(),
+            untied: Vec::new(),
             non_finite: Vec::new(),
             seed: options.seed,
         };
         let initializer = Initializer::new(config, options.seed)?;
-        Ok(Self { checkpoint, options, initializer, unused, has_decoder: false, report })
+        Ok(Self { checkpoint, options, initializer, unused, report })
     }
 
     /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
@@ -285,6 +286,8 @@ impl<'a> Loader<'a> {
         let available: usize = self.unused.values().map(elements).sum();
         let needed = config.parameter_count().total()
             + config.masked_lm_head_parameter_count()
+            // No larger than the word embeddings, which the checkpoint has.
+            - config.decoder_parameter_count()
             + config.classifier_parameter_count(config.num_labels());
         let new = match self.options.initialize_missing_backbone {
             true => MAX_NEW_MODEL,
@@ -296,6 +299,16 @@ impl<'a> Loader<'a> {
             return Err(Error::tensor(self.checkpoint.path(), "(all)", expected, found));
         }
         Ok(())
+    }
+
+    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
+    fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
+        let ignore = self.options.ignore_mismatched_sizes;
+        let settled =
+            decoder::settle(self.checkpoint, &mut self.unused, config, has_decoder, ignore);
+        let (config, untied) = settled?;
+        self.report.untied = untied;
+        Ok(config)
     }
 
     /// An error, unless other shapes are to be ignored.
@@ -310,10 +323,7 @@ impl<'a> Loader<'a> {
     /// Fills the parameter of that name.
     fn load(&mut self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
         let canonical = names::without_backbone(name);
-        self.has_decoder |= canonical == names::DECODER_BIAS;
-        let own = self.unused.remove(canonical);
-        let stand_in = || names::tied_to(canonical).and_then(|tied| self.unused.remove(tied));
-        let source = own.or_else(stand_in);
+        let source = self.unused.remove(canonical);
         let Some(source) = source else { return self.initialize(name, values) };
         let Some(info) = self.checkpoint.get(source) else { return self.initialize(name, values) };
         // The shape is compared before anything is allocated for it.
@@ -343,10 +353,6 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(mut self) -> LoadReport {
-        if self.has_decoder {
-            // Copies of what it is tied to, which was used.
-            self.unused.retain(|canonical, _| !names::is_decoder(canonical));
-        }
         self.report.unexpected = self.unused.into_values().map(str::to_owned).collect();
         self.report
     }

@@ -81,6 +81,13 @@ impl TensorInfo {
         self.offset
     }
 
+    /// Whether two tensors are the same elements of the same file.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && (self.offset, self.dtype) == (other.offset, other.dtype)
+            && (&self.shape, &self.strides) == (&other.shape, &other.strides)
+    }
+
     /// The tensor `name` of `source`, its elements at `layout` in `storage`.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
 use crate::nn::Activation;
 
+const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
+const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
+
 impl AlbertConfig {
     /// Reads a `config.json`.
     ///
@@ -60,6 +63,8 @@ impl AlbertConfig {
             pad_token_id: keys.token("pad_token_id", default.pad_token_id)?,
             bos_token_id: keys.token("bos_token_id", default.bos_token_id)?,
             eos_token_id: keys.token("eos_token_id", default.eos_token_id)?,
+            tie_word_embeddings: keys.flag(TIE_WORD_EMBEDDINGS, default.tie_word_embeddings)?,
+            tie_decoder_bias: keys.flag(TIE_DECODER_BIAS, default.tie_decoder_bias)?,
             parameter_sharing: match keys.string("parameter_sharing")? {
                 Some(name) => ParameterSharing::from_name(&name)?,
                 None => default.parameter_sharing,
@@ -96,6 +101,7 @@ impl AlbertConfig {
             ("pad_token_id", json!(self.pad_token_id)),
             ("bos_token_id", json!(self.bos_token_id)),
             ("eos_token_id", json!(self.eos_token_id)),
+            (TIE_WORD_EMBEDDINGS, json!(self.tie_word_embeddings)),
             ("parameter_sharing", json!(self.parameter_sharing.name())),
         ];
         for (key, value) in known {
@@ -105,6 +111,9 @@ impl AlbertConfig {
             if !is_first {
                 map.insert(key.into(), value);
             }
+        }
+        if !self.tie_decoder_bias {
+            map.insert(TIE_DECODER_BIAS.into(), json!(false));
         }
         if let Some(problem) = self.problem_type {
             let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
@@ -190,6 +199,14 @@ impl Keys {
         }
         let id = whole(&value).and_then(|number| u32::try_from(number).ok());
         id.map(Some).ok_or_else(|| Error::config(key, "a token id or null", shown(&value)))
+    }
+
+    fn flag(&mut self, key: &str, default: bool) -> Result<bool> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(value) => Err(Error::config(key, "true or false", shown(&value))),
+        }
     }
 
     fn string(&mut self, key: &str) -> Result<Option<String>> {
