@@ -269,6 +269,7 @@ mod tests {
             "max_position_embeddings": 17, "type_vocab_size": 3, "initializer_range": 0.5,
             "layer_norm_eps": 1e-7, "classifier_dropout_prob": null, "pad_token_id": 1,
             "bos_token_id": null, "eos_token_id": [4, 5], "parameter_sharing": "ffn",
+            "tie_word_embeddings": false, "tie_decoder_bias": false,
             "id2label": {"1": "b", "0": "a", "2": "c"}, "problem_type": "regression"}"#;
         let config = read(text).unwrap();
         assert_eq!(config.labels, ["a", "b", "c"]);
@@ -279,6 +280,7 @@ mod tests {
         assert_eq!(written["classifier_dropout_prob"], Value::Null);
         assert_eq!(written["eos_token_id"], json!([4, 5]));
         assert_eq!(written["parameter_sharing"], "ffn");
+        assert_eq!(written["tie_word_embeddings"], json!(false));
         assert_eq!(AlbertConfig::from_json(written).unwrap(), config);
     }
 
@@ -319,6 +321,7 @@ mod tests {
             (r#"{"id2label": {}}"#, "num_labels", "0"),
             (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
             (r#"{"problem_type": "x"}"#, "problem_type", "x"),
+            (r#"{"tie_word_embeddings": "false"}"#, "tie_word_embeddings", "false"),
             (r#"{"model_type": "bert"}"#, "model_type", "bert"),
             (
                 r#"{"position_embedding_type": "relative_key"}"#,
