@@ -7,9 +7,9 @@ use std::path::Path;
 use ndarray::ArrayViewMutD;
 use serde_json::json;
 
-use super::{decoder, names};
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, LoadReport, MismatchedShape};
+use super::{decoder, names};
 use crate::config::{AlbertConfig, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
