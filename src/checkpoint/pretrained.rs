@@ -111,7 +111,8 @@ impl LoadOptions {
 /// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads; [`hub`](crate::hub) says what another
 /// name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
-/// so.
+/// so. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
+/// model's configuration then has [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
 pub trait PreTrainedModel: Model {
     /// Loads a checkpoint.
     ///
@@ -172,10 +173,12 @@ pub trait PreTrainedModel: Model {
     /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
     /// old ones as they were.
     ///
-    /// transformers loads the directory without a warning, with two exceptions that it has no words for: layers that
+    /// transformers loads the directory without a warning, with three exceptions that it has no words for: layers that
     /// share only their attention or only their feed-forward blocks (see
-    /// [`ParameterSharing`](crate::ParameterSharing)), and
-    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head.
+    /// [`ParameterSharing`](crate::ParameterSharing)),
+    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head, and decoders of
+    /// which only the bias is not tied
+    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads as they are.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
