@@ -147,7 +147,7 @@ fn is_same(tensors: &BTreeMap<String, TensorInfo>, first: &str, second: &str) ->
     let (first, second) = (behind(tensors, first), behind(tensors, second));
     first.len() == second.len()
         && first.iter().zip(&second).all(|((name, tensor), (other_name, other))| {
-            name == other_name && tensor.is_same(other)
+            name == other_name && tensor.is_same_place(other)
         })
 }
 

@@ -23,6 +23,7 @@
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
+//! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
 //! ```
@@ -35,6 +36,7 @@
 //! descriptions here, not for functions. Objects of other classes are passed over without being made. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
+mod decoder;
 mod dtype;
 mod foreign;
 mod index;
@@ -60,7 +62,7 @@ pub(crate) use index::shards;
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
 pub use pretrained::{LoadOptions, PreTrainedModel};
-pub use report::{LoadReport, MismatchedShape};
+pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;
 pub use write::{write_safetensors, write_safetensors_as};

@@ -29,6 +29,9 @@ pub struct LoadReport {
     pub newly_initialized: Vec<String>,
     /// Tensors that have another shape than the model's parameters, which were newly initialised instead.
     pub mismatched: Vec<MismatchedShape>,
+    /// Tensors that the configuration ties to others, but that have other values. They were loaded as they are, and the
+    /// model's configuration says so.
+    pub untied: Vec<UntiedTensor>,
     /// Tensors with values that are NaN or infinite. They were loaded as they are.
     pub non_finite: Vec<String>,
     /// The seed that newly initialised parameters were drawn from.
@@ -46,12 +49,22 @@ pub struct MismatchedShape {
     pub found: Vec<usize>,
 }
 
+/// A tensor of a masked-LM decoder that differs from the one that it should be a copy of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntiedTensor {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// The other's name there: the word embeddings, or the head's bias.
+    pub tied_to: String,
+}
+
 impl LoadReport {
-    /// Whether every tensor was used, every parameter was found, and all values are finite.
+    /// Whether every tensor was used, every parameter was found, what is tied is equal, and all values are finite.
     pub fn is_clean(&self) -> bool {
         self.unexpected.is_empty()
             && self.newly_initialized.is_empty()
             && self.mismatched.is_empty()
+            && self.untied.is_empty()
             && self.non_finite.is_empty()
     }
 }
@@ -105,6 +118,15 @@ impl fmt::Display for LoadReport {
                 f,
                 "You should probably TRAIN this model on a task before using its answers."
             )?;
+        }
+        if !self.untied.is_empty() {
+            writeln!(
+                f,
+                "Some weights of the checkpoint {path} differ from those that {class} ties them to, and are not tied:"
+            )?;
+            for UntiedTensor { name, tied_to } in &self.untied {
+                writeln!(f, "  {name} differs from {tied_to}")?;
+            }
         }
         if !self.non_finite.is_empty() {
             writeln!(f, "Some weights of the checkpoint {path} are NaN or infinite:")?;

@@ -86,10 +86,10 @@ impl TensorInfo {
         self.offset
     }
 
-    /// Whether it is the same elements of the same file.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    /// Whether two tensors are the same elements of the same file.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source)
-            && (self.dtype, self.offset) == (other.dtype, other.offset)
+            && (self.offset, self.dtype) == (other.offset, other.dtype)
             && (&self.shape, &self.strides) == (&other.shape, &other.strides)
     }
 

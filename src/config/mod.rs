@@ -158,6 +158,17 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
+    /// Whether the masked-LM decoder's matrix is the word embeddings. Where it is not, the decoder
+    /// has a matrix and a bias of its own.
+    ///
+    /// A checkpoint whose decoder has other values than the word embeddings is loaded with `false`
+    /// here, whatever its file says.
+    pub tie_word_embeddings: bool,
+    /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
+    ///
+    /// It is `false` for a checkpoint in which only the two biases differ, and has no meaning where
+    /// [`tie_word_embeddings`](Self::tie_word_embeddings) is `false`.
+    pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
     /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
@@ -190,6 +201,8 @@ impl Default for ConfigFields {
             pad_token_id: Some(0),
             bos_token_id: Some(2),
             eos_token_id: Some(3),
+            tie_word_embeddings: true,
+            tie_decoder_bias: true,
             parameter_sharing: ParameterSharing::All,
             labels: vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
             problem_type: None,
@@ -285,6 +298,11 @@ impl AlbertConfig {
     /// C, the number of classes of a classifier: as many as there are labels.
     pub fn num_labels(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Whether the masked-LM decoder adds `predictions.bias`, and has no bias of its own.
+    pub(crate) fn ties_decoder_bias(&self) -> bool {
+        self.tie_word_embeddings && self.tie_decoder_bias
     }
 
     /// How many layers are applied one after the other: L times the inner layers of a group.
