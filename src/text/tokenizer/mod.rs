@@ -8,6 +8,7 @@ mod added;
 mod charsmap;
 mod config_files;
 mod decode;
+mod guard;
 mod load;
 pub(super) mod pipeline;
 mod sentencepiece;
