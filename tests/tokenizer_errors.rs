@@ -486,6 +486,11 @@ fn steps_that_the_library_would_panic_on() {
     literal_refused(json!({"pre_tokenizer": {"type": "FixedLength", "length": 0}}), &["length"]);
     let strip = json!({"type": "Strip", "content": " ", "start": 0, "stop": 1});
     literal_refused(json!({"decoder": {"type": "Sequence", "decoders": [strip]}}), &["stripped"]);
+    let bpe = json!({"type": "BPEDecoder", "suffix": "</w>"});
+    let ctc =
+        json!({"type": "CTC", "pad_token": "a", "word_delimiter_token": "|", "cleanup": true});
+    let both = json!({"decoder": {"type": "Sequence", "decoders": [ctc, bpe]}});
+    literal_refused(both, &["decoder", "both"]);
     let bpe = |merge: serde_json::Value| {
         json!({"model": {"type": "BPE", "continuing_subword_prefix": "##",
             "vocab": {"<unk>": 0, "a": 1, "b": 2, "##b": 3}, "merges": [merge]}})
@@ -545,4 +550,22 @@ fn a_charsmap_with_an_endless_replacement() {
     let map = charsmap(1024, &one_edge(0), &[b'a'; 300]);
     let model = [five_pieces(), specifications(1, &map)].concat();
     assert_refused(&[("spiece.model", &model)], &["charsmap", "at most 256 bytes"]);
+}
+
+/// Of a decoder that looks at the last of no tokens.
+#[test]
+fn decoding_nothing_is_no_text() {
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixture("converted").join("tokenizer.json")).unwrap())
+            .unwrap();
+    file["decoder"] = serde_json::json!({"type": "BPEDecoder", "suffix": "</w>"});
+    let config = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
+        "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
+    let file = file.to_string();
+    let directory =
+        directory(&[("tokenizer.json", file.as_bytes()), ("tokenizer_config.json", config)]);
+    let tokenizer = AlbertTokenizer::from_pretrained(directory.path()).unwrap();
+    assert_eq!(tokenizer.decode(&[], true).unwrap(), "");
+    assert_eq!(tokenizer.decode(&[tokenizer.cls_token_id()], true).unwrap(), "");
+    assert_eq!(tokenizer.decode(&[tokenizer.cls_token_id()], false).unwrap(), "[CLS]");
 }

@@ -52,6 +52,13 @@ pub(super) fn check_literal(file: &JsonFile) -> Result<()> {
             growth = growth.saturating_mul(growth_of(object));
         }
     }
+    // The one may leave no tokens at all, and the other asks for the last.
+    let decoders = objects(file, "decoder")?;
+    let has = |key: &str| decoders.iter().any(|decoder| decoder.contains_key(key));
+    if has("word_delimiter_token") && has("suffix") {
+        let what = "`decoder`: expected a CTC or a BPE decoder, found both";
+        return Err(Error::format(&file.path, what));
+    }
     if growth > MAX_GROWTH {
         let what = format!("expected steps that make a text up to {MAX_GROWTH} times longer");
         return Err(Error::format(&file.path, format!("{what}, found {growth} times or more")));
