@@ -126,6 +126,18 @@ fn a_speech_models_encoder_is_saved_with_its_vocabulary() {
         AlbertTokenizer::from_pretrained(directory).unwrap().encode(TEXTS[0]).unwrap().ids
     };
     assert_eq!(ids(directory.path()), ids(&demo()));
+    // Alone, and into a model's directory, of which all else stays as it was.
+    let tokenizer = AlbertTokenizer::from_pretrained(demo()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    tokenizer.save_pretrained(directory.path()).unwrap();
+    assert_eq!(ids(directory.path()), ids(&demo()));
+    let saved = AlbertTokenizer::from_pretrained(directory.path()).unwrap();
+    assert_eq!(saved.model_max_length(), Some(128));
+    fs::write(directory.path().join("config.json"), r#"{"hidden_size": 7}"#).unwrap();
+    tokenizer.save_pretrained(directory.path()).unwrap();
+    let text = fs::read_to_string(directory.path().join("config.json")).unwrap();
+    assert!(text.contains("\"hidden_size\": 7") && !text.contains("max_position"), "{text}");
+    assert_eq!(ids(directory.path()), ids(&demo()));
 }
 
 /// StyleTTS2's directory: `config.yml` and a file of any name.

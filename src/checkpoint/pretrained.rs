@@ -13,7 +13,7 @@ use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
 use super::{decoder, names};
 use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
-use crate::files::{check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage_json};
 use crate::hub::{self, Files};
 use crate::kernels::Precision;
 use crate::model::Model;
@@ -266,25 +266,7 @@ pub trait PreTrainedModel: Model {
         dtype: DType,
     ) -> Result<()> {
         let directory = directory.as_ref();
-        check_path(directory, "a directory to save to")?;
-        fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        let mut tensors = Vec::new();
-        parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
-        let mut json = config.to_json();
-        json["architectures"] = json!([Self::ARCHITECTURE]);
-        let name = match dtype {
-            DType::F16 => "float16",
-            DType::BF16 => "bfloat16",
-            _ => "float32",
-        };
-        json["dtype"] = json!(name);
-        if let Some(dtype) = json.get_mut("torch_dtype") {
-            *dtype = json!(name);
-        }
-        let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
-        let config = stage(&directory.join("config.json"), |file| writeln!(file, "{json:#}"))?;
-        weights.commit()?;
-        config.commit()
+        commit_all(stage_model::<Self>(directory, config, parameters, dtype)?)
     }
 }
 
@@ -301,6 +283,32 @@ fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Optio
         }
         _ => Ok(None),
     }
+}
+
+/// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside their places.
+pub(crate) fn stage_model<M: Model>(
+    directory: &Path,
+    config: &AlbertConfig,
+    parameters: &M::Parameters,
+    dtype: DType,
+) -> Result<[Staged; 2]> {
+    check_path(directory, "a directory to save to")?;
+    fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
+    let mut tensors = Vec::new();
+    parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
+    let mut json = config.to_json();
+    json["architectures"] = json!([M::ARCHITECTURE]);
+    let name = match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        _ => "float32",
+    };
+    json["dtype"] = json!(name);
+    if let Some(dtype) = json.get_mut("torch_dtype") {
+        *dtype = json!(name);
+    }
+    let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
+    Ok([weights, stage_json(&directory.join("config.json"), &json)?])
 }
 
 /// Fills parameters from a checkpoint, and keeps book.

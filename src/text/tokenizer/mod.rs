@@ -8,6 +8,7 @@ mod added;
 mod charsmap;
 mod config_files;
 mod decode;
+mod guard;
 mod load;
 mod phonemes;
 pub(super) mod pipeline;
@@ -73,7 +74,7 @@ use crate::error::{Error, Result};
 ///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
 ///   one; with both files there, that is the one that is read.
 /// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
-///   `added_tokens_decoder`; then what they say wins over it.
+///   `added_tokens_decoder`; then what they say wins over it, whatever keys the former has (`do_lower_case`, …).
 ///
 /// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
 /// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a

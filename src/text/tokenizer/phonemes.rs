@@ -79,12 +79,11 @@ pub(super) fn read(config: &JsonFile) -> Result<Option<AlbertTokenizer>> {
 pub(super) fn save(source: &Source, directory: &Path) -> Result<()> {
     let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
     let vocabulary = JsonFile::parse(&source.path, &source.bytes)?;
-    for (key, value) in vocabulary.entries {
-        // What a model takes is for its own configuration to say.
-        if key == "vocab" || config.entries.is_empty() {
-            config.entries.insert(key, value);
-        }
-    }
+    // What a model takes is for its own configuration to say.
+    let is_new = config.entries.is_empty();
+    let wanted = |key: &str, value: &Value| key == "vocab" || (is_new && !value.is_null());
+    let entries = vocabulary.entries.into_iter().filter(|(key, value)| wanted(key, value));
+    config.entries.extend(entries);
     let text = Value::Object(config.entries);
     write_atomically(&config.path, |file| writeln!(file, "{text:#}"))
 }

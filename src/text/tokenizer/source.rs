@@ -12,7 +12,7 @@ use super::load::{CONFIG, VOCABULARIES};
 use super::pipeline::Family;
 use super::{AlbertTokenizer, phonemes};
 use crate::error::{Error, Result};
-use crate::files::{Staged, check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage, stage_json};
 use crate::text::TruncationSide;
 
 /// The files that a tokenizer was read from, as far as they had a say.
@@ -49,10 +49,11 @@ impl Source {
         self.check_nothing_wins(directory)?;
         let config = self.config_with(changes);
         let others = self.others.iter().filter(|file| !file.entries.is_empty());
-        let mut staged = vec![stage_bytes(directory, &self.path, &self.bytes)?];
+        let place = |path: &Path| directory.join(path.file_name().unwrap_or_default());
+        let write = |file: &mut dyn io::Write| file.write_all(&self.bytes);
+        let mut staged = vec![stage(&place(&self.path), write)?];
         for file in others.chain([&config]) {
-            let text = format!("{:#}\n", Value::Object(file.entries.clone()));
-            staged.push(stage_bytes(directory, &file.path, text.as_bytes())?);
+            staged.push(stage_json(&place(&file.path), &Value::Object(file.entries.clone()))?);
         }
         Ok(staged)
     }
@@ -85,12 +86,6 @@ impl Source {
         }
         Ok(())
     }
-}
-
-/// Writes a file that will have this one's name in `directory`.
-fn stage_bytes(directory: &Path, name: &Path, bytes: &[u8]) -> Result<Staged> {
-    let path = directory.join(name.file_name().unwrap_or_default());
-    stage(&path, |file| -> io::Result<()> { file.write_all(bytes) })
 }
 
 impl AlbertTokenizer {
@@ -130,7 +125,7 @@ impl AlbertTokenizer {
         if self.family == Family::Phonemes {
             return phonemes::save(&self.source, directory);
         }
-        self.stage(directory, None)?.into_iter().try_for_each(Staged::commit)
+        commit_all(self.stage(directory, None)?)
     }
 
     /// Writes the files beside their places (of phonemes there are none: the model's `config.json` has their vocabulary); with a `model_max_length`, it is said to be that.
