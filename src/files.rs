@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -157,6 +158,16 @@ pub(crate) fn stage(
     check_path(path, "a file to write")?;
     let temporary = write_temporary(path, write).map_err(|error| Error::io(path, error))?;
     Ok(Staged { temporary, path: path.to_owned() })
+}
+
+/// Writes a JSON value that will stand at `path`.
+pub(crate) fn stage_json(path: &Path, value: &Value) -> Result<Staged> {
+    stage(path, |file| writeln!(file, "{value:#}"))
+}
+
+/// Puts files in their places, one after the other.
+pub(crate) fn commit_all(staged: impl IntoIterator<Item = Staged>) -> Result<()> {
+    staged.into_iter().try_for_each(Staged::commit)
 }
 
 impl Staged {

@@ -39,13 +39,21 @@ pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     index.is_file().then_some(index)
 }
 
+/// What the names of other files of weights end with.
+const WEIGHTS: [&str; 8] =
+    [".safetensors", ".bin", ".pt", ".pth", ".pth.tar", ".t7", ".ckpt", ".index.json"];
+
+/// Whether a file is one of weights, by its name.
+pub(crate) fn is_weights(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    WEIGHTS.iter().any(|end| name.ends_with(end)) && !path.is_dir()
+}
+
 /// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a
 /// TensorFlow checkpoint in it.
 pub(crate) fn model_directory(path: &Path) -> PathBuf {
-    let file = index_of(path).unwrap_or_else(|| path.to_owned());
-    if !file.is_file() {
-        return path.to_owned();
-    }
+    let file = index_of(path).or_else(|| is_weights(path).then(|| path.to_owned()));
+    let Some(file) = file.filter(|file| file.is_file()) else { return path.to_owned() };
     let directory = directory_of(&file);
     let archive = directory_of(directory);
     let is_archive = directory.ends_with(ARCHIVE.0) && archive.join(ARCHIVE.1).is_dir();

@@ -100,7 +100,7 @@ fn shapes_and_offsets() {
     refused_entry("[2]", "[8,0]", &["8..0"]);
     refused_entry("[2]", "[0,18446744073709551615]", &["within the 8 bytes"]);
     refused_entry("[2]", "[18446744073709551608,0]", &["within the 8 bytes"]);
-    refused_entry("[1,1,1,1,1,1,1,1,2]", "[0,8]", &["at most 8 dimensions", "found 9"]);
+    refused_entry("[1,1,1,1,1,1,1,1,2]", "[0,8]", &["more than 8 dimensions"]);
     refused_header(&entry("[2]", "[0,8]"), 9, &["9 bytes of data", "found 8"]);
     refused_header(&entry("[2]", "[0,18446744073709551616]"), 8, &["`w`"]);
 }
@@ -257,8 +257,12 @@ fn directories_without_weights() {
         fs::write(path.join(foreign), "x").unwrap();
         refused_at(path, path, &[looked_for[0], foreign, "convert them with"], ALLOWED);
     }
-    fs::write(path.join("adapter.safetensors"), "x").unwrap();
-    refused_at(path, path, &["adapter.safetensors", "by its path"], ALLOWED);
+    // The only one is taken for what it seems to be.
+    let only = path.join("adapter.safetensors");
+    fs::write(&only, "x").unwrap();
+    refused_at(path, &only, &["truncated"], ALLOWED);
+    fs::write(path.join("other.pth"), "x").unwrap();
+    refused_at(path, path, &["adapter.safetensors, other.pth", "give its path"], ALLOWED);
     fs::create_dir(path.join(FILE)).unwrap();
     refused_at(path, &path.join(FILE), &["regular file"], ALLOWED);
 }

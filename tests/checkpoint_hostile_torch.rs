@@ -72,14 +72,17 @@ fn code_is_refused_and_not_run() {
     refused_at(&path, &path, &["torch.nn.modules.linear.Linear"], ALLOWED);
     for (module, name) in [
         ("os", "system"),
+        ("posix", "PathLike"),
+        ("subprocess", "Popen"),
         ("builtins", "eval"),
         ("__builtin__", "getattr"),
         ("torch", "load"),
-        ("torch._utils", "_rebuild_qtensor"),
+        ("torch._utils", "_element_size"),
         ("torch.serialization", "load"),
         ("collections", "OrderedDict.fromkeys"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("torch", "FooStorage"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("functools", "partial"),
+        ("Foo.Bar", "_baz"),
     ] {
         let refusal = format!("asks for `{module}.{name}`");
         refused_pickle(&[&global(module, name)[..], b")R."].concat(), &[&refusal]);
@@ -87,6 +90,21 @@ fn code_is_refused_and_not_run() {
         refused_pickle(&[&global(module, name)[..], b"0}."].concat(), &[&refusal]);
         refused_pickle(&[&text(module)[..], &text(name), b"\x93)R."].concat(), &[&refusal]);
     }
+    // A class's name is only ever that of objects which are passed over.
+    for (module, name) in [("torch", "FooStorage"), ("webbrowser", "_Browser"), ("a", "B.C")] {
+        let refusal = format!("asks for `{module}.{name}`");
+        let named = global(module, name);
+        refused_pickle(&[&named[..], b")R."].concat(), &[&refusal]);
+        let state = [b"}q\0", &named[..], b")\x81q\x01Nbh\x01)R."].concat();
+        refused_pickle(&state, &["a call of an object"]);
+        refused_pickle(&[&named[..], b")\x81}b."].concat(), &["dictionary of tensors", name]);
+        refused_pickle(&[&named[..], b"."].concat(), &["dictionary of tensors", name]);
+    }
+    let sparse = global("torch._utils", "_rebuild_sparse_tensor");
+    refused_object(&dict(&[&sparse[..], b")R"].concat()), &["tensor `w`", "a sparse tensor"]);
+    let typed = global("torch._tensor", "_rebuild_from_type_v2");
+    let within = [&typed[..], b"(", &typed, &global("torch", "Tensor"), b")}tR."].concat();
+    refused_pickle(&within, &["a class within a class"]);
     // The instructions that call by other ways: INST, OBJ, NEWOBJ_EX, EXT1, PERSID, NEXT_BUFFER.
     for instruction in [&b"(ios\nsystem\n."[..], b"(o.", b"\x92.", b"\x82\x01.", b"P1\n.", b"\x97."]
     {
@@ -191,6 +209,14 @@ fn pickles_that_go_on_and_on() {
     let list = [&named[..], b"q\0K\x01K\x02\x86q\x01", &pairs].concat();
     check(&deep(&list, &b"h\0h\x02R".repeat(300)), "copies more than 262144 pairs");
     check(&deep(&list, b"h\0h\x02R"), "no tensors");
+    // A long name of a class, again and again.
+    let class =
+        [&text("m")[..], b"q\0", &text(&format!("C{}", "c".repeat(250))), b"q\x01"].concat();
+    check(&deep(&class, &b"h\0h\x01\x93".repeat(80_000)), "expected a dictionary");
+    // One long key of many dictionaries, each in the one before.
+    let key = [&text(&"k".repeat(7 << 20))[..], b"q\x000}"].concat();
+    let chain = [b"h\0}".repeat(20), b"s".repeat(20)].concat();
+    check(&deep(&key, &chain), "more than 16777216 bytes together");
     // A name that would be eight times as long in a message.
     let name = text(&"\u{1}".repeat(7 << 20));
     check(&deep(&[&text("os")[..], &name].concat(), b"\x93"), "a name of more than 256 bytes");
@@ -214,10 +240,10 @@ fn tensors_outside_their_storage() {
     refused_tensor(0, &[3, 3], &[i64::MAX, i64::MAX], &["strides"]);
     refused_tensor(0, &[1 << 40, 1 << 40], &[0, 0], &["a size that fits in memory"]);
     refused_tensor(0, &[i64::MAX, 0], &[1, 1], &["a size that fits in memory"]);
-    refused_tensor(0, &[1 << 40], &[0], &["at most as many elements", "1099511627776"]);
-    refused_tensor(0, &[100_000], &[0], &["at most as many elements", "100000"]);
+    refused_tensor(0, &[1 << 40], &[0], &["repeats its elements more often"]);
+    refused_tensor(0, &[100_000], &[0], &["repeats its elements more often"]);
     refused_tensor(0, &[1, 2], &[1], &["2 dimensions and 1 strides"]);
-    refused_tensor(0, &[1; 9], &[1; 9], &["at most 8 dimensions, found 9"]);
+    refused_tensor(0, &[1; 9], &[1; 9], &["more than 8 dimensions"]);
     refused_tensor(0, &[-1], &[1], &["its shape", "negative", "found -1"]);
     refused_tensor(0, &[2], &[-1], &["its strides", "negative", "found -1"]);
 }

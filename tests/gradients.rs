@@ -164,6 +164,30 @@ fn every_word_has_the_slopes_of_the_reference() {
     }
 }
 
+/// With a matrix and a bias of its own, and with a bias alone. What a tied decoder would add to the word embeddings is
+/// no part of their slopes then.
+#[test]
+fn decoders_of_their_own_have_the_slopes_of_the_reference() {
+    fn compare<M: Labelled>(problem: Problem, (tied, tied_bias): (bool, bool)) {
+        let config = problem.config(|fields| {
+            (fields.tie_word_embeddings, fields.tie_decoder_bias) = (tied, tied_bias);
+        });
+        let example = Example::<M>::new(problem, config, 7);
+        let gradients = judged(&example);
+        let length_of = |name: &str| gradients.get(name).map(length);
+        assert_eq!(length_of("predictions.decoder.weight").is_some_and(|len| len > 0.0), !tied);
+        assert!(length_of("predictions.decoder.bias").is_some_and(|length| length > 0.0));
+        assert_eq!(length_of("predictions.bias"), Some(0.0));
+        let what = format!("{problem:?}, {tied}, {tied_bias}");
+        assert_slopes(&what, &example, &gradients, |_, shape| some_directions(shape));
+    }
+    for ties in [(false, true), (true, false)] {
+        for problem in [Problem::MaskedLm, Problem::PreTraining] {
+            for_problem!(problem, compare(problem, ties));
+        }
+    }
+}
+
 /// Without a decoder, a word that does not occur has no part in the loss, and neither has padding.
 #[test]
 fn what_does_not_occur_has_no_gradient() {

@@ -66,7 +66,7 @@ fn the_reference_has_the_losses_of_pytorch() {
         assert!(difference <= 1e-7, "{}: expected {}, found {found}", golden.name, golden.loss);
     }
     let all = golden_gradients();
-    assert_eq!(all.len(), 62);
+    assert_eq!(all.len(), 65);
     all.par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
 

@@ -119,8 +119,12 @@ impl Trajectory {
 
 #[test]
 fn twenty_steps_of_adamw_are_those_of_pytorch() {
-    for activations in [ActivationPolicy::Keep, ActivationPolicy::Recompute] {
-        let trajectory = Trajectory::read("adamw");
+    for (name, activations) in [
+        ("adamw", ActivationPolicy::Keep),
+        ("adamw", ActivationPolicy::Recompute),
+        ("adamw_untied", ActivationPolicy::Keep),
+    ] {
+        let trajectory = Trajectory::read(name);
         let optimizer = AdamW::new(trajectory.options(), || trajectory.zeros()).unwrap();
         let decay = Decay::Linear { total_steps: trajectory.count("steps") };
         trajectory.assert_followed(optimizer, decay, activations);

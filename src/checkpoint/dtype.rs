@@ -108,6 +108,10 @@ impl DType {
             "BoolStorage" => Self::Bool,
             "ComplexFloatStorage" => Self::C64,
             "ComplexDoubleStorage" => Self::C128,
+            // Of quantized tensors, which are not read: only the size of an element matters.
+            "QInt8Storage" => Self::I8,
+            "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => Self::U8,
+            "QInt32Storage" => Self::I32,
             _ => return None,
         })
     }
@@ -130,10 +134,46 @@ impl DType {
             "bool" => Self::Bool,
             "complex64" => Self::C64,
             "complex128" => Self::C128,
-            _ => return None,
+            name => Self::Other(TORCH_OTHER.iter().find(|other| **other == name)?),
         })
     }
 }
+
+/// torch's other types, none of which is one of ALBERT's.
+const TORCH_OTHER: [&str; 32] = [
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "float4_e2m1fn_x2",
+    "complex32",
+    "qint8",
+    "quint8",
+    "qint32",
+    "quint4x2",
+    "quint2x4",
+    "bits8",
+    "bits16",
+    "bits1x8",
+    "bits2x4",
+    "bits4x2",
+    "bcomplex32",
+    "uint1",
+    "uint2",
+    "uint3",
+    "uint4",
+    "uint5",
+    "uint6",
+    "uint7",
+    "int1",
+    "int2",
+    "int3",
+    "int4",
+    "int5",
+    "int6",
+    "int7",
+];
 
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

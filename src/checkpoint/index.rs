@@ -155,7 +155,15 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::refusal;
+    use super::{read, refusal};
+
+    #[test]
+    fn an_index_with_a_byte_order_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.safetensors.index.json");
+        std::fs::write(&path, "\u{FEFF}{\"weight_map\": {\"a\": \"b.safetensors\"}}").unwrap();
+        assert_eq!(read(&path).unwrap().shards.len(), 1);
+    }
 
     #[test]
     fn only_plain_names_are_shards() {

@@ -18,9 +18,14 @@ use crate::{Error, Result};
 /// The most places that an error lists.
 const SHOWN: usize = 12;
 
+/// How many levels above the backbone heads are looked for.
+const MAX_LEVELS: usize = 8;
+
 /// The tensors of a file, from an ALBERT's point of view.
 #[derive(Debug)]
 pub(super) struct Located<'a> {
+    /// What precedes the backbone's names: empty, or ending in a dot.
+    pub backbone: &'a str,
     /// Canonical name → name in the file, of all that is under the backbone's prefix, and of heads beside it.
     pub tensors: BTreeMap<String, &'a str>,
     /// The canonical names of heads that are where transformers does not put them: they may be another network's.
@@ -50,20 +55,20 @@ pub(super) fn locate<'a>(
 
 /// What of the table is found behind a prefix.
 #[derive(Debug, Default)]
-struct Candidate<'a> {
-    names: BTreeSet<&'a str>,
+struct Candidate<'t> {
+    names: BTreeSet<&'t str>,
     tensors: usize,
 }
 
 /// By prefix: empty, or ending in a dot.
-type Candidates<'a> = BTreeMap<&'a str, Candidate<'a>>;
+type Candidates<'a, 't> = BTreeMap<&'a str, Candidate<'t>>;
 
 /// Where an ALBERT may begin; if one may be incomplete, also where there is but a part that BERTs have, too.
-fn candidates<'a>(
-    table: &'a Table,
+fn candidates<'a, 't>(
+    table: &'t Table,
     tensors: &'a BTreeMap<String, TensorInfo>,
     may_be_incomplete: bool,
-) -> Candidates<'a> {
+) -> Candidates<'a, 't> {
     let mut candidates = Candidates::new();
     for name in tensors.keys() {
         if let Some((found, start)) = table.find(name) {
@@ -86,7 +91,7 @@ fn candidates<'a>(
 fn choose<'a>(
     table: &Table,
     tensors: &BTreeMap<String, TensorInfo>,
-    candidates: &Candidates<'a>,
+    candidates: &Candidates<'a, '_>,
     under: Option<&str>,
 ) -> std::result::Result<&'a str, String> {
     let mut prefixes: Vec<&str> = candidates.keys().copied().collect();
@@ -142,7 +147,7 @@ fn is_same(tensors: &BTreeMap<String, TensorInfo>, first: &str, second: &str) ->
     let (first, second) = (behind(tensors, first), behind(tensors, second));
     first.len() == second.len()
         && first.iter().zip(&second).all(|((name, tensor), (other_name, other))| {
-            name == other_name && tensor.is_same(other)
+            name == other_name && tensor.is_same_place(other)
         })
 }
 
@@ -162,7 +167,7 @@ fn shown(prefix: &str) -> &str {
     prefix.strip_suffix('.').unwrap_or(prefix)
 }
 
-fn several(candidates: &Candidates<'_>, prefixes: &[&str], first: &str) -> String {
+fn several(candidates: &Candidates<'_, '_>, prefixes: &[&str], first: &str) -> String {
     let count = |prefix: &&str| candidates.get(prefix).map_or(0, |candidate| candidate.tensors);
     let list =
         prefixes.iter().map(|prefix| format!("{:?} ({} tensors)", shown(prefix), count(prefix)));
@@ -175,7 +180,7 @@ fn several(candidates: &Candidates<'_>, prefixes: &[&str], first: &str) -> Strin
 
 fn none(
     tensors: &BTreeMap<String, TensorInfo>,
-    candidates: &Candidates<'_>,
+    candidates: &Candidates<'_, '_>,
     under: Option<&str>,
 ) -> String {
     let place = under.map(|under| format!(" under {under:?}")).unwrap_or_default();
@@ -208,25 +213,30 @@ fn divide<'a>(
     path: &Path,
     table: &Table,
     tensors: &'a BTreeMap<String, TensorInfo>,
-    backbone: &str,
+    backbone: &'a str,
 ) -> Result<Located<'a>> {
-    let mut located =
-        Located { tensors: BTreeMap::new(), doubtful: BTreeSet::new(), others: Vec::new() };
-    let mut beside = Vec::new();
+    let mut located = Located {
+        backbone,
+        tensors: BTreeMap::new(),
+        doubtful: BTreeSet::new(),
+        others: Vec::new(),
+    };
     for name in tensors.keys() {
         match name.strip_prefix(backbone) {
             Some(rest) => located.add(path, table.canonical(rest), name)?,
-            None => beside.push(name.as_str()),
+            None => located.others.push(name),
         }
     }
     // Heads are at the backbone's own level, where this crate accepts them, or at the next one above that has any.
     let transformers = without_backbone(shown(backbone));
     let mut level = shown(backbone);
-    while !level.is_empty() {
+    for _ in 0..MAX_LEVELS {
+        if level.is_empty() || located.tensors.keys().any(|name| table.is_head(name)) {
+            break;
+        }
         level = level.rsplit_once('.').map_or("", |(above, _)| above);
         let prefix = if level.is_empty() { String::new() } else { format!("{level}.") };
-        let mut is_found = false;
-        for name in std::mem::take(&mut beside) {
+        for name in std::mem::take(&mut located.others) {
             let canonical = name.strip_prefix(&prefix).map(|rest| table.canonical(rest));
             match canonical.filter(|canonical| table.is_head(canonical)) {
                 Some(canonical) => {
@@ -234,16 +244,11 @@ fn divide<'a>(
                         located.doubtful.insert(canonical.clone().into_owned());
                     }
                     located.add(path, canonical, name)?;
-                    is_found = true;
                 }
-                None => beside.push(name),
+                None => located.others.push(name),
             }
         }
-        if is_found {
-            break;
-        }
     }
-    located.others = beside;
     Ok(located)
 }
 

@@ -23,6 +23,7 @@
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
+//! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
 //! ```
@@ -31,11 +32,11 @@
 //!
 //! Nothing that is in a file. Every length, offset, shape and stride is checked against the file's real length with
 //! overflow-checked arithmetic before it is used, so that what opening allocates is bounded by a
-//! multiple of the size of the file, and never by a number written in it. No pickle code is executed: a pickle may name what a dictionary of tensors is
-//! made of (`torch/globals.rs` has the list) and nothing else, and those names stand for descriptions here, not for
-//! functions. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
+//! multiple of the size of the file, and never by a number written in it. No pickle code is executed: what a pickle may call is on a list (`torch/globals.rs`), and those names stand for
+//! descriptions here, not for functions. Objects of other classes are passed over without being made. An index can name only files beside it. Symbolic links *are* followed, since the Hugging Face cache is made
 //! of them: no file of a checkpoint can create one, so whoever made the link already had the directory.
 
+mod decoder;
 mod dtype;
 mod foreign;
 mod index;
@@ -60,8 +61,9 @@ pub(crate) use index::shards;
 #[cfg(feature = "hub")]
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
+pub(crate) use pretrained::stage_model;
 pub use pretrained::{LoadOptions, PreTrainedModel};
-pub use report::{LoadReport, MismatchedShape};
+pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;
 pub use write::{write_safetensors, write_safetensors_as};

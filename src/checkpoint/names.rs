@@ -14,7 +14,7 @@ use crate::config::{AlbertConfig, ConfigFields};
 use crate::error::Result;
 use crate::model::heads::{
     AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSequenceClassification,
-    ClassifierParameters, MaskedLmHeadParameters, PreTrainingHeadParameters,
+    ClassifierParameters, DecoderParameters, MaskedLmHeadParameters, PreTrainingHeadParameters,
     QuestionAnsweringHeadParameters, SentenceOrderHeadParameters,
 };
 use crate::model::{
@@ -75,7 +75,9 @@ names! {
         dense: "predictions.dense",
         layer_norm: "predictions.LayerNorm",
         bias: "predictions.bias",
+        decoder: "predictions.decoder",
     }
+    DecoderParameters { weight: "weight", bias: "bias" }
     SentenceOrderHeadParameters { classifier: "sop_classifier.classifier" }
     PreTrainingHeadParameters { masked_lm: "", sentence_order: "" }
     ClassifierParameters { classifier: "classifier" }
@@ -204,7 +206,8 @@ impl Table {
 
     /// Whether a head has a parameter of that canonical name.
     pub fn is_head(&self, canonical: &str) -> bool {
-        self.heads.contains(canonical) || is_decoder(canonical)
+        let is_tied = |tie: Tie| tie.tensor == canonical;
+        self.heads.contains(canonical) || is_tied(DECODER_WEIGHT) || is_tied(DECODER_BIAS)
     }
 }
 
@@ -258,21 +261,24 @@ pub(super) fn is_essential(name: &str) -> bool {
 /// The parameter that has a row for each class.
 pub(super) const CLASSIFIER: &str = "classifier.weight";
 
-/// The parameter that only models with a masked-LM decoder have.
-pub(super) const DECODER_BIAS: &str = "predictions.bias";
-
-/// Whether a tensor is the decoder's, and so a copy of a parameter that it is tied to.
-pub(super) fn is_decoder(canonical: &str) -> bool {
-    canonical.starts_with("predictions.decoder.")
+/// A tensor of a masked-LM decoder and the parameter that it is a copy of where the decoder is tied, by their canonical names.
+#[derive(Clone, Copy)]
+pub(super) struct Tie {
+    pub(super) tensor: &'static str,
+    pub(super) to: &'static str,
 }
 
-/// The canonical name of a tensor that a parameter is tied to, and that stands in for it where it is missing.
-pub(super) fn tied_to(canonical: &str) -> Option<&'static str> {
-    match canonical {
-        "embeddings.word_embeddings.weight" => Some("predictions.decoder.weight"),
-        DECODER_BIAS => Some("predictions.decoder.bias"),
-        _ => None,
-    }
+pub(super) const DECODER_WEIGHT: Tie =
+    Tie { tensor: "predictions.decoder.weight", to: "embeddings.word_embeddings.weight" };
+
+pub(super) const DECODER_BIAS: Tie =
+    Tie { tensor: "predictions.decoder.bias", to: "predictions.bias" };
+
+/// Whether parameters are those of a model with a masked-LM decoder.
+pub(super) fn have_decoder(parameters: &impl Parameters) -> bool {
+    let mut found = false;
+    parameters.visit("", &mut |name, _| found |= name == DECODER_BIAS.to);
+    found
 }
 
 /// Whether a tensor is no parameter at all: a buffer that old versions of transformers stored.

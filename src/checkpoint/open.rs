@@ -49,6 +49,8 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub tensors: Vec<(String, TensorInfo)>,
+    /// Tensors that cannot be read, and of what kind they are.
+    pub foreign: Vec<(String, &'static str)>,
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -72,14 +74,15 @@ pub struct Checkpoint {
     path: PathBuf,
     format: Format,
     tensors: BTreeMap<String, TensorInfo>,
+    foreign: BTreeMap<String, &'static str>,
     metadata: BTreeMap<String, String>,
 }
 
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
     /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
-    /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.t7` or `.ckpt`; or one file
-    /// (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
+    /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or
+    /// one file (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
     ///
     /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
     /// `state_dict.albert.pooler.bias`.
@@ -197,9 +200,17 @@ impl Checkpoint {
         locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
+    /// Of what kind the tensor `name` is, if it is one that cannot be read.
+    pub(super) fn foreign(&self, name: &str) -> Option<&'static str> {
+        self.foreign.get(name).copied()
+    }
+
     fn find(&self, name: &str) -> Result<&TensorInfo> {
         self.get(name).ok_or_else(|| {
-            let found = format!("none among the {} of the checkpoint", self.len());
+            let found = match self.foreign(name) {
+                Some(kind) => format!("{kind}, which cannot be read"),
+                None => format!("none among the {} of the checkpoint", self.len()),
+            };
             Error::tensor(&self.path, name, "a tensor of this name", found)
         })
     }
@@ -209,9 +220,15 @@ impl Checkpoint {
         format: Format,
         files: impl IntoIterator<Item = Contents>,
     ) -> Result<Self> {
-        let mut checkpoint =
-            Self { path, format, tensors: BTreeMap::new(), metadata: BTreeMap::new() };
+        let mut checkpoint = Self {
+            path,
+            format,
+            tensors: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+        };
         for contents in files {
+            checkpoint.foreign.extend(contents.foreign);
             checkpoint.metadata.extend(contents.metadata);
             for (name, tensor) in contents.tensors {
                 match checkpoint.tensors.entry(name) {
@@ -233,7 +250,12 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(checkpoint)
+        match checkpoint.foreign.first_key_value() {
+            Some((name, &kind)) if checkpoint.tensors.is_empty() => {
+                Err(Error::tensor(&checkpoint.path, name, "a tensor that can be read", kind))
+            }
+            _ => Ok(checkpoint),
+        }
     }
 }
 
@@ -290,9 +312,6 @@ fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     }
 }
 
-/// What the names of files of weights end with.
-const WEIGHTS_END: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".t7", ".ckpt"];
-
 /// The only file that may be weights.
 fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
     let (mut foreign, mut others) = (Vec::new(), Vec::new());
@@ -301,7 +320,7 @@ fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(what) = foreign::describe(&path) {
             foreign.push(format!("{name} is {what}"));
-        } else if WEIGHTS_END.iter().any(|end| name.ends_with(end)) && !path.is_dir() {
+        } else if layout::is_weights(&path) {
             others.push(path);
         }
     }

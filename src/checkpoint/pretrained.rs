@@ -8,12 +8,12 @@ use ndarray::ArrayViewMutD;
 use serde_json::json;
 
 use super::locate::Located;
-use super::names;
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
+use super::{decoder, names};
 use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
-use crate::files::{check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage_json};
 use crate::hub::{self, Files};
 use crate::kernels::Precision;
 use crate::model::Model;
@@ -161,7 +161,8 @@ impl LoadOptions {
 /// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path of a file of weights, with
 /// `config.json` beside it, stands for that file; [`hub`](crate::hub) says what another name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
-/// so.
+/// so. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
+/// model's configuration then has [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
 pub trait PreTrainedModel: Model {
     /// Loads a checkpoint.
     ///
@@ -207,6 +208,8 @@ pub trait PreTrainedModel: Model {
         }
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
+        let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
+        let config = loader.settle_decoder(&config, has_decoder)?;
         let mut parameters = Self::zero_parameters(&config);
         let mut result = Ok(());
         parameters.visit_mut("", &mut |name, values| {
@@ -224,10 +227,12 @@ pub trait PreTrainedModel: Model {
     /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
     /// old ones as they were.
     ///
-    /// transformers loads the directory without a warning, with two exceptions that it has no words for: layers that
+    /// transformers loads the directory without a warning, with three exceptions that it has no words for: layers that
     /// share only their attention or only their feed-forward blocks (see
-    /// [`ParameterSharing`](crate::ParameterSharing)), and
-    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head.
+    /// [`ParameterSharing`](crate::ParameterSharing)),
+    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head, and decoders of
+    /// which only the bias is not tied
+    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads as they are.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
@@ -261,25 +266,7 @@ pub trait PreTrainedModel: Model {
         dtype: DType,
     ) -> Result<()> {
         let directory = directory.as_ref();
-        check_path(directory, "a directory to save to")?;
-        fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        let mut tensors = Vec::new();
-        parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
-        let mut json = config.to_json();
-        json["architectures"] = json!([Self::ARCHITECTURE]);
-        let name = match dtype {
-            DType::F16 => "float16",
-            DType::BF16 => "bfloat16",
-            _ => "float32",
-        };
-        json["dtype"] = json!(name);
-        if let Some(dtype) = json.get_mut("torch_dtype") {
-            *dtype = json!(name);
-        }
-        let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
-        let config = stage(&directory.join("config.json"), |file| writeln!(file, "{json:#}"))?;
-        weights.commit()?;
-        config.commit()
+        commit_all(stage_model::<Self>(directory, config, parameters, dtype)?)
     }
 }
 
@@ -298,6 +285,32 @@ fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Optio
     }
 }
 
+/// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside their places.
+pub(crate) fn stage_model<M: Model>(
+    directory: &Path,
+    config: &AlbertConfig,
+    parameters: &M::Parameters,
+    dtype: DType,
+) -> Result<[Staged; 2]> {
+    check_path(directory, "a directory to save to")?;
+    fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
+    let mut tensors = Vec::new();
+    parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
+    let mut json = config.to_json();
+    json["architectures"] = json!([M::ARCHITECTURE]);
+    let name = match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        _ => "float32",
+    };
+    json["dtype"] = json!(name);
+    if let Some(dtype) = json.get_mut("torch_dtype") {
+        *dtype = json!(name);
+    }
+    let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
+    Ok([weights, stage_json(&directory.join("config.json"), &json)?])
+}
+
 /// Fills parameters from a checkpoint, and keeps book.
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
@@ -305,12 +318,12 @@ struct Loader<'a> {
     initializer: Initializer,
     /// Canonical names → the checkpoint's, of tensors that have not been used.
     unused: BTreeMap<String, &'a str>,
+    /// What precedes the backbone's names in the checkpoint.
+    backbone: &'a str,
     /// The canonical names among them that may be another network's: only their shapes tell.
     doubtful: BTreeSet<String>,
     /// The checkpoint's names of what is not the model's.
     others: Vec<&'a str>,
-    /// Whether the model has a masked-LM decoder.
-    has_decoder: bool,
     report: LoadReport,
 }
 
@@ -321,7 +334,7 @@ impl<'a> Loader<'a> {
         options: &'a LoadOptions,
         architecture: &'static str,
     ) -> Result<Self> {
-        let Located { tensors: mut unused, doubtful, others } =
+        let Located { backbone, tensors: mut unused, doubtful, others } =
             checkpoint.locate(options.under(), options.initialize_missing_backbone)?;
         unused.retain(|canonical, _| !names::is_buffer(canonical));
         let report = LoadReport {
@@ -330,20 +343,12 @@ impl<'a> Loader<'a> {
             unexpected: Vec::new(),
             newly_initialized: Vec::new(),
             mismatched: Vec::new(),
+            untied: Vec::new(),
             non_finite: Vec::new(),
             seed: options.seed,
         };
         let initializer = Initializer::new(config, options.seed)?;
-        Ok(Self {
-            checkpoint,
-            options,
-            initializer,
-            unused,
-            doubtful,
-            others,
-            has_decoder: false,
-            report,
-        })
+        Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 
     /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
@@ -359,6 +364,8 @@ impl<'a> Loader<'a> {
         let available: usize = self.unused.values().map(elements).sum();
         let needed = config.parameter_count().total()
             + config.masked_lm_head_parameter_count()
+            // No larger than the word embeddings, which the checkpoint has.
+            - config.decoder_parameter_count()
             + config.classifier_parameter_count(config.num_labels());
         let new = match self.options.initialize_missing_backbone {
             true => MAX_NEW_MODEL,
@@ -370,6 +377,16 @@ impl<'a> Loader<'a> {
             return Err(Error::tensor(self.checkpoint.path(), "(all)", expected, found));
         }
         Ok(())
+    }
+
+    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
+    fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
+        let ignore = self.options.ignore_mismatched_sizes;
+        let settled =
+            decoder::settle(self.checkpoint, &mut self.unused, config, has_decoder, ignore);
+        let (config, untied) = settled?;
+        self.report.untied = untied;
+        Ok(config)
     }
 
     /// An error, unless other shapes are to be ignored.
@@ -384,10 +401,7 @@ impl<'a> Loader<'a> {
     /// Fills the parameter of that name.
     fn load(&mut self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
         let canonical = names::without_backbone(name);
-        self.has_decoder |= canonical == names::DECODER_BIAS;
-        let own = self.unused.remove(canonical);
-        let stand_in = || names::tied_to(canonical).and_then(|tied| self.unused.remove(tied));
-        let source = own.or_else(stand_in);
+        let source = self.unused.remove(canonical);
         let Some(source) = source else { return self.initialize(name, values) };
         let Some(info) = self.checkpoint.get(source) else { return self.initialize(name, values) };
         // The shape is compared before anything is allocated for it.
@@ -413,7 +427,9 @@ impl<'a> Loader<'a> {
     fn initialize(&mut self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
         if names::is_essential(name) && !self.options.initialize_missing_backbone {
             let expected = format!("a tensor of shape {:?}", values.shape());
-            return Err(Error::tensor(self.checkpoint.path(), name, expected, "none"));
+            let foreign = format!("{}{}", self.backbone, names::without_backbone(name));
+            let found = self.checkpoint.foreign(&foreign).unwrap_or("none");
+            return Err(Error::tensor(self.checkpoint.path(), name, expected, found));
         }
         self.initializer.fill(name, values);
         self.report.newly_initialized.push(name.to_owned());
@@ -421,10 +437,6 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(mut self) -> LoadReport {
-        if self.has_decoder {
-            // Copies of what it is tied to, which was used.
-            self.unused.retain(|canonical, _| !names::is_decoder(canonical));
-        }
         self.report.unexpected =
             self.unused.into_values().chain(self.others).map(str::to_owned).collect();
         self.report.unexpected.sort();

@@ -1,5 +1,6 @@
 //! What loading could not use, and what it had to make up.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub struct LoadReport {
     pub newly_initialized: Vec<String>,
     /// Tensors that have another shape than the model's parameters, which were newly initialised instead.
     pub mismatched: Vec<MismatchedShape>,
+    /// Tensors that the configuration ties to others, but that have other values. They were loaded as they are, and the
+    /// model's configuration says so.
+    pub untied: Vec<UntiedTensor>,
     /// Tensors with values that are NaN or infinite. They were loaded as they are.
     pub non_finite: Vec<String>,
     /// The seed that newly initialised parameters were drawn from.
@@ -45,14 +49,43 @@ pub struct MismatchedShape {
     pub found: Vec<usize>,
 }
 
+/// A tensor of a masked-LM decoder that differs from the one that it should be a copy of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntiedTensor {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// The other's name there: the word embeddings, or the head's bias.
+    pub tied_to: String,
+}
+
 impl LoadReport {
-    /// Whether every tensor was used, every parameter was found, and all values are finite.
+    /// Whether every tensor was used, every parameter was found, what is tied is equal, and all values are finite.
     pub fn is_clean(&self) -> bool {
         self.unexpected.is_empty()
             && self.newly_initialized.is_empty()
             && self.mismatched.is_empty()
+            && self.untied.is_empty()
             && self.non_finite.is_empty()
     }
+}
+
+/// The most names that are listed one by one.
+const LISTED: usize = 24;
+
+/// Names; of very many, only what they begin with, and how many there are.
+fn listed(names: &[String]) -> String {
+    if names.len() <= LISTED {
+        return names.join(", ");
+    }
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        groups.entry(name.split('.').next().unwrap_or_default()).or_default().push(name);
+    }
+    let shown = groups.into_iter().map(|(first, names)| match names[..] {
+        [name] => name.to_owned(),
+        _ => format!("{first}.… ({} tensors)", names.len()),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for LoadReport {
@@ -60,7 +93,7 @@ impl fmt::Display for LoadReport {
         let (path, class) = (self.path.display(), self.architecture);
         if !self.unexpected.is_empty() {
             writeln!(f, "Some weights of the checkpoint {path} were not used by {class}:")?;
-            writeln!(f, "  {}", self.unexpected.join(", "))?;
+            writeln!(f, "  {}", listed(&self.unexpected))?;
             writeln!(f, "  This is expected if it was trained for another task.")?;
         }
         if !self.newly_initialized.is_empty() {
@@ -85,6 +118,15 @@ impl fmt::Display for LoadReport {
                 f,
                 "You should probably TRAIN this model on a task before using its answers."
             )?;
+        }
+        if !self.untied.is_empty() {
+            writeln!(
+                f,
+                "Some weights of the checkpoint {path} differ from those that {class} ties them to, and are not tied:"
+            )?;
+            for UntiedTensor { name, tied_to } in &self.untied {
+                writeln!(f, "  {name} differs from {tied_to}")?;
+            }
         }
         if !self.non_finite.is_empty() {
             writeln!(f, "Some weights of the checkpoint {path} are NaN or infinite:")?;

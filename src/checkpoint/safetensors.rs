@@ -37,12 +37,15 @@ pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
     let Header { metadata, entries } = serde_json::from_slice(&header).map_err(|error| {
         source.error(format!("the header is not that of a safetensors file: {error}"))
     })?;
-    let tensors = entries
-        .iter()
-        .map(|(name, entry)| Ok((name.clone(), locate(source, name, entry, data)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let (mut tensors, mut foreign) = (Vec::new(), Vec::new());
+    for (name, entry) in &entries {
+        match locate(source, name, entry, data)? {
+            Ok(info) => tensors.push((name.clone(), info)),
+            Err(kind) => foreign.push((name.clone(), kind)),
+        }
+    }
     check_cover(source, entries, data)?;
-    Ok(Contents { tensors, metadata })
+    Ok(Contents { tensors, foreign, metadata })
 }
 
 /// The header's bytes, and the position of the data after it.
@@ -77,8 +80,13 @@ fn read_header(source: &Source) -> Result<(Vec<u8>, u64)> {
     Ok((header, PREFIX + header_len))
 }
 
-/// Checks one tensor of the header.
-fn locate(source: &Arc<Source>, name: &str, entry: &Entry, data: u64) -> Result<TensorInfo> {
+/// Checks one tensor of the header, or says of what kind it is if it cannot be read.
+fn locate(
+    source: &Arc<Source>,
+    name: &str,
+    entry: &Entry,
+    data: u64,
+) -> Result<Result<TensorInfo, &'static str>> {
     let (start, end) = (entry.data_offsets.0 as u64, entry.data_offsets.1 as u64);
     let room = source.len() - data;
     if start > end || end > room {
@@ -106,7 +114,13 @@ fn locate(source: &Arc<Source>, name: &str, entry: &Entry, data: u64) -> Result<
         strides: row_major(&entry.shape),
         offset: 0,
     };
-    TensorInfo::new(source, name, Storage { start: data + start, len: end - start }, layout)
+    match TensorInfo::unreadable(source, &layout) {
+        Some(kind) => Ok(Err(kind)),
+        None => {
+            let storage = Storage { start: data + start, len: end - start };
+            TensorInfo::new(source, name, storage, layout).map(Ok)
+        }
+    }
 }
 
 /// Checks that the tensors cover the data once, and all of it.

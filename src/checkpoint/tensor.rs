@@ -10,6 +10,9 @@ use crate::Result;
 /// The most dimensions that a tensor may have. ALBERT's have at most two.
 pub(super) const MAX_DIMS: usize = 8;
 
+/// What one that has more is called.
+pub(super) const MANY_DIMS: &str = "a tensor of more than 8 dimensions";
+
 /// One tensor of a checkpoint: its shape and type, and where its elements are.
 ///
 /// That it exists means that it was checked: all of its elements lie within its file, and it has at most as many of
@@ -83,11 +86,21 @@ impl TensorInfo {
         self.offset
     }
 
-    /// Whether it is the same elements of the same file.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    /// Whether two tensors are the same elements of the same file.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source)
-            && (self.dtype, self.offset) == (other.dtype, other.offset)
+            && (self.offset, self.dtype) == (other.offset, other.dtype)
             && (&self.shape, &self.strides) == (&other.shape, &other.strides)
+    }
+
+    /// Why a tensor that nothing is wrong with cannot be read.
+    pub(super) fn unreadable(source: &Source, layout: &Layout) -> Option<&'static str> {
+        if layout.shape.len() > MAX_DIMS {
+            return Some(MANY_DIMS);
+        }
+        let elements = element_count(&layout.shape).unwrap_or(0);
+        let is_repeated = layout.strides.contains(&0) && elements > source.len();
+        is_repeated.then_some("a view that repeats its elements more often than the file has bytes")
     }
 
     /// The tensor `name` of `source`, its elements at `layout` in `storage`.

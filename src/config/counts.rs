@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// The number of parameters of the backbone, part by part; heads come on top.
 ///
-/// Tied weights count once: a masked-LM decoder adds none of its own but its bias.
+/// Tied weights count once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterCount {
     /// Word, position and type tables and their LayerNorm: (V + positions + types + 2)·E.
@@ -41,10 +41,18 @@ impl AlbertConfig {
         count(self)
     }
 
-    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, and a bias over the vocabulary.
+    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, a bias over the vocabulary, and
+    /// what the decoder has of its own.
     pub fn masked_lm_head_parameter_count(&self) -> usize {
         let (v, e, h) = (self.vocab_size, self.embedding_size, self.hidden_size);
-        (h * e + e) + 2 * e + v
+        (h * e + e) + 2 * e + v + self.decoder_parameter_count()
+    }
+
+    /// Parameters that the masked-LM decoder has of its own, where it is not tied.
+    pub(crate) fn decoder_parameter_count(&self) -> usize {
+        let own = |is_tied: bool, count| if is_tied { 0 } else { count };
+        own(self.tie_word_embeddings, self.vocab_size * self.embedding_size)
+            + own(self.ties_decoder_bias(), self.vocab_size)
     }
 
     /// Parameters that a classifier with `outputs` outputs adds on top of hidden states or the pooled output.
@@ -92,7 +100,7 @@ pub(super) fn check_total(fields: &ConfigFields) -> Result<()> {
     let layer = 5 * h * (h + 1) + 3 * (h + 1) * (i + 1);
     let layers = wide(fields.num_hidden_layers).saturating_mul(wide(fields.inner_group_num));
     let total = rows
-        .saturating_mul(e + h)
+        .saturating_mul(2 * e + h)
         .saturating_add((e + 1) * (h + 1))
         .saturating_add(layer.saturating_mul(layers));
     if total > LIMIT {

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, google, labels};
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, google, labels, speech};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
 use crate::nn::Activation;
+
+const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
+const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
 
 impl AlbertConfig {
     /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
@@ -36,7 +39,7 @@ impl AlbertConfig {
         let Value::Object(map) = value else {
             return Err(Error::config("config", "a JSON object", shown(&value)));
         };
-        let mut keys = Keys(map);
+        let mut keys = Keys(speech::flattened(map)?);
         keys.check_kind()?;
         let default = ConfigFields::default();
         let fields = ConfigFields {
@@ -65,6 +68,8 @@ impl AlbertConfig {
             pad_token_id: keys.token("pad_token_id", default.pad_token_id)?,
             bos_token_id: keys.token("bos_token_id", default.bos_token_id)?,
             eos_token_id: keys.token("eos_token_id", default.eos_token_id)?,
+            tie_word_embeddings: keys.flag(TIE_WORD_EMBEDDINGS, default.tie_word_embeddings)?,
+            tie_decoder_bias: keys.flag(TIE_DECODER_BIAS, default.tie_decoder_bias)?,
             parameter_sharing: match keys.string("parameter_sharing")? {
                 Some(name) => ParameterSharing::from_name(&name)?,
                 None => default.parameter_sharing,
@@ -101,6 +106,7 @@ impl AlbertConfig {
             ("pad_token_id", json!(self.pad_token_id)),
             ("bos_token_id", json!(self.bos_token_id)),
             ("eos_token_id", json!(self.eos_token_id)),
+            (TIE_WORD_EMBEDDINGS, json!(self.tie_word_embeddings)),
             ("parameter_sharing", json!(self.parameter_sharing.name())),
         ];
         for (key, value) in known {
@@ -110,6 +116,9 @@ impl AlbertConfig {
             if !is_first {
                 map.insert(key.into(), value);
             }
+        }
+        if !self.tie_decoder_bias {
+            map.insert(TIE_DECODER_BIAS.into(), json!(false));
         }
         if let Some(problem) = self.problem_type {
             let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
@@ -197,6 +206,14 @@ impl Keys {
         id.map(Some).ok_or_else(|| Error::config(key, "a token id or null", shown(&value)))
     }
 
+    fn flag(&mut self, key: &str, default: bool) -> Result<bool> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(value) => Err(Error::config(key, "true or false", shown(&value))),
+        }
+    }
+
     fn string(&mut self, key: &str) -> Result<Option<String>> {
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
@@ -257,6 +274,7 @@ mod tests {
             "max_position_embeddings": 17, "type_vocab_size": 3, "initializer_range": 0.5,
             "layer_norm_eps": 1e-7, "classifier_dropout_prob": null, "pad_token_id": 1,
             "bos_token_id": null, "eos_token_id": [4, 5], "parameter_sharing": "ffn",
+            "tie_word_embeddings": false, "tie_decoder_bias": false,
             "id2label": {"1": "b", "0": "a", "2": "c"}, "problem_type": "regression"}"#;
         let config = read(text).unwrap();
         assert_eq!(config.labels, ["a", "b", "c"]);
@@ -267,6 +285,7 @@ mod tests {
         assert_eq!(written["classifier_dropout_prob"], Value::Null);
         assert_eq!(written["eos_token_id"], json!([4, 5]));
         assert_eq!(written["parameter_sharing"], "ffn");
+        assert_eq!(written["tie_word_embeddings"], json!(false));
         assert_eq!(AlbertConfig::from_json(written).unwrap(), config);
     }
 
@@ -307,6 +326,7 @@ mod tests {
             (r#"{"id2label": {}}"#, "num_labels", "0"),
             (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
             (r#"{"problem_type": "x"}"#, "problem_type", "x"),
+            (r#"{"tie_word_embeddings": "false"}"#, "tie_word_embeddings", "false"),
             (r#"{"model_type": "bert"}"#, "model_type", "bert"),
             (
                 r#"{"position_embedding_type": "relative_key"}"#,

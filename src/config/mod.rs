@@ -9,6 +9,7 @@ mod google;
 mod json;
 mod labels;
 mod presets;
+mod speech;
 
 pub(crate) use labels::{different as different_labels, made_up as made_up_labels};
 
@@ -157,6 +158,17 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
+    /// Whether the masked-LM decoder's matrix is the word embeddings. Where it is not, the decoder
+    /// has a matrix and a bias of its own.
+    ///
+    /// A checkpoint whose decoder has other values than the word embeddings is loaded with `false`
+    /// here, whatever its file says.
+    pub tie_word_embeddings: bool,
+    /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
+    ///
+    /// It is `false` for a checkpoint in which only the two biases differ, and has no meaning where
+    /// [`tie_word_embeddings`](Self::tie_word_embeddings) is `false`.
+    pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
     /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
@@ -189,6 +201,8 @@ impl Default for ConfigFields {
             pad_token_id: Some(0),
             bos_token_id: Some(2),
             eos_token_id: Some(3),
+            tie_word_embeddings: true,
+            tie_decoder_bias: true,
             parameter_sharing: ParameterSharing::All,
             labels: vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
             problem_type: None,
@@ -256,8 +270,9 @@ impl AlbertConfig {
     /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
     /// [`hub`](crate::hub)).
     ///
-    /// Where there is none, reads what Google's releases and albert_zh have instead: `albert_config.json`, or the only
-    /// `albert_config*.json`. [`from_file`](Self::from_file) says how the two differ.
+    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Where there is none, reads what
+    /// Google's releases and albert_zh have instead: `albert_config.json`, or the only `albert_config*.json`
+    /// ([`from_file`](Self::from_file) says how the two differ), or else the `config.yml` of StyleTTS2's PL-BERT.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
@@ -266,7 +281,13 @@ impl AlbertConfig {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
         let path = hub::locate(directory, None, Files::Config)?;
-        Self::from_file(google::find(&layout::model_directory(&path))?)
+        let directory = layout::model_directory(&path);
+        let (json, yaml) = (google::find(&directory)?, directory.join("config.yml"));
+        if json.symlink_metadata().is_err() && yaml.is_file() {
+            return Self::from_json(speech::read_yaml(&yaml)?)
+                .map_err(|error| error.in_config(&yaml));
+        }
+        Self::from_file(json)
     }
 
     /// D, the width of one attention head.
@@ -277,6 +298,11 @@ impl AlbertConfig {
     /// C, the number of classes of a classifier: as many as there are labels.
     pub fn num_labels(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Whether the masked-LM decoder adds `predictions.bias`, and has no bias of its own.
+    pub(crate) fn ties_decoder_bias(&self) -> bool {
+        self.tie_word_embeddings && self.tie_decoder_bias
     }
 
     /// How many layers are applied one after the other: L times the inner layers of a group.

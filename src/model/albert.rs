@@ -237,7 +237,7 @@ impl Albert {
         }))
     }
 
-    /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.
+    /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
     pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
         self.embeddings.word_embeddings()
     }

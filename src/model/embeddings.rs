@@ -23,7 +23,7 @@ pub(super) struct FactorizedEmbeddings {
 impl FactorizedEmbeddings {
     pub(super) fn new(isa: Isa, tables: EmbeddingParameters, mapping: Linear, eps: f64) -> Self {
         Self {
-            // The decoder reads it row by row, so it is put in order once.
+            // A tied decoder reads it row by row, so it is put in order once.
             word_embeddings: tables.word_embeddings.as_standard_layout().into_owned(),
             position_embeddings: tables.position_embeddings,
             token_type_embeddings: tables.token_type_embeddings,
@@ -42,7 +42,7 @@ impl FactorizedEmbeddings {
         (tables, self.mapping.unpack(0, self.mapping.outputs()))
     }
 
-    /// The table `[V, E]` that the masked-LM decoder is tied to.
+    /// The table `[V, E]`, which a tied masked-LM decoder reads.
     pub(super) fn word_embeddings(&self) -> ArrayView2<'_, f32> {
         self.word_embeddings.view()
     }

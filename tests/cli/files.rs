@@ -75,6 +75,26 @@ fn conversion_keeps_the_answers() {
     assert_eq!(ask(CHOICES), ask(text(&target)));
 }
 
+/// The decoder of its own is in the copy, which then says so and gives no more occasion for a warning.
+#[test]
+fn conversion_keeps_a_decoder_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["weight", "bias"] {
+        let source = format!("tests/fixtures/untied_decoder/{name}");
+        let target = directory.path().join(name);
+        let fill = |model: &str| run(&["fill-mask", "-m", model, "a [MASK] c"]).succeeds();
+        let expected = fill(&source);
+        let report = run(&["convert", &source, text(&target)]).succeeds().stderr;
+        let line = match name {
+            "weight" => "decoder.weight differs from albert.embeddings.word_embeddings.weight",
+            _ => "decoder.bias differs from predictions.bias",
+        };
+        assert!(expected.stderr.contains(line) && report.contains(line), "{report}");
+        let found = fill(text(&target));
+        assert_eq!((found.stdout, found.stderr), (expected.stdout, String::new()));
+    }
+}
+
 #[test]
 fn inspection() {
     let run = run(&["inspect", DEMO, "-t", "table"]).succeeds();

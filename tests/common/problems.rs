@@ -68,8 +68,8 @@ impl Problem {
     /// The problem of that name in the golden files.
     pub fn from_name(name: &str) -> Self {
         match name {
-            "masked_lm" => Self::MaskedLm,
-            "pretraining" => Self::PreTraining,
+            "masked_lm" | "masked_lm_untied" | "masked_lm_untied_bias" => Self::MaskedLm,
+            "pretraining" | "pretraining_untied" => Self::PreTraining,
             "sentence_order" => Self::SentenceOrder,
             "choice_by_class" => Self::ChoiceByClass,
             "choice_by_distribution" => Self::ChoiceByDistribution,

@@ -144,7 +144,8 @@ pub fn new_regression_model() -> TrainingModel<AlbertForSequenceClassification> 
     model_of(AlbertConfig::new(fields).unwrap(), Precision::F32)
 }
 
-fn model_of<M: Trained>(config: AlbertConfig, precision: Precision) -> TrainingModel<M> {
+/// A model of any configuration before its first step.
+pub fn model_of<M: Trained>(config: AlbertConfig, precision: Precision) -> TrainingModel<M> {
     let parameters = M::random_parameters(&config, 1).unwrap();
     let options = TrainingOptions { precision, ..TrainingOptions::default() };
     TrainingModel::new(config, parameters, options).unwrap()

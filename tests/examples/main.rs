@@ -6,6 +6,7 @@
 mod common;
 mod extract_features;
 mod finetuning;
+mod phonemes;
 mod pictures;
 mod place;
 mod pretraining;
@@ -19,7 +20,7 @@ use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{AlbertForPreTraining, Batch, LoadOptions, Parameters, PreTrainedModel};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 16] = [
+const EXAMPLES: [&str; 17] = [
     "multiple_choice",
     "fill_mask",
     "parameter_table",
@@ -36,6 +37,7 @@ const EXAMPLES: [&str; 16] = [
     "attention_map",
     "layer_dynamics",
     "similarity_matrix",
+    "phoneme_states",
 ];
 
 fn golden(case: &str) -> PathBuf {

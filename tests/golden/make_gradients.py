@@ -110,6 +110,13 @@ PROBLEMS = {
     "questions": (AlbertForQuestionAnswering, {}, spans([1, -1, 6, 3], [4, 2, 5, 6]), span_loss, NO_PADDING),
     "questions_padded": (AlbertForQuestionAnswering, {}, spans([1, -1, 6, 3], [4, 2, 4, 6]), span_loss, MASK),
 }
+# Decoders with a matrix and a bias, or with a bias alone, of their own: in one layout each.
+UNTIED = {
+    "masked_lm_untied": (AlbertForMaskedLM, {"tie_word_embeddings": False}, token_labels(), own_loss, MASK),
+    "masked_lm_untied_bias": (AlbertForMaskedLM, {"tie_decoder_bias": False}, token_labels(), own_loss, MASK),
+    "pretraining_untied": (AlbertForPreTraining, {"tie_word_embeddings": False}, pretraining_labels, own_loss, MASK),
+}
+ALL_PROBLEMS = PROBLEMS | UNTIED
 
 # Strategy, layers, groups, inner layers: for every problem, and further ones for pre-training alone.
 LAYOUTS = [("all", 2, 1, 1), ("all", 3, 2, 1), ("attention", 2, 1, 1), ("ffn", 2, 1, 1), ("none", 2, 2, 1)]
@@ -128,6 +135,8 @@ def build(model_class, options, layout, seed):
     if strategy != "all":
         config.num_hidden_groups = layers  # a group for each layer, some of whose modules are one
     model = model_class(config)
+    if not getattr(config, "tie_decoder_bias", True):  # this crate's word for what transformers reads from the values
+        model.predictions.decoder.bias = nn.Parameter(torch.empty(config.vocab_size))
     if strategy in ("attention", "ffn"):
         share(model.albert.encoder.albert_layer_groups, strategy, group_of_layer(shape))
     rng = np.random.default_rng(seed)
@@ -160,7 +169,7 @@ def stored_name(name, layout):
 
 def inputs_of(problem, config, seed, pad_in_text):
     """A batch with every kind of padding. What is padding has id 0, except first tokens, which the pooler reads."""
-    model_class, _, labels, _, mask = PROBLEMS[problem]
+    model_class, _, labels, _, mask = ALL_PROBLEMS[problem]
     rng = np.random.default_rng(seed)
     ids = rng.integers(1, config.vocab_size, mask.shape)
     ids[:, 1:][mask[:, 1:] == 0] = 0
@@ -179,10 +188,12 @@ def inputs_of(problem, config, seed, pad_in_text):
 def gradients(model, problem, inputs, dtype):
     """The loss, and its gradient in every parameter that it depends on."""
     model = copy.deepcopy(model).to(dtype)
-    loss_of = PROBLEMS[problem][3]
+    loss_of = ALL_PROBLEMS[problem][3]
     inputs = {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     loss = loss_of(model, inputs)
     loss.backward()
+    if problem in UNTIED:  # The head's bias is a parameter that nothing reads.
+        model.predictions.bias.grad = torch.zeros_like(model.predictions.bias)
     return loss.detach(), {name: parameter.grad for name, parameter in model.named_parameters()
                            if parameter.grad is not None}
 
@@ -198,7 +209,7 @@ def well_conditioned(name, problem, layout, options, pad_in_text):
     """The first weights and inputs, by a number in their seed, whose gradients float32 is able to compute. In others,
     tokens become so alike in the last layers that little is left of the difference that attention makes."""
     for attempt in range(200):
-        model, config = build(PROBLEMS[problem][0], options, layout, zlib.crc32(f"weights {attempt} of {name}".encode()))
+        model, config = build(ALL_PROBLEMS[problem][0], options, layout, zlib.crc32(f"weights {attempt} of {name}".encode()))
         inputs = inputs_of(problem, model.config, zlib.crc32(f"inputs {attempt} of {name}".encode()), pad_in_text)
         loss, exact = gradients(model, problem, inputs, torch.float64)
         _, single = gradients(model, problem, inputs, torch.float32)
@@ -210,7 +221,7 @@ def well_conditioned(name, problem, layout, options, pad_in_text):
 def write(directory, problem, layout, index, pad_in_text=False):
     strategy, layers, groups, inner = layout
     name = f"{problem}_{strategy}_{groups}_of_{layers}_inner_{inner}" + ("_pad_in_text" if pad_in_text else "")
-    options = {**PROBLEMS[problem][1], "hidden_act": ACTIVATIONS[index % len(ACTIVATIONS)]}
+    options = {**ALL_PROBLEMS[problem][1], "hidden_act": ACTIVATIONS[index % len(ACTIVATIONS)]}
     model, config, inputs, loss, exact, remark = well_conditioned(name, problem, layout, options, pad_in_text)
     parameters = {name: value for name, value in model.named_parameters() if name in exact}
     total = sum(value.square().sum() for value in exact.values()).sqrt()
@@ -238,6 +249,7 @@ def main(check):
     sizes = [write(target, *case, index) for index, case in enumerate(cases)]
     sizes += [write(target, problem, LAYOUTS[0], index, pad_in_text=True)
               for index, problem in enumerate(["masked_lm", "sentence_order"])]
+    sizes += [write(target, problem, LAYOUTS[0], index) for index, problem in enumerate(UNTIED)]
     print(f"{len(sizes)} files, {sum(sizes) / 1024:.0f} KB")
     if check:
         names = {path.name for directory in (target, HERE / "gradients") for path in directory.iterdir()}

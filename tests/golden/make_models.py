@@ -75,7 +75,8 @@ def case(name, model, shape, runs, **options):
 
 # `pooler`: add_pooling_layer. `flat`: give some rows of the embeddings almost no variance. `gain`: of the weights.
 # `coarse`: weights that f16 and bf16 hold exactly. `share`: the strategy, which transformers does not have.
-OWN_OPTIONS = ("pooler", "flat", "gain", "coarse", "share")
+# `untie`: what of the decoder ("weight", "bias") has other values than what the config ties it to.
+OWN_OPTIONS = ("pooler", "flat", "gain", "coarse", "share", "untie")
 
 
 def mask_of(kind, rng, batch, seq):
@@ -239,6 +240,17 @@ case("pretraining", AlbertForPreTraining, "24 4 11 30 51 2", [
     run("padded", 4, 9, mask="right", types="pair", labels=pretraining_labels([1, 0, 0, 1])),
     run("sop_ignored", 3, 6, types="pair", labels=pretraining_labels([1, -100, 0])),
 ], hidden_act="relu")
+# Decoders of their own: by the config, and by their values alone.
+case("masked_lm_untied", AlbertForMaskedLM, "16 2 7 22 37 2", [
+    run("plain", 2, 7, labels=token_labels()), run("padded", 3, 8, mask="right", labels=token_labels()),
+], tie_word_embeddings=False)
+case("masked_lm_untied_bias", AlbertForMaskedLM, "12 3 6 20 33 2", [
+    run("plain", 2, 6, labels=token_labels()), run("padded", 3, 7, mask="right", labels=token_labels()),
+], untie=["bias"])
+case("pretraining_untied_weight", AlbertForPreTraining, "14 2 9 18 35 2", [
+    run("plain", 2, 7, types="pair", labels=pretraining_labels([0, 1])),
+    run("padded", 3, 8, mask="right", types="pair", labels=pretraining_labels([1, 0, 0])),
+], untie=["weight"])
 case("multiple_choice", AlbertForMultipleChoice, "21 3 8 34 57 2", [
     run("float_labels", 1, 14, choices=4, mask="right", types="pair", labels=given(np.float32, labels=[[0, 1, 0, 0]])),
     run("soft_labels", 2, 7, choices=3, types="pair",
@@ -371,6 +383,9 @@ def build(case):
                           **options)
     arguments = {} if case.options.get("pooler", True) else {"add_pooling_layer": False}
     model = case.model(config, **arguments).eval()
+    for part in case.options.get("untie", []):
+        decoder = model.predictions.decoder
+        setattr(decoder, part, nn.Parameter(torch.empty_like(getattr(decoder, part))))
     rng = np.random.default_rng(zlib.crc32(f"weights of {case.name}".encode()))
     gain = case.options.get("gain", 1.0)
     parameters = dict(model.named_parameters())  # each tied one once
@@ -388,14 +403,19 @@ def build(case):
                 assert torch.equal(tensor, tensor.half().float())
             parameters[name].copy_(tensor)
     if (tied := getattr(model, "predictions", None)) is not None:
-        assert tied.decoder.weight is model.albert.embeddings.word_embeddings.weight
-        assert tied.decoder.bias is tied.bias
+        own = case.options.get("untie", ["weight", "bias"] if not config.tie_word_embeddings else [])
+        assert (tied.decoder.weight is model.albert.embeddings.word_embeddings.weight) == ("weight" not in own)
+        assert (tied.decoder.bias is tied.bias) == ("bias" not in own)
     return model
 
 
 def save(case, model, directory):
     """What transformers writes; for the sharing strategies, renamed to what ndalbert reads."""
     model.save_pretrained(directory)
+    if case.options.get("untie"):  # that transformers reads it as it was
+        read = dict(case.model.from_pretrained(directory).named_parameters())
+        assert read.keys() == dict(model.named_parameters()).keys()
+        assert all(torch.equal(read[name], parameter) for name, parameter in model.named_parameters())
     strategy = case.options.get("share")
     if strategy is None:
         return
@@ -634,6 +654,18 @@ mutant("`mish` computed as `silu`", "groups_3_of_4")(swap_activation("silu"))
 @mutant("activation missing in the MLM head", "masked_lm", "pretraining")
 def no_head_activation(model, inputs):
     model.predictions.activation = nn.Identity()
+    return model, inputs
+
+
+@mutant("a decoder of its own taken for a tied one", "masked_lm_untied", "pretraining_untied_weight")
+def decoder_tied(model, inputs):
+    model.predictions.decoder.weight = model.albert.embeddings.word_embeddings.weight
+    return model, inputs
+
+
+@mutant("`predictions.bias` added instead of the decoder's", "masked_lm_untied", "masked_lm_untied_bias")
+def head_bias(model, inputs):
+    model.predictions.decoder.bias = model.predictions.bias
     return model, inputs
 
 

@@ -1,7 +1,8 @@
 """Writes `trajectories/<optimizer>.safetensors`: twenty steps of training of a tiny model, by three optimizers.
 
 A plain loop over four batches: loss of AlbertForPreTraining, gradients clipped to a norm of 1, a learning rate that rises
-and falls, weight decay on all but LayerNorms and biases. `adamw` is `torch.optim.AdamW`; `adam_weight_decay` and `lamb` are
+and falls, weight decay on all but LayerNorms and biases. `adamw` is `torch.optim.AdamW` (`adamw_untied`: of a model whose
+decoder has a matrix and a bias of its own); `adam_weight_decay` and `lamb` are
 google-research/albert's optimizers, written out here after `optimization.py` and `lamb_optimizer.py`. All of it in float64,
 from float32 weights; `README.md`, beside this file, says what is in the files.
 
@@ -28,6 +29,7 @@ STEPS, WARMUP, BATCHES = 20, 5, 4
 NO_PART = "attention.key.bias"
 SETTINGS = {
     "adamw": dict(peak=6e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01),
+    "adamw_untied": dict(peak=6e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01),
     "adam_weight_decay": dict(peak=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.01),
     "lamb": dict(peak=2e-2, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.01),
 }
@@ -45,14 +47,16 @@ def batch(index):
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
-def model():
-    config = AlbertConfig(**CONFIG, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout_prob=0.0)
+def model(name):
+    """The model of that trajectory before the first step."""
+    ties = {"tie_word_embeddings": False} if name.endswith("untied") else {}
+    config = AlbertConfig(**CONFIG, **ties, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout_prob=0.0)
     model = AlbertForPreTraining(config)
     rng = np.random.default_rng(zlib.crc32(b"weights of the trajectories"))
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             values = draw(name, tuple(parameter.shape), rng, config, 0.7)
-            if "word_embeddings" in name:  # also the decoder's: the norm of the gradients is to fall below 1
+            if "word_embeddings" in name or "decoder.weight" in name:  # a tied decoder's, too: the norm of the gradients is to fall below 1
                 values *= 0.05
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
     return model
@@ -61,7 +65,7 @@ def model():
 def learning_rate(name, step):
     """Of steps 0, 1, …: linear warm-up, then linear decay to 0 after the last step. In transformers'
     `get_linear_schedule_with_warmup`, the decay begins after the warm-up; in google-research's `create_optimizer`, at step 0."""
-    start = WARMUP if name == "adamw" else 0
+    start = WARMUP if name.startswith("adamw") else 0
     return SETTINGS[name]["peak"] * (step / WARMUP if step < WARMUP else (STEPS - step) / (STEPS - start))
 
 
@@ -105,13 +109,13 @@ class Google:
             param.sub_(ratio * rate * update)
 
 
-OPTIMIZERS = {"adamw": TorchAdamW, "adam_weight_decay": Google,
+OPTIMIZERS = {"adamw": TorchAdamW, "adamw_untied": TorchAdamW, "adam_weight_decay": Google,
               "lamb": lambda named, settings: Google(named, settings, has_ratio=True)}
 
 
 def train(name, dtype):
     """Losses, norms before clipping, learning rates, and the model after the last step."""
-    trained = copy.deepcopy(model()).to(dtype)
+    trained = copy.deepcopy(model(name)).to(dtype)
     named = list(trained.named_parameters())
     optimizer = OPTIMIZERS[name](named, SETTINGS[name])
     losses, norms, rates = [], [], []
@@ -128,7 +132,7 @@ def train(name, dtype):
 
 def trajectory(name):
     losses, norms, rates, final = train(name, torch.float64)
-    initial = model()
+    initial = model(name)
     tensors = {f"batch_{i}.{key}": value for i in range(BATCHES) for key, value in batch(i).items()}
     tensors |= {f"initial.{key}": value.detach().clone() for key, value in initial.named_parameters()}
     tensors |= {f"final.{key}": value.detach().float() for key, value in final.named_parameters()

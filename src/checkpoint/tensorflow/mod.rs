@@ -70,7 +70,7 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
         tensors.push((name, tensor));
     }
     add_missing_mappings(path, &mut tensors)?;
-    Ok(Contents { tensors, metadata: BTreeMap::new() })
+    Ok(Contents { tensors, foreign: Vec::new(), metadata: BTreeMap::new() })
 }
 
 /// The files of values that were needed so far.

@@ -1,12 +1,15 @@
 //! What a pickle may name, and what calling it describes.
 //!
-//! Nothing is ever called: a name that is not listed here is refused where it occurs, whether or not the pickle goes on
-//! to call it, and one that is listed stands for one of the few descriptions below. Compare
-//! `torch/_weights_only_unpickler.py`, whose list is longer; this one is what a dictionary of plain tensors is made of.
+//! Nothing is ever called. A name that is listed here stands for one of the descriptions below: all that torch loads
+//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that
+//! training scripts keep beside tensors (`bystanders.rs`). Any other name is refused where it occurs, whether or not the
+//! pickle goes on to call it, with one exception: classes, which objects beside the tensors may be of. Such an object is
+//! never made, only passed over, and to call its class is refused, too.
 
 use std::rc::Rc;
 
 use super::super::dtype::DType;
+use super::bystanders;
 use super::value::{Heap, Id, RawTensor, StorageRef, Value};
 
 /// The longest key of a storage: torch's are numbers. One string can be the key of many storages, so that a long one
@@ -22,6 +25,8 @@ const MAX_COPIED: usize = 1 << 18;
 pub(super) enum Global {
     /// `collections.OrderedDict`
     OrderedDict,
+    /// `collections.Counter`, and others that are a dictionary once they are loaded
+    Counter,
     /// `torch.Size`
     Size,
     /// `torch.device`
@@ -36,6 +41,18 @@ pub(super) enum Global {
     RebuildParameter,
     /// `torch._utils._rebuild_parameter_with_state(…, state)`
     RebuildParameterWithState,
+    /// `torch._tensor._rebuild_from_type_v2(function, type, arguments, state)`
+    RebuildFromType,
+    /// `torch._utils._rebuild_device_tensor_from_cpu_tensor(tensor, dtype, device, requires_grad)`
+    RebuildDeviceTensor,
+    /// A function that makes a tensor which has no plain array of elements, and what kind that is
+    RebuildForeign(&'static str),
+    /// `torch.Tensor`, `torch.FloatTensor` and their like
+    Tensor,
+    /// `torch.nn.parameter.Parameter`
+    Parameter,
+    /// What makes a value that no tensor needs, and what that is
+    Bystander(&'static str),
     /// A storage class: `torch.FloatStorage` and its like; `torch.storage.UntypedStorage`, counted in bytes
     Storage(DType),
     /// `torch.float32` and its like
@@ -47,6 +64,7 @@ impl Global {
     pub fn find(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
+            ("collections", "Counter") => Self::Counter,
             ("torch", "Size") => Self::Size,
             ("torch", "device") => Self::Device,
             ("torch._utils", "_rebuild_tensor") => Self::RebuildTensor,
@@ -54,15 +72,50 @@ impl Global {
             ("torch._utils", "_rebuild_tensor_v3") => Self::RebuildTensorV3,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
             ("torch._utils", "_rebuild_parameter_with_state") => Self::RebuildParameterWithState,
+            ("torch._tensor", "_rebuild_from_type_v2") => Self::RebuildFromType,
+            ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor") => Self::RebuildDeviceTensor,
+            ("torch._utils", name) => Self::RebuildForeign(foreign(name)?),
+            ("torch.nn.parameter", "Parameter" | "Buffer") => Self::Parameter,
             ("torch.storage" | "torch", "UntypedStorage") => Self::Storage(DType::U8),
+            ("torch" | "torch.cuda", name) if is_tensor_class(name) => Self::Tensor,
+            ("torch.sparse" | "torch.cuda.sparse", name) if is_tensor_class(name) => {
+                Self::RebuildForeign("a sparse tensor")
+            }
             ("torch" | "torch.cuda", name) => match DType::from_torch_storage(name) {
                 Some(dtype) => Self::Storage(dtype),
-                None => Self::DType(DType::from_torch_dtype(name)?),
+                None => match DType::from_torch_dtype(name) {
+                    Some(dtype) => Self::DType(dtype),
+                    None => Self::Bystander(bystanders::find(module, name)?),
+                },
             },
-            _ => return None,
+            _ => Self::Bystander(bystanders::find(module, name)?),
         })
     }
 }
+
+/// What kind of tensor a function of `torch._utils` makes, if it is one without a plain array of elements.
+fn foreign(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "_rebuild_sparse_tensor" => "a sparse tensor",
+        "_rebuild_qtensor" => "a quantized tensor",
+        "_rebuild_meta_tensor_no_storage" => "a tensor without elements",
+        "_rebuild_wrapper_subclass" => "a tensor of a subclass",
+        "_rebuild_device_tensor_from_numpy" => "a tensor of another device",
+        _ => return None,
+    })
+}
+
+/// Whether `torch.<name>` is a class of tensors.
+fn is_tensor_class(name: &str) -> bool {
+    match name.strip_suffix("Tensor") {
+        Some("") => true,
+        Some(kind) => DType::from_torch_storage(&format!("{kind}Storage")).is_some(),
+        None => false,
+    }
+}
+
+/// More arguments than any function takes.
+pub(super) const MAX_ARGUMENTS: usize = 9;
 
 /// Where descriptions are kept while a pickle is read.
 #[derive(Debug, Default)]
@@ -80,6 +133,11 @@ impl Described {
         match (global, arguments) {
             (Global::OrderedDict, []) => Ok(self.heap.add(Value::Dict(Vec::new()))),
             (Global::OrderedDict, &[pairs]) => self.ordered_dict(pairs),
+            (Global::Counter, []) => Ok(self.heap.add(Value::Dict(Vec::new()))),
+            (Global::Counter, &[counts]) => match self.heap.get(counts) {
+                Value::Dict(_) => Ok(counts),
+                other => Err(format!("a Counter of {}", other.kind())),
+            },
             (Global::Size, []) => Ok(self.heap.add(Value::Tuple(Vec::new()))),
             (Global::Size, &[sizes]) => match self.heap.get(sizes) {
                 Value::Tuple(_) => Ok(sizes),
@@ -93,23 +151,31 @@ impl Described {
                 self.tensor(storage, offset, size, stride, None)
             }
             (Global::RebuildTensorV2, &[storage, offset, size, stride, _, _, metadata]) => {
-                self.no_metadata(metadata)?;
-                self.tensor(storage, offset, size, stride, None)
+                let tensor = self.tensor(storage, offset, size, stride, None)?;
+                Ok(self.viewed(tensor, metadata))
             }
             (Global::RebuildTensorV3, &[storage, offset, size, stride, _, _, dtype]) => {
                 self.tensor(storage, offset, size, stride, Some(dtype))
             }
             (Global::RebuildTensorV3, &[storage, offset, size, stride, _, _, dtype, metadata]) => {
-                self.no_metadata(metadata)?;
-                self.tensor(storage, offset, size, stride, Some(dtype))
+                let tensor = self.tensor(storage, offset, size, stride, Some(dtype))?;
+                Ok(self.viewed(tensor, metadata))
             }
             (Global::RebuildParameter, &[tensor, _, _])
-            | (Global::RebuildParameterWithState, &[tensor, _, _, _]) => {
-                match self.heap.get(tensor) {
-                    Value::Tensor(_) => Ok(tensor),
-                    other => Err(format!("a parameter made of {}", other.kind())),
-                }
+            | (Global::RebuildParameterWithState, &[tensor, _, _, _])
+            | (Global::Parameter, &[tensor] | &[tensor, _]) => match self.heap.get(tensor) {
+                Value::Tensor(_) | Value::Foreign(_) => Ok(tensor),
+                other => Err(format!("a parameter made of {}", other.kind())),
+            },
+            (Global::RebuildFromType, &[function, class, arguments, _]) => {
+                self.tensor_of_class(function, class, arguments)
             }
+            (Global::RebuildDeviceTensor, &[tensor, dtype, _, _]) => {
+                Ok(self.of_other_device(tensor, dtype))
+            }
+            (Global::RebuildForeign(kind), _) => Ok(self.heap.add(Value::Foreign(kind))),
+            (Global::Tensor | Global::Parameter, []) => Ok(self.heap.add(Value::Blank)),
+            (Global::Bystander(kind), _) => Ok(self.heap.add(Value::Object(kind.into()))),
             _ => Err(format!(
                 "{global:?} with {} arguments, which it does not take",
                 arguments.len()
@@ -120,9 +186,15 @@ impl Described {
     /// A tensor's reference to a storage, from the parts of its persistent id.
     pub fn storage(&mut self, parts: &[Id]) -> Result<Id, String> {
         let heap = &self.heap;
-        let (class, key, elements, view) = match parts {
-            &[tag, class, key, _location, elements, ref view @ ..] if is(heap, tag, "storage") => {
+        let (class, key, elements, view) = match *parts {
+            [tag, class, key, _location, elements, ref view @ ..] if is(heap, tag, "storage") => {
                 (class, key, elements, view)
+            }
+            // In the old format, a class of modules with the text of its program.
+            [tag, class, _, _]
+                if is(heap, tag, "module") && matches!(heap.get(class), Value::Class(_)) =>
+            {
+                return Ok(class);
             }
             _ => return Err("a persistent id that is not that of a storage".into()),
         };
@@ -183,13 +255,60 @@ impl Described {
         Ok(self.heap.add(Value::Tensor(self.tensors.len() - 1)))
     }
 
-    /// Metadata says that a tensor is to be conjugated or negated, and is absent otherwise.
-    fn no_metadata(&self, id: Id) -> Result<(), String> {
-        match self.heap.get(id) {
-            Value::None => Ok(()),
-            Value::Dict(entries) if entries.is_empty() => Ok(()),
-            _ => Err("a conjugated or negated tensor, which is not supported".into()),
+    /// The tensor, unless its metadata say that its elements are to be conjugated or negated.
+    fn viewed(&mut self, tensor: Id, metadata: Id) -> Id {
+        match self.heap.get(metadata) {
+            Value::None => tensor,
+            Value::Dict(entries) if entries.is_empty() => tensor,
+            _ => self.heap.add(Value::Foreign("a conjugated or negated tensor")),
         }
+    }
+
+    /// A tensor that has attributes, or is of a subclass, whose elements may mean anything.
+    fn tensor_of_class(&mut self, function: Id, class: Id, arguments: Id) -> Result<Id, String> {
+        let heap = &self.heap;
+        let is_plain = matches!(heap.get(class), Value::Global(Global::Tensor | Global::Parameter));
+        match (heap.get(function), heap.get(arguments)) {
+            (Value::Global(Global::RebuildFromType), _) => {
+                Err("a tensor made of a class within a class".into())
+            }
+            (&Value::Global(function), Value::Tuple(arguments)) => {
+                let arguments: Vec<Id> = arguments.iter().copied().take(MAX_ARGUMENTS).collect();
+                let tensor = self.call(function, &arguments)?;
+                Ok(if is_plain {
+                    tensor
+                } else {
+                    self.heap.add(Value::Foreign("a tensor of a subclass"))
+                })
+            }
+            (function, arguments) => {
+                Err(format!("a call of {} with {}", function.kind(), arguments.kind()))
+            }
+        }
+    }
+
+    /// A tensor that was copied from another device, if its elements are of the same type as there.
+    fn of_other_device(&mut self, tensor: Id, dtype: Id) -> Id {
+        let here = match self.heap.get(tensor) {
+            &Value::Tensor(tensor) => self.tensors.get(tensor).map(|tensor| tensor.dtype),
+            _ => None,
+        };
+        match self.heap.get(dtype) {
+            &Value::Global(Global::DType(there)) if here == Some(there) => tensor,
+            _ => self.heap.add(Value::Foreign("a tensor of another device")),
+        }
+    }
+
+    /// What setting the state of a tensor makes of it: before torch 0.2, the arguments of `Tensor.set_`.
+    pub fn set_state(&mut self, object: Id, state: Id) -> Result<(), String> {
+        let Value::Tuple(state) = self.heap.get(state) else { return Ok(()) };
+        let &[storage, offset, shape, strides] = &state[..] else { return Ok(()) };
+        let tensor = self.tensor(storage, offset, shape, strides, None)?;
+        let value = match self.heap.get(tensor) {
+            &Value::Tensor(tensor) => Value::Tensor(tensor),
+            _ => return Ok(()),
+        };
+        self.heap.get_mut(object).map(|object| *object = value).ok_or("no object".into())
     }
 
     /// Python 2's way: a list of pairs.

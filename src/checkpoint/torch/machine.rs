@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::Fault;
-use super::globals::{Described, Global};
+use super::bystanders::may_be_class;
+use super::globals::{Described, Global, MAX_ARGUMENTS};
 use super::input::{Input, MAX_LINE};
 use super::value::{Id, Object, Value};
 
@@ -70,7 +71,8 @@ impl Machine {
                 self.global(&module, &name)?;
             }
             0x93 => self.stack_global()?,
-            b'R' | 0x81 => self.call()?,
+            b'R' => self.call()?,
+            0x81 => self.new_object()?,
             b'b' => self.build()?,
             b'Q' => self.persistent()?,
             b'a' => {
@@ -229,15 +231,13 @@ impl Machine {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
-        let global = Global::find(module, name).ok_or_else(|| {
-            format!(
-                "refused: it asks for `{}.{}`, which is not on the list of what tensors need. Nothing of it was run. \
-                 If you trust the file, load it with torch and save its state_dict",
-                module.escape_debug(),
-                name.escape_debug()
-            )
-        })?;
-        self.push(Value::Global(global));
+        match Global::find(module, name) {
+            Some(global) => self.push(Value::Global(global)),
+            None if may_be_class(module, name) => {
+                self.push(Value::Class(format!("{module}.{name}").into()));
+            }
+            None => return Err(refused(&format!("{module}.{name}"))),
+        }
         Ok(())
     }
 
@@ -258,17 +258,33 @@ impl Machine {
 
     fn call(&mut self) -> Result<(), Fault> {
         let (arguments, function) = (self.pop()?, self.pop()?);
+        self.call_with(function, arguments)
+    }
+
+    /// An object of a class that is not on the list is passed over; those of others are made as if it were called.
+    fn new_object(&mut self) -> Result<(), Fault> {
+        let (arguments, class) = (self.pop()?, self.pop()?);
+        if let Value::Class(name) = self.described.heap.get(class) {
+            let object = Value::Object(name.clone());
+            self.push(object);
+            return Ok(());
+        }
+        self.call_with(class, arguments)
+    }
+
+    fn call_with(&mut self, function: Id, arguments: Id) -> Result<(), Fault> {
         let heap = &self.described.heap;
         let (global, arguments) = match (heap.get(function), heap.get(arguments)) {
             (Value::Global(global), Value::Tuple(arguments)) => (*global, arguments),
+            (Value::Class(name), _) => return Err(refused(name)),
             (function, arguments) => {
                 return Err(
                     format!("a call of {} with {}", function.kind(), arguments.kind()).into()
                 );
             }
         };
-        // None takes more than eight; a longer tuple is not copied.
-        let arguments: Vec<Id> = arguments.iter().copied().take(9).collect();
+        // A longer tuple is not copied.
+        let arguments: Vec<Id> = arguments.iter().copied().take(MAX_ARGUMENTS).collect();
         let described = self.described.call(global, &arguments)?;
         self.stack.push(described);
         Ok(())
@@ -276,10 +292,11 @@ impl Machine {
 
     /// Attributes, such as the `_metadata` of a state_dict, are dropped.
     fn build(&mut self) -> Result<(), Fault> {
-        self.pop()?;
+        let state = self.pop()?;
         let object = self.top()?;
         match self.described.heap.get(object) {
-            Value::Dict(_) | Value::Tensor(_) => Ok(()),
+            Value::Dict(_) | Value::Tensor(_) | Value::Foreign(_) | Value::Object(_) => Ok(()),
+            Value::Blank => Ok(self.described.set_state(object, state)?),
             other => Err(format!("attributes of {}", other.kind()).into()),
         }
     }
@@ -303,6 +320,7 @@ impl Machine {
                 list.extend(items);
                 Ok(())
             }
+            Some(Value::Object(_)) => Ok(()),
             Some(other) => Err(format!("an instruction to {what} {}", other.kind()).into()),
             None => Err("no list".into()),
         }
@@ -316,6 +334,7 @@ impl Machine {
                 dict.extend(items);
                 Ok(())
             }
+            Some(Value::Object(_)) => Ok(()),
             Some(other) => Err(format!("an instruction to set an item of {}", other.kind()).into()),
             None => Err("no dict".into()),
         }
@@ -330,9 +349,33 @@ fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
 }
 
+/// A name that is not on the list, where it occurs or where it is called.
+fn refused(name: &str) -> Fault {
+    format!(
+        "refused: it asks for `{}`, which is not on the list of what tensors need. Nothing of it was run. \
+         If you trust the file, load it with torch and save its state_dict",
+        name.escape_debug()
+    )
+    .into()
+}
+
 fn text(bytes: Vec<u8>) -> Result<Value, Fault> {
-    let text = String::from_utf8(bytes).map_err(|_| "a string that is not UTF-8")?;
-    Ok(Value::Str(text.into()))
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Value::Str(text.into())),
+        Err(error) if has_surrogates(error.as_bytes()) => Ok(Value::Other("a string")),
+        Err(_) => Err("a string that is not UTF-8".into()),
+    }
+}
+
+/// Whether bytes are UTF-8 but for surrogates, which Python's strings may have and no tensor's name does.
+fn has_surrogates(mut bytes: &[u8]) -> bool {
+    while let Err(error) = std::str::from_utf8(bytes) {
+        match bytes.get(error.valid_up_to()..) {
+            Some([0xed, 0xa0..=0xbf, 0x80..=0xbf, rest @ ..]) => bytes = rest,
+            _ => return false,
+        }
+    }
+    true
 }
 
 fn bytes(input: &mut Input<'_>, len: u64) -> Result<Value, Fault> {

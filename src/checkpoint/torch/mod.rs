@@ -11,6 +11,7 @@
 //! the named tensors in the result, and here they are tied to bytes.
 
 mod archive;
+mod bystanders;
 mod globals;
 mod input;
 mod legacy;
@@ -25,8 +26,9 @@ use std::sync::Arc;
 
 use super::open::Contents;
 use super::source::{Source, describe};
-use super::tensor::{Layout, Storage, TensorInfo};
+use super::tensor::{Layout, MANY_DIMS, MAX_DIMS, Storage, TensorInfo};
 use crate::{Error, Result};
+use state_dict::Named;
 use value::{Object, RawTensor, StorageRef};
 
 /// The length of a tar archive's first block, and where it says that it is one.
@@ -58,28 +60,29 @@ pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
         )))
     };
     let (object, storages) = described.map_err(|fault| fault.at(source))?;
-    let tensors = state_dict::tensors(&object)
-        .map_err(|reason| source.error(reason))?
-        .into_iter()
-        .map(|(name, tensor)| {
-            let info = locate(source, &object, &storages, &name, tensor)?;
-            Ok((name, info))
-        })
-        .collect::<Result<_>>()?;
-    Ok(Contents { tensors, metadata: BTreeMap::new() })
+    let Named { tensors: named, mut foreign } =
+        state_dict::tensors(&object).map_err(|reason| source.error(reason))?;
+    let mut tensors = Vec::new();
+    for (name, tensor) in named {
+        match locate(source, &object, &storages, &name, tensor)? {
+            Ok(info) => tensors.push((name, info)),
+            Err(kind) => foreign.push((name, kind)),
+        }
+    }
+    Ok(Contents { tensors, foreign, metadata: BTreeMap::new() })
 }
 
 /// Where the bytes of each storage are, by its key.
 type Storages = HashMap<String, Storage>;
 
-/// Ties the tensor `name` to its bytes.
+/// Ties the tensor `name` to its bytes, or says of what kind it is if it cannot be read.
 fn locate(
     source: &Arc<Source>,
     object: &Object,
     storages: &Storages,
     name: &str,
     tensor: &RawTensor,
-) -> Result<TensorInfo> {
+) -> Result<Result<TensorInfo, &'static str>> {
     let refuse = |expected: &str, found: String| source.tensor_error(name, expected, found);
     let Some(reference) = object.storages.get(tensor.storage) else {
         return Err(refuse("a storage", "none".into()));
@@ -96,6 +99,9 @@ fn locate(
             format!("{elements} elements of {dtype}{}", view.unwrap_or_default()),
         )
     })?;
+    if object.heap.dimensions(tensor.shape) > MAX_DIMS {
+        return Ok(Err(MANY_DIMS));
+    }
     let sizes = |id, what| {
         let sizes = object.heap.sizes(id, what);
         sizes.map_err(|reason| source.error(format!("tensor `{name}`: {reason}")))
@@ -106,7 +112,10 @@ fn locate(
         strides: sizes(tensor.strides, "its strides")?,
         offset: tensor.offset,
     };
-    TensorInfo::new(source, name, part, layout)
+    match TensorInfo::unreadable(source, &layout) {
+        Some(kind) => Ok(Err(kind)),
+        None => TensorInfo::new(source, name, part, layout).map(Ok),
+    }
 }
 
 /// The part of a storage that a reference to it means, if it lies in it.

@@ -11,22 +11,29 @@ const MAX_DEPTH: usize = 32;
 /// that are looked into. Many dictionaries may share one long key, so that the pickle's length does not bound this.
 const MAX_NAMES: usize = 16 << 20;
 
+/// What is found, by name.
+pub(super) struct Named<'a> {
+    pub tensors: Vec<(String, &'a RawTensor)>,
+    /// Tensors that cannot be read, and of what kind they are.
+    pub foreign: Vec<(String, &'static str)>,
+}
+
 /// The named tensors, whatever dictionaries, lists and tuples they are in.
 ///
 /// Keys and places in lists are joined by dots. Values that are not tensors are passed over, and so are keys that are
 /// neither strings nor integers. What the pickle has at several places is found at the first.
-pub(super) fn tensors(object: &Object) -> Result<Vec<(String, &RawTensor)>, String> {
+pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     let mut walk = Walk {
         object,
         path: String::new(),
         written: 0,
         visited: HashSet::new(),
         names: HashSet::new(),
-        tensors: Vec::new(),
+        found: Named { tensors: Vec::new(), foreign: Vec::new() },
     };
     walk.container(object.root, 0)?;
-    if !walk.tensors.is_empty() {
-        return Ok(walk.tensors);
+    if !(walk.found.tensors.is_empty() && walk.found.foreign.is_empty()) {
+        return Ok(walk.found);
     }
     match object.heap.get(object.root) {
         Value::Dict(_) => {
@@ -46,7 +53,7 @@ struct Walk<'a> {
     /// Dictionaries, lists and tuples, which may contain each other, or themselves.
     visited: HashSet<Id>,
     names: HashSet<String>,
-    tensors: Vec<(String, &'a RawTensor)>,
+    found: Named<'a>,
 }
 
 impl Walk<'_> {
@@ -77,7 +84,7 @@ impl Walk<'_> {
     fn entry(&mut self, key: impl Fn() -> String, value: Id, depth: usize) -> Result<(), String> {
         let found = self.object.heap.get(value);
         let is_container = matches!(found, Value::Dict(_) | Value::List(_) | Value::Tuple(_));
-        if !is_container && !matches!(found, Value::Tensor(_)) {
+        if !is_container && !matches!(found, Value::Tensor(_) | Value::Foreign(_)) {
             return Ok(());
         }
         let before = self.path.len();
@@ -92,6 +99,7 @@ impl Walk<'_> {
         self.path.push_str(&key);
         match found {
             &Value::Tensor(tensor) => self.tensor(tensor)?,
+            Value::Foreign(kind) => self.found.foreign.push((self.path.clone(), kind)),
             _ => self.container(value, depth + 1)?,
         }
         self.path.truncate(before);
@@ -103,7 +111,8 @@ impl Walk<'_> {
         if !self.names.insert(name.clone()) {
             return Err(format!("tensor `{name}`: expected one of this name, found two"));
         }
-        self.tensors.extend(self.object.tensors.get(index).map(|tensor| (name.clone(), tensor)));
+        let found = &mut self.found.tensors;
+        found.extend(self.object.tensors.get(index).map(|tensor| (name.clone(), tensor)));
         Ok(())
     }
 }

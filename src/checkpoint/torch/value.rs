@@ -1,5 +1,6 @@
 //! What a pickle builds.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::super::dtype::DType;
@@ -29,14 +30,22 @@ pub(super) enum Value {
     Storage(usize),
     /// An index into [`Object::tensors`].
     Tensor(usize),
+    /// A tensor that cannot be read, by what kind it is.
+    Foreign(&'static str),
+    /// A tensor that is yet to be given its state.
+    Blank,
+    /// The name of a class that is not on the list: nothing may call it.
+    Class(Rc<str>),
+    /// An object of such a class, or another that no tensor needs: what it consists of is passed over.
+    Object(Rc<str>),
     /// Something harmless that no tensor needs, by its type's name.
     Other(&'static str),
 }
 
 impl Value {
     /// What to call it in a message.
-    pub fn kind(&self) -> &'static str {
-        match self {
+    pub fn kind(&self) -> Cow<'static, str> {
+        let kind = match self {
             Self::None => "None",
             Self::Bool(_) => "a bool",
             Self::Int(_) => "an int",
@@ -46,9 +55,12 @@ impl Value {
             Self::Dict(_) => "a dict",
             Self::Global(_) => "a class or function",
             Self::Storage(_) => "a storage",
-            Self::Tensor(_) => "a tensor",
-            Self::Other(kind) => kind,
-        }
+            Self::Tensor(_) | Self::Blank => "a tensor",
+            Self::Foreign(kind) | Self::Other(kind) => kind,
+            Self::Class(name) => return format!("the class {}", name.escape_debug()).into(),
+            Self::Object(name) => return format!("an object ({})", name.escape_debug()).into(),
+        };
+        kind.into()
     }
 }
 
@@ -73,6 +85,14 @@ impl Heap {
     /// The value at a place, to be changed.
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Value> {
         self.values.get_mut(id.0)
+    }
+
+    /// How many sizes or strides there are, if it is a tuple of them.
+    pub fn dimensions(&self, id: Id) -> usize {
+        match self.get(id) {
+            Value::Tuple(sizes) => sizes.len(),
+            _ => 0,
+        }
     }
 
     /// A tuple of sizes or of strides.

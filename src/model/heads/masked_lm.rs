@@ -17,15 +17,42 @@ use crate::model::check_shapes;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 use crate::nn::{LayerNorm, Linear, Norm, PackedLinear, contiguous, contiguous_mut};
 
-/// The head's parameters; the decoder's matrix is the word embeddings, so it is not among them.
+/// The head's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskedLmHeadParameters {
     /// H → E.
     pub dense: Linear,
     /// Applied after the activation.
     pub layer_norm: LayerNorm,
-    /// Added to the scores of the vocabulary, `[V]`.
+    /// `[V]`, added to the scores of the vocabulary unless the decoder has a bias of its own; then
+    /// nothing reads it, and it is kept because transformers' class has it, too.
     pub bias: Array1<f32>,
+    /// E → V.
+    pub decoder: DecoderParameters,
+}
+
+/// What the decoder has of its own. A tied decoder has nothing: its matrix is the backbone's word
+/// embeddings, and its bias the head's.
+///
+/// [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) and
+/// [`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias) say which of both are there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DecoderParameters {
+    /// `[V, E]`.
+    pub weight: Option<Array2<f32>>,
+    /// `[V]`.
+    pub bias: Option<Array1<f32>>,
+}
+
+impl DecoderParameters {
+    /// Zeros of the configuration's shapes, to be filled; nothing where it ties the decoder.
+    pub fn zeros(config: &AlbertConfig) -> Self {
+        let (v, e) = (config.vocab_size, config.embedding_size);
+        Self {
+            weight: (!config.tie_word_embeddings).then(|| Array2::zeros((v, e))),
+            bias: (!config.ties_decoder_bias()).then(|| Array1::zeros(v)),
+        }
+    }
 }
 
 impl MaskedLmHeadParameters {
@@ -35,17 +62,20 @@ impl MaskedLmHeadParameters {
             dense: Linear::zeros(config.hidden_size, config.embedding_size),
             layer_norm: LayerNorm::zeros(config.embedding_size),
             bias: Array1::zeros(config.vocab_size),
+            decoder: DecoderParameters::zeros(config),
         }
     }
 }
 
-/// dense H → E, activation, LayerNorm, then scores against every word embedding.
+/// dense H → E, activation, LayerNorm, then scores against every word embedding, or every row of
+/// the decoder's own matrix.
 pub struct MaskedLmHead {
     isa: Isa,
     dense: PackedLinear,
     activation: Nonlinearity,
     layer_norm: Norm,
     bias: Vec<f32>,
+    decoder: DecoderParameters,
 }
 
 impl MaskedLmHead {
@@ -53,24 +83,22 @@ impl MaskedLmHead {
     ///
     /// # Errors
     /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
-    /// forces an instruction set that this processor lacks; [`Error::Config`] if `tie_word_embeddings` is `false`: a
-    /// decoder with a matrix of its own is not supported (no ALBERT was published with one).
+    /// forces an instruction set that this processor lacks.
     pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
-        if config.other.get("tie_word_embeddings") == Some(&serde_json::Value::Bool(false)) {
-            return Err(Error::config(
-                "tie_word_embeddings",
-                "true, for a masked-LM head",
-                "false",
-            ));
-        }
         check_shapes(&parameters, &MaskedLmHeadParameters::zeros(config))?;
         let isa = Isa::current()?;
+        let DecoderParameters { weight, bias } = parameters.decoder;
         Ok(Self {
             isa,
             dense: PackedLinear::new(isa, Precision::F32, [parameters.dense]),
             activation: config.hidden_act.nonlinearity(),
             layer_norm: Norm::new(isa, parameters.layer_norm, config.layer_norm_eps),
             bias: parameters.bias.to_vec(),
+            decoder: DecoderParameters {
+                // It is read row by row, as the word embeddings are.
+                weight: weight.map(|weight| weight.as_standard_layout().into_owned()),
+                bias: bias.map(|bias| bias.to_vec().into()),
+            },
         })
     }
 
@@ -80,10 +108,12 @@ impl MaskedLmHead {
             dense: self.dense.unpack(0, self.dense.outputs()),
             layer_norm: self.layer_norm.unpack(),
             bias: self.bias.clone().into(),
+            decoder: self.decoder.clone(),
         }
     }
 
-    /// Scores `[N, V]` of states `[N, H]`, against the word embeddings `[V, E]` of the backbone.
+    /// Scores `[N, V]` of states `[N, H]`, against the word embeddings `[V, E]` of the backbone. A
+    /// decoder with a matrix of its own does not read these.
     ///
     /// # Errors
     /// [`Error::Input`] if the shapes do not fit.
@@ -92,19 +122,22 @@ impl MaskedLmHead {
         states: ArrayView2<'_, f32>,
         word_embeddings: ArrayView2<'_, f32>,
     ) -> Result<Array2<f32>> {
-        let table = (self.bias.len(), self.dense.outputs());
-        if states.ncols() != self.dense.inputs() || word_embeddings.dim() != table {
-            let expected = format!("[N, {}] and {table:?}", self.dense.inputs());
-            let found = format!("{:?} and {:?}", states.dim(), word_embeddings.dim());
+        let DecoderParameters { weight, bias } = &self.decoder;
+        let table = weight.as_ref().map_or(word_embeddings, |own| own.view());
+        let bias = bias.as_ref().map_or(&self.bias[..], |own| contiguous(own));
+        let shape = (self.bias.len(), self.dense.outputs());
+        if states.ncols() != self.dense.inputs() || table.dim() != shape {
+            let expected = format!("[N, {}] and {shape:?}", self.dense.inputs());
+            let found = format!("{:?} and {:?}", states.dim(), table.dim());
             return Err(Error::input("shapes of states and word embeddings", expected, found));
         }
         let mut transformed = self.dense.forward(states, self.activation);
         let mut logits = Array2::zeros((states.nrows(), self.bias.len()));
-        let table = word_embeddings.as_standard_layout();
+        let table = table.as_standard_layout();
         let rows = contiguous_mut(&mut transformed);
         self.layer_norm.forward(rows);
         let weights = Weights::Rows { rows: contiguous(&table), k: self.dense.outputs() };
-        let epilogue = Epilogue { bias: &self.bias, nonlinearity: Nonlinearity::Identity };
+        let epilogue = Epilogue { bias, nonlinearity: Nonlinearity::Identity };
         let inputs = Inputs::floats(rows, self.dense.outputs());
         multiply(self.isa, inputs, weights, epilogue, contiguous_mut(&mut logits));
         Ok(logits)

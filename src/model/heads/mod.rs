@@ -51,7 +51,9 @@ mod sequence_classification;
 mod token_classification;
 
 pub use linear::{ClassifierParameters, LinearHead};
-pub use masked_lm::{AlbertForMaskedLM, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput};
+pub use masked_lm::{
+    AlbertForMaskedLM, DecoderParameters, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput,
+};
 pub use multiple_choice::{AlbertForMultipleChoice, MultipleChoiceOutput};
 pub use pretraining::{
     AlbertForPreTraining, PreTrainingHead, PreTrainingHeadParameters, PreTrainingOutput,

@@ -27,7 +27,7 @@ pub struct HeadPass<'a> {
     pub(super) isa: Isa,
     pub(super) config: &'a AlbertConfig,
     pub(super) batch: &'a Batch,
-    /// The word embeddings `[V, E]`, which the masked-LM decoder is tied to.
+    /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
     pub(super) words: &'a Array2<f32>,
     /// The tokens that there are states of.
     pub(super) wanted: &'a Wanted,

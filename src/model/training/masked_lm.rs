@@ -40,22 +40,24 @@ pub(super) fn masked_lm(
     let (rows, labels) = check_words(pass, labels)?;
     let rows = pass.wanted.positions(&rows);
     let mut transformed = transform(pass, parameters, &rows);
-    let bias = contiguous(&parameters.bias);
-    let mut logits = pass.scores(contiguous(&transformed.out), pass.words, bias);
+    let decoder = &parameters.decoder;
+    let table = decoder.weight.as_ref().unwrap_or(pass.words);
+    let bias = contiguous(decoder.bias.as_ref().unwrap_or(&parameters.bias));
+    let mut logits = pass.scores(contiguous(&transformed.out), table, bias);
     let term = cross_entropy(pass.isa, name, &mut logits, &labels, pass.scale)?;
     if let Some(HeadGradients { head, words, states }) = gradients {
-        let shape = pass.words.dim();
+        let shape = table.dim();
         let stretch = Stretch {
             d_out: Strided::dense(contiguous(&logits), shape.0),
             inputs: Strided::dense(contiguous(&transformed.out), shape.1),
         };
-        let decoder = WeightGradient {
+        let of_decoder = WeightGradient {
             stretches: vec![stretch],
-            weight: contiguous_mut(words),
-            bias: contiguous_mut(&mut head.bias),
+            weight: contiguous_mut(head.decoder.weight.as_mut().unwrap_or(words)),
+            bias: contiguous_mut(head.decoder.bias.as_mut().unwrap_or(&mut head.bias)),
         };
-        weight_gradients(pass.isa, false, vec![decoder]);
-        let d = pass.times(contiguous(&logits), contiguous(pass.words), shape);
+        weight_gradients(pass.isa, false, vec![of_decoder]);
+        let d = pass.times(contiguous(&logits), contiguous(table), shape);
         let d = transform_backward(pass, parameters, &mut transformed, d, head);
         add_rows(&d, &rows, &mut states.tokens);
     }

@@ -20,6 +20,15 @@ impl AlbertTokenizer {
                 return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
             }
         }
+        let added = self.tokenizer.get_added_vocabulary();
+        let is_kept = |&id: &u32| {
+            !skip_special_tokens
+                || !self.id_to_token(id).is_some_and(|token| added.is_special_token(&token))
+        };
+        // Some of the library's decoders count on a last token.
+        if !ids.iter().any(is_kept) {
+            return Ok(String::new());
+        }
         let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
     }
@@ -27,8 +36,8 @@ impl AlbertTokenizer {
     /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
     pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
         match self.tokenizer.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(refused),
-            None => Ok(tokens.join(" ")),
+            Some(decoder) if !tokens.is_empty() => decoder.decode(tokens).map_err(refused),
+            _ => Ok(tokens.join(" ")),
         }
     }
 }

@@ -10,7 +10,9 @@ use super::config_files::JsonFile;
 use super::pipeline::{self, Draft};
 use super::settings::Settings;
 use super::source::Source;
-use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
+use super::{
+    AlbertTokenizer, SpecialIds, phonemes, refused, sentencepiece, tokenizer_json, wordpiece,
+};
 use crate::error::{Error, Result};
 use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
 use crate::hub::{self, Files};
@@ -36,7 +38,7 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
     let path = hub::locate(directory, None, Files::Tokenizer)?;
     let directory = &layout::model_directory(&path);
-    let Found { path, name, read } = find(directory)?;
+    let Some(Found { path, name, read }) = find(directory)? else { return phonemes(directory) };
     let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
     let mut declared = Declarations::read(directory, &config)?;
     let settings = Settings::read_both(&config, declared.files.first())?;
@@ -61,12 +63,15 @@ struct Found {
     read: Reader,
 }
 
-fn find(directory: &Path) -> Result<Found> {
-    std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+fn find(directory: &Path) -> Result<Option<Found>> {
+    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+    if !metadata.is_dir() {
+        return Err(Error::format(directory, "expected a directory, found a file"));
+    }
     for (name, read) in VOCABULARIES {
         let path = directory.join(name);
         if path.exists() {
-            return Ok(Found { path, name, read });
+            return Ok(Some(Found { path, name, read }));
         }
     }
     for (begin, end, name) in OTHERS {
@@ -74,11 +79,22 @@ fn find(directory: &Path) -> Result<Found> {
         let path = layout::only_file(directory, &format!("one {begin}*{end}"), &is_wanted)?;
         let usual = VOCABULARIES.into_iter().find(|(usual, _)| *usual == name);
         if let Some((path, (name, read))) = path.zip(usual) {
-            return Ok(Found { path, name, read });
+            return Ok(Some(Found { path, name, read }));
         }
     }
-    let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
-    Err(Error::format(directory, format!("expected one of {expected}, found none of them")))
+    Ok(None)
+}
+
+/// The vocabulary of a speech model, where there is no other.
+fn phonemes(directory: &Path) -> Result<AlbertTokenizer> {
+    let config = JsonFile::read_if_there(&directory.join(phonemes::CONFIG))?;
+    phonemes::read(&config)?.ok_or_else(|| {
+        let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
+        let reason = format!(
+            "expected one of {expected}, found none of them; nor has config.json a `vocab` of phonemes"
+        );
+        Error::format(directory, reason)
+    })
 }
 
 /// Only a `tokenizer.json` brings the rules of any class with it.

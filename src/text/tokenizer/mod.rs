@@ -8,7 +8,9 @@ mod added;
 mod charsmap;
 mod config_files;
 mod decode;
+mod guard;
 mod load;
+mod phonemes;
 pub(super) mod pipeline;
 mod sentencepiece;
 pub(super) mod settings;
@@ -72,7 +74,7 @@ use crate::error::{Error, Result};
 ///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
 ///   one; with both files there, that is the one that is read.
 /// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
-///   `added_tokens_decoder`; then what they say wins over it.
+///   `added_tokens_decoder`; then what they say wins over it, whatever keys the former has (`do_lower_case`, …).
 ///
 /// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
 /// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
@@ -107,7 +109,10 @@ impl fmt::Debug for AlbertTokenizer {
     }
 }
 
-/// The ids of the five tokens that every ALBERT vocabulary has.
+/// The id of a special token that a vocabulary lacks.
+const NO_TOKEN: u32 = u32::MAX;
+
+/// The ids of the five tokens that every ALBERT vocabulary has, but for those of phonemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SpecialIds {
     pad: u32,
@@ -124,6 +129,9 @@ impl AlbertTokenizer {
     /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length` or, before it was
     /// called so, `max_len`, `model_input_names`, special and added tokens), `special_tokens_map.json` and
     /// `added_tokens.json`.
+    ///
+    /// Where there is none of the three, a `vocab` in `config.json` is one of phonemes, as the speech model Kokoro has it:
+    /// each character is a token or, if the vocabulary lacks it, nothing, and id 0 is put at both ends.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
@@ -257,7 +265,7 @@ impl AlbertTokenizer {
         self.special.pad
     }
 
-    /// The id of the unknown token, `<unk>` or `[UNK]`.
+    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
     pub fn unk_token_id(&self) -> u32 {
         self.special.unk
     }
@@ -272,7 +280,7 @@ impl AlbertTokenizer {
         self.special.sep
     }
 
-    /// The id of `[MASK]`, the token to be guessed.
+    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
     pub fn mask_token_id(&self) -> u32 {
         self.special.mask
     }
@@ -282,7 +290,8 @@ impl AlbertTokenizer {
         let SpecialIds { pad, unk, cls, sep, mask } = self.special;
         let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder();
         let special = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id);
-        let mut ids: Vec<u32> = special.chain([pad, unk, cls, sep, mask]).collect();
+        let there = [pad, unk, cls, sep, mask].into_iter().filter(|&id| id != NO_TOKEN);
+        let mut ids: Vec<u32> = special.chain(there).collect();
         ids.sort_unstable();
         ids.dedup();
         ids

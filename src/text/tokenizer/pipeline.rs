@@ -24,11 +24,13 @@ use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::text::TruncationSide;
 
-/// The two kinds of vocabulary; they differ in the names of special tokens.
+/// The kinds of vocabulary; they differ in the names of special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     SentencePiece,
     WordPiece,
+    /// A character is a token.
+    Phonemes,
 }
 
 /// A tokenizer that still lacks its added tokens.
@@ -68,6 +70,8 @@ impl Draft {
             _ if self.is_literal => "PreTrainedTokenizerFast",
             Family::SentencePiece => "AlbertTokenizer",
             Family::WordPiece => "BertTokenizer",
+            // transformers has none for them.
+            Family::Phonemes => "PreTrainedTokenizer",
         }
     }
 }

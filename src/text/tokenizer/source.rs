@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::AlbertTokenizer;
 use super::added::OTHERS;
 use super::config_files::JsonFile;
 use super::load::{CONFIG, VOCABULARIES};
+use super::pipeline::Family;
+use super::{AlbertTokenizer, phonemes};
 use crate::error::{Error, Result};
-use crate::files::{Staged, check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage, stage_json};
 use crate::text::TruncationSide;
 
 /// The files that a tokenizer was read from, as far as they had a say.
@@ -48,10 +49,11 @@ impl Source {
         self.check_nothing_wins(directory)?;
         let config = self.config_with(changes);
         let others = self.others.iter().filter(|file| !file.entries.is_empty());
-        let mut staged = vec![stage_bytes(directory, &self.path, &self.bytes)?];
+        let place = |path: &Path| directory.join(path.file_name().unwrap_or_default());
+        let write = |file: &mut dyn io::Write| file.write_all(&self.bytes);
+        let mut staged = vec![stage(&place(&self.path), write)?];
         for file in others.chain([&config]) {
-            let text = format!("{:#}\n", Value::Object(file.entries.clone()));
-            staged.push(stage_bytes(directory, &file.path, text.as_bytes())?);
+            staged.push(stage_json(&place(&file.path), &Value::Object(file.entries.clone()))?);
         }
         Ok(staged)
     }
@@ -86,15 +88,10 @@ impl Source {
     }
 }
 
-/// Writes a file that will have this one's name in `directory`.
-fn stage_bytes(directory: &Path, name: &Path, bytes: &[u8]) -> Result<Staged> {
-    let path = directory.join(name.file_name().unwrap_or_default());
-    stage(&path, |file| -> io::Result<()> { file.write_all(bytes) })
-}
-
 impl AlbertTokenizer {
     /// Writes the files that this tokenizer was read from into a directory, which is made if need be: its vocabulary,
-    /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`.
+    /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`. A vocabulary of
+    /// phonemes is put into the directory's `config.json`.
     ///
     /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read the same tokenizer from
     /// it. Every setting of the files keeps its effect; the [side](Self::with_truncation_side) at which texts are cut is
@@ -125,15 +122,21 @@ impl AlbertTokenizer {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        self.stage(directory, None)?.into_iter().try_for_each(Staged::commit)
+        if self.family == Family::Phonemes {
+            return phonemes::save(&self.source, directory);
+        }
+        commit_all(self.stage(directory, None)?)
     }
 
-    /// Writes the files beside their places; with a `model_max_length`, it is said to be that.
+    /// Writes the files beside their places (of phonemes there are none: the model's `config.json` has their vocabulary); with a `model_max_length`, it is said to be that.
     pub(crate) fn stage(
         &self,
         directory: &Path,
         model_max_length: Option<usize>,
     ) -> Result<Vec<Staged>> {
+        if self.family == Family::Phonemes {
+            return Ok(Vec::new());
+        }
         let truncation_side = Some(self.truncation_side);
         self.source.stage(directory, &Changes { truncation_side, model_max_length })
     }

@@ -36,6 +36,7 @@ pub(super) fn begins_word(family: Family, token: &str) -> bool {
         Family::SentencePiece => token.chars().next().is_none_or(|first| {
             !first.is_alphanumeric() || UNSPACED.iter().any(|range| range.contains(&first))
         }),
+        Family::Phonemes => true,
     }
 }
 

@@ -154,8 +154,11 @@ impl<'a> Reference<'a> {
     pub fn words(&self, states: &Array2<f64>) -> Array2<f64> {
         let transformed = self.activation(self.linear("predictions.dense", states));
         let transformed = self.layer_norm("predictions.LayerNorm", transformed);
-        let table = self.values("albert.embeddings.word_embeddings.weight");
-        products(&transformed, table, self.values("predictions.bias"))
+        let has = |name: &str| self.weights.contains_key(name);
+        let own_or = |own, tied| self.values(if has(own) { own } else { tied });
+        let table =
+            own_or("predictions.decoder.weight", "albert.embeddings.word_embeddings.weight");
+        products(&transformed, table, own_or("predictions.decoder.bias", "predictions.bias"))
     }
 
     /// The slope of `loss` along a direction, by central differences of `step` times the direction.
