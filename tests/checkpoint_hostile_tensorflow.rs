@@ -98,7 +98,7 @@ fn places_of_blocks() {
         table_with(data.clone(), &block(&pairs))
     };
     let whole = [varint(0), varint(data.len() as u64 - 5)].concat();
-    assert_eq!(open_all(&handles(&[whole.clone()])).len(), 2);
+    assert_eq!(open_all(&handles(std::slice::from_ref(&whole))).len(), 2);
     refused_table(&handles(&[whole.clone(), whole.clone()]), &["a block at byte 0", "or after"]);
     refused_table(&handles(&[[varint(9), varint(1 << 40)].concat()]), &["from byte 9", "within"]);
     refused_table(&handles(&[vec![0]]), &["expected 1 more bytes"]);

@@ -36,15 +36,15 @@ const MAX_BLOCK: usize = 4 << 20;
 /// More than the number of bytes that Snappy can make of one: its densest element makes 64 of 3.
 const SNAPPY_RATIO: usize = 22;
 
+/// What is done with a key and its value.
+type Visitor<'v> = dyn FnMut(&[u8], &[u8]) -> Result<(), String> + 'v;
+
 /// Calls `visit` with every key and value of the table, in the order of the keys.
 ///
 /// # Errors
 ///
 /// What is wrong with the table, or what `visit` finds wrong.
-pub(super) fn for_each(
-    table: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+pub(super) fn for_each(table: &[u8], visit: &mut Visitor<'_>) -> Result<(), String> {
     let index = index_handle(table)?;
     let index_block = block(table, index).map_err(|reason| format!("the index block: {reason}"))?;
     let (mut last_key, mut count, mut end): (Option<Vec<u8>>, usize, u64) = (None, 0, 0);
@@ -138,10 +138,7 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Calls `visit` with the entries of a block.
-fn entries(
-    block: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+fn entries(block: &[u8], visit: &mut Visitor<'_>) -> Result<(), String> {
     let rest = without_restarts(block)?;
     let mut bytes = Bytes(rest);
     let mut key = Vec::new();
