@@ -156,6 +156,7 @@ pub(crate) fn attention(
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes;
     use super::super::{convert, reference};
     use super::*;
 
@@ -165,10 +166,10 @@ mod tests {
         let at = |token: usize, part: usize| {
             let start = ((s.start + token) * 3 + part) * hidden + head * d;
             let row = &qkv[start..start + d];
-            let scale = convert::scale(row);
+            let scale = bytes::scale(row);
             let round = |&x: &f32| {
                 if heads.has_quantized_scores && part < 2 {
-                    let steps = convert::quantize(x, convert::inverse(scale));
+                    let steps = bytes::quantize(x, bytes::inverse(scale));
                     return f64::from(steps) * f64::from(scale);
                 }
                 f64::from(if heads.is_narrow { convert::from_bf16(convert::bf16(x)) } else { x })

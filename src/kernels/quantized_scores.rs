@@ -74,8 +74,8 @@ impl<'a> QuantizedScores<'a> {
         }
         let panel = &mut self.panel[..width * depth];
         pack_panel(isa, &sources[..queries.count], depth, panel);
-        let offset = Encoding::of(Precision::Int8, isa).offset();
-        columns::byte_sums(isa, panel, offset, &mut self.corrections[..width]);
+        let zero = Encoding::of(Precision::Int8, isa).symmetric_zero();
+        columns::byte_sums(isa, panel, zero, &mut self.corrections[..width]);
     }
 
     /// The scores of some keys, from the one with that number on, with the queries that were packed; raises `largest` to
