@@ -28,8 +28,9 @@ const APPLICATIONS: usize = 3;
 /// The most outliers of one matrix.
 const MOST: usize = 16;
 
-/// An outlier of a matrix of so many inputs has to make the others' steps finer by 1 in 1 for its product to be worth its time.
-const INPUTS_PER_OUTLIER: f32 = 64.0;
+/// What an outlier costs is taken to be what so many inputs more would: its product is of `f32`, four times a byte's, and it
+/// is set apart first.
+const INPUTS_PER_OUTLIER: f32 = 16.0;
 
 /// The largest magnitude of each channel, over tokens and applications.
 struct Largest(Vec<f32>);
