@@ -80,7 +80,7 @@ fn bench_gemm(group: &mut Group<'_>, isa: InstructionSet, precision: Precision, 
     let Product { tokens, k, n } = product;
     let matrix = Matrix::new(isa, precision, &noise(n * k, 1), k);
     let (rows, mut encoder) = (noise(tokens * k, 2), Encoder::default());
-    let encoded = encoder.encode(isa, precision, &rows, k);
+    let encoded = encoder.encode(&matrix, &rows);
     let mut out = vec![0.0; tokens * n];
     group.throughput(operations(product.operations()));
     group.bench_function(BenchmarkId::new(precision.name(), product), |bencher| {
@@ -119,11 +119,13 @@ fn encode(criterion: &mut Criterion) {
         for precision in [Precision::Bf16, Precision::Int8] {
             for tokens in TOKENS {
                 let (rows, mut encoder) = (noise(tokens * HIDDEN, 3), Encoder::default());
+                // Of one output: how many there are makes no difference.
+                let matrix = Matrix::new(isa, precision, &noise(HIDDEN, 4), HIDDEN);
                 group.throughput(bytes(&rows));
                 let id = BenchmarkId::new(precision.name(), format!("[{tokens},{HIDDEN}]"));
                 group.bench_function(id, |bencher| {
                     bencher.iter(|| {
-                        let encoded = encoder.encode(isa, precision, black_box(&rows), HIDDEN);
+                        let encoded = encoder.encode(&matrix, black_box(&rows));
                         black_box(encoded);
                     });
                 });

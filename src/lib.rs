@@ -43,7 +43,9 @@ pub mod train;
 
 pub use batch::{AttentionProbabilities, Batch, BatchBuilder, Id, Packed};
 pub use checkpoint::{LoadOptions, LoadReport, PreTrainedModel, shipped_checkpoint};
-pub use config::{AlbertConfig, ConfigFields, ParameterCount, ParameterSharing, ProblemType};
+pub use config::{
+    AlbertConfig, ConfigFields, Int8Outliers, ParameterCount, ParameterSharing, ProblemType,
+};
 pub use error::{Error, Result};
 #[cfg(feature = "internals")]
 #[doc(hidden)]

@@ -52,7 +52,6 @@ pub fn measure(isa: InstructionSet, precision: Precision) -> [f64; PARTS.len()] 
 
 struct Layer {
     isa: InstructionSet,
-    precision: Precision,
     query_key_value: Matrix,
     attention: Attention,
     output: Matrix,
@@ -73,7 +72,6 @@ impl Layer {
         };
         Self {
             isa,
-            precision,
             query_key_value: matrix(HIDDEN, 3 * HIDDEN, 1),
             attention: Attention::new(isa, precision, &[TOKENS], HEADS),
             output: matrix(HIDDEN, HIDDEN, 2),
@@ -88,36 +86,47 @@ impl Layer {
 
     /// Applies it once, and returns the seconds of each part.
     fn apply(&mut self) -> [f64; PARTS.len()] {
-        let &mut Self { isa, precision, .. } = self;
+        let isa = self.isa;
         let (weight, bias) = (vec![1.0; HIDDEN], vec![0.0; HIDDEN]);
-        let Self { encoder, states, middle, scratch, .. } = self;
+        let Self {
+            query_key_value,
+            attention: heads,
+            output: dense,
+            up: ffn,
+            down: ffn_output,
+            encoder,
+            states,
+            middle,
+            scratch,
+            ..
+        } = self;
         let mut clock = Clock { last: Instant::now() };
         let (qkv, context) = scratch.split_at_mut(3 * states.len());
         let mut encoding = 0.0;
 
-        let inputs = encoder.encode(isa, precision, states, HIDDEN);
+        let inputs = encoder.encode(query_key_value, states);
         encoding += clock.lap();
-        self.query_key_value.multiply(inputs, qkv);
-        let query_key_value = clock.lap();
-        self.attention.run(qkv, context);
+        query_key_value.multiply(inputs, qkv);
+        let projection = clock.lap();
+        heads.run(qkv, context);
         let attention = clock.lap();
-        let inputs = encoder.encode(isa, precision, context, HIDDEN);
+        let inputs = encoder.encode(dense, context);
         encoding += clock.lap();
-        self.output.multiply(inputs, middle);
+        dense.multiply(inputs, middle);
         let output = clock.lap();
         isa.layer_norm((&weight, &bias), states, middle);
         let mut norms = clock.lap();
-        let inputs = encoder.encode(isa, precision, middle, HIDDEN);
+        let inputs = encoder.encode(ffn, middle);
         encoding += clock.lap();
-        self.up.multiply_with_gelu(inputs, scratch);
+        ffn.multiply_with_gelu(inputs, scratch);
         let up = clock.lap();
-        let inputs = encoder.encode(isa, precision, scratch, INTERMEDIATE);
+        let inputs = encoder.encode(ffn_output, scratch);
         encoding += clock.lap();
-        self.down.multiply(inputs, states);
+        ffn_output.multiply(inputs, states);
         let down = clock.lap();
         isa.layer_norm((&weight, &bias), middle, states);
         norms += clock.lap();
-        [query_key_value, attention, output, up, down, encoding, norms]
+        [projection, attention, output, up, down, encoding, norms]
     }
 }
 

@@ -57,7 +57,7 @@ pub fn product(isa: InstructionSet, precision: Precision, product: Product) -> f
     let Product { tokens, k, n } = product;
     let matrix = Matrix::new(isa, precision, &noise(n * k, 1), k);
     let (rows, mut encoder) = (noise(tokens * k, 2), Encoder::default());
-    let encoded = encoder.encode(isa, precision, &rows, k);
+    let encoded = encoder.encode(&matrix, &rows);
     let mut out = vec![0.0; tokens * n];
     let best = best(|| matrix.multiply(encoded, black_box(&mut out)));
     product.operations() as f64 / best

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, google, labels, speech};
+use super::{
+    AlbertConfig, ConfigFields, Int8Outliers, ParameterSharing, ProblemType, google, labels, speech,
+};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
 use crate::nn::Activation;
@@ -76,6 +78,7 @@ impl AlbertConfig {
             },
             labels: labels::read(&mut keys)?,
             problem_type: keys.problem_type()?,
+            int8_outliers: Int8Outliers::read(&mut keys)?,
             other: keys.0,
         };
         Self::new(fields)
@@ -123,6 +126,9 @@ impl AlbertConfig {
         if let Some(problem) = self.problem_type {
             let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
             map.insert("problem_type".into(), json!(name.map(|(name, _)| name)));
+        }
+        if let Some(outliers) = &self.int8_outliers {
+            outliers.write(&mut map);
         }
         Value::Object(map)
     }
@@ -235,7 +241,7 @@ impl Keys {
 }
 
 /// A whole number, also one that was written as `768.0`.
-fn whole(value: &Value) -> Option<u64> {
+pub(super) fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..9e15).contains(x));
     value.as_u64().or_else(|| float().map(|x| x as u64))
 }

@@ -8,6 +8,7 @@ mod counts;
 mod google;
 mod json;
 mod labels;
+mod outliers;
 mod presets;
 mod speech;
 
@@ -26,6 +27,7 @@ use crate::layout;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
+pub use outliers::Int8Outliers;
 
 /// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
 ///
@@ -175,6 +177,9 @@ pub struct ConfigFields {
     pub labels: Vec<String>,
     /// What a sequence classifier is trained for; `None` lets the labels decide, as in transformers.
     pub problem_type: Option<ProblemType>,
+    /// What a model in int8 computes in single precision, where it is known: it then is not looked for when the model is
+    /// built. Not a Hugging Face key.
+    pub int8_outliers: Option<Int8Outliers>,
     /// Keys of the file that this crate does not use; written back as they were.
     pub other: Map<String, Value>,
 }
@@ -206,8 +211,26 @@ impl Default for ConfigFields {
             parameter_sharing: ParameterSharing::All,
             labels: vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
             problem_type: None,
+            int8_outliers: None,
             other: Map::new(),
         }
+    }
+}
+
+impl ConfigFields {
+    /// How many attention blocks have parameters of their own.
+    pub(crate) fn attention_blocks(&self) -> usize {
+        self.blocks(self.parameter_sharing.shares_attention())
+    }
+
+    /// How many feed-forward blocks have parameters of their own.
+    pub(crate) fn feed_forward_blocks(&self) -> usize {
+        self.blocks(self.parameter_sharing.shares_ffn())
+    }
+
+    fn blocks(&self, is_shared: bool) -> usize {
+        let groups = if is_shared { self.num_hidden_groups } else { self.num_hidden_layers };
+        groups * self.inner_group_num
     }
 }
 
@@ -259,6 +282,9 @@ impl AlbertConfig {
         check_sizes(&fields)?;
         check_layout(&fields)?;
         check_numbers(&fields)?;
+        if let Some(outliers) = &fields.int8_outliers {
+            outliers.check(&fields)?;
+        }
         Ok(Self(fields))
     }
 
@@ -288,6 +314,12 @@ impl AlbertConfig {
                 .map_err(|error| error.in_config(&yaml));
         }
         Self::from_file(json)
+    }
+
+    /// With what was found for int8.
+    pub(crate) fn with_int8_outliers(mut self, outliers: Int8Outliers) -> Self {
+        self.0.int8_outliers = Some(outliers);
+        self
     }
 
     /// D, the width of one attention head.

@@ -156,6 +156,7 @@ pub(crate) fn attention(
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes;
     use super::super::{convert, reference};
     use super::*;
 
@@ -164,11 +165,17 @@ mod tests {
         let (d, hidden) = (heads.size, heads.count * heads.size);
         let at = |token: usize, part: usize| {
             let start = ((s.start + token) * 3 + part) * hidden + head * d;
-            let row = &qkv[start..start + d];
-            let scale = convert::scale(row);
+            let mut row = qkv[start..start + d].to_vec();
+            if heads.has_quantized_scores && part == 1 {
+                for (i, x) in row.iter_mut().enumerate() {
+                    let key = |key: &usize| qkv[((s.start + key) * 3 + 1) * hidden + head * d + i];
+                    *x -= s.keys.iter().fold(0.0, |sum, at| sum + key(at)) / s.keys.len() as f32;
+                }
+            }
+            let scale = bytes::scale(&row);
             let round = |&x: &f32| {
                 if heads.has_quantized_scores && part < 2 {
-                    let steps = convert::quantize(x, convert::inverse(scale));
+                    let steps = bytes::quantize(x, bytes::inverse(scale));
                     return f64::from(steps) * f64::from(scale);
                 }
                 f64::from(if heads.is_narrow { convert::from_bf16(convert::bf16(x)) } else { x })

@@ -71,7 +71,7 @@ impl HeadInput<'_> {
                 n * width,
                 padded * width,
                 width * padded,
-                QuantizedScores::scales_len(n, width),
+                QuantizedScores::floats_len(n, size, width),
                 wanted,
             ],
         );

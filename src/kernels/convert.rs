@@ -1,11 +1,13 @@
-//! Between `f32` and the narrower types that weights and activations are multiplied in.
+//! Between `f32` and the narrower types that weights and activations are multiplied in; for bytes, with [`bytes`](super::bytes).
 //!
 //! All of it is written in integers and in `f32` operations that round once, so that every instruction set gives the
 //! same bits.
 
 use std::ops::Range;
 
+use super::bytes::{self, Rows};
 use super::isa::{Isa, multiversion};
+use super::packed::PackedMatrix;
 use super::parallel;
 use super::precision::{Encoding, Precision};
 use super::split::split;
@@ -31,28 +33,6 @@ pub(super) fn from_bf16(bits: u16) -> f32 {
 /// The width of nearly all models' heads: rows of a length that the compiler knows take a third of the time.
 const HEAD: usize = 64;
 
-/// What one step of a quantised row is worth: its largest magnitude / 127. NaN if there is one in the row.
-#[inline(always)]
-pub(super) fn scale(row: &[f32]) -> f32 {
-    // As integers, magnitudes are in the same order, and NaN is above all of them.
-    f32::from_bits(row.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max)) / 127.0
-}
-
-/// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to have an inverse.
-#[inline(always)]
-pub(super) fn inverse(scale: f32) -> f32 {
-    if scale < f32::MIN_POSITIVE { 0.0 } else { 1.0 / scale }
-}
-
-/// The nearest whole number of steps, ties to even, −127 to 127. Anything if the row's scale is not finite, which makes
-/// its products NaN.
-#[inline(always)]
-pub(super) fn quantize(x: f32, inverse: f32) -> i8 {
-    // Adding 1.5·2²³ rounds to a whole number, which then stands in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    (x * inverse + ROUND).to_bits() as u8 as i8
-}
-
 /// Appends a row of weights as words; what is missing in the last is 0.
 pub(super) fn weights(row: &[f32], precision: Precision, words: &mut Vec<u32>) {
     match precision {
@@ -62,9 +42,9 @@ pub(super) fn weights(row: &[f32], precision: Precision, words: &mut Vec<u32>) {
             half(0) | half(1) << 16
         })),
         Precision::Int8 => {
-            let inverse = inverse(scale(row));
+            let inverse = bytes::inverse(bytes::weight_scale(row));
             words.extend(row.chunks(4).map(|four| {
-                let byte = |i: usize| four.get(i).map_or(0, |&x| quantize(x, inverse) as u8);
+                let byte = |i: usize| four.get(i).map_or(0, |&x| bytes::quantize(x, inverse) as u8);
                 u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
             }));
         }
@@ -102,31 +82,45 @@ impl<'a> Inputs<'a> {
 pub(super) enum Values<'a> {
     /// As they were.
     Floats(&'a [f32]),
-    /// Encoded, as many words per row as a panel has lines, or twice as many.
-    Words { words: &'a [u32], encoding: Encoding, scales: &'a [f32] },
+    /// Pairs of bfloat16, as many words per row as a panel has lines, or twice as many.
+    Halves { words: &'a [u32], encoding: Encoding },
+    /// Fours of bytes, likewise.
+    Bytes { words: &'a [u32], encoding: Encoding, steps: Steps<'a> },
+}
+
+/// What rows of bytes are worth.
+#[derive(Clone, Copy)]
+pub(super) struct Steps<'a> {
+    pub(super) scales: &'a [f32],
+    /// What stands for zero in each row.
+    pub(super) zeros: &'a [i32],
+    /// The values of channels that are multiplied in `f32`, `[T, channels]`.
+    pub(super) outliers: &'a [f32],
 }
 
 /// Memory for activations while they are multiplied, to be used again and again.
 #[derive(Default)]
 pub(crate) struct InputBuffer {
     words: Vec<u32>,
-    scales: Vec<f32>,
+    floats: Vec<f32>,
+    zeros: Vec<i32>,
 }
 
 impl InputBuffer {
     /// Bytes that it holds on to.
     pub(crate) fn capacity(&self) -> usize {
-        size_of::<u32>() * self.words.capacity() + size_of::<f32>() * self.scales.capacity()
+        let Self { words, floats, zeros } = self;
+        size_of::<u32>() * (words.capacity() + floats.capacity() + zeros.capacity())
     }
 
-    /// Brings `rows` [T, k] into the form that products with weights of that precision read.
+    /// Brings `rows` [T, k] into the form that products with a matrix read.
     pub(crate) fn encode<'a>(
         &'a mut self,
         isa: Isa,
-        precision: Precision,
+        matrix: &PackedMatrix,
         rows: &'a [f32],
-        k: usize,
     ) -> Inputs<'a> {
+        let (k, precision) = (matrix.k(), matrix.precision());
         let encoding = Encoding::of(precision, isa);
         if encoding == Encoding::F32 {
             return Inputs::floats(rows, k);
@@ -134,20 +128,36 @@ impl InputBuffer {
         let count = rows.len() / k;
         assert_eq!(rows.len(), count * k, "activations [T, {k}]");
         let stride = k.div_ceil(precision.inputs_per_word()) * encoding.words();
-        let Self { words, scales } = self;
         // Nothing that is left of the rows before is read: every word is written.
-        let ([words], [scales]) = (split(words, [count * stride]), split(scales, [count]));
-        let encode = |((rows, words), scales): ((&[f32], &mut [u32]), &mut [f32])| {
-            let rows = Strided { values: rows, stride: k, width: k, count: scales.len() };
-            encode_rows(isa, encoding, rows, words, scales);
-        };
+        let [words] = split(&mut self.words, [count * stride]);
         let block = parallel::rows_per_task(count, k);
-        let parts = rows
-            .chunks(block * k)
-            .zip(words.chunks_mut(block * stride))
-            .zip(scales.chunks_mut(block));
-        parallel::for_each_part(parts, encode);
-        Inputs { rows: count, k, precision, values: Values::Words { words, encoding, scales } }
+        let parts = rows.chunks(block * k).zip(words.chunks_mut(block * stride));
+        if precision == Precision::Bf16 {
+            parallel::for_each_part(parts, |(rows, words)| {
+                encode_rows(isa, encoding, Strided::dense(rows, k), words, &mut []);
+            });
+            return Inputs {
+                rows: count,
+                k,
+                precision,
+                values: Values::Halves { words, encoding },
+            };
+        }
+        let channels = matrix.outliers().channels().len();
+        let [scales, outliers] = split(&mut self.floats, [count, count * channels]);
+        let [zeros] = split(&mut self.zeros, [count]);
+        let steps = scales.chunks_mut(block).zip(zeros.chunks_mut(block));
+        let mut rest = &mut *outliers;
+        let parts = parts.zip(steps).map(|(part, (scales, zeros))| {
+            let outliers = rest.split_off_mut(..scales.len() * channels).unwrap_or_default();
+            (part, (scales, zeros, outliers))
+        });
+        parallel::for_each_part(parts, |((rows, words), (scales, zeros, outliers))| {
+            let to = Rows { words, scales, zeros, outliers };
+            bytes::encode_with_zeros(isa, encoding, rows, k, matrix.outliers(), to);
+        });
+        let steps = Steps { scales, zeros, outliers };
+        Inputs { rows: count, k, precision, values: Values::Bytes { words, encoding, steps } }
     }
 }
 
@@ -196,8 +206,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth, if it is
-    /// quantised.
+    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth, if they are of
+    /// bytes, which are then symmetric about zero.
     pub(super) fn encode_rows<'a>(
         encoding: Encoding,
         rows: Strided<'a>,
@@ -209,34 +219,37 @@ multiversion! {
             let row = &values[index * stride..][..width];
             match encoding {
                 Encoding::F32 => unreachable!("read as they are"),
-                Encoding::Bf16 => each(row, halves(words), bf16),
-                Encoding::Bf16Split => groups(row, words, |[first, second]: [f32; 2]| {
-                    [second, first].map(|x| from_bf16(bf16(x)).to_bits())
-                }),
-                Encoding::Unsigned8 | Encoding::Signed8 => {
-                    let offset = if encoding == Encoding::Unsigned8 { 0x80 } else { 0 };
-                    let bytes = bytes(words);
+                Encoding::Bf16 => pairs(row, words),
+                Encoding::Bf16Split => {
+                    let (two, rest) = row.as_chunks::<2>();
+                    let (to, _) = words.as_chunks_mut::<2>();
+                    let split = |x: f32| from_bf16(bf16(x)).to_bits();
+                    to.iter_mut().zip(two).for_each(|(to, two)| *to = [split(two[1]), split(two[0])]);
+                    if let (Some(to), [x]) = (to.get_mut(two.len()), rest) {
+                        *to = [0, split(*x)];
+                    }
+                }
+                Encoding::Unsigned8 | Encoding::Signed8 | Encoding::Signed16 => {
                     scales[index] = match <&[f32; HEAD]>::try_from(row) {
                         // A copy, which nothing overlaps and which stays in registers.
-                        Ok(&row) => to_bytes(&row, offset, &mut bytes[..HEAD]),
-                        Err(_) => to_bytes(row, offset, bytes),
+                        Ok(&row) => bytes::encode_symmetric(encoding, &row, words),
+                        Err(_) => bytes::encode_symmetric(encoding, row, words),
                     };
                 }
-                Encoding::Signed16 => {
-                    let scale = scale(row);
-                    scales[index] = scale;
-                    let inverse = inverse(scale);
-                    groups(row, words, |four: [f32; 4]| {
-                        let [a, b, c, d] = four.map(|x| i32::from(quantize(x, inverse)) as u32);
-                        [(a & 0xffff) | c << 16, (b & 0xffff) | d << 16]
-                    });
-                }
-            }
-            // Bytes were written in the order of memory.
-            if cfg!(target_endian = "big") && encoding.words() == 1 {
-                words.iter_mut().for_each(|word| *word = word.to_le());
             }
         }
+    }
+}
+
+/// Two values a word, the last filled up with 0.
+#[inline(always)]
+fn pairs(row: &[f32], words: &mut [u32]) {
+    let (filled, rest) = halves(words).split_at_mut(row.len());
+    filled.iter_mut().zip(row).for_each(|(to, &x)| *to = bf16(x));
+    rest.fill(0);
+    // They were written in the order of memory.
+    if cfg!(target_endian = "big") {
+        words.iter_mut().for_each(|word| *word = word.rotate_right(16));
     }
 }
 
@@ -253,42 +266,9 @@ multiversion! {
     }
 }
 
-/// Quantises a row, the bit of the sign flipped where there is an offset of 128; returns what a step is worth.
-#[inline(always)]
-fn to_bytes(row: &[f32], offset: u8, bytes: &mut [u8]) -> f32 {
-    let scale = scale(row);
-    let inverse = inverse(scale);
-    each(row, bytes, |x| (quantize(x, inverse) as u8) ^ offset);
-    scale
-}
-
-/// Encodes value by value; what is left over is `encode(0)`.
-#[inline(always)]
-fn each<T: Copy>(row: &[f32], to: &mut [T], encode: impl Fn(f32) -> T) {
-    let (filled, rest) = to.split_at_mut(row.len());
-    filled.iter_mut().zip(row).for_each(|(to, &x)| *to = encode(x));
-    rest.fill(encode(0.0));
-}
-
-/// Encodes `N` values at a time, the last filled up with 0, to two words.
-#[inline(always)]
-fn groups<const N: usize>(row: &[f32], words: &mut [u32], encode: impl Fn([f32; N]) -> [u32; 2]) {
-    let (chunks, rest) = row.as_chunks::<N>();
-    let (pairs, _) = words.as_chunks_mut::<2>();
-    pairs.iter_mut().zip(chunks).for_each(|(to, &values)| *to = encode(values));
-    if let (Some(to), false) = (pairs.get_mut(chunks.len()), rest.is_empty()) {
-        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
-    }
-}
-
 fn halves(words: &mut [u32]) -> &mut [u16] {
     // SAFETY: two u16 have the size of a u32 and no stricter alignment; any bits are valid.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 2) }
-}
-
-fn bytes(words: &mut [u32]) -> &mut [u8] {
-    // SAFETY: four bytes have the size of a u32 and no stricter alignment; any bits are valid.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
 }
 
 #[cfg(test)]
@@ -318,20 +298,6 @@ mod tests {
         assert_eq!(from_bf16(bf16(1e-39)), 0.0, "subnormal");
     }
 
-    #[test]
-    fn bytes_are_within_half_a_step() {
-        for row in [reference::noise(301, 5, 7.0), vec![0.0; 5], vec![-3.0], vec![1e-42, -1e-42]] {
-            let scale = scale(&row);
-            for &x in &row {
-                let step = f32::from(quantize(x, inverse(scale)));
-                assert!((step * scale - x).abs() <= 0.500_1 * scale + f32::MIN_POSITIVE, "{x}");
-            }
-        }
-        assert!(scale(&[1.0, f32::NAN, -8.0]).is_nan());
-        assert_eq!(quantize(2.5, 1.0), 2);
-        assert_eq!(quantize(-3.5, 1.0), -4);
-    }
-
     /// What each encoding holds is what the scalar functions say, on every instruction set and any length.
     #[test]
     fn rows_are_encoded_alike_on_every_instruction_set() {
@@ -347,11 +313,11 @@ mod tests {
                     encode_rows(isa, encoding, strided, &mut words, &mut scales);
                     for (i, row) in rows.chunks(k).enumerate() {
                         let words = &words[i * stride..][..stride];
-                        let inverse = inverse(scale(row));
+                        let inverse = bytes::inverse(bytes::scale(row));
                         let at = |j: usize| row.get(j).copied().unwrap_or(0.0);
                         for j in 0..k.next_multiple_of(per_word) {
                             let (group, place) = (j / per_word, j % per_word);
-                            let quantized = quantize(at(j), inverse);
+                            let quantized = bytes::quantize(at(j), inverse);
                             let byte = (words[group.min(stride - 1)] >> (8 * place)) as u8;
                             match encoding {
                                 F32 => unreachable!(),

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::activation::{self, Loop, Nonlinearity};
+use super::convert::Steps;
 use super::isa::multiversion;
 use super::output::Output;
 use super::packed::MAX_PANEL;
@@ -16,23 +17,25 @@ pub(super) const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 pub(super) struct Finish<'a> {
     pub(super) sums: &'a [u32],
     pub(super) width: usize,
-    /// Of these columns.
+    /// What is added to these columns, in rows that are `bias_stride` apart: 0 where all rows have the same.
     pub(super) bias: &'a [f32],
+    pub(super) bias_stride: usize,
     pub(super) out: &'a Output<'a>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
 }
 
 impl Finish<'_> {
-    /// Calls `finish` with the number of each row, its sums, and where they belong.
+    /// Calls `finish` with the number of each row, its sums, what is added, and where they belong.
     #[inline(always)]
-    fn rows(&self, finish: impl Fn(usize, &[u32], &mut [f32])) {
-        let Self { sums, width, out, ref rows, ref columns, .. } = *self;
+    fn rows(&self, finish: impl Fn(usize, &[u32], &[f32], &mut [f32])) {
+        let Self { sums, width, bias, bias_stride, out, ref rows, ref columns } = *self;
         for (i, row) in rows.clone().enumerate() {
             // Not by `chunks_exact`, which divides.
             let sums = &sums[i * width..][..width];
+            let bias = &bias[i * bias_stride..][..columns.len()];
             // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
-            finish(row, sums, unsafe { out.row(row, columns.start, columns.len()) });
+            finish(row, sums, bias, unsafe { out.row(row, columns.start, columns.len()) });
         }
     }
 }
@@ -45,9 +48,11 @@ impl Loop for Floats<'_> {
     fn run(self, f: impl Fn(f32) -> f32) {
         let value = |sum: u32, bias: f32| f(f32::from_bits(sum) + bias);
         match <&[f32; MAX_PANEL]>::try_from(self.0.bias) {
-            Ok(&bias) => self.0.rows(|_, sums, out| whole(sums, out, |j, sum| value(sum, bias[j]))),
-            _ => self.0.rows(|_, sums, out| {
-                for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(self.0.bias) {
+            Ok(&bias) => {
+                self.0.rows(|_, sums, _, out| whole(sums, out, |j, sum| value(sum, bias[j])));
+            }
+            _ => self.0.rows(|_, sums, bias, out| {
+                for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
                     *out = value(sum, bias);
                 }
             }),
@@ -74,36 +79,39 @@ fn whole(sums: &[u32], out: &mut [f32], value: impl Fn(usize, u32) -> f32) {
 pub(super) struct Bytes<'a> {
     pub(super) finish: Finish<'a>,
     /// Of all rows.
-    pub(super) row_scales: &'a [f32],
+    pub(super) steps: Steps<'a>,
     /// Of these columns.
     pub(super) scales: &'a [f32],
-    pub(super) corrections: &'a [i32],
+    pub(super) sums: &'a [i32],
 }
 
 impl Loop for Bytes<'_> {
     #[inline(always)]
     fn run(self, f: impl Fn(f32) -> f32) {
-        let Self { ref finish, row_scales, scales, corrections } = self;
-        let value = |sum: u32, of_row: f32, scale: f32, correction: i32, bias: f32| {
-            let sum = sum.cast_signed().wrapping_sub(correction) as f32;
+        let Self {
+            ref finish,
+            steps: Steps { scales: row_scales, zeros, .. },
+            scales,
+            sums: totals,
+        } = self;
+        let value = |sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32, bias: f32| {
+            // What wraps around in one of the two does so in the other.
+            let sum = sum.cast_signed().wrapping_sub(zero.wrapping_mul(total)) as f32;
             f(sum * (of_row * scale) + bias)
         };
-        match (
-            <&[f32; MAX_PANEL]>::try_from(finish.bias),
-            <&[f32; MAX_PANEL]>::try_from(scales),
-            <&[i32; MAX_PANEL]>::try_from(corrections),
-        ) {
-            (Ok(&bias), Ok(&scales), Ok(&corrections)) => finish.rows(|row, sums, out| {
-                let of_row = row_scales[row];
-                whole(sums, out, |j, sum| value(sum, of_row, scales[j], corrections[j], bias[j]));
+        match (<&[f32; MAX_PANEL]>::try_from(scales), <&[i32; MAX_PANEL]>::try_from(totals)) {
+            (Ok(&scales), Ok(&totals)) => finish.rows(|row, sums, bias, out| {
+                let of_row = (row_scales[row], zeros[row]);
+                let ([bias], _) = bias.as_chunks::<MAX_PANEL>() else { unreachable!("whole rows") };
+                whole(sums, out, |j, sum| value(sum, of_row, scales[j], totals[j], bias[j]));
             }),
-            _ => finish.rows(|row, sums, out| {
-                let of_row = row_scales[row];
-                let outputs = corrections.iter().zip(scales).zip(finish.bias);
-                for ((out, &sum), ((&correction, &scale), &bias)) in
+            _ => finish.rows(|row, sums, bias, out| {
+                let of_row = (row_scales[row], zeros[row]);
+                let outputs = totals.iter().zip(scales).zip(bias);
+                for ((out, &sum), ((&total, &scale), &bias)) in
                     out.iter_mut().zip(sums).zip(outputs)
                 {
-                    *out = value(sum, of_row, scale, correction, bias);
+                    *out = value(sum, of_row, scale, total, bias);
                 }
             }),
         }

@@ -7,7 +7,7 @@
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
 //! * [`vector`]: softmax and LayerNorm over rows, and [`columns`]: softmax over columns, compiled once per instruction set;
-//! * [`precision`]: what weights are held in; [`convert`]: to and from it;
+//! * [`precision`]: what weights are held in; [`convert`] and [`bytes`]: to and from it;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`finish`]: bias and
 //!   nonlinearity on the way out; [`tile`]: the register tiles that those are made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`], with bytes in [`quantized_scores`]; and [`attention_backward`];
@@ -27,6 +27,7 @@ mod attention_head;
 pub(crate) mod backward;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod body;
+pub(crate) mod bytes;
 mod columns;
 pub(crate) mod convert;
 mod crew;

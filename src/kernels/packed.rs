@@ -15,12 +15,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::bytes::{self, Outliers};
 use super::convert;
 use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Vectors;
 use super::pages::Aligned;
-use super::precision::{Encoding, Precision};
+use super::precision::Precision;
 use super::transpose::transpose_blocks;
 
 /// The most outputs in a panel: four 512-bit registers.
@@ -72,6 +73,7 @@ pub(crate) struct PackedMatrix {
     blocking: Blocking,
     /// What brings sums of bytes back to the weights' scale; empty in other precisions.
     quantization: Quantization,
+    outliers: Outliers,
 }
 
 /// What is known of the outputs of a matrix of bytes.
@@ -79,8 +81,10 @@ pub(crate) struct PackedMatrix {
 pub(super) struct Quantization {
     /// What a byte of each output is worth.
     pub(super) scales: Vec<f32>,
-    /// What is to be taken off each output's sum, because the inputs come with an offset.
-    pub(super) corrections: Vec<i32>,
+    /// The sum of each output's bytes: what inputs bring in for each step of their zero point.
+    pub(super) sums: Vec<i32>,
+    /// The weights of the outliers, panel by panel as the others are: a line of outputs for each.
+    outliers: Vec<f32>,
 }
 
 /// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
@@ -117,8 +121,15 @@ impl PackedMatrix {
     /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an instruction set.
     ///
     /// Takes as little memory as it can besides: a single matrix of `f32` is packed where it is, and of several each is
-    /// freed before the next is packed.
-    pub(crate) fn new(isa: Isa, matrices: Vec<Vec<f32>>, k: usize, precision: Precision) -> Self {
+    /// freed before the next is packed. `outliers`, ascending, are the inputs that a matrix of bytes takes as `f32`; in other
+    /// precisions there are none.
+    pub(crate) fn new(
+        isa: Isa,
+        matrices: Vec<Vec<f32>>,
+        k: usize,
+        precision: Precision,
+        outliers: &[usize],
+    ) -> Self {
         assert!(
             k > 0 && matrices.iter().all(|matrix| matrix.len().is_multiple_of(k)),
             "rows of k = {k}"
@@ -126,17 +137,21 @@ impl PackedMatrix {
         assert!(k <= precision.max_inputs(), "{k} inputs are too many for {precision}");
         let n = matrices.iter().map(|matrix| matrix.len() / k).sum::<usize>();
         let mut quantization = Quantization::default();
+        let outliers = match precision {
+            Precision::Int8 => Outliers::new(outliers, k),
+            Precision::F32 | Precision::Bf16 => Outliers::default(),
+        };
         let words = match <[Vec<f32>; 1]>::try_from(matrices) {
             Ok([matrix]) if precision == Precision::F32 && n.is_multiple_of(LANES) => {
                 pack_in_place(isa, matrix, k)
             }
             matrices => {
                 let matrices = matrices.map_or_else(|matrices| matrices, Vec::from);
-                pack(isa, matrices, (n, k), precision, &mut quantization)
+                pack(isa, matrices, (n, k), precision, &outliers, &mut quantization)
             }
         };
         words.collapse();
-        Self { words, n, k, precision, blocking: Blocking::of(isa), quantization }
+        Self { words, n, k, precision, blocking: Blocking::of(isa), quantization, outliers }
     }
 
     /// Packs the transpose of matrices `[n_i, k]` that lie one below the other: k outputs, and inputs for each of their
@@ -170,7 +185,7 @@ impl PackedMatrix {
             }
         });
         let (n, k, quantization) = (k, rows.len(), Quantization::default());
-        Self { words, n, k, precision, blocking, quantization }
+        Self { words, n, k, precision, blocking, quantization, outliers: Outliers::default() }
     }
 
     /// Outputs.
@@ -193,6 +208,17 @@ impl PackedMatrix {
 
     pub(super) fn quantization(&self) -> &Quantization {
         &self.quantization
+    }
+
+    pub(super) fn outliers(&self) -> &Outliers {
+        &self.outliers
+    }
+
+    /// The weights of the outliers in one panel: a line of its width for each.
+    pub(super) fn outlier_panel(&self, index: usize) -> &[f32] {
+        let count = self.outliers.channels().len();
+        let start = index * self.blocking.panel * count;
+        &self.quantization.outliers[start..start + self.blocking.width(self.n, index) * count]
     }
 
     fn panels(&self) -> usize {
@@ -226,19 +252,22 @@ impl PackedMatrix {
     }
 
     /// Row `row` of the matrix as it was before packing, but for what the precision took away.
-    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = f32> {
+    pub(crate) fn row(&self, row: usize) -> Vec<f32> {
         assert!(row < self.n);
         let (panel, place) = (row / self.blocking.panel, row % self.blocking.panel);
         let width = self.blocking.width(self.n, panel);
         let scale = self.quantization.scales.get(row).copied().unwrap_or(1.0);
-        let words = self.panel(panel).chunks_exact(width).map(move |line| line[place]);
-        let precision = self.precision;
-        let per_word = precision.inputs_per_word();
-        words
-            .flat_map(move |word| {
-                convert::values(word, precision, scale).into_iter().take(per_word)
-            })
-            .take(self.k)
+        let per_word = self.precision.inputs_per_word();
+        let words = self.panel(panel).chunks_exact(width).map(|line| line[place]);
+        let values = words.flat_map(|word| {
+            convert::values(word, self.precision, scale).into_iter().take(per_word)
+        });
+        let mut values: Vec<f32> = values.take(self.k).collect();
+        let outliers = self.outlier_panel(panel).chunks_exact(width).map(|line| line[place]);
+        for (&channel, weight) in self.outliers.channels().iter().zip(outliers) {
+            values[channel] = weight;
+        }
+        values
     }
 }
 
@@ -248,6 +277,7 @@ fn pack(
     mut matrices: Vec<Vec<f32>>,
     (n, k): (usize, usize),
     precision: Precision,
+    outliers: &Outliers,
     quantization: &mut Quantization,
 ) -> Aligned<u32> {
     let Blocking { panel, .. } = Blocking::of(isa);
@@ -258,9 +288,9 @@ fn pack(
     let depth = k.div_ceil(precision.inputs_per_word());
     let mut words = Aligned::zeros(n.next_multiple_of(LANES) * depth);
     let mut rest = &mut words[..];
-    for matrix in matrices {
+    for mut matrix in matrices {
         if precision == Precision::Int8 {
-            quantization.extend(&matrix, k, Encoding::of(precision, isa).offset());
+            quantization.extend(isa, &mut matrix, k, outliers);
         }
         let rows = matrix.len() / k;
         let (packed, after) = rest.split_at_mut(rows.next_multiple_of(LANES) * depth);
@@ -307,18 +337,27 @@ fn with_room(mut values: Vec<f32>) -> Vec<u32> {
 }
 
 impl Quantization {
-    /// Takes in what is known of more outputs.
-    fn extend(&mut self, rows: &[f32], k: usize, offset: i32) {
+    /// Takes in what is known of more outputs, and takes the outliers out of their rows.
+    fn extend(&mut self, isa: Isa, rows: &mut [f32], k: usize, outliers: &Outliers) {
+        let count = outliers.channels().len();
+        if count > 0 {
+            let weights = outliers.take_from(rows, k);
+            let Blocking { panel, .. } = Blocking::of(isa);
+            for weights in weights.chunks(panel * count) {
+                let weights: Vec<&[f32]> = weights.chunks_exact(count).collect();
+                let start = self.outliers.len();
+                self.outliers.resize(start + weights.len().next_multiple_of(LANES) * count, 0.0);
+                pack_panel(isa, &weights, count, &mut self.outliers[start..]);
+            }
+        }
         let of_row = |row: &[f32]| {
-            let scale = convert::scale(row);
-            let inverse = convert::inverse(scale);
-            let sum: i32 = row.iter().map(|&x| i32::from(convert::quantize(x, inverse))).sum();
-            // A product with an offset may wrap around; so does the sum that this is taken off.
-            (scale, sum.wrapping_mul(offset))
+            let scale = bytes::weight_scale(row);
+            let inverse = bytes::inverse(scale);
+            (scale, row.iter().map(|&x| i32::from(bytes::quantize(x, inverse))).sum())
         };
         let rows: Vec<(f32, i32)> = rows.par_chunks(k).map(of_row).collect();
         self.scales.extend(rows.iter().map(|(scale, _)| scale));
-        self.corrections.extend(rows.iter().map(|(_, correction)| correction));
+        self.sums.extend(rows.iter().map(|(_, sum)| sum));
     }
 }
 
@@ -360,9 +399,8 @@ mod tests {
                 (Precision::Bf16, 1.0 / 256.0),
                 (Precision::Int8, 0.5 / 127.0),
             ] {
-                let packed = PackedMatrix::new(isa, matrices.clone(), k, precision);
-                let rows: Vec<Vec<f32>> =
-                    (0..packed.n()).map(|i| packed.row(i).collect()).collect();
+                let packed = PackedMatrix::new(isa, matrices.clone(), k, precision, &[k / 2]);
+                let rows: Vec<Vec<f32>> = (0..packed.n()).map(|i| packed.row(i)).collect();
                 assert_eq!(rows.concat().len(), matrices.concat().len());
                 for (row, expected) in rows.iter().zip(matrices.concat().chunks(k)) {
                     let largest = expected.iter().fold(0.0f32, |max, x| max.max(x.abs()));

@@ -26,8 +26,10 @@ pub enum Precision {
     F32,
     /// Weights and activations rounded to bfloat16 (8 bits of significand), summed up in `f32`. Half the memory.
     Bf16,
-    /// Weights as bytes with a scale per output, activations as bytes with a scale per token (and head, in attention) found on
-    /// the fly, summed up in 32-bit integers. A quarter of the memory.
+    /// Weights as bytes with a scale per output, activations as bytes with a scale and a zero point per token (in attention, a
+    /// scale per token and head), found on the fly, summed up in 32-bit integers. A quarter of the memory. A few input channels
+    /// that are much larger than the others are multiplied in `f32`
+    /// ([`int8_outliers`](crate::ConfigFields::int8_outliers)).
     Int8,
 }
 
@@ -73,7 +75,7 @@ impl Precision {
     pub(crate) fn max_inputs(self) -> usize {
         match self {
             Self::F32 | Self::Bf16 => usize::MAX,
-            Self::Int8 => i32::MAX as usize / (127 * 127),
+            Self::Int8 => i32::MAX as usize / (127 * 255),
         }
     }
 }
@@ -104,11 +106,12 @@ pub(super) enum Encoding {
     /// Two words for two values: the second as `f32` after rounding to bfloat16, then the first. For bodies that
     /// multiply in `f32`, in the order in which `vdpbf16ps` adds.
     Bf16Split,
-    /// Four bytes per word, each a quantised value plus 128: `vpdpbusd` takes one side without sign.
+    /// Four bytes from 0 to 255 per word: `vpdpbusd` takes one side without sign.
     Unsigned8,
-    /// Four quantised values per word.
+    /// The same less 128.
     Signed8,
-    /// Two words for four values, as 16-bit integers: the first and third, then the second and fourth.
+    /// The same less what stands for zero, as 16-bit integers, two words for four of them: the first and third, then the
+    /// second and fourth.
     Signed16,
 }
 
@@ -139,8 +142,13 @@ impl Encoding {
         }
     }
 
-    /// What is added to each quantised value.
-    pub(super) fn offset(self) -> i32 {
+    /// What is taken off each byte from 0 to 255.
+    pub(super) fn middle(self) -> i32 {
+        if self == Self::Signed8 { 128 } else { 0 }
+    }
+
+    /// What stands for zero in rows that are symmetric about it.
+    pub(super) fn symmetric_zero(self) -> i32 {
         if self == Self::Unsigned8 { 128 } else { 0 }
     }
 }

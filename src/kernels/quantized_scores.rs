@@ -1,11 +1,15 @@
 //! Scores of int8 models: products of keys and queries as bytes.
 //!
-//! Keys are encoded as activations are, and a block of queries is packed as weights are; each key and each query of a head
-//! has a scale of its own, found as it comes. What softmax gets are scores in `f32`, as from any other product.
+//! Keys are rows of activations, and a block of queries is packed as weights are; each key and each query of a head has a
+//! scale of its own, found as it comes. What softmax gets are scores in `f32`, as from any other product.
+//!
+//! The mean of a head's keys is taken off each key before. That changes all scores of a query by the same amount, which
+//! softmax does not see, and leaves finer steps: biases of keys alone are up to twelve in trained models. (Smoothing of keys,
+//! SageAttention, ICLR 2025.)
 
 use super::columns::{self, Dequantization};
 use super::convert::{Strided, encode_rows};
-use super::isa::Isa;
+use super::isa::{Isa, multiversion};
 use super::multiplicand::multiply_panel;
 use super::packed::{MAX_PANEL, pack_panel};
 use super::precision::{Encoding, Precision};
@@ -29,9 +33,10 @@ pub(super) struct QuantizedScores<'a> {
 }
 
 impl<'a> QuantizedScores<'a> {
-    /// How many scales there are of `keys` keys and blocks of at most `width` queries.
-    pub(super) fn scales_len(keys: usize, width: usize) -> usize {
-        keys + width
+    /// How many floats are needed for `keys` keys of `size` values and blocks of at most `width` queries: their scales, the
+    /// keys' mean, and what is left of the keys.
+    pub(super) fn floats_len(keys: usize, size: usize, width: usize) -> usize {
+        keys + width + (keys + 1) * size
     }
 
     /// Encodes keys, to be multiplied with at most `width` queries at a time.
@@ -40,15 +45,19 @@ impl<'a> QuantizedScores<'a> {
         keys: Strided<'_>,
         width: usize,
         words: &'a mut Vec<u32>,
-        scales: &'a mut [f32],
+        floats: &'a mut [f32],
     ) -> Self {
         let encoding = Encoding::of(Precision::Int8, isa);
         let depth = keys.width.div_ceil(Precision::Int8.inputs_per_word());
         let stride = depth * encoding.words();
         let [encoded, rows, panel, corrections] =
             split(words, [keys.count * stride, width * depth, width * depth, width]);
+        let (centered, floats) = floats.split_at_mut(keys.count * keys.width);
+        let (mean, scales) = floats.split_at_mut(keys.width);
         let (key_scales, query_scales) = scales.split_at_mut(keys.count);
-        encode_rows(isa, encoding, keys, encoded, key_scales);
+        center(isa, keys, mean, centered);
+        let centered = Strided::dense(centered, keys.width);
+        encode_rows(isa, encoding, centered, encoded, key_scales);
         Self {
             isa,
             keys: encoded,
@@ -74,8 +83,8 @@ impl<'a> QuantizedScores<'a> {
         }
         let panel = &mut self.panel[..width * depth];
         pack_panel(isa, &sources[..queries.count], depth, panel);
-        let offset = Encoding::of(Precision::Int8, isa).offset();
-        columns::byte_sums(isa, panel, offset, &mut self.corrections[..width]);
+        let zero = Encoding::of(Precision::Int8, isa).symmetric_zero();
+        columns::byte_sums(isa, panel, zero, &mut self.corrections[..width]);
     }
 
     /// The scores of some keys, from the one with that number on, with the queries that were packed; raises `largest` to
@@ -98,5 +107,23 @@ impl<'a> QuantizedScores<'a> {
             corrections: &self.corrections[..width],
         };
         columns::dequantize(isa, scores, dequantization, largest);
+    }
+}
+
+multiversion! {
+    /// Takes the mean of all rows off each.
+    fn center<'a>(rows: Strided<'a>, mean: &mut [f32], centered: &mut [f32]) {
+        let Strided { values, stride, width, count } = rows;
+        let row = |index: usize| &values[index * stride..][..width];
+        mean.fill(0.0);
+        for index in 0..count {
+            mean.iter_mut().zip(row(index)).for_each(|(sum, x)| *sum += x);
+        }
+        mean.iter_mut().for_each(|x| *x /= count as f32);
+        for (index, centered) in centered.chunks_exact_mut(width).enumerate() {
+            for ((to, x), mean) in centered.iter_mut().zip(row(index)).zip(&*mean) {
+                *to = x - mean;
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::embeddings::FactorizedEmbeddings;
 use super::encoder::{EncoderOutput, SharedEncoder};
 use super::parameters::{AlbertParameters, EncoderParameters};
 use super::workspace::Workspace;
-use super::{Model, check_shapes};
+use super::{Model, check_shapes, outliers};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
@@ -114,6 +114,11 @@ impl Model for Albert {
             return Err(Error::input(format!("inputs of a layer in {precision}"), expected, found));
         }
         check_shapes(&parameters, &AlbertParameters::zeros(&config, parameters.pooler.is_some()))?;
+        let mut parameters = parameters;
+        let config = match precision {
+            Precision::Int8 => outliers::round(isa, config, &mut parameters)?,
+            Precision::F32 | Precision::Bf16 => config,
+        };
         let AlbertParameters { embeddings, encoder, pooler } = parameters;
         let EncoderParameters { embedding_hidden_mapping_in, attentions, feed_forwards } = encoder;
         let (eps, mapping) = (config.layer_norm_eps, embedding_hidden_mapping_in);

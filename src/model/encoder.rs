@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::parameters::EncoderParameters;
 use super::workspace::{LayerBuffers, Sizes, Workspace};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
-use crate::config::AlbertConfig;
+use crate::config::{AlbertConfig, Int8Outliers};
 use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::{Isa, Precision, parallel};
 use crate::nn::{
@@ -68,11 +68,21 @@ impl SharedEncoder {
         feed_forwards: Vec<Vec<FeedForwardParameters>>,
     ) -> Self {
         let (eps, heads) = (config.layer_norm_eps, config.num_attention_heads);
-        let attention = |block| SelfAttention::new(isa, precision, block, heads, eps);
-        let feed_forward = |block| FeedForward::new(isa, precision, block, config.hidden_act, eps);
+        let none = Int8Outliers::none(config);
+        let Int8Outliers { attention, attention_dense, ffn, ffn_output, .. } =
+            config.int8_outliers.as_ref().unwrap_or(&none);
+        let attentions =
+            attentions.into_iter().flatten().zip(attention.iter().zip(attention_dense));
+        let attentions = attentions.map(|(block, (input, dense))| {
+            SelfAttention::new(isa, precision, block, heads, eps, [input, dense])
+        });
+        let feed_forwards = feed_forwards.into_iter().flatten().zip(ffn.iter().zip(ffn_output));
+        let feed_forwards = feed_forwards.map(|(block, (ffn, ffn_output))| {
+            FeedForward::new(isa, precision, block, config.hidden_act, eps, [ffn, ffn_output])
+        });
         Self {
-            attentions: attentions.into_iter().flatten().map(attention).collect(),
-            feed_forwards: feed_forwards.into_iter().flatten().map(feed_forward).collect(),
+            attentions: attentions.collect(),
+            feed_forwards: feed_forwards.collect(),
             plan: plan(config),
             inner: config.inner_group_num,
             hidden: config.hidden_size,

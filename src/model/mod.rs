@@ -10,6 +10,7 @@ mod encoder;
 mod groups;
 pub mod heads;
 mod layer;
+mod outliers;
 mod parameters;
 pub(crate) mod training;
 mod workspace;
@@ -52,7 +53,7 @@ pub trait Model: Sized + Send + Sync {
     ///
     /// # Errors
     /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more inputs than can be summed
-    /// up in [`Precision::Int8`] (133,144).
+    /// up in [`Precision::Int8`] (66,311).
     fn from_parameters_in(
         config: AlbertConfig,
         parameters: Self::Parameters,

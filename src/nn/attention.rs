@@ -54,20 +54,27 @@ pub(crate) struct AttentionBuffers<'a> {
 }
 
 impl SelfAttention {
+    /// `outliers` are the inputs that int8 takes in single precision: of query, key and value, and of the output projection.
     pub(crate) fn new(
         isa: Isa,
         precision: Precision,
         parameters: AttentionParameters,
         heads: usize,
         eps: f64,
+        outliers: [&[usize]; 2],
     ) -> Self {
         let AttentionParameters { query, key, value, dense, layer_norm } = parameters;
         let size = query.weight.nrows() / heads;
         Self {
             isa,
             heads: Heads::new(isa, precision, heads, size),
-            query_key_value: PackedLinear::new(isa, precision, [query, key, value]),
-            dense: PackedLinear::new(isa, precision, [dense]),
+            query_key_value: PackedLinear::with_outliers(
+                isa,
+                precision,
+                [query, key, value],
+                outliers[0],
+            ),
+            dense: PackedLinear::with_outliers(isa, precision, [dense], outliers[1]),
             layer_norm: Norm::new(isa, layer_norm, eps),
         }
     }

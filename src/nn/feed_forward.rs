@@ -36,17 +36,19 @@ pub(crate) struct FeedForward {
 }
 
 impl FeedForward {
+    /// `outliers` are the inputs that int8 takes in single precision: of `ffn` and of `ffn_output`.
     pub(crate) fn new(
         isa: Isa,
         precision: Precision,
         parameters: FeedForwardParameters,
         activation: Activation,
         eps: f64,
+        outliers: [&[usize]; 2],
     ) -> Self {
         let FeedForwardParameters { ffn, ffn_output, layer_norm } = parameters;
         Self {
-            ffn: PackedLinear::new(isa, precision, [ffn]),
-            ffn_output: PackedLinear::new(isa, precision, [ffn_output]),
+            ffn: PackedLinear::with_outliers(isa, precision, [ffn], outliers[0]),
+            ffn_output: PackedLinear::with_outliers(isa, precision, [ffn_output], outliers[1]),
             layer_norm: Norm::new(isa, layer_norm, eps),
             activation: activation.nonlinearity(),
         }

@@ -52,7 +52,6 @@ impl Linear {
 /// A linear layer, or several over the same input as one, packed to be executed.
 pub(crate) struct PackedLinear {
     isa: Isa,
-    precision: Precision,
     weight: PackedMatrix,
     bias: Vec<f32>,
 }
@@ -60,6 +59,16 @@ pub(crate) struct PackedLinear {
 impl PackedLinear {
     /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must have been checked.
     pub(crate) fn new<const N: usize>(isa: Isa, precision: Precision, layers: [Linear; N]) -> Self {
+        Self::with_outliers(isa, precision, layers, &[])
+    }
+
+    /// As [`new`](Self::new). In int8, these inputs are multiplied in single precision.
+    pub(crate) fn with_outliers<const N: usize>(
+        isa: Isa,
+        precision: Precision,
+        layers: [Linear; N],
+        outliers: &[usize],
+    ) -> Self {
         let inputs = layers.first().map_or(0, |layer| layer.weight.ncols());
         let (mut matrices, mut bias) = (Vec::with_capacity(N), Vec::new());
         for Linear { weight, bias: of_layer } in layers {
@@ -72,7 +81,7 @@ impl PackedLinear {
             matrices.push(into_values(weight));
             bias.extend(of_layer);
         }
-        Self { isa, precision, weight: PackedMatrix::new(isa, matrices, inputs, precision), bias }
+        Self { isa, weight: PackedMatrix::new(isa, matrices, inputs, precision, outliers), bias }
     }
 
     /// The parameters of outputs `first..first + count`, to the bit what was packed.
@@ -95,7 +104,7 @@ impl PackedLinear {
 
     /// Brings rows `[T, in]` into the form that the products below read.
     pub(crate) fn encode<'a>(&self, x: &'a [f32], buffer: &'a mut InputBuffer) -> Inputs<'a> {
-        buffer.encode(self.isa, self.precision, x, self.inputs())
+        buffer.encode(self.isa, &self.weight, x)
     }
 
     /// nonlinearity(x·Wᵀ + b) of encoded rows `[T, in]`, into `out` `[T, out]`.

@@ -85,15 +85,9 @@ pub struct Encoder(InputBuffer);
 pub struct Encoded<'a>(Inputs<'a>);
 
 impl Encoder {
-    /// Rounds or quantises rows `[T, k]`; in single precision they stay where they are.
-    pub fn encode<'a>(
-        &'a mut self,
-        isa: InstructionSet,
-        precision: Precision,
-        rows: &'a [f32],
-        k: usize,
-    ) -> Encoded<'a> {
-        Encoded(self.0.encode(isa.0, precision, rows, k))
+    /// Rounds or quantises rows `[T, k]` for products with a matrix; in single precision they stay where they are.
+    pub fn encode<'a>(&'a mut self, matrix: &Matrix, rows: &'a [f32]) -> Encoded<'a> {
+        Encoded(self.0.encode(matrix.isa, &matrix.packed, rows))
     }
 }
 
@@ -106,7 +100,19 @@ pub struct Matrix {
 impl Matrix {
     /// Packs rows [n, k].
     pub fn new(isa: InstructionSet, precision: Precision, rows: &[f32], k: usize) -> Self {
-        Self { isa: isa.0, packed: PackedMatrix::new(isa.0, vec![rows.to_vec()], k, precision) }
+        Self::with_outliers(isa, precision, rows, k, &[])
+    }
+
+    /// As [`new`](Self::new). In int8, these inputs are multiplied in single precision.
+    pub fn with_outliers(
+        isa: InstructionSet,
+        precision: Precision,
+        rows: &[f32],
+        k: usize,
+        outliers: &[usize],
+    ) -> Self {
+        let packed = PackedMatrix::new(isa.0, vec![rows.to_vec()], k, precision, outliers);
+        Self { isa: isa.0, packed }
     }
 
     /// The product with activations [T, k] that were encoded for this instruction set and precision, into `out` [T, n].

@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::kernels::activation::Nonlinearity;
-use crate::kernels::convert::{InputBuffer, Inputs, Strided};
+use crate::kernels::convert::{Inputs, Strided};
 use crate::kernels::dropout::Dropout;
 use crate::kernels::gemm::{Epilogue, Weights, multiply};
 use crate::kernels::packed::PackedMatrix;
@@ -141,9 +141,7 @@ impl HeadPass<'_> {
         let mut out = Array2::zeros((x.len() / k, rows.nrows()));
         let epilogue = Epilogue { bias, nonlinearity: Nonlinearity::Identity };
         let weights = Weights::Rows { rows: contiguous(rows), k };
-        let mut buffer = InputBuffer::default();
-        let inputs = buffer.encode(self.isa, Precision::F32, x, k);
-        multiply(self.isa, inputs, weights, epilogue, contiguous_mut(&mut out));
+        multiply(self.isa, Inputs::floats(x, k), weights, epilogue, contiguous_mut(&mut out));
         out
     }
 }

@@ -10,7 +10,6 @@ use crate::nn::{Linear, PackedLinear, contiguous};
 /// A linear layer, or several over the same input as one, packed for forward and backward passes.
 pub(super) struct TrainingLinear {
     isa: Isa,
-    precision: Precision,
     forward: PackedLinear,
     backward: PackedMatrix,
 }
@@ -26,7 +25,7 @@ impl TrainingLinear {
         let weights = layers.map(|layer| contiguous(&layer.weight));
         let backward = PackedMatrix::transposed(isa, &weights, inputs, precision);
         let forward = PackedLinear::new(isa, precision, layers.map(Linear::clone));
-        Self { isa, precision, forward, backward }
+        Self { isa, forward, backward }
     }
 
     /// x·Wᵀ + b of `x` `[T, in]`, into `out` `[T, out]`.
@@ -37,7 +36,7 @@ impl TrainingLinear {
 
     /// The gradient of the input, d·W of `d` `[T, out]`, into `d_x` `[T, in]`.
     pub(super) fn backward_into(&self, d: &[f32], buffer: &mut InputBuffer, d_x: &mut [f32]) {
-        let encoded = buffer.encode(self.isa, self.precision, d, self.backward.k());
+        let encoded = buffer.encode(self.isa, &self.backward, d);
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
         multiply(self.isa, encoded, Weights::Packed(&self.backward), epilogue, d_x);
     }

@@ -1,0 +1,366 @@
+//! Between `f32` and bytes.
+//!
+//! Weights are signed bytes, symmetric about zero, with a scale per output. What they are multiplied with comes as bytes
+//! from 0 to 255 and a zero point per token, because the outputs of GELU lie nearly all on one side of zero. A few
+//! channels that are much larger than the rest stay out of this, and are multiplied in `f32` ([`Outliers`]).
+//!
+//! As in [`convert`](super::convert), every operation rounds once, so that all instruction sets give the same bits.
+
+use rayon::prelude::*;
+
+use super::isa::multiversion;
+use super::precision::Encoding;
+
+/// The largest magnitude of a signed byte, and the number of steps from zero to it.
+const STEPS: f32 = 127.0;
+
+/// The steps between the least and the largest of a row with a zero point. Not 255: with the zero point rounded, the
+/// largest could come out as 256.
+const STEPS_ACROSS: f32 = 254.0;
+
+/// 1.5·2²³: adding it rounds to a whole number, which then stands in the lowest bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// What one step of a row that is symmetric about zero is worth: its largest magnitude / 127. NaN if there is one in the
+/// row.
+#[inline(always)]
+pub(super) fn scale(row: &[f32]) -> f32 {
+    // As integers, magnitudes are in the same order, and NaN is above all of them.
+    f32::from_bits(row.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max)) / STEPS
+}
+
+/// What one step of an output's weights is worth: [`scale`] to 17 bits, so that a byte times it is exact. What was rounded
+/// to bytes once is therefore rounded to the same bytes and the same scale again.
+pub(super) fn weight_scale(row: &[f32]) -> f32 {
+    let scale = scale(row);
+    if scale.is_finite() { f32::from_bits((scale.to_bits() + 0x40) & !0x7f) } else { scale }
+}
+
+/// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to have an inverse.
+#[inline(always)]
+pub(super) fn inverse(scale: f32) -> f32 {
+    if scale < f32::MIN_POSITIVE { 0.0 } else { 1.0 / scale }
+}
+
+/// The nearest whole number of steps, ties to even, −127 to 127. Anything if the row's scale is not finite, which makes
+/// its products NaN.
+#[inline(always)]
+pub(super) fn quantize(x: f32, inverse: f32) -> i8 {
+    steps(x, inverse, 0.0) as u8 as i8
+}
+
+/// The nearest whole number to x · `inverse` + `zero`, in the lowest bits.
+#[inline(always)]
+fn steps(x: f32, inverse: f32, zero: f32) -> u32 {
+    (x * inverse + (ROUND + zero)).to_bits()
+}
+
+/// How a row with a zero point is read: x = `scale` · (byte − `zero`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    pub(super) scale: f32,
+    /// 0 to 255.
+    pub(super) zero: i32,
+}
+
+impl Range {
+    /// The one that has the least and the largest of a row, and zero, in it. Its scale is NaN if there is one in the row.
+    /// What `mask` has no bits for is left out.
+    #[inline(always)]
+    fn of(row: &[f32], mask: &[u32]) -> Self {
+        // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
+        // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
+        let (mut high, mut low) = (0, 1 << 31);
+        let mut take = |bits: u32| {
+            high = high.max(bits.cast_signed());
+            low = low.max(bits);
+        };
+        match mask {
+            [] => row.iter().for_each(|x| take(x.to_bits())),
+            mask => row.iter().zip(mask).for_each(|(x, mask)| take(x.to_bits() & mask)),
+        }
+        let (low, high) = (f32::from_bits(low), f32::from_bits(high.cast_unsigned()));
+        let scale = (high - low) / STEPS_ACROSS;
+        Self { scale, zero: i32::from(steps(-low, inverse(scale), 0.0) as u8) }
+    }
+}
+
+/// Channels of the inputs of a matrix that are multiplied in `f32`: they are so much larger than the others that these
+/// would be left with a few steps of a byte.
+#[derive(Default)]
+pub(crate) struct Outliers {
+    /// In ascending order.
+    channels: Vec<usize>,
+    /// No bits for these channels, all bits for the others; empty if there are none.
+    mask: Vec<u32>,
+}
+
+impl Outliers {
+    /// Those channels, ascending, of `k`.
+    pub(super) fn new(channels: &[usize], k: usize) -> Self {
+        assert!(channels.is_sorted_by(|a, b| a < b) && channels.last().is_none_or(|&c| c < k));
+        let mut mask = Vec::new();
+        if !channels.is_empty() {
+            mask = vec![u32::MAX; k];
+            channels.iter().for_each(|&channel| mask[channel] = 0);
+        }
+        Self { channels: channels.to_vec(), mask }
+    }
+
+    pub(crate) fn channels(&self) -> &[usize] {
+        &self.channels
+    }
+
+    /// Takes the outliers out of rows of weights `[n, k]`, where they leave zeros: `[n, channels]`.
+    pub(super) fn take_from(&self, rows: &mut [f32], k: usize) -> Vec<f32> {
+        let mut taken = Vec::with_capacity(rows.len() / k * self.channels.len());
+        for row in rows.chunks_exact_mut(k) {
+            taken.extend(self.channels.iter().map(|&channel| std::mem::take(&mut row[channel])));
+        }
+        taken
+    }
+}
+
+/// Rounds rows of weights `[n, k]` to what they would be as bytes, but for the outliers among their inputs.
+pub(crate) fn round_weights(rows: &mut [f32], k: usize, outliers: &[usize]) {
+    let outliers = Outliers::new(outliers, k);
+    rows.par_chunks_exact_mut(k).for_each(|row| {
+        let kept = outliers.take_from(row, k);
+        let scale = weight_scale(row);
+        let inverse = inverse(scale);
+        row.iter_mut().for_each(|x| *x = f32::from(quantize(*x, inverse)) * scale);
+        for (&channel, weight) in outliers.channels.iter().zip(kept) {
+            row[channel] = weight;
+        }
+    });
+}
+
+/// Where rows of bytes go: what each is worth, and its outliers.
+pub(super) struct Rows<'a> {
+    pub(super) words: &'a mut [u32],
+    pub(super) scales: &'a mut [f32],
+    /// What the zero is in the encoding at hand.
+    pub(super) zeros: &'a mut [i32],
+    /// `[T, channels]`
+    pub(super) outliers: &'a mut [f32],
+}
+
+multiversion! {
+    /// Encodes rows of `k` values with a zero point each.
+    pub(super) fn encode_with_zeros<'a>(encoding: Encoding, rows: &[f32], k: usize, outliers: &Outliers, to: Rows<'a>) {
+        let Rows { words, scales, zeros, outliers: values } = to;
+        let Outliers { channels, mask } = outliers;
+        let stride = words.len() / scales.len();
+        let mut words = words.chunks_exact_mut(stride);
+        let mut values = values.chunks_exact_mut(channels.len().max(1));
+        for ((row, scale), zero) in rows.chunks_exact(k).zip(scales).zip(zeros) {
+            let (Some(words), range) = (words.next(), Range::of(row, mask)) else { return };
+            *scale = range.scale;
+            *zero = encode(encoding, row, range, words);
+            if let Some(values) = values.next() {
+                for (value, &channel) in values.iter_mut().zip(channels) {
+                    *value = row[channel];
+                    clear(encoding, channel, range.zero, words);
+                }
+            }
+        }
+    }
+}
+
+/// Encodes a row, and returns what stands for zero.
+#[inline(always)]
+fn encode(encoding: Encoding, row: &[f32], range: Range, words: &mut [u32]) -> i32 {
+    let (inverse, zero) = (inverse(range.scale), range.zero - encoding.middle());
+    if encoding == Encoding::Signed16 {
+        // With the zero point in it and then taken off, so that ties go the same way as in bytes.
+        let value =
+            |x| (steps(x, inverse, range.zero as f32) as u16).wrapping_sub(range.zero as u16);
+        sixteens(row, words, value);
+        return 0;
+    }
+    to_bytes(row, inverse, zero, words);
+    zero
+}
+
+/// Makes the value of a channel zero.
+#[inline(always)]
+fn clear(encoding: Encoding, channel: usize, zero: i32, words: &mut [u32]) {
+    let (group, place) = (channel / 4, channel % 4);
+    if encoding == Encoding::Signed16 {
+        words[2 * group + place % 2] &= 0xffff_u32 << (16 * (1 - place / 2));
+    } else {
+        let byte = u32::from((zero - encoding.middle()) as u8);
+        let word = &mut words[group];
+        *word = *word & !(0xff << (8 * place)) | byte << (8 * place);
+    }
+}
+
+/// Encodes a row that is symmetric about zero; returns what a step is worth.
+#[inline(always)]
+pub(super) fn encode_symmetric(encoding: Encoding, row: &[f32], words: &mut [u32]) -> f32 {
+    let scale = scale(row);
+    let inverse = inverse(scale);
+    match encoding {
+        Encoding::Signed16 => sixteens(row, words, |x| steps(x, inverse, 0.0) as u16),
+        _ => to_bytes(row, inverse, encoding.symmetric_zero(), words),
+    }
+    scale
+}
+
+#[inline(always)]
+fn to_bytes(row: &[f32], inverse: f32, zero: i32, words: &mut [u32]) {
+    let bytes = bytes(words);
+    let (filled, rest) = bytes.split_at_mut(row.len());
+    let byte = |x| steps(x, inverse, zero as f32) as u8;
+    filled.iter_mut().zip(row).for_each(|(to, &x)| *to = byte(x));
+    rest.fill(zero as u8);
+    // They were written in the order of memory.
+    if cfg!(target_endian = "big") {
+        words.iter_mut().for_each(|word| *word = word.to_le());
+    }
+}
+
+/// Fours of values, the last filled up with 0, as two words: the first and third, then the second and fourth.
+#[inline(always)]
+fn sixteens(row: &[f32], words: &mut [u32], value: impl Fn(f32) -> u16) {
+    let encode = |four: [f32; 4]| {
+        let [a, b, c, d] = four.map(|x| u32::from(value(x)));
+        [a | c << 16, b | d << 16]
+    };
+    let (fours, rest) = row.as_chunks::<4>();
+    let (pairs, _) = words.as_chunks_mut::<2>();
+    pairs.iter_mut().zip(fours).for_each(|(to, &four)| *to = encode(four));
+    if let (Some(to), false) = (pairs.get_mut(fours.len()), rest.is_empty()) {
+        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
+    }
+}
+
+fn bytes(words: &mut [u32]) -> &mut [u8] {
+    // SAFETY: four bytes have the size of a u32 and no stricter alignment; any bits are valid.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    #[test]
+    fn bytes_are_within_half_a_step() {
+        for row in [reference::noise(301, 5, 7.0), vec![0.0; 5], vec![-3.0], vec![1e-42, -1e-42]] {
+            let scale = scale(&row);
+            for &x in &row {
+                let step = f32::from(quantize(x, inverse(scale)));
+                assert!((step * scale - x).abs() <= 0.500_1 * scale + f32::MIN_POSITIVE, "{x}");
+            }
+        }
+        assert!(scale(&[1.0, f32::NAN, -8.0]).is_nan());
+        assert_eq!(quantize(2.5, 1.0), 2);
+        assert_eq!(quantize(-3.5, 1.0), -4);
+    }
+
+    #[test]
+    fn what_was_rounded_to_bytes_is_rounded_to_the_same_bits_again() {
+        let mut rows = reference::noise(40 * 97, 6, 3.0);
+        rows[..97].fill(0.0);
+        rows[97..194].iter_mut().for_each(|x| *x *= 1e-37);
+        let given = rows.clone();
+        round_weights(&mut rows, 97, &[3, 40]);
+        let once = rows.clone();
+        round_weights(&mut rows, 97, &[3, 40]);
+        assert_eq!(once, rows);
+        for (once, given) in once.chunks(97).zip(given.chunks(97)) {
+            assert_eq!((once[3], once[40]), (given[3], given[40]), "outliers stay");
+            let step = weight_scale(once);
+            assert_eq!(step * 127.0 / 127.0, step, "a byte times it is exact");
+            for (x, y) in once.iter().zip(given) {
+                let least = STEPS * f32::MIN_POSITIVE;
+                assert!((x - y).abs() <= 0.501 * step + least, "{y} became {x}");
+            }
+        }
+    }
+
+    /// Bytes stay between 0 and 255 whatever the row, and are what they are said to be, on every instruction set.
+    #[test]
+    fn rows_with_zero_points_are_within_half_a_step() {
+        let mut rows: Vec<Vec<f32>> = vec![
+            vec![0.0; 9],
+            vec![127.5, -127.5, 0.5, 1.5],
+            vec![-1.0; 6],
+            vec![3.0, 2.0, 1.0],
+            vec![1e-42, -1e-42],
+            vec![1e30, 2e30, -1e20],
+        ];
+        for seed in 0..200 {
+            let offset = (seed % 7) as f32 - 3.0;
+            rows.push(reference::noise(67, seed, 2.0).iter().map(|x| x + offset).collect());
+        }
+        for row in rows {
+            for isa in Isa::available() {
+                for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+                    let (values, scale) = decoded(isa, encoding, &row, &[]);
+                    for (x, y) in values.iter().zip(&row) {
+                        let bound = 0.500_1 * scale + f32::MIN_POSITIVE;
+                        assert!((x - y).abs() <= bound, "{isa} {encoding:?}: {y} became {x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outliers_are_kept_apart() {
+        let mut row = reference::noise(70, 9, 1.0);
+        (row[1], row[66]) = (-900.0, 500.0);
+        for isa in Isa::available() {
+            for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+                let (values, scale) = decoded(isa, encoding, &row, &[1, 66]);
+                assert!(scale < 2.1 / STEPS_ACROSS);
+                for (i, (x, y)) in values.iter().zip(&row).enumerate() {
+                    let expected = if [1, 66].contains(&i) { 0.0 } else { *y };
+                    assert!((x - expected).abs() <= 0.500_1 * scale, "{encoding:?} {i}: {x} {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_make_a_rows_scale_useless() {
+        for x in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for isa in Isa::available() {
+                let (_, scale) = decoded(isa, Encoding::Unsigned8, &[1.0, x, -2.0], &[]);
+                assert!(!scale.is_finite(), "{x}: {scale}");
+            }
+        }
+    }
+
+    /// What a row is after it was encoded, and what a step is worth.
+    fn decoded(isa: Isa, encoding: Encoding, row: &[f32], outliers: &[usize]) -> (Vec<f32>, f32) {
+        let k = row.len();
+        let outliers = Outliers::new(outliers, k);
+        let mut words = vec![7; k.div_ceil(4) * encoding.words()];
+        let (mut scales, mut zeros) = ([0.0], [0]);
+        let mut values = vec![0.0; outliers.channels().len()];
+        let to = Rows {
+            words: &mut words,
+            scales: &mut scales,
+            zeros: &mut zeros,
+            outliers: &mut values,
+        };
+        encode_with_zeros(isa, encoding, row, k, &outliers, to);
+        for (value, &channel) in values.iter().zip(outliers.channels()) {
+            assert_eq!(*value, row[channel]);
+        }
+        let step = |i: usize| {
+            let (group, place) = (i / 4, i % 4);
+            let byte = (words[group * encoding.words()] >> (8 * place)) as u8;
+            match encoding {
+                Encoding::Unsigned8 => i32::from(byte),
+                Encoding::Signed8 => i32::from(byte as i8),
+                _ => i32::from((words[2 * group + place % 2] >> (16 * (place / 2))) as i16),
+            }
+        };
+        let [scale] = scales;
+        ((0..k).map(|i| (step(i) - zeros[0]) as f32 * scale).collect(), scale)
+    }
+}
