@@ -95,6 +95,37 @@ fn conversion_keeps_a_decoder_of_its_own() {
     }
 }
 
+/// Of a file with two models, every command is told which; the file's own path is a model's name, too.
+#[test]
+fn one_of_several_models_is_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = torch_checkpoint(directory.path());
+    for entry in fs::read_dir(&source).unwrap() {
+        let path = entry.unwrap().path();
+        if text(&path).contains("pytorch_model") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let file = source.join("averaged.pt");
+    fs::copy("tests/fixtures/checkpoints/published/averaged.pt", &file).unwrap();
+    run(&["embed", "-m", text(&source), "a"]).fails(1, &["ema", "model", "--tensors-under"]);
+    let embed = |model: &Path, under: &str| {
+        run(&["embed", "-m", text(model), "--tensors-under", under, "a"]).succeeds().stdout
+    };
+    assert_ne!(embed(&source, "ema"), embed(&source, "model"));
+    assert_eq!(embed(&file, "model"), embed(&source, "model"));
+    let target = directory.path().join("ema");
+    run(&["convert", text(&file), text(&target), "--tensors-under", "ema"]).succeeds();
+    assert_eq!(embed(&target, ""), embed(&source, "ema"));
+    let shown = run(&["inspect", text(&file), "--tensors-under", "ema"]).succeeds().json();
+    let tensors = shown[0]["tensors"].as_array().unwrap();
+    let is_average = |tensor: &Value| tensor["name"].as_str().unwrap().starts_with("ema.");
+    assert!(tensors.len() == 25 && tensors.iter().all(is_average));
+    let measure = ["measure", "-m", text(&file), "--seq", "3", "--iterations", "1"];
+    run(&measure).fails(1, &["--tensors-under"]);
+    run(&[&measure[..], &["--tensors-under", "model"]].concat()).succeeds();
+}
+
 #[test]
 fn inspection() {
     let run = run(&["inspect", DEMO, "-t", "table"]).succeeds();

@@ -39,6 +39,11 @@ pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
         Value::Dict(_) => {
             Err("no tensors: the dictionary has none, nor has any dictionary or list in it".into())
         }
+        Value::Object(class) => Err(format!(
+            "expected a dictionary of tensors, found an object of the class {}: if you trust the file, load it with \
+             torch and save its state_dict",
+            class.escape_debug()
+        )),
         other => Err(format!("expected a dictionary of tensors, found {}", other.kind())),
     }
 }
