@@ -34,6 +34,7 @@ mod files;
 mod hash;
 pub mod hub;
 mod kernels;
+mod layout;
 mod model;
 pub mod nn;
 pub mod pipelines;

@@ -253,9 +253,9 @@ fn directories_without_weights() {
     ];
     refused_at(path, path, &looked_for, ALLOWED);
     refused_at(&path.join("none"), &path.join("none"), &[], ALLOWED);
-    for foreign in ["tf_model.h5", "flax_model.msgpack", "model.ckpt-best.index"] {
+    for foreign in ["tf_model.h5", "flax_model.msgpack"] {
         fs::write(path.join(foreign), "x").unwrap();
-        refused_at(path, path, &[looked_for[0], foreign, "converted"], ALLOWED);
+        refused_at(path, path, &[looked_for[0], foreign, "convert them with"], ALLOWED);
     }
     fs::write(path.join("adapter.safetensors"), "x").unwrap();
     refused_at(path, path, &["adapter.safetensors", "by its path"], ALLOWED);

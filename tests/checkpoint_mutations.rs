@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use checkpoint_support::{ALLOWED, fixture, open_and_read, peak_of};
+use checkpoint_support::{ALLOWED, fixture, open_and_read, peak_of, tensorflow};
 
 /// The fixtures of each format; the name decides how a file is read.
 const FIXTURES: [&str; 8] = [
@@ -87,6 +87,69 @@ fn damaged_files_neither_panic_nor_take_memory() {
         // Damage to the elements' bytes goes unseen; some of the rest does not.
         assert!(refused > MUTATIONS / 20, "{name}: only {refused} refused");
     }
+}
+
+/// An index and its values: neither is read once it is cut off.
+#[test]
+fn a_tensorflow_checkpoint_that_is_cut_off_is_refused_at_every_length() {
+    let (index, values) = tensorflow_files();
+    let (_directory, path) = tensorflow::written(&index, &values);
+    for len in 0..index.len() {
+        let what = || format!("the index cut off at {len}");
+        assert!(!survives(&path, &index[..len], &what), "opened: {}", what());
+    }
+    overwrite(&path, &index).unwrap();
+    for len in 0..values.len() {
+        overwrite(&path.with_file_name(tensorflow::VALUES), &values[..len]).unwrap();
+        assert!(open_and_read(&path).is_err(), "opened: the values cut off at {len}");
+    }
+}
+
+/// Damage to either file is found by checksums, whatever it is.
+#[test]
+fn damage_to_a_tensorflow_checkpoint_is_found() {
+    let (index, values) = tensorflow_files();
+    let (_directory, path) = tensorflow::written(&index, &values);
+    let place = path.with_file_name(tensorflow::VALUES);
+    let mut random = Random(7);
+    for round in 0..MUTATIONS {
+        let mut bytes = values.clone();
+        bytes[random.below(values.len())] ^= 1 << random.below(8);
+        overwrite(&place, &bytes).unwrap();
+        assert!(open_and_read(&path).is_err(), "round {round}");
+    }
+    overwrite(&place, &values).unwrap();
+    for round in 0..MUTATIONS {
+        let mut bytes = index.clone();
+        damage(&mut bytes, &mut random);
+        survives(&path, &bytes, &|| format!("index, round {round}"));
+    }
+}
+
+/// The same where checksums are made right again, so that everything behind them is seen.
+#[test]
+fn damaged_descriptions_of_variables_neither_panic_nor_take_memory() {
+    let (index, values) = tensorflow_files();
+    let (_directory, path) = tensorflow::written(&index, &values);
+    let block = tensorflow::only_block(&index);
+    let mut random = Random(8);
+    let mut refused = 0;
+    for round in 0..MUTATIONS {
+        let mut bytes = block.to_vec();
+        for _ in 0..=random.below(4) {
+            damage(&mut bytes, &mut random);
+        }
+        let sealed = tensorflow::sealed(&bytes, random.below(2) as u8);
+        let index = tensorflow::table_of(&[sealed]);
+        refused += usize::from(!survives(&path, &index, &|| format!("block, round {round}")));
+    }
+    assert!(refused > MUTATIONS / 2, "only {refused} refused");
+}
+
+fn tensorflow_files() -> (Vec<u8>, Vec<u8>) {
+    let path = tensorflow::fixture("half/model.ckpt-best.index");
+    let values = path.with_file_name("model.ckpt-best.data-00000-of-00001");
+    (fs::read(path).unwrap(), fs::read(values).unwrap())
 }
 
 fn damage(bytes: &mut Vec<u8>, random: &mut Random) {

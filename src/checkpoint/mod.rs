@@ -1,8 +1,8 @@
 //! Checkpoint files: finding, opening, checking and reading tensors, and saving them atomically.
 //!
-//! ALBERT is published in six shapes: `model.safetensors`, `pytorch_model.bin` in either of torch's two formats (a
-//! zip archive, and the bare pickle of before torch 1.6), and a sharded form of each, described by an
-//! `….index.json`. All of them resolve to the same thing, a name for each [`TensorInfo`] (shape, strides, element
+//! ALBERT is published in seven shapes: `model.safetensors`, `pytorch_model.bin` in either of torch's two formats (a
+//! zip archive, and the bare pickle of before torch 1.6), a sharded form of each, described by an
+//! `….index.json`, and TensorFlow's checkpoints. All of them resolve to the same thing, a name for each [`TensorInfo`] (shape, strides, element
 //! type, and where in which file the bytes are), and one reader serves them all:
 //!
 //! ```text
@@ -10,6 +10,8 @@
 //! index.rs        sharded: names → shard files
 //! safetensors.rs  header → tensors
 //! torch/          archive or old pickle → tensors  (a pickle machine that can only describe tensors)
+//! tensorflow/     index → tensors                  (a table of protobufs; names and layout become transformers')
+//! foreign.rs      what is not read                 (and what to do about it)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
 //! write.rs        f32 → safetensors                (in any of three types; through `src/files.rs`: a temporary file, synced and renamed)
@@ -19,6 +21,7 @@
 //!
 //! ```text
 //! names.rs        which field of the tree a name stands for, and the names of old files
+//! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
 //! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
@@ -36,7 +39,9 @@
 
 mod decoder;
 mod dtype;
+mod foreign;
 mod index;
+mod locate;
 mod names;
 mod open;
 mod pretrained;
@@ -46,6 +51,7 @@ mod safetensors;
 mod shipped;
 mod source;
 mod tensor;
+mod tensorflow;
 mod torch;
 mod write;
 

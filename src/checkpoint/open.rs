@@ -7,10 +7,12 @@ use std::{fs, io};
 
 use ndarray::{ArrayD, ArrayViewMutD};
 
+use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
-use super::{index, safetensors, torch};
+use super::{LoadOptions, foreign, index, safetensors, tensorflow, torch};
 use crate::files::check_path;
+use crate::layout;
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
@@ -33,6 +35,8 @@ pub enum Format {
     Safetensors,
     /// `torch.save`, either of its formats.
     Torch,
+    /// TensorFlow's tensor bundle: an index, and files of values.
+    TensorFlow,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +77,16 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, or one file
-    /// (`….safetensors`, `….index.json`; of any other name: `torch.save`'s).
+    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
+    /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.t7` or `.ckpt`; or one file
+    /// (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
+    ///
+    /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
+    /// `state_dict.albert.pooler.bias`.
+    ///
+    /// A TensorFlow checkpoint may also be named as TensorFlow does, by what its files' names begin with
+    /// (`albert_base/model.ckpt-best`). Where a directory has several, the file `checkpoint` says which is taken. Its variables have
+    /// the names and the layout that transformers' converter gives them (`albert.pooler.bias`).
     ///
     /// # Errors
     ///
@@ -84,8 +96,11 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a checkpoint")?;
-        let is_directory = fs::metadata(path).map_err(|error| Error::io(path, error))?.is_dir();
-        let (file, kind) = if is_directory { choose(path)? } else { by_name(path) };
+        let (file, kind) = match layout::index_of(path) {
+            _ if path.is_dir() => choose(path)?,
+            Some(index) => (index, Kind::File(Format::TensorFlow)),
+            None => by_name(path)?,
+        };
         match kind {
             Kind::File(format) => {
                 let contents = open_file(&file, format)?;
@@ -163,6 +178,25 @@ impl Checkpoint {
         self.find(name)?.read_into(name, values)
     }
 
+    /// The tensors of the ALBERT in it, which is found as [`from_pretrained`](super::PreTrainedModel::from_pretrained) finds
+    /// it: by the names of parameters without the backbone's prefix (`pooler.bias`), the names in the file.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Format` if there is none, or more than one and the options do not say which.
+    pub fn albert_tensors(&self, options: &LoadOptions) -> Result<BTreeMap<String, &str>> {
+        Ok(self.locate(options.under(), false)?.tensors)
+    }
+
+    /// Finds the ALBERT in it (see `locate.rs`).
+    pub(super) fn locate(
+        &self,
+        under: Option<&str>,
+        may_be_incomplete: bool,
+    ) -> Result<Located<'_>> {
+        locate(&self.path, &self.tensors, under, may_be_incomplete)
+    }
+
     fn find(&self, name: &str) -> Result<&TensorInfo> {
         self.get(name).ok_or_else(|| {
             let found = format!("none among the {} of the checkpoint", self.len());
@@ -204,10 +238,11 @@ impl Checkpoint {
 }
 
 fn open_file(path: &Path, format: Format) -> Result<Contents> {
-    let source = Arc::new(Source::open(path)?);
+    let source = || Source::open(path).map(Arc::new);
     match format {
-        Format::Safetensors => safetensors::open(&source),
-        Format::Torch => torch::open(&source),
+        Format::Safetensors => safetensors::open(&source()?),
+        Format::Torch => torch::open(&source()?),
+        Format::TensorFlow => tensorflow::open(path),
     }
 }
 
@@ -221,7 +256,11 @@ fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
 }
 
 /// What a single file is, by its name.
-fn by_name(path: &Path) -> (PathBuf, Kind) {
+fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
+    fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    if let Some(what) = foreign::describe(path) {
+        return Err(Error::format(path, format!("this is {what}")));
+    }
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let kind = if name.ends_with(".safetensors.index.json") {
         Kind::Index(Format::Safetensors)
@@ -232,63 +271,58 @@ fn by_name(path: &Path) -> (PathBuf, Kind) {
     } else {
         Kind::File(Format::Torch)
     };
-    (path.to_owned(), kind)
+    Ok((path.to_owned(), kind))
 }
 
-/// The first candidate that the directory has; a dangling link counts, so that the error names it.
+/// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one
+/// file of another name that may be weights.
 fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     let found = CANDIDATES.iter().find_map(|&(name, kind)| {
         let path = directory.join(name);
         path.symlink_metadata().is_ok().then_some((path, kind))
     });
-    match found {
-        Some(found) => Ok(found),
-        None => Err(nothing_found(directory)?),
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    match tensorflow::choose(directory)? {
+        Some(index) => Ok((index, Kind::File(Format::TensorFlow))),
+        None => only_one(directory),
     }
 }
 
-/// Says what was looked for in vain, and what of the directory may be weights after all.
-fn nothing_found(directory: &Path) -> Result<Error> {
+/// What the names of files of weights end with.
+const WEIGHTS_END: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".t7", ".ckpt"];
+
+/// The only file that may be weights.
+fn only_one(directory: &Path) -> Result<(PathBuf, Kind)> {
     let (mut foreign, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(directory).map_err(|error| Error::io(directory, error))? {
-        let name = entry.map_err(|error| Error::io(directory, error))?.file_name();
-        let name = name.to_string_lossy().into_owned();
-        if is_foreign(&name) {
-            foreign.push(name);
-        } else if [".safetensors", ".bin", ".pt", ".pth"].iter().any(|end| name.ends_with(end)) {
-            others.push(name);
+        let path = entry.map_err(|error| Error::io(directory, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(what) = foreign::describe(&path) {
+            foreign.push(format!("{name} is {what}"));
+        } else if WEIGHTS_END.iter().any(|end| name.ends_with(end)) && !path.is_dir() {
+            others.push(path);
         }
     }
-    let mut reason =
-        format!("no weights: looked for {}", CANDIDATES.map(|(name, _)| name).join(", "));
+    if let [only] = &others[..] {
+        return by_name(only);
+    }
+    let mut reason = format!(
+        "no weights: looked for {} and a TensorFlow checkpoint's index",
+        CANDIDATES.map(|(name, _)| name).join(", ")
+    );
     if !others.is_empty() {
-        reason += &format!("; if one of {} is what you want, open it by its path", list(others));
+        others.sort();
+        let names = layout::names(&others);
+        reason += &format!("; if one of {names} is what you want, give its path instead");
     }
-    if !foreign.is_empty() {
-        reason += &format!(
-            "; {} must first be converted, for example by transformers: load it there and call `save_pretrained`",
-            list(foreign)
-        );
+    foreign.sort();
+    for what in foreign.iter().take(SHOWN) {
+        reason += &format!("; {what}");
     }
-    Ok(Error::format(directory, reason))
+    Err(Error::format(directory, reason))
 }
 
-/// Whether a file has weights of TensorFlow's or Flax's.
-fn is_foreign(name: &str) -> bool {
-    name == "tf_model.h5"
-        || name == "flax_model.msgpack"
-        || (name.contains("model.ckpt") && !name.ends_with(".json"))
-}
-
-/// Some names, sorted, at most eight of them.
-fn list(mut names: Vec<String>) -> String {
-    const SHOWN: usize = 8;
-    names.sort();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    let mut text = names.join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
-}
+/// How many files an error explains.
+const SHOWN: usize = 4;

@@ -1,16 +1,17 @@
 //! `from_pretrained` and `save_pretrained`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use ndarray::ArrayViewMutD;
 use serde_json::json;
 
+use super::locate::Located;
 use super::write::stage_safetensors;
-use super::{Checkpoint, DType, LoadReport, MismatchedShape};
+use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
 use super::{decoder, names};
-use crate::config::{AlbertConfig, made_up_labels};
+use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{check_path, stage};
 use crate::hub::{self, Files};
@@ -39,12 +40,21 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     seed: u64,
-    num_labels: Option<usize>,
+    labels: Option<Labels>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
+    tensors_under: Option<String>,
     precision: Precision,
     #[cfg(feature = "hub")]
     revision: Option<String>,
+}
+
+/// The labels of classifiers, instead of the config's.
+#[derive(Clone, Debug)]
+enum Labels {
+    /// So many, with the names that transformers makes up.
+    Count(usize),
+    Names(Vec<String>),
 }
 
 impl LoadOptions {
@@ -60,10 +70,35 @@ impl LoadOptions {
         self
     }
 
-    /// Gives classifiers this many labels instead of the config's.
+    /// Gives classifiers this many labels instead of the config's, named `LABEL_0` and so on.
+    ///
+    /// Of this and [`labels`](Self::labels), the last one that is called counts.
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
-        self.num_labels = Some(count);
+        self.labels = Some(Labels::Count(count));
+        self
+    }
+
+    /// Gives classifiers these labels, in the order of their classes, instead of the config's. They are in the model's
+    /// config, and in the `config.json` that it is saved with (`id2label`, `label2id`).
+    ///
+    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has another number, loading fails
+    /// or, with [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that are given twice,
+    /// or none at all, make loading fail, too.
+    ///
+    /// ```
+    /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+    /// let options = LoadOptions::new().labels(["negative", "neutral", "positive"]);
+    /// let (model, report) = AlbertForSequenceClassification::from_pretrained_with(directory, &options)?;
+    /// assert_eq!(model.config().labels[2], "positive");
+    /// assert_eq!(report.newly_initialized, ["classifier.weight", "classifier.bias"]);
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.labels = Some(Labels::Names(labels.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -98,6 +133,21 @@ impl LoadOptions {
         self
     }
 
+    /// Takes the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`, `"net.bert"`.
+    ///
+    /// It need be said only if a file has several; the error then lists them. Names of nested dictionaries are joined by
+    /// dots. What is between the path and ALBERT's own names (`module.`, `albert.`) may be left out.
+    #[must_use]
+    pub fn tensors_under(mut self, path: impl Into<String>) -> Self {
+        self.tensors_under = Some(path.into());
+        self
+    }
+
+    /// The place that was chosen.
+    pub(super) fn under(&self) -> Option<&str> {
+        self.tensors_under.as_deref()
+    }
+
     pub(crate) fn chosen_revision(&self) -> Option<&str> {
         #[cfg(feature = "hub")]
         return self.revision.as_deref();
@@ -108,8 +158,8 @@ impl LoadOptions {
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads; [`hub`](crate::hub) says what another
-/// name stands for. Any model loads from
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path of a file of weights, with
+/// `config.json` beside it, stands for that file; [`hub`](crate::hub) says what another name stands for. Any model loads from
 /// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
 /// so. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
 /// model's configuration then has [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
@@ -145,13 +195,17 @@ pub trait PreTrainedModel: Model {
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
-        let mut config = AlbertConfig::from_pretrained(directory)?;
-        if let Some(count) = options.num_labels {
-            let labels = made_up_labels(count)?;
+        let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
+        let mut config = AlbertConfig::from_pretrained(path)?;
+        let checkpoint = Checkpoint::open(path)?;
+        let labels = match &options.labels {
+            Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
+            Some(Labels::Names(names)) => Some(different_labels(names)?),
+            None => unsaid_labels(&checkpoint, &config)?,
+        };
+        if let Some(labels) = labels {
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
-        let checkpoint = Checkpoint::open(directory)?;
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
         loader.check_sizes(&config)?;
         let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
@@ -236,6 +290,19 @@ pub trait PreTrainedModel: Model {
 
 impl<M: Model> PreTrainedModel for M {}
 
+/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing about labels: Google's have no
+/// such key.
+fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Option<Vec<String>>> {
+    let is_silent = config.labels == made_up_labels(2)?;
+    let classifier = checkpoint.get(names::CLASSIFIER).map(|weight| weight.shape());
+    match classifier {
+        Some(&[classes, _]) if is_silent && checkpoint.format() == Format::TensorFlow => {
+            made_up_labels(classes).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Fills parameters from a checkpoint, and keeps book.
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
@@ -243,6 +310,10 @@ struct Loader<'a> {
     initializer: Initializer,
     /// Canonical names → the checkpoint's, of tensors that have not been used.
     unused: BTreeMap<String, &'a str>,
+    /// The canonical names among them that may be another network's: only their shapes tell.
+    doubtful: BTreeSet<String>,
+    /// The checkpoint's names of what is not the model's.
+    others: Vec<&'a str>,
     report: LoadReport,
 }
 
@@ -253,14 +324,8 @@ impl<'a> Loader<'a> {
         options: &'a LoadOptions,
         architecture: &'static str,
     ) -> Result<Self> {
-        let mut unused: BTreeMap<String, &str> = BTreeMap::new();
-        for name in checkpoint.names() {
-            if let Some(other) = unused.insert(names::canonical(name), name) {
-                let expected = "one tensor for this parameter";
-                let found = format!("`{other}` too");
-                return Err(Error::tensor(checkpoint.path(), name, expected, found));
-            }
-        }
+        let Located { tensors: mut unused, doubtful, others } =
+            checkpoint.locate(options.under(), options.initialize_missing_backbone)?;
         unused.retain(|canonical, _| !names::is_buffer(canonical));
         let report = LoadReport {
             path: checkpoint.path().to_owned(),
@@ -273,7 +338,7 @@ impl<'a> Loader<'a> {
             seed: options.seed,
         };
         let initializer = Initializer::new(config, options.seed)?;
-        Ok(Self { checkpoint, options, initializer, unused, report })
+        Ok(Self { checkpoint, options, initializer, unused, doubtful, others, report })
     }
 
     /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
@@ -306,6 +371,18 @@ impl<'a> Loader<'a> {
 
     /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
+        let shapes = [
+            (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),
+            (names::DECODER_BIAS, &[config.vocab_size]),
+        ];
+        for (tie, shape) in shapes {
+            let Some(&source) = self.unused.get(tie.tensor) else { continue };
+            let fits = self.checkpoint.get(source).is_some_and(|found| found.shape() == shape);
+            if !fits && self.doubtful.contains(tie.tensor) {
+                self.unused.remove(tie.tensor);
+                self.others.push(source);
+            }
+        }
         let ignore = self.options.ignore_mismatched_sizes;
         let settled =
             decoder::settle(self.checkpoint, &mut self.unused, config, has_decoder, ignore);
@@ -331,6 +408,10 @@ impl<'a> Loader<'a> {
         let Some(info) = self.checkpoint.get(source) else { return self.initialize(name, values) };
         // The shape is compared before anything is allocated for it.
         if info.shape() != values.shape() {
+            if self.doubtful.contains(canonical) {
+                self.others.push(source);
+                return self.initialize(name, values);
+            }
             let (expected, found) = (values.shape().to_vec(), info.shape().to_vec());
             self.refuse_shape(source, &expected, &found)?;
             let source = source.to_owned();
@@ -356,7 +437,9 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(mut self) -> LoadReport {
-        self.report.unexpected = self.unused.into_values().map(str::to_owned).collect();
+        self.report.unexpected =
+            self.unused.into_values().chain(self.others).map(str::to_owned).collect();
+        self.report.unexpected.sort();
         self.report
     }
 }

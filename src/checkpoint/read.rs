@@ -61,7 +61,27 @@ impl TensorInfo {
         if values.is_empty() {
             return Ok(());
         }
+        self.verify(name)?;
         Filler { tensor: self, size, buffer: Vec::new(), values }.fill()
+    }
+
+    /// Compares the elements' bytes with their checksum, if the file has one.
+    fn verify(&self, name: &str) -> Result<()> {
+        let Some(expected) = self.checksum else { return Ok(()) };
+        let len = self.len() as u64 * self.dtype.size().unwrap_or(0) as u64;
+        let mut buffer = vec![0; len.min(CHUNK as u64) as usize];
+        let (mut found, mut done) = (0, 0);
+        while done < len {
+            buffer.truncate((len - done).min(CHUNK as u64) as usize);
+            self.source.read_exact_at(self.offset + done, &mut buffer)?;
+            found = crc32c::crc32c_append(found, &buffer);
+            done += buffer.len() as u64;
+        }
+        if found != expected {
+            let (expected, found) = (format!("the CRC-32C {expected:08x}"), format!("{found:08x}"));
+            return Err(self.source.tensor_error(name, expected, found));
+        }
+        Ok(())
     }
 
     /// The bytes of an element, if it is one that becomes an `f32`.

@@ -19,7 +19,35 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs";
 pub(super) struct Source {
     path: PathBuf,
     len: u64,
-    file: Mutex<File>,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    File(Mutex<File>),
+    /// What a format leaves out, and its reader knows.
+    Memory(Vec<u8>),
+}
+
+impl Bytes {
+    /// Calls `read` with a reader that is at `offset`.
+    fn at<T>(
+        &self,
+        offset: u64,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            Self::File(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(offset))?;
+                read(&mut *file)
+            }
+            Self::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                read(&mut bytes.get(start..).unwrap_or_default())
+            }
+        }
+    }
 }
 
 impl Source {
@@ -32,9 +60,14 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path)?;
         let len = file.metadata().map_err(|error| Error::io(path, error))?.len();
-        let source = Self { path: path.to_owned(), len, file: Mutex::new(file) };
+        let source = Self { path: path.to_owned(), len, bytes: Bytes::File(Mutex::new(file)) };
         source.refuse_placeholders()?;
         Ok(source)
+    }
+
+    /// Bytes that the file at `path` stands for without having them.
+    pub fn of_memory(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), len: bytes.len() as u64, bytes: Bytes::Memory(bytes) }
     }
 
     /// The path it was opened by.
@@ -64,8 +97,7 @@ impl Source {
 
     /// Fills `buffer` with the bytes from `offset`.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buffer));
+        let read = self.bytes.at(offset, |reader| reader.read_exact(buffer));
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.error(format!(
                 "truncated: expected {} bytes from byte {offset}, the file ends before",
@@ -122,9 +154,7 @@ impl Read for Section<'_> {
         let left = self.end.saturating_sub(self.position);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let Some(buffer) = buffer.get_mut(..len) else { return Ok(0) };
-        let mut file = self.source.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.position))?;
-        let read = file.read(buffer)?;
+        let read = self.source.bytes.at(self.position, |reader| reader.read(buffer))?;
         self.position = self.position.saturating_add(read as u64);
         Ok(read)
     }

@@ -21,6 +21,8 @@ pub struct TensorInfo {
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
     pub(super) offset: u64,
+    /// The CRC-32C of the elements' bytes, which then follow each other in the file.
+    pub(super) checksum: Option<u32>,
 }
 
 /// A run of bytes in a file that holds a tensor's elements, perhaps together with others'.
@@ -81,10 +83,10 @@ impl TensorInfo {
         self.offset
     }
 
-    /// Whether two tensors are the same elements of the same file.
-    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+    /// Whether it is the same elements of the same file.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source)
-            && (self.offset, self.dtype) == (other.offset, other.dtype)
+            && (self.dtype, self.offset) == (other.dtype, other.offset)
             && (&self.shape, &self.strides) == (&other.shape, &other.strides)
     }
 
@@ -133,7 +135,7 @@ impl TensorInfo {
             ));
         }
         let offset = storage.start + offset * size;
-        Ok(Self { source: Arc::clone(source), dtype, shape, strides, offset })
+        Ok(Self { source: Arc::clone(source), dtype, shape, strides, offset, checksum: None })
     }
 }
 

@@ -4,26 +4,31 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
+use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, google, labels};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
+use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
 use crate::nn::Activation;
 
 const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
 const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
 
 impl AlbertConfig {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
+    ///
+    /// In the latter, the activation "gelu" is what transformers calls `gelu_new`. A file is one of Google's if it has that
+    /// name and no `model_type`, which every configuration of transformers' has; whatever format the weights beside it have.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a config.json")?;
-        let bytes = read_small(path, MAX_JSON)?;
+        let bytes = read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
-        Self::from_json(value).map_err(|error| error.in_config(path))
+        google::translated(path, value)
+            .and_then(Self::from_json)
+            .map_err(|error| error.in_config(path))
     }
 
     /// Reads the JSON object of a `config.json`.
@@ -313,7 +318,7 @@ mod tests {
             (r#"{"pad_token_id": 30000}"#, "pad_token_id", "30000"),
             (r#"{"id2label": {"0": "a", "x": "b"}}"#, "id2label", "x"),
             (r#"{"id2label": {"0": "a", "00": "b"}}"#, "id2label", "2 for 1 ids"),
-            (r#"{"id2label": {"0": 1}}"#, "id2label", "1"),
+            (r#"{"id2label": {"0": [1]}}"#, "id2label", "[1]"),
             (r#"{"num_hidden_layers": 4000000000}"#, "num_hidden_layers", "4000000000"),
             (r#"{"inner_group_num": 70000}"#, "num_hidden_layers", "70000"),
             (r#"{"layer_norm_eps": 1e300}"#, "layer_norm_eps", "1000"),

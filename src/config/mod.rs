@@ -5,11 +5,12 @@
 //! written back.
 
 mod counts;
+mod google;
 mod json;
 mod labels;
 mod presets;
 
-pub(crate) use labels::made_up as made_up_labels;
+pub(crate) use labels::{different as different_labels, made_up as made_up_labels};
 
 use std::fmt;
 use std::ops::Deref;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::files::check_path;
 use crate::hub::{self, Files};
+use crate::layout;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
@@ -264,14 +266,20 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory, or of a model of the Hub (see [`hub`](crate::hub)).
+    /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
+    /// [`hub`](crate::hub)).
+    ///
+    /// Where there is none, reads what Google's releases and albert_zh have instead: `albert_config.json`, or the only
+    /// `albert_config*.json`. [`from_file`](Self::from_file) says how the two differ.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON, [`Error::Config`] with its path for a bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
+    /// bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        Self::from_file(hub::locate(directory, None, Files::Config)?.join("config.json"))
+        let path = hub::locate(directory, None, Files::Config)?;
+        Self::from_file(google::find(&layout::model_directory(&path))?)
     }
 
     /// D, the width of one attention head.

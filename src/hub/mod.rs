@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 
 use self::name::Repository;
 use crate::error::Result;
+use crate::layout::index_of;
 
 #[cfg(feature = "hub")]
 pub use settings::{Hub, Progress};
@@ -95,8 +96,11 @@ pub(crate) fn locate(name: &Path, revision: Option<&str>, files: Files) -> Resul
     }
 }
 
-/// The model that a name stands for if it is that of nothing that exists.
+/// The model that a name stands for if it is that of nothing that exists, nor what a checkpoint's files here begin with.
 fn remote(name: &Path) -> Option<Repository> {
+    if index_of(name).is_some_and(|index| index.is_file()) {
+        return None;
+    }
     let error = fs::symlink_metadata(name).err()?;
     (error.kind() == ErrorKind::NotFound).then(|| Repository::parse(name.to_str()?)).flatten()
 }

@@ -11,6 +11,7 @@ use super::ranking::check_finite;
 use super::resolve::directory;
 use super::sentence_transformer::SentenceTransformer;
 use crate::error::Result;
+use crate::layout::model_directory;
 use crate::model::Albert;
 
 /// A vector for each text: its tokens' last states, pooled.
@@ -92,14 +93,15 @@ impl SentenceEmbedding {
     }
 
     fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
-        let directory = directory(name, options)?;
+        let path = directory(name, options)?;
         // No answer depends on the pooler, so none is missed.
         let mut options = options.clone().initialize_missing_head(true);
-        let Some(found) = SentenceTransformer::open(&directory)? else {
-            return Ok(Self::of_base(Base::load(&directory, &options)?));
+        let Some(found) = SentenceTransformer::open(&model_directory(&path))? else {
+            return Ok(Self::of_base(Base::load(&path, &options)?));
         };
         options.max_length = options.max_length.or(found.max_length);
-        let mut base: Base<Albert> = Base::load(&found.checkpoint, &options)?;
+        let checkpoint = if path.is_dir() { &found.checkpoint } else { &path };
+        let mut base: Base<Albert> = Base::load(checkpoint, &options)?;
         if found.lower_case {
             base.tokenizer = base.tokenizer.lower_cased()?;
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::sentence_embedding::Pooling;
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_small};
+use crate::files::{MAX_JSON, read_text};
 
 /// What such a directory says.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ fn prompt(path: &Path) -> Result<String> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = read_small(path, MAX_JSON)?;
+    let bytes = read_text(path, MAX_JSON)?;
     serde_json::from_slice(&bytes).map_err(|error| Error::format(path, error.to_string()))
 }
 

@@ -1,6 +1,7 @@
 //! What the tests of hostile checkpoint files share: a counting allocator, and how to ask for a refusal.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod tensorflow;
 pub mod torch;
 
 use std::alloc::{GlobalAlloc, Layout, System};

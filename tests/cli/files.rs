@@ -112,6 +112,32 @@ fn inspection() {
     self::run(&["inspect", "tests/golden"]).fails(1, &["config.json"]);
 }
 
+/// Google's layout goes in, transformers' comes out, the vocabulary under its usual name.
+#[test]
+fn a_tensorflow_checkpoint_is_inspected_and_converted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(root.join("tests/fixtures/tensorflow/google")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
+    }
+    let spiece = root.join("tests/fixtures/tokenizers/sentencepiece/spiece.model");
+    fs::copy(&spiece, directory.path().join("30k-clean.model")).unwrap();
+    let shown = run(&["inspect", text(directory.path())]).succeeds().json();
+    assert_eq!(shown[0]["format"], "TensorFlow");
+    assert_eq!(shown[0]["config"]["hidden_act"], "gelu_new");
+    assert_eq!(shown[0]["tensors"].as_array().unwrap().len(), 32);
+    for (model, output) in [("", "all"), ("model.ckpt-best", "one")] {
+        let output = directory.path().join(output);
+        let run = run(&["convert", text(&directory.path().join(model)), text(&output)]).succeeds();
+        assert!(run.stderr.contains("AlbertForPreTraining"), "{}", run.stderr);
+        assert_eq!(fs::read(output.join("spiece.model")).unwrap(), fs::read(&spiece).unwrap());
+        let shown = self::run(&["inspect", text(&output)]).succeeds().json();
+        assert_eq!(shown[0]["config"]["hidden_act"], "gelu_new");
+        assert_eq!(shown[0]["tensors"].as_array().unwrap().len(), 32);
+    }
+}
+
 #[test]
 fn measurement() {
     let arguments = [

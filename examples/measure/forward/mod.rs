@@ -27,6 +27,8 @@ const WARM_UP: usize = 2;
 /// What is measured.
 pub struct Options {
     pub model: Option<PathBuf>,
+    /// How it is loaded, but for the seed.
+    pub load: LoadOptions,
     pub preset: String,
     pub inputs: inputs::Options,
     pub precision: Precision,
@@ -50,6 +52,7 @@ impl Options {
     pub fn new() -> Self {
         Self {
             model: None,
+            load: LoadOptions::new(),
             preset: "base".to_owned(),
             inputs: inputs::Options { batch: 8, seq: 128, lengths: None, file: None },
             precision: Precision::F32,
@@ -125,7 +128,7 @@ fn build(options: &Options) -> Result<(Albert, f64, f64), Failure> {
     let (config, parameters) = match &options.model {
         Some(directory) => {
             let (config, parameters, report) =
-                Albert::load_parameters(directory, &LoadOptions::new().seed(options.seed))?;
+                Albert::load_parameters(directory, &options.load.clone().seed(options.seed))?;
             if !report.is_clean() {
                 eprintln!("{report}");
             }

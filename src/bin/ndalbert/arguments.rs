@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use ndalbert::Precision;
+use ndalbert::{LoadOptions, Precision};
 
 use crate::convert;
 use crate::inspect;
@@ -99,12 +99,32 @@ pub enum To {
     Jsonl,
 }
 
+/// Which tensors of a file are the model's.
+#[derive(Args)]
+pub struct Tensors {
+    /// Where in the weights' file the model is, if there are several [example: ema]
+    #[arg(long = "tensors-under", value_name = "PATH")]
+    pub under: Option<String>,
+}
+
+impl Tensors {
+    /// How the model is loaded.
+    pub fn load(&self) -> LoadOptions {
+        match &self.under {
+            Some(path) => LoadOptions::new().tensors_under(path),
+            None => LoadOptions::new(),
+        }
+    }
+}
+
 /// What all tasks have in common.
 #[derive(Args)]
 pub struct Common {
-    /// The model: a directory, or owner/model on the Hugging Face Hub
+    /// The model: a directory, a file of weights, or owner/model on the Hugging Face Hub
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
+    #[command(flatten)]
+    pub tensors: Tensors,
     /// What the layers are executed in: f32, bf16 or int8
     #[arg(long, default_value = "f32", value_parser = precision)]
     pub precision: Precision,

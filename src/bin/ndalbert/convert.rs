@@ -9,21 +9,24 @@ use ndalbert::hub::Files;
 use ndalbert::{
     Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
-    AlbertForTokenClassification, LoadOptions, LoadReport, Model, PreTrainedModel,
+    AlbertForTokenClassification, AlbertTokenizer, LoadOptions, LoadReport, Model, PreTrainedModel,
 };
 
+use crate::arguments::Tensors;
 use crate::{Failure, models};
 
 /// Write a checkpoint of any format as safetensors
 ///
-/// Reads safetensors or PyTorch's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
+/// Reads safetensors, PyTorch's or TensorFlow's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
 /// config.json and model.safetensors, with the files of the tokenizer beside them. The report says what was not used, and what was made up
 /// because the checkpoint lacks it.
 #[derive(Args)]
 pub struct Options {
-    /// A directory, or owner/model on the Hugging Face Hub
+    /// A directory, a file of weights, or owner/model on the Hugging Face Hub
     #[arg(value_name = "MODEL")]
     pub model: String,
+    #[command(flatten)]
+    pub tensors: Tensors,
     /// The directory to write, which is made if need be
     #[arg(value_name = "DIR")]
     pub output: PathBuf,
@@ -63,7 +66,7 @@ const COMPANIONS: [&str; 10] = [
     "1_Pooling/config.json",
 ];
 
-type Convert = fn(&Path, &Path, DType) -> ndalbert::Result<LoadReport>;
+type Convert = fn(&Path, &Path, DType, &LoadOptions) -> ndalbert::Result<LoadReport>;
 
 /// Every class that a checkpoint can be of.
 const CLASSES: [(&str, Convert); 8] = [
@@ -78,7 +81,8 @@ const CLASSES: [(&str, Convert); 8] = [
 ];
 
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let directory = models::directory(&options.model, Files::All)?;
+    let path = models::directory(&options.model, Files::All)?;
+    let load = options.tensors.load();
     let output = &options.output;
     for name in ["model.safetensors", "config.json"] {
         if !options.force && output.join(name).exists() {
@@ -88,7 +92,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let class = match &options.class {
         Some(class) => class.clone(),
-        None => class_of(&directory)?,
+        None => class_of(&path, &load)?,
     };
     let found = CLASSES.iter().find(|(name, _)| *name == class);
     let (_, convert) = found.ok_or_else(|| {
@@ -100,36 +104,54 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Type::F16 => DType::F16,
         Type::Bf16 => DType::BF16,
     };
-    let report = convert(&directory, output, dtype)?;
+    let report = convert(&path, output, dtype, &load)?;
     eprint!("{report}");
-    let copied = copy_companions(&directory, output)?;
+    let directory = match path.parent() {
+        Some(parent) if path.is_file() => parent,
+        _ => &path,
+    };
+    let copied = copy_companions(directory, output)?;
     eprintln!(
         "{}: {class}, {dtype}, of {}",
         output.join("model.safetensors").display(),
         report.path.display()
     );
     if copied == 0 {
-        eprintln!("{} has no tokenizer", directory.display());
+        // Its vocabulary may have another name than those that are usual now.
+        match AlbertTokenizer::from_pretrained(&path) {
+            Ok(tokenizer) => tokenizer.save_pretrained(output)?,
+            Err(error) => eprintln!("without a tokenizer: {error}"),
+        }
     }
     Ok(())
 }
 
-fn convert<M: Model>(from: &Path, to: &Path, dtype: DType) -> ndalbert::Result<LoadReport> {
-    let (config, parameters, report) = M::load_parameters(from, &LoadOptions::new())?;
+fn convert<M: Model>(
+    from: &Path,
+    to: &Path,
+    dtype: DType,
+    load: &LoadOptions,
+) -> ndalbert::Result<LoadReport> {
+    let (config, parameters, report) = M::load_parameters(from, load)?;
     M::save_parameters_as(to, &config, &parameters, dtype)?;
     Ok(report)
 }
 
 /// The class that `config.json` names, or that has the head which is in the checkpoint.
-fn class_of(directory: &Path) -> Result<String, Failure> {
-    let config = AlbertConfig::from_pretrained(directory)?;
+fn class_of(path: &Path, load: &LoadOptions) -> Result<String, Failure> {
+    let config = AlbertConfig::from_pretrained(path)?;
     let named = config.other.get("architectures").and_then(|names| names.get(0)?.as_str());
     if let Some(name) = named {
         return Ok(name.to_owned());
     }
-    let checkpoint = Checkpoint::open(directory)?;
-    let has = |part: &str| checkpoint.names().any(|name| name.contains(part));
-    let classifier = checkpoint.get("classifier.weight").map(|weight| weight.shape()[0]);
+    let checkpoint = Checkpoint::open(path)?;
+    let tensors = checkpoint.albert_tensors(load)?;
+    let has = |part: &str| tensors.keys().any(|name| name.starts_with(part));
+    let classifier = tensors.get("classifier.weight").and_then(|name| checkpoint.get(name));
+    let classifier = classifier.and_then(|weight| match *weight.shape() {
+        [classes, width] if width == config.hidden_size => Some(classes),
+        _ => None,
+    });
     let class = match classifier {
         _ if has("predictions.") && has("sop_classifier.") => "AlbertForPreTraining",
         _ if has("predictions.") => "AlbertForMaskedLM",

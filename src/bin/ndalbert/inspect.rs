@@ -9,7 +9,7 @@ use ndalbert::checkpoint::{Checkpoint, Format, TensorInfo};
 use ndalbert::hub::Files;
 use serde_json::{Value, json};
 
-use crate::arguments::To;
+use crate::arguments::{Tensors, To};
 use crate::grouped::grouped;
 use crate::table::Align::{Left, Right};
 use crate::table::Table;
@@ -24,6 +24,8 @@ pub struct Options {
     /// A directory, a file of weights, or owner/model on the Hugging Face Hub
     #[arg(value_name = "MODEL")]
     pub model: String,
+    #[command(flatten)]
+    pub which: Tensors,
     /// Write tables, or one line of JSON [default: table on a terminal, else jsonl]
     #[arg(short = 't', long, value_enum, value_name = "FORMAT")]
     pub to: Option<To>,
@@ -38,16 +40,26 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let checkpoint = Checkpoint::open(&path)?;
     let mut out = io::stdout().lock();
     let default = if out.is_terminal() { To::Table } else { To::Jsonl };
+    let tensors: Vec<_> = tensors(&checkpoint, options.which.under.as_deref()).collect();
     match options.to.unwrap_or(default) {
-        To::Jsonl => writeln!(out, "{}", in_json(config.as_ref(), &checkpoint))?,
-        To::Table => in_tables(&mut out, config.as_ref(), &checkpoint)?,
+        To::Jsonl => writeln!(out, "{}", in_json(config.as_ref(), &checkpoint, &tensors))?,
+        To::Table => in_tables(&mut out, config.as_ref(), &checkpoint, &tensors)?,
     }
     Ok(())
 }
 
 /// Name, tensor, and bytes in the file.
-fn tensors(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, &TensorInfo, Option<usize>)> {
-    checkpoint.names().filter_map(|name| {
+type Row<'a> = (&'a str, &'a TensorInfo, Option<usize>);
+
+/// All tensors, or those under a path.
+fn tensors<'a>(checkpoint: &'a Checkpoint, under: Option<&str>) -> impl Iterator<Item = Row<'a>> {
+    let is_under = move |name: &&str| {
+        under.is_none_or(|path| {
+            let rest = name.strip_prefix(path.trim_end_matches('.'));
+            path.is_empty() || rest.is_some_and(|rest| rest.starts_with('.'))
+        })
+    };
+    checkpoint.names().filter(is_under).filter_map(|name| {
         let tensor = checkpoint.get(name)?;
         let bytes = tensor.dtype().size().map(|size| size * tensor.len());
         Some((name, tensor, bytes))
@@ -58,6 +70,7 @@ fn format(checkpoint: &Checkpoint) -> &'static str {
     match checkpoint.format() {
         Format::Safetensors => "safetensors",
         Format::Torch => "PyTorch",
+        Format::TensorFlow => "TensorFlow",
     }
 }
 
@@ -74,8 +87,8 @@ fn parts(config: &AlbertConfig) -> [(&'static str, usize); 6] {
     ]
 }
 
-fn in_json(config: Option<&AlbertConfig>, checkpoint: &Checkpoint) -> Value {
-    let tensor = |(name, tensor, bytes): (&str, &TensorInfo, Option<usize>)| {
+fn in_json(config: Option<&AlbertConfig>, checkpoint: &Checkpoint, tensors: &[Row<'_>]) -> Value {
+    let tensor = |&(name, tensor, bytes): &Row<'_>| {
         let (dtype, file) = (tensor.dtype().to_string(), tensor.file().display().to_string());
         json!({ "name": name, "dtype": dtype, "shape": tensor.shape(), "bytes": bytes, "file": file })
     };
@@ -89,7 +102,7 @@ fn in_json(config: Option<&AlbertConfig>, checkpoint: &Checkpoint) -> Value {
         "metadata": checkpoint.metadata(),
         "config": config.map(AlbertConfig::to_json),
         "backbone_parameters": config.map(counted),
-        "tensors": tensors(checkpoint).map(tensor).collect::<Vec<_>>(),
+        "tensors": tensors.iter().map(tensor).collect::<Vec<_>>(),
     })
 }
 
@@ -97,6 +110,7 @@ fn in_tables(
     out: &mut dyn Write,
     config: Option<&AlbertConfig>,
     checkpoint: &Checkpoint,
+    tensors: &[Row<'_>],
 ) -> io::Result<()> {
     if let Some(config) = config {
         writeln!(out, "Configuration\n\n{}", settings(config))?;
@@ -109,7 +123,7 @@ fn in_tables(
     let mut table =
         Table::new([("tensor", Left), ("type", Left), ("shape", Left), ("bytes", Right)]);
     let (mut count, mut elements, mut total) = (0, 0, 0);
-    for (name, tensor, bytes) in tensors(checkpoint) {
+    for &(name, tensor, bytes) in tensors {
         (count, elements, total) = (count + 1, elements + tensor.len(), total + bytes.unwrap_or(0));
         let bytes = bytes.map(grouped).unwrap_or_default();
         table.row([

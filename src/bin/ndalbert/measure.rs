@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use ndalbert::Precision;
 use ndalbert::hub::Files;
 
-use crate::arguments::precision;
+use crate::arguments::{Tensors, precision};
 use crate::{Failure, models};
 use forward::inputs;
 
@@ -24,6 +24,8 @@ pub struct Options {
     /// A checkpoint [default: seeded random weights of the preset]
     #[arg(short, long, value_name = "MODEL", conflicts_with = "preset")]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub tensors: Tensors,
     /// base, large, xlarge, xxlarge, ...
     #[arg(long, default_value = "base", value_name = "NAME")]
     pub preset: String,
@@ -76,6 +78,7 @@ pub fn run(options: Options, threads: Option<NonZero<usize>>) -> Result<(), Fail
     }
     let measured = forward::Options {
         model,
+        load: options.tensors.load(),
         preset: options.preset,
         inputs: inputs::Options {
             batch: options.batch,

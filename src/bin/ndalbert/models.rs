@@ -1,20 +1,20 @@
 //! From a name to a model's directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndalbert::hub::Files;
 use ndalbert::{AlbertTokenizer, LoadReport};
 
 use crate::Failure;
 
-/// The directory of a model, which is downloaded if need be, with a bar on a terminal.
+/// The directory (or file of weights) of a model, which is downloaded if need be, with a bar on a terminal.
 #[cfg(feature = "hub")]
 pub fn directory(name: &str, files: Files) -> Result<PathBuf, Failure> {
     use indicatif::{ProgressBar, ProgressStyle};
     use ndalbert::hub::Hub;
 
     // Without a home directory, local ones are as good as ever.
-    if std::path::Path::new(name).exists() {
+    if is_local(name) {
         return Ok(name.into());
     }
     let style = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
@@ -33,10 +33,18 @@ pub fn directory(name: &str, files: Files) -> Result<PathBuf, Failure> {
     Ok(directory?)
 }
 
-/// The directory of a model, which must be on this machine.
+/// The directory (or file of weights) of a model, which must be on this machine.
 #[cfg(not(feature = "hub"))]
 pub fn directory(name: &str, _files: Files) -> Result<PathBuf, Failure> {
+    if is_local(name) {
+        return Ok(name.into());
+    }
     Ok(ndalbert::hub::resolve(name)?)
+}
+
+/// Whether it is a directory, a file of weights, or what the names of a TensorFlow checkpoint's files begin with, that is there.
+fn is_local(name: &str) -> bool {
+    Path::new(name).exists() || Path::new(&format!("{name}.index")).is_file()
 }
 
 /// A model's tokenizer, cutting texts to a length if there is one.

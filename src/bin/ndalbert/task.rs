@@ -60,7 +60,8 @@ pub fn run<T: Task<COLUMNS>, const COLUMNS: usize>(
     task: &T,
 ) -> Result<(), Failure> {
     let inputs = Inputs::new(task.texts(), &common.in_out, T::SHAPE)?;
-    let mut options = PipelineOptions::new().precision(common.precision);
+    let mut options =
+        PipelineOptions::new().load(common.tensors.load().precision(common.precision));
     if let Some(tokens) = common.tokens_per_batch.or(inputs.is_interactive.then_some(1)) {
         options = options.tokens_per_batch(tokens);
     }

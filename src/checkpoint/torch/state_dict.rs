@@ -4,71 +4,106 @@ use std::collections::HashSet;
 
 use super::value::{Id, Object, RawTensor, Value};
 
-/// How deep a dictionary of tensors may lie in other dictionaries.
-const MAX_DEPTH: usize = 4;
+/// How deep dictionaries and lists are looked into.
+const MAX_DEPTH: usize = 32;
 
-/// The keys under which training scripts keep the model among other things, the most usual first.
-const USUAL: [&str; 3] = ["state_dict", "model", "model_state_dict"];
+/// The most bytes that the names of all tensors of a pickle may have together, and those of the dictionaries and lists
+/// that are looked into. Many dictionaries may share one long key, so that the pickle's length does not bound this.
+const MAX_NAMES: usize = 16 << 20;
 
-/// The named tensors: those of the outermost dictionary, or if none of its values is a tensor, of one inside.
+/// The named tensors, whatever dictionaries, lists and tuples they are in.
 ///
-/// Values that are not tensors are passed over, and so are keys that are not strings.
+/// Keys and places in lists are joined by dots. Values that are not tensors are passed over, and so are keys that are
+/// neither strings nor integers. What the pickle has at several places is found at the first.
 pub(super) fn tensors(object: &Object) -> Result<Vec<(String, &RawTensor)>, String> {
-    let mut dict = object.root;
-    for _ in 0..MAX_DEPTH {
-        let Value::Dict(entries) = object.heap.get(dict) else {
-            let found = object.heap.get(dict).kind();
-            return Err(format!("expected a dictionary of tensors, found {found}"));
-        };
-        let tensors = named(object, entries)?;
-        if !tensors.is_empty() {
-            return Ok(tensors);
-        }
-        dict = inner(object, entries)?;
+    let mut walk = Walk {
+        object,
+        path: String::new(),
+        written: 0,
+        visited: HashSet::new(),
+        names: HashSet::new(),
+        tensors: Vec::new(),
+    };
+    walk.container(object.root, 0)?;
+    if !walk.tensors.is_empty() {
+        return Ok(walk.tensors);
     }
-    Err(format!("no tensors in the dictionary, nor {MAX_DEPTH} dictionaries deep in it"))
+    match object.heap.get(object.root) {
+        Value::Dict(_) => {
+            Err("no tensors: the dictionary has none, nor has any dictionary or list in it".into())
+        }
+        other => Err(format!("expected a dictionary of tensors, found {}", other.kind())),
+    }
 }
 
-/// The entries that are tensors.
-fn named<'a>(
+/// What is known on the way through nested values.
+struct Walk<'a> {
     object: &'a Object,
-    entries: &[(Id, Id)],
-) -> Result<Vec<(String, &'a RawTensor)>, String> {
-    let mut seen = HashSet::new();
-    let mut tensors = Vec::new();
-    for &(key, value) in entries {
-        let (Value::Str(name), &Value::Tensor(tensor)) =
-            (object.heap.get(key), object.heap.get(value))
-        else {
-            continue;
-        };
-        if !seen.insert(&**name) {
+    /// The keys that lead to what is being looked at, joined by dots.
+    path: String,
+    /// How many bytes were ever written to it.
+    written: usize,
+    /// Dictionaries, lists and tuples, which may contain each other, or themselves.
+    visited: HashSet<Id>,
+    names: HashSet<String>,
+    tensors: Vec<(String, &'a RawTensor)>,
+}
+
+impl Walk<'_> {
+    fn container(&mut self, id: Id, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH || !self.visited.insert(id) {
+            return Ok(());
+        }
+        match self.object.heap.get(id) {
+            Value::Dict(entries) => {
+                for &(key, value) in entries {
+                    match self.object.heap.get(key) {
+                        Value::Str(key) => self.entry(|| key.to_string(), value, depth)?,
+                        Value::Int(key) => self.entry(|| key.to_string(), value, depth)?,
+                        _ => {}
+                    }
+                }
+            }
+            Value::List(items) | Value::Tuple(items) => {
+                for (place, &value) in items.iter().enumerate() {
+                    self.entry(|| place.to_string(), value, depth)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, key: impl Fn() -> String, value: Id, depth: usize) -> Result<(), String> {
+        let found = self.object.heap.get(value);
+        let is_container = matches!(found, Value::Dict(_) | Value::List(_) | Value::Tuple(_));
+        if !is_container && !matches!(found, Value::Tensor(_)) {
+            return Ok(());
+        }
+        let before = self.path.len();
+        if depth > 0 {
+            self.path.push('.');
+        }
+        let key = key();
+        self.written = self.written.saturating_add(self.path.len()).saturating_add(key.len());
+        if self.written > MAX_NAMES {
+            return Err(format!("names of tensors of more than {MAX_NAMES} bytes together"));
+        }
+        self.path.push_str(&key);
+        match found {
+            &Value::Tensor(tensor) => self.tensor(tensor)?,
+            _ => self.container(value, depth + 1)?,
+        }
+        self.path.truncate(before);
+        Ok(())
+    }
+
+    fn tensor(&mut self, index: usize) -> Result<(), String> {
+        let name = &self.path;
+        if !self.names.insert(name.clone()) {
             return Err(format!("tensor `{name}`: expected one of this name, found two"));
         }
-        tensors.extend(object.tensors.get(tensor).map(|tensor| (name.to_string(), tensor)));
-    }
-    Ok(tensors)
-}
-
-/// The dictionary inside a dictionary that is to be looked into: under a usual key, or the only one.
-fn inner(object: &Object, entries: &[(Id, Id)]) -> Result<Id, String> {
-    let dicts: Vec<(&str, Id)> = entries
-        .iter()
-        .filter_map(|&(key, value)| match (object.heap.get(key), object.heap.get(value)) {
-            (Value::Str(key), Value::Dict(_)) => Some((&**key, value)),
-            _ => None,
-        })
-        .collect();
-    let usual = USUAL.iter().find_map(|usual| dicts.iter().find(|(key, _)| key == usual));
-    match (usual, &dicts[..]) {
-        (Some(&(_, dict)), _) | (None, &[(_, dict)]) => Ok(dict),
-        (None, []) => {
-            Err("no tensors: the dictionary has none, nor a dictionary that might".into())
-        }
-        (None, several) => Err(format!(
-            "no tensors in the outermost dictionary, and {} dictionaries in it, none under {}",
-            several.len(),
-            USUAL.map(|key| format!("`{key}`")).join(", "),
-        )),
+        self.tensors.extend(self.object.tensors.get(index).map(|tensor| (name.clone(), tensor)));
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::globals::Global;
 ///
 /// Pickles share values and nest them, thousands deep if someone means harm, or in circles. As places in one arena they
 /// are copied for nothing and dropped without recursion.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Id(usize);
 
 /// A value of Python's, as far as a file of tensors has use for it.

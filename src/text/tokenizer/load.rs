@@ -9,43 +9,76 @@ use super::added::Declarations;
 use super::config_files::JsonFile;
 use super::pipeline::{self, Draft};
 use super::settings::Settings;
+use super::source::Source;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
-use crate::files::check_path;
+use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
 use crate::hub::{self, Files};
+use crate::layout;
 
-type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
+pub(super) const CONFIG: &str = "tokenizer_config.json";
+
+type Reader = fn(&Path, &[u8], &Settings, &Declarations) -> Result<Draft>;
 
 /// The files that hold a vocabulary; the first one there is read.
-const VOCABULARIES: [(&str, Reader); 3] = [
+pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
     ("tokenizer.json", tokenizer_json::read),
     ("spiece.model", sentencepiece::read),
     ("vocab.txt", wordpiece::read),
 ];
 
+/// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's (`vocab_chinese.txt`), and what
+/// they are elsewhere.
+const OTHERS: [(&str, &str, &str); 2] =
+    [("", ".model", "spiece.model"), ("vocab", ".txt", "vocab.txt")];
+
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let directory = &hub::locate(directory, None, Files::Tokenizer)?;
-    let (path, read) = find(directory)?;
-    let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
-    let settings = Settings::read(&config)?;
-    check_class(&path, &config, &settings)?;
+    let path = hub::locate(directory, None, Files::Tokenizer)?;
+    let directory = &layout::model_directory(&path);
+    let Found { path, name, read } = find(directory)?;
+    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
     let mut declared = Declarations::read(directory, &config)?;
-    let mut draft = read(&path, &settings, &declared)?;
+    let settings = Settings::read_both(&config, declared.files.first())?;
+    check_class(&path, &config, &settings)?;
+    let is_binary = path.extension().is_some_and(|extension| extension == "model");
+    let read_whole = if is_binary { read_small } else { read_text };
+    let bytes = read_whole(&path, MAX_VOCABULARY)?;
+    let mut draft = read(&path, &bytes, &settings, &declared)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
-    finish(draft, &settings, &declared)
+    if settings.other_class.is_none() {
+        config.entries.insert("tokenizer_class".into(), draft.class().into());
+    }
+    let others = std::mem::take(&mut declared.files);
+    let source = Source { path: path.with_file_name(name), bytes, config, others };
+    finish(draft, source, &settings, &declared)
 }
 
-fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
-    let metadata = std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
-    if !metadata.is_dir() {
-        return Err(Error::format(directory, "expected a directory, found a file"));
+/// A vocabulary's file, the usual name of such a file, and what reads it.
+struct Found {
+    path: PathBuf,
+    name: &'static str,
+    read: Reader,
+}
+
+fn find(directory: &Path) -> Result<Found> {
+    std::fs::metadata(directory).map_err(|error| Error::io(directory, error))?;
+    for (name, read) in VOCABULARIES {
+        let path = directory.join(name);
+        if path.exists() {
+            return Ok(Found { path, name, read });
+        }
     }
-    let there = VOCABULARIES.iter().map(|(name, read)| (directory.join(name), *read));
-    there.into_iter().find(|(path, _)| path.exists()).ok_or_else(|| {
-        let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
-        Error::format(directory, format!("expected one of {expected}, found none of them"))
-    })
+    for (begin, end, name) in OTHERS {
+        let is_wanted = |file: &str| file.starts_with(begin) && file.ends_with(end);
+        let path = layout::only_file(directory, &format!("one {begin}*{end}"), &is_wanted)?;
+        let usual = VOCABULARIES.into_iter().find(|(usual, _)| *usual == name);
+        if let Some((path, (name, read))) = path.zip(usual) {
+            return Ok(Found { path, name, read });
+        }
+    }
+    let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
+    Err(Error::format(directory, format!("expected one of {expected}, found none of them")))
 }
 
 /// Only a `tokenizer.json` brings the rules of any class with it.
@@ -64,6 +97,7 @@ fn check_class(vocabulary: &Path, config: &JsonFile, settings: &Settings) -> Res
 /// Adds the special and added tokens, then the template that puts them around a text.
 fn finish(
     mut draft: Draft,
+    source: Source,
     settings: &Settings,
     declared: &Declarations,
 ) -> Result<AlbertTokenizer> {
@@ -92,11 +126,13 @@ fn finish(
     Ok(AlbertTokenizer {
         tokenizer: Arc::new(draft.tokenizer),
         template: Arc::new(template),
+        source: Arc::new(source),
         special,
         truncation: None,
         truncation_side: settings.truncation_side.or(draft.truncation_side).unwrap_or_default(),
         model_max_length: settings.model_max_length,
         clean_up_spaces: settings.clean_up_spaces,
+        gives_type_ids: settings.gives_type_ids,
         family: draft.family,
     })
 }

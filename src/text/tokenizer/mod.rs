@@ -1,15 +1,18 @@
 //! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
 //!
 //! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`], [`sentencepiece`] or [`wordpiece`]
-//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`].
+//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`] →
+//! [`source`] (the files again).
 
 mod added;
 mod charsmap;
 mod config_files;
+mod decode;
 mod load;
 pub(super) mod pipeline;
 mod sentencepiece;
 pub(super) mod settings;
+pub(super) mod source;
 mod tokenizer_json;
 mod windows;
 mod wordpiece;
@@ -24,11 +27,11 @@ use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::normalizers::utils::{Lowercase, Sequence as NormalizerSequence};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
-    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer,
-    truncate_encodings,
+    EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
 };
 
 use self::pipeline::Family;
+use self::source::Source;
 use super::encoding::Places;
 use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
@@ -80,11 +83,14 @@ pub struct AlbertTokenizer {
     tokenizer: Arc<Tokenizer>,
     /// Puts the special tokens around one or two encodings.
     template: Arc<PostProcessorWrapper>,
+    /// What it was read from, to be saved again.
+    source: Arc<Source>,
     special: SpecialIds,
     truncation: Option<Truncation>,
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    gives_type_ids: bool,
     family: Family,
 }
 
@@ -115,8 +121,9 @@ impl AlbertTokenizer {
     /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece),
     /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
     /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
-    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and
-    /// added tokens), `special_tokens_map.json` and `added_tokens.json`.
+    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length` or, before it was
+    /// called so, `max_len`, `model_input_names`, special and added tokens), `special_tokens_map.json` and
+    /// `added_tokens.json`.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
@@ -133,7 +140,8 @@ impl AlbertTokenizer {
         self.encode_input(text, None)
     }
 
-    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it.
+    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0 everywhere if
+    /// `model_input_names` leaves `token_type_ids` out).
     ///
     /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
     /// pair, `transformers` leaves an empty second text away).
@@ -190,33 +198,7 @@ impl AlbertTokenizer {
     pub fn encode_words<T: AsRef<str>>(&self, words: &[T]) -> Result<Encoding> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let raw = self.finish(self.pieces(words.as_slice())?, None)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_words(&words)))
-    }
-
-    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
-    ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
-    /// stay dropped, and WordPiece puts spaces between words.
-    ///
-    /// # Errors
-    /// If an id is not of this vocabulary (`transformers` passes over it).
-    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
-        for (place, &id) in ids.iter().enumerate() {
-            if self.id_to_token(id).is_none() {
-                let expected = format!("an id of the vocabulary of {}", self.vocab_size());
-                return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
-            }
-        }
-        let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
-        Ok(if self.clean_up_spaces { clean_up(text) } else { text })
-    }
-
-    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
-    pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
-        match self.tokenizer.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(refused),
-            None => Ok(tokens.join(" ")),
-        }
+        Ok(self.encoding(&raw, &Places::of_words(&words)))
     }
 
     /// Cuts every encoding from now on to `truncation.max_length` tokens.
@@ -339,7 +321,15 @@ impl AlbertTokenizer {
         let first_pieces = self.pieces(first)?;
         let second_pieces = second.map(|text| self.pieces(text)).transpose()?;
         let raw = self.finish(first_pieces, second_pieces)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+        Ok(self.encoding(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+    }
+
+    fn encoding(&self, raw: &Raw, places: &Places) -> Encoding {
+        let mut encoding = Encoding::from_raw(raw, places);
+        if !self.gives_type_ids {
+            encoding.type_ids.fill(0);
+        }
+        encoding
     }
 
     /// The tokens of a text, or of words, all of them and no special ones.
@@ -376,23 +366,6 @@ impl AlbertTokenizer {
 /// An error of the `tokenizers` library.
 pub(super) fn refused(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
-}
-
-/// `clean_up_tokenization` of `transformers`: English spacing, for vocabularies that ask for it.
-fn clean_up(text: String) -> String {
-    const RULES: [(&str, &str); 10] = [
-        (" .", "."),
-        (" ?", "?"),
-        (" !", "!"),
-        (" ,", ","),
-        (" ' ", "'"),
-        (" n't", "n't"),
-        (" 'm", "'m"),
-        (" 's", "'s"),
-        (" 've", "'ve"),
-        (" 're", "'re"),
-    ];
-    RULES.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

@@ -1,0 +1,109 @@
+//! How the files of a model are named where they are not named as on the Hugging Face Hub: Google's releases, albert_zh's, and
+//! archives of TF Hub.
+//!
+//! ```text
+//! albert_base/                 albert_tiny_zh_google/            archive of TF Hub/
+//!   model.ckpt-best.index        albert_model.ckpt.index           variables/variables.index
+//!   model.ckpt-best.data-…       albert_model.ckpt.data-…          variables/variables.data-…
+//!   albert_config.json           albert_config_tiny_google.json    assets/albert_config.json
+//!   30k-clean.model              vocab.txt                         assets/30k-clean.model
+//! ```
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::files::directory_of;
+
+/// What the name of a TensorFlow checkpoint's index ends with.
+pub(crate) const INDEX: &str = ".index";
+
+/// The directory of an archive of TF Hub that has the checkpoint, and the one that has all else.
+const ARCHIVE: (&str, &str) = ("variables", "assets");
+
+/// The index of the TensorFlow checkpoint that `path` means: itself, or that beside one of the checkpoint's other files, or of which
+/// `path` is what their names begin with, as TensorFlow names checkpoints.
+pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    if name.ends_with(INDEX) {
+        return Some(path.to_owned());
+    }
+    let other = name.rsplit_once('.').filter(|(_, end)| *end == "meta" || end.starts_with("data-"));
+    let prefix = match other {
+        Some((prefix, _)) => prefix,
+        None if path.exists() => return None,
+        None => name,
+    };
+    let index = path.with_file_name(format!("{prefix}{INDEX}"));
+    index.is_file().then_some(index)
+}
+
+/// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a
+/// TensorFlow checkpoint in it.
+pub(crate) fn model_directory(path: &Path) -> PathBuf {
+    let file = index_of(path).unwrap_or_else(|| path.to_owned());
+    if !file.is_file() {
+        return path.to_owned();
+    }
+    let directory = directory_of(&file);
+    let archive = directory_of(directory);
+    let is_archive = directory.ends_with(ARCHIVE.0) && archive.join(ARCHIVE.1).is_dir();
+    if is_archive { archive } else { directory }.to_owned()
+}
+
+/// The indices in a directory, or in that of an archive's checkpoint.
+pub(crate) fn indices(directory: &Path) -> Result<Vec<PathBuf>> {
+    let here = files(directory, &|name| name.ends_with(INDEX))?;
+    let variables = directory.join(ARCHIVE.0);
+    match here.is_empty() && variables.is_dir() {
+        true => files(&variables, &|name| name.ends_with(INDEX)),
+        false => Ok(here),
+    }
+}
+
+/// The only file of a directory, or of an archive's assets, whose name is as `is_wanted` says.
+///
+/// # Errors
+/// [`Error::Io`] if the directory cannot be read; [`Error::Format`] that lists them if there are several.
+pub(crate) fn only_file(
+    directory: &Path,
+    expected: &str,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Option<PathBuf>> {
+    let mut found = files(directory, is_wanted)?;
+    let assets = directory.join(ARCHIVE.1);
+    if found.is_empty() && assets.is_dir() {
+        found = files(&assets, is_wanted)?;
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => Err(Error::format(directory, format!("expected {expected}, found {}", names(&found)))),
+    }
+}
+
+/// The names of files, at most eight of them.
+pub(crate) fn names(files: &[PathBuf]) -> String {
+    const SHOWN: usize = 8;
+    let names = files.iter().take(SHOWN).filter_map(|path| path.file_name());
+    let names: Vec<_> = names.map(OsStr::to_string_lossy).collect();
+    let mut text = names.join(", ");
+    if let Some(more) = files.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+/// The files of a directory whose names are wanted, sorted; a link that leads nowhere is one, so that an error names it.
+fn files(directory: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(directory, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_str().is_some_and(is_wanted) && !entry.path().is_dir() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
