@@ -164,6 +164,7 @@ impl Table {
             intermediate_size: 1,
             max_position_embeddings: 1,
             type_vocab_size: 1,
+            tie_word_embeddings: false,
             ..ConfigFields::default()
         })?;
         let mut table = Self { backbone: BTreeSet::new(), heads: BTreeSet::new() };

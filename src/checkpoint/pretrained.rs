@@ -381,6 +381,18 @@ impl<'a> Loader<'a> {
 
     /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
+        let shapes = [
+            (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),
+            (names::DECODER_BIAS, &[config.vocab_size]),
+        ];
+        for (tie, shape) in shapes {
+            let Some(&source) = self.unused.get(tie.tensor) else { continue };
+            let fits = self.checkpoint.get(source).is_some_and(|found| found.shape() == shape);
+            if !fits && self.doubtful.contains(tie.tensor) {
+                self.unused.remove(tie.tensor);
+                self.others.push(source);
+            }
+        }
         let ignore = self.options.ignore_mismatched_sizes;
         let settled =
             decoder::settle(self.checkpoint, &mut self.unused, config, has_decoder, ignore);
