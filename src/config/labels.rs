@@ -8,8 +8,9 @@ use super::AlbertConfig;
 use super::json::{Keys, shown};
 use crate::error::{Error, Result};
 
-/// The labels of `id2label` in the order of their ids. Where it is absent, those of a `label2id` that numbers them from 0;
-/// else made-up ones, also where `num_labels` says another number than it has, as in transformers.
+/// The labels of `id2label` in the order of their ids. Where it is absent, those of a `label2id`
+/// that numbers them from 0; else made-up ones, also where `num_labels` says another number than it
+/// has, as in transformers.
 pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
     let count = match keys.0.get("num_labels") {
         None | Some(Value::Null) => None,
@@ -64,8 +65,8 @@ fn numbered(label2id: Option<&Value>) -> Option<Vec<String>> {
     labels.into_iter().collect()
 }
 
-/// Writes the labels, unless those that the file had are still the same: its ids need not begin at 0, and its `label2id`
-/// may have names of its own.
+/// Writes the labels, unless those that the file had are still the same: its ids need not begin at
+/// 0, and its `label2id` may have names of its own.
 pub(super) fn write(labels: &[String], map: &mut Map<String, Value>) {
     if are_those_of(map, labels) {
         return;
@@ -82,8 +83,8 @@ fn are_those_of(other: &Map<String, Value>, labels: &[String]) -> bool {
 }
 
 impl AlbertConfig {
-    /// The class of the first label that is meant, by the names that `label2id` has where it differs from `id2label`, else
-    /// by the labels.
+    /// The class of the first label that is meant, by the names that `label2id` has where it
+    /// differs from `id2label`, else by the labels.
     pub(crate) fn class_of(&self, is_meant: impl Fn(&str) -> bool) -> Option<usize> {
         let of_its_own = self.other.get("label2id").and_then(Value::as_object);
         let of_its_own = of_its_own.filter(|_| are_those_of(&self.other, &self.labels));
@@ -182,7 +183,8 @@ mod tests {
         AlbertConfig::from_json(config).unwrap().class_of(|label| label.starts_with("entail"))
     }
 
-    /// What transformers 5.24 takes for the entailment's class, but where it takes the last for want of a name.
+    /// What transformers 5.24 takes for the entailment's class, but where it takes the last for
+    /// want of a name.
     #[test]
     fn a_class_is_found_by_label2id_then_by_id2label() {
         let generic = || json!({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"});
