@@ -171,7 +171,7 @@ fn saved_pipelines_answer_as_before() {
     let classify = TextClassification::from_pretrained(fixture("classifier")).unwrap();
     assert_saves!(TextClassification, classify, inputs);
     let tagger = TokenClassification::from_pretrained(fixture("tagger")).unwrap();
-    assert_saves!(TokenClassification, tagger, texts().into_iter().map(Into::into).collect());
+    assert_saves!(TokenClassification, tagger, texts());
     let fill = FillMask::from_pretrained(crate::support::demo()).unwrap();
     assert_saves!(FillMask, fill, vec!["线性[MASK]归".to_owned()]);
     let answer = QuestionAnswering::from_pretrained(fixture("answerer")).unwrap();
