@@ -25,7 +25,7 @@ pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
         Some(Value::Object(map)) if !is_count(map.len()) => None,
         Some(Value::Object(map)) => {
             let labels = in_order(map)?;
-            if !is_usual(map, &labels) || !is_inverse(keys.0.get("label2id"), &labels) {
+            if !is_usual(map, &labels) || !is_redundant(keys.0.get("label2id"), &labels) {
                 // They say something that the labels do not, and are kept.
                 return Ok(labels);
             }
@@ -43,11 +43,15 @@ fn is_usual(id2label: &Map<String, Value>, labels: &[String]) -> bool {
     (0..labels.len()).all(|id| id2label.contains_key(&id.to_string()))
 }
 
-/// Whether `label2id` is absent, or says what the labels' order does.
-fn is_inverse(label2id: Option<&Value>, labels: &[String]) -> bool {
+/// Whether `label2id` is absent, says what the labels' order does, or has names that are made up.
+fn is_redundant(label2id: Option<&Value>, labels: &[String]) -> bool {
     match label2id {
         None | Some(Value::Null) => true,
-        Some(label2id) => *label2id == inverse(labels),
+        Some(label2id) => {
+            let generic =
+                || made_up(labels.len()).is_ok_and(|made_up| *label2id == inverse(&made_up));
+            *label2id == inverse(labels) || generic()
+        }
     }
 }
 
