@@ -108,12 +108,13 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a text without the byte order mark that editors and shells of Windows put before it.
+/// The bytes of a text without the byte order mark that editors and shells of Windows put before
+/// it.
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if they are UTF-16 or UTF-32, which the same programs write, too: whoever reads on would only say that
-/// the first character is none.
+/// [`Error::Format`] if they are UTF-16 or UTF-32, which the same programs write, too: whoever
+/// reads on would only say that the first character is none.
 pub(crate) fn as_text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let found = match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "UTF-32",

@@ -173,7 +173,7 @@ fn type_ids_are_zero_where_the_model_is_given_none() {
         let window = tokenizer.encode_windows("a", "b", 9, 0).unwrap().remove(0);
         assert_eq!(pair, window);
         assert_eq!(pair.sequence_ids.last(), Some(&None));
-        pair.type_ids.iter().any(|&id| id == 1)
+        pair.type_ids.contains(&1)
     };
     assert!(types("{}"));
     assert!(types(r#"{"model_input_names": null}"#));

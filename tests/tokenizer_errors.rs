@@ -468,16 +468,18 @@ fn ids_and_choices_that_are_not_there() {
     assert!(tokenizer.encode_choices("prompt", &none).is_err());
 }
 
+/// A class whose files are taken as they stand.
+const LITERAL: &[u8] = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
+    "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
+
 /// A file whose class has it taken as it stands, with other parts than a sound one.
 fn literal_refused(changes: serde_json::Value, parts: &[&str]) {
     let file = std::fs::read(fixture("converted").join("tokenizer.json")).unwrap();
     let mut file: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&file).unwrap();
     file.extend(changes.as_object().unwrap().clone());
-    let config = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
-        "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
     let file = serde_json::to_vec(&file).unwrap();
-    assert_refused(&[("tokenizer.json", &file), ("tokenizer_config.json", config)], parts);
+    assert_refused(&[("tokenizer.json", &file), ("tokenizer_config.json", LITERAL)], parts);
 }
 
 #[test]
@@ -559,11 +561,9 @@ fn decoding_nothing_is_no_text() {
         serde_json::from_slice(&fs::read(fixture("converted").join("tokenizer.json")).unwrap())
             .unwrap();
     file["decoder"] = serde_json::json!({"type": "BPEDecoder", "suffix": "</w>"});
-    let config = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
-        "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
     let file = file.to_string();
     let directory =
-        directory(&[("tokenizer.json", file.as_bytes()), ("tokenizer_config.json", config)]);
+        directory(&[("tokenizer.json", file.as_bytes()), ("tokenizer_config.json", LITERAL)]);
     let tokenizer = AlbertTokenizer::from_pretrained(directory.path()).unwrap();
     assert_eq!(tokenizer.decode(&[], true).unwrap(), "");
     assert_eq!(tokenizer.decode(&[tokenizer.cls_token_id()], true).unwrap(), "");

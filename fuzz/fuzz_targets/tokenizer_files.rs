@@ -1,5 +1,5 @@
-//! Any bytes, as one of a tokenizer's files: read and, if that succeeds, used and saved, without a panic, a large allocation
-//! or a text that takes forever.
+//! Any bytes, as one of a tokenizer's files: read and, if that succeeds, used and saved, without a
+//! panic, a large allocation or a text that takes forever.
 //!
 //! The first byte says which file it is, and what lies beside it. The rest is the file.
 //!

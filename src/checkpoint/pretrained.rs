@@ -79,12 +79,13 @@ impl LoadOptions {
         self
     }
 
-    /// Gives classifiers these labels, in the order of their classes, instead of the config's. They are in the model's
-    /// config, and in the `config.json` that it is saved with (`id2label`, `label2id`).
+    /// Gives classifiers these labels, in the order of their classes, instead of the config's, also
+    /// in the `config.json` that they are saved with (`id2label`, `label2id`).
     ///
-    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has another number, loading fails
-    /// or, with [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that are given twice,
-    /// or none at all, make loading fail, too.
+    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has
+    /// another number, loading fails or, with
+    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that
+    /// are given twice, or none at all, make loading fail, too.
     ///
     /// ```
     /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};

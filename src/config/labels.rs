@@ -8,8 +8,9 @@ use super::AlbertConfig;
 use super::json::{Keys, shown};
 use crate::error::{Error, Result};
 
-/// The labels of `id2label` in the order of their ids. Where it is absent, those of a `label2id` that numbers them from 0;
-/// else made-up ones, also where `num_labels` says another number than it has, as in transformers.
+/// The labels of `id2label` in the order of their ids. Where it is absent, those of a `label2id`
+/// that numbers them from 0; else made-up ones, also where `num_labels` says another number than it
+/// has, as in transformers.
 pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
     let count = match keys.0.get("num_labels") {
         None | Some(Value::Null) => None,
@@ -24,7 +25,7 @@ pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
         Some(Value::Object(map)) if !is_count(map.len()) => None,
         Some(Value::Object(map)) => {
             let labels = in_order(map)?;
-            if !is_usual(map, &labels) || !is_inverse(keys.0.get("label2id"), &labels) {
+            if !is_usual(map, &labels) || !is_redundant(keys.0.get("label2id"), &labels) {
                 // They say something that the labels do not, and are kept.
                 return Ok(labels);
             }
@@ -42,11 +43,15 @@ fn is_usual(id2label: &Map<String, Value>, labels: &[String]) -> bool {
     (0..labels.len()).all(|id| id2label.contains_key(&id.to_string()))
 }
 
-/// Whether `label2id` is absent, or says what the labels' order does.
-fn is_inverse(label2id: Option<&Value>, labels: &[String]) -> bool {
+/// Whether `label2id` is absent, says what the labels' order does, or has names that are made up.
+fn is_redundant(label2id: Option<&Value>, labels: &[String]) -> bool {
     match label2id {
         None | Some(Value::Null) => true,
-        Some(label2id) => *label2id == inverse(labels),
+        Some(label2id) => {
+            let generic =
+                || made_up(labels.len()).is_ok_and(|made_up| *label2id == inverse(&made_up));
+            *label2id == inverse(labels) || generic()
+        }
     }
 }
 
@@ -64,8 +69,8 @@ fn numbered(label2id: Option<&Value>) -> Option<Vec<String>> {
     labels.into_iter().collect()
 }
 
-/// Writes the labels, unless those that the file had are still the same: its ids need not begin at 0, and its `label2id`
-/// may have names of its own.
+/// Writes the labels, unless those that the file had are still the same: its ids need not begin at
+/// 0, and its `label2id` may have names of its own.
 pub(super) fn write(labels: &[String], map: &mut Map<String, Value>) {
     if are_those_of(map, labels) {
         return;
@@ -82,8 +87,8 @@ fn are_those_of(other: &Map<String, Value>, labels: &[String]) -> bool {
 }
 
 impl AlbertConfig {
-    /// The class of the first label that is meant, by the names that `label2id` has where it differs from `id2label`, else
-    /// by the labels.
+    /// The class of the first label that is meant, by the names that `label2id` has where it
+    /// differs from `id2label`, else by the labels.
     pub(crate) fn class_of(&self, is_meant: impl Fn(&str) -> bool) -> Option<usize> {
         let of_its_own = self.other.get("label2id").and_then(Value::as_object);
         let of_its_own = of_its_own.filter(|_| are_those_of(&self.other, &self.labels));
@@ -182,7 +187,8 @@ mod tests {
         AlbertConfig::from_json(config).unwrap().class_of(|label| label.starts_with("entail"))
     }
 
-    /// What transformers 5.24 takes for the entailment's class, but where it takes the last for want of a name.
+    /// What transformers 5.24 takes for the entailment's class, but where it takes the last for
+    /// want of a name.
     #[test]
     fn a_class_is_found_by_label2id_then_by_id2label() {
         let generic = || json!({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"});

@@ -46,7 +46,8 @@ impl<M: PreTrainedModel> Base<M> {
 }
 
 impl<M: PreTrainedModel> Base<M> {
-    /// Makes a directory if need be, and writes the model's and the tokenizer's files beside their places there.
+    /// Makes a directory if need be, and writes the model's and the tokenizer's files beside their
+    /// places there.
     pub fn stage(&self, directory: &Path) -> Result<Vec<Staged>> {
         let (config, parameters) = (self.model.config(), self.model.to_parameters());
         let model = stage_model::<M>(directory, config, &parameters, DType::F32)?;
@@ -99,12 +100,12 @@ macro_rules! impl_construction {
         );
 
         impl $pipeline {
-            /// Writes model (in single precision) and tokenizer into a directory, which is made if need be. This pipeline and
-            /// transformers load them from it.
+            /// Writes model (in single precision) and tokenizer into a directory, which is made if
+            /// need be. This pipeline and transformers load them from it.
             ///
-            /// The tokenizer's `model_max_length` becomes the length at which texts are cut here. What was set of this
-            /// pipeline otherwise is not saved, nor is it in transformers. All files are written beside the old ones before
-            /// the first is replaced.
+            /// The tokenizer's `model_max_length` becomes the length at which texts are cut here.
+            /// What was set of this pipeline otherwise is not saved, nor is it in transformers. All
+            /// files are written beside the old ones before the first is replaced.
             ///
             /// # Errors
             /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and

@@ -29,9 +29,10 @@ use crate::text::Encoding;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A directory of sentence-transformers (one with a `modules.json`) says how tokens are pooled, whether vectors are
-/// normalised, how many of their values are kept, at what length texts are cut and what is put before them; the vectors
-/// are those of `encode` in sentence-transformers 6. Other checkpoints begin with the mean of all tokens, special ones included, which is what
+/// A directory of sentence-transformers (one with a `modules.json`) says how tokens are pooled,
+/// whether vectors are normalised, how many of their values are kept, at what length texts are cut
+/// and what is put before them; the vectors are those of `encode` in sentence-transformers 6. Other
+/// checkpoints begin with the mean of all tokens, special ones included, which is what
 /// sentence-transformers makes of them; without training for that, similarities say little.
 #[derive(Debug)]
 pub struct SentenceEmbedding {
@@ -118,16 +119,18 @@ impl SentenceEmbedding {
 
     /// Whether vectors are divided by their length, so that the dot product of two is their cosine similarity.
     ///
-    /// Where they are [cut](Self::truncate_dim), it is the cut ones (`normalize_embeddings` of `encode`). A checkpoint's own
-    /// `Normalize` module comes before cutting, as in sentence-transformers, and leaves them shorter than 1.
+    /// Where they are [cut](Self::truncate_dim), it is the cut ones (`normalize_embeddings` of
+    /// `encode`). A checkpoint's own `Normalize` module comes before cutting, as in
+    /// sentence-transformers, and leaves them shorter than 1.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> Self {
         self.normalize = Some(normalize);
         self
     }
 
-    /// How many values of each vector are kept, the first ones, instead of what the checkpoint says; all with `None`. For
-    /// models that were trained to have the meaning in the first ones (Matryoshka).
+    /// How many values of each vector are kept, the first ones, instead of what the checkpoint
+    /// says; all with `None`. For models that were trained to have the meaning in the first ones
+    /// (Matryoshka).
     ///
     /// # Errors
     /// [`Error::Input`] for 0.
@@ -157,7 +160,8 @@ impl SentenceEmbedding {
         Ok(self)
     }
 
-    /// How many of an encoding's first tokens are of the prompt and not to be pooled: fewer than it has.
+    /// How many of an encoding's first tokens are of the prompt and not to be pooled: fewer than it
+    /// has.
     fn passed_over(&self, encoding: &Encoding) -> Result<usize> {
         let Modules { include_prompt, prompt, .. } = &self.modules;
         if *include_prompt || prompt.is_empty() {
@@ -195,8 +199,8 @@ fn normalized(vector: Array1<f32>) -> Array1<f32> {
 
 impl Pipeline for SentenceEmbedding {
     type Input = String;
-    /// As many values as the model's `hidden_size` (times the number of poolings that the checkpoint joins), if they are
-    /// not cut.
+    /// As many values as the model's `hidden_size` (times the number of poolings that the
+    /// checkpoint joins), if they are not cut.
     type Output = Array1<f32>;
     /// How many tokens are not pooled.
     type Kept = usize;

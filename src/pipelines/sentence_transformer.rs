@@ -220,7 +220,8 @@ pub(super) fn named_prompt(config: &Map<String, Value>, name: &str) -> Result<St
     }
 }
 
-/// How many values of each vector are kept. (sentence-transformers also takes 0, and counts negative numbers from the end.)
+/// How many values of each vector are kept. (sentence-transformers also takes 0, and counts
+/// negative numbers from the end.)
 fn truncate_dim(path: &Path, config: &Map<String, Value>) -> Result<Option<usize>> {
     let Some(value) = config.get("truncate_dim").filter(|value| !value.is_null()) else {
         return Ok(None);

@@ -12,17 +12,19 @@ use crate::files::{commit_all, stage_json};
 use crate::model::Model;
 
 impl SentenceEmbedding {
-    /// Writes model (in single precision, without the pooler, which no vector depends on), tokenizer and modules into a
-    /// directory, which is made if need be. This pipeline, sentence-transformers and, but for the modules, transformers load
-    /// them from it.
+    /// Writes model (in single precision, without the pooler, which no vector depends on),
+    /// tokenizer and modules into a directory, which is made if need be. This pipeline,
+    /// sentence-transformers and, but for the modules, transformers load them from it.
     ///
-    /// Poolings, prompts, the length at which texts are cut, the number of values that are kept and whether vectors are
-    /// normalised are saved as they are set now. All files are written beside the old ones before the first is replaced.
+    /// Poolings, prompts, the length at which texts are cut, the number of values that are kept and
+    /// whether vectors are normalised are saved as they are set now. All files are written beside
+    /// the old ones before the first is replaced.
     ///
     /// # Errors
     /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
-    /// [`AlbertTokenizer::save_pretrained`](crate::AlbertTokenizer::save_pretrained); [`Error::Input`] if vectors are to be
-    /// [normalised](Self::normalize) after they are cut, for which sentence-transformers' files have no word.
+    /// [`AlbertTokenizer::save_pretrained`](crate::AlbertTokenizer::save_pretrained);
+    /// [`Error::Input`] if vectors are to be [normalised](Self::normalize) after they are cut, for
+    /// which sentence-transformers' files have no word.
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         let pooling = directory.join("1_Pooling");
@@ -52,7 +54,8 @@ impl SentenceEmbedding {
     }
 }
 
-/// As all versions of sentence-transformers read it; names without flags, where the order is not that of the flags.
+/// As all versions of sentence-transformers read it; names without flags, where the order is not
+/// that of the flags.
 fn pooling_config(modules: &Modules, hidden: usize) -> Value {
     let Modules { poolings, include_prompt, .. } = modules;
     let flagged = POOLINGS.iter().filter(|(pooling, ..)| poolings.contains(pooling));

@@ -16,9 +16,9 @@ const PLACE: &str = "{}";
 
 /// Labels that no model was trained for, ranked for a text (`zero-shot-classification` in transformers).
 ///
-/// The model is one of natural language inference: it tells whether a premise, here the text, entails or contradicts a
-/// hypothesis, here "This example is *label*."; one of the checkpoint's labels, in `label2id` or in `id2label`, must begin
-/// with `entail`.
+/// The model is one of natural language inference: it tells whether a premise, here the text,
+/// entails or contradicts a hypothesis, here "This example is *label*."; one of the checkpoint's
+/// labels, in `label2id` or in `id2label`, must begin with `entail`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, ZeroShotClassification};
@@ -91,8 +91,9 @@ fn owned(labels: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
 }
 
 impl ZeroShotClassification {
-    /// Labels that are written in one string, separated by commas. Spaces around them and empty ones are dropped, as
-    /// transformers does it. (Of labels that come one by one, it drops nothing.)
+    /// Labels that are written in one string, separated by commas. Spaces around them and empty
+    /// ones are dropped, as transformers does it. (Of labels that come one by one, it drops
+    /// nothing.)
     ///
     /// ```
     /// # use ndalbert::pipelines::ZeroShotClassification;

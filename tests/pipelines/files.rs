@@ -1,4 +1,5 @@
-//! What the files beside the weights say of labels, segments and lengths; and pipelines in files again.
+//! What the files beside the weights say of labels, segments and lengths; and pipelines in files
+//! again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ fn saved_pipelines_answer_as_before() {
     let classify = TextClassification::from_pretrained(fixture("classifier")).unwrap();
     assert_saves!(TextClassification, classify, inputs);
     let tagger = TokenClassification::from_pretrained(fixture("tagger")).unwrap();
-    assert_saves!(TokenClassification, tagger, texts().into_iter().map(Into::into).collect());
+    assert_saves!(TokenClassification, tagger, texts());
     let fill = FillMask::from_pretrained(crate::support::demo()).unwrap();
     assert_saves!(FillMask, fill, vec!["线性[MASK]归".to_owned()]);
     let answer = QuestionAnswering::from_pretrained(fixture("answerer")).unwrap();
@@ -209,7 +210,8 @@ fn saved_embeddings_are_those_that_were_set() {
     assert_eq!(config["prompts"], json!({"document": "", "query": "", "default": "now "}));
     assert_eq!(config["similarity_fn_name"], "cosine");
     assert_eq!(json_file(&saved.join("modules.json")).as_array().unwrap().len(), 2);
-    // Poolings in another order than that of the flags, lower-casing and a prompt that is not pooled.
+    // Poolings in another order than that of the flags, lower-casing and a prompt that is not
+    // pooled.
     let source = copy(&fixture("sentence_transformer"));
     let write = |name: &str, value: Value| {
         fs::write(source.path().join(name), value.to_string()).unwrap();

@@ -94,7 +94,8 @@ impl JsonFile {
         self.get(key).map(read).transpose()
     }
 
-    /// A number of tokens; `None` if it means "no limit": so large a number (`transformers` writes 1e30), or 0.
+    /// A number of tokens; `None` if it means "no limit": so large a number (`transformers` writes
+    /// 1e30), or 0.
     pub fn length(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_f64() {

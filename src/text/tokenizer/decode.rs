@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 impl AlbertTokenizer {
     /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
     ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
-    /// stay dropped, and WordPiece puts spaces between words.
+    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the
+    /// tokenizer dropped stay dropped, and WordPiece puts spaces between words.
     ///
     /// # Errors
     /// If an id is not of this vocabulary (`transformers` passes over it).
@@ -33,7 +33,8 @@ impl AlbertTokenizer {
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
     }
 
-    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
+    /// The text of tokens by their names, which need not be of the vocabulary:
+    /// `convert_tokens_to_string`.
     pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
         match self.tokenizer.get_decoder() {
             Some(decoder) if !tokens.is_empty() => decoder.decode(tokens).map_err(refused),

@@ -1,8 +1,10 @@
-//! What the `tokenizers` crate takes on trust in a `tokenizer.json`, checked before it is handed over.
+//! What the `tokenizers` crate takes on trust in a `tokenizer.json`, checked before it is handed
+//! over.
 //!
-//! It panics on templates that name a token they do not have, on merges that do not fit together, on pieces of length 0;
-//! and steps one after the other, each of which makes a text longer, have no limit. Its readers take objects without a
-//! `type` for whatever their keys fit, so it is keys that are looked at here.
+//! It panics on templates that name a token they do not have, on merges that do not fit together,
+//! on pieces of length 0; and steps one after the other, each of which makes a text longer, have no
+//! limit. Its readers take objects without a `type` for whatever their keys fit, so it is keys that
+//! are looked at here.
 
 use serde_json::{Map, Value};
 
@@ -18,13 +20,15 @@ const MAX_GROWTH: usize = 1 << 14;
 /// What a charsmap is taken to make of a text. (NFKC makes 33 bytes of three.)
 const CHARSMAP_GROWTH: usize = 16;
 
-/// The longest word, in characters, that WordPiece looks into: that takes the square of it in time. BERT's have 100.
+/// The longest word, in characters, that WordPiece looks into: that takes the square of it in time.
+/// BERT's have 100.
 const MAX_WORD: u64 = 1000;
 
 /// The longest strings that are put before or between pieces.
 const MAX_AFFIX: usize = 256;
 
-/// How often, all in all, a pattern may repeat its parts by numbers (`{1,3}`): the compiler writes them out.
+/// How often, all in all, a pattern may repeat its parts by numbers (`{1,3}`): the compiler writes
+/// them out.
 const MAX_REPEATS: usize = 10_000;
 
 /// Ids from here on leave no room for those of further tokens.

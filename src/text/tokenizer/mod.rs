@@ -1,8 +1,8 @@
 //! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
 //!
-//! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`], [`sentencepiece`] or [`wordpiece`]
-//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`] →
-//! [`source`] (the files again).
+//! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`],
+//! [`sentencepiece`] or [`wordpiece`] (the vocabulary, put into a [`pipeline`]) → [`load`] (special
+//! tokens and template) → [`AlbertTokenizer`] → [`source`] (the files again).
 
 mod added;
 mod charsmap;
@@ -73,8 +73,9 @@ use crate::error::{Error, Result};
 ///   it. From `spiece.model`, `transformers` 5 does none of this: scores stay, each user-defined symbol splits the text
 ///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
 ///   one; with both files there, that is the one that is read.
-/// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
-///   `added_tokens_decoder`; then what they say wins over it, whatever keys the former has (`do_lower_case`, …).
+/// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json`
+///   has no `added_tokens_decoder`; then what they say wins over it, whatever keys the former has
+///   (`do_lower_case`, …).
 ///
 /// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
 /// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
@@ -123,11 +124,13 @@ struct SpecialIds {
 }
 
 impl AlbertTokenizer {
-    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece),
-    /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
-    /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
-    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length` or, before it was
-    /// called so, `max_len`, `model_input_names`, special and added tokens), `special_tokens_map.json` and
+    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see
+    /// [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece), else
+    /// its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
+    /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`,
+    /// `add_prefix_space`, `split_special_tokens`, `clean_up_tokenization_spaces`,
+    /// `truncation_side`, `model_max_length` or, before it was called so, `max_len`,
+    /// `model_input_names`, special and added tokens), `special_tokens_map.json` and
     /// `added_tokens.json`.
     ///
     /// Where there is none of the three, a `vocab` in `config.json` is one of phonemes, as the speech model Kokoro has it:
@@ -148,8 +151,8 @@ impl AlbertTokenizer {
         self.encode_input(text, None)
     }
 
-    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0 everywhere if
-    /// `model_input_names` leaves `token_type_ids` out).
+    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0
+    /// everywhere if `model_input_names` leaves `token_type_ids` out).
     ///
     /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
     /// pair, `transformers` leaves an empty second text away).

@@ -35,7 +35,8 @@ impl Settings {
         Self::read(&JsonFile { path: "tokenizer_config.json".into(), entries })
     }
 
-    /// The options in `tokenizer_config.json` and in a `special_tokens_map.json`, any key of which wins in `transformers`.
+    /// The options in `tokenizer_config.json` and in a `special_tokens_map.json`, any key of which
+    /// wins in `transformers`.
     pub(super) fn read_both(config: &JsonFile, map: Option<&JsonFile>) -> Result<Self> {
         let settings = Self::read(config)?;
         let Some(map) = map.filter(|map| !map.entries.is_empty()) else { return Ok(settings) };
@@ -79,7 +80,8 @@ fn truncation_side(config: &JsonFile) -> Result<Option<TruncationSide>> {
     }
 }
 
-/// The longest input. Before it was called `model_max_length` it was `max_len`, which counts where the newer key is not there.
+/// The longest input. Before it was called `model_max_length` it was `max_len`, which counts where
+/// the newer key is not there.
 fn model_max_length(config: &JsonFile) -> Result<Option<usize>> {
     let keys = ["model_max_length", "max_len"];
     let key = keys.into_iter().find(|key| config.entries.contains_key(*key));

@@ -22,8 +22,8 @@ pub(in crate::text) struct Source {
     pub path: PathBuf,
     /// What is in it.
     pub bytes: Vec<u8>,
-    /// `tokenizer_config.json`. It names the class even if the file did not, or was not there: `transformers` would
-    /// otherwise decide by the model's `config.json`.
+    /// `tokenizer_config.json`. It names the class even if the file did not, or was not there:
+    /// `transformers` would otherwise decide by the model's `config.json`.
     pub(super) config: JsonFile,
     /// Files that `tokenizer_config.json` leaves something to say; empty ones were not there.
     pub(super) others: Vec<JsonFile>,
@@ -69,7 +69,8 @@ impl Source {
         config
     }
 
-    /// Refuses a directory with another tokenizer's file that would not be replaced, and would be read all the same.
+    /// Refuses a directory with another tokenizer's file that would not be replaced, and would be
+    /// read all the same.
     fn check_nothing_wins(&self, directory: &Path) -> Result<()> {
         let earlier = VOCABULARIES.iter().map(|(name, _)| Path::new(name));
         let earlier = earlier.take_while(|name| !self.path.ends_with(name));
@@ -93,12 +94,13 @@ impl AlbertTokenizer {
     /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`. A vocabulary of
     /// phonemes is put into the directory's `config.json`.
     ///
-    /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read the same tokenizer from
-    /// it. Every setting of the files keeps its effect; the [side](Self::with_truncation_side) at which texts are cut is
-    /// written as it is set now. As in `transformers`, a truncation that was set is not saved.
+    /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read
+    /// the same tokenizer from it. Every setting of the files keeps its effect; the
+    /// [side](Self::with_truncation_side) at which texts are cut is written as it is set now. As in
+    /// `transformers`, a truncation that was set is not saved.
     ///
-    /// All files are written beside the old ones and synced before the first is replaced, so that a save that fails
-    /// leaves the old ones as they were.
+    /// All files are written beside the old ones and synced before the first is replaced, so that a
+    /// save that fails leaves the old ones as they were.
     ///
     /// ```
     /// # fn main() -> ndalbert::Result<()> {
@@ -116,8 +118,9 @@ impl AlbertTokenizer {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it has another tokenizer's file that
-    /// would be read instead of these or beside them (a `tokenizer.json`, where this one has a `vocab.txt`).
+    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it has another
+    /// tokenizer's file that would be read instead of these or beside them (a `tokenizer.json`,
+    /// where this one has a `vocab.txt`).
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;

@@ -28,7 +28,8 @@ pub struct Options {
     /// Divide vectors by their length
     #[arg(long)]
     pub normalize: bool,
-    /// Keep the first values of each vector [default: what config_sentence_transformers.json says, or all]
+    /// Keep the first values of each vector [default: what config_sentence_transformers.json says,
+    /// or all]
     #[arg(long, value_name = "N")]
     pub truncate_dim: Option<usize>,
     /// What is put before every text [default: what config_sentence_transformers.json says]
