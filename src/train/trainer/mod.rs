@@ -8,6 +8,7 @@
 //! resume.rs        checkpoint → trainer
 //! state.rs         what a checkpoint has besides weights and moments
 //! directory.rs     the checkpoints of a directory: the newest whole one, and those to be removed
+//! manifest.rs      which files a checkpoint was written with: what has others is not removed
 //! events.rs        what hooks are told
 //! metrics_log.rs   … and can write to a file
 //! ```
@@ -17,6 +18,7 @@ mod directory;
 mod evaluation;
 mod events;
 mod losses;
+mod manifest;
 mod metrics_log;
 mod options;
 mod resume;
@@ -233,7 +235,9 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         let step = self.progress.step;
         let _lock = match &self.options.output_dir {
             Some(output_dir) => {
-                let lock = directory::prepare(output_dir, step, self.checkpoint.as_deref())?;
+                let origin = self.checkpoint.as_deref();
+                let may_save = |step| self.may_save_at(step);
+                let lock = directory::prepare(output_dir, step, origin, may_save)?;
                 self.remove_old(output_dir)?;
                 Some(lock)
             }
@@ -289,6 +293,19 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             flow = either(flow, self.tell(&Event::Checkpoint { step, path: &path })?);
         }
         Ok(flow)
+    }
+
+    /// Whether a checkpoint of a step to come may be saved, as far as can be told before.
+    fn may_save_at(&self, step: u64) -> bool {
+        let options = &self.options;
+        let is_within = options.max_steps.is_none_or(|last| step <= last);
+        // A hook may ask to stop at any step; when epochs end, only the data knows.
+        let is_due = options.save.may_be_due(step)
+            || options.evaluate.may_be_due(step)
+            || options.max_steps == Some(step)
+            || options.num_train_epochs.is_some()
+            || !self.hooks.is_empty();
+        is_within && is_due
     }
 
     /// Whether training is over, hooks apart.

@@ -15,6 +15,9 @@ use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     /// Writes a checkpoint, puts it in its place, and only then removes those that are not to be kept.
+    ///
+    /// # Errors
+    /// Also if there is something in its place: whatever it is, this run has not written it.
     pub(super) fn save(&mut self, output_dir: &Path) -> Result<PathBuf> {
         let path = checkpoint_path(output_dir, self.progress.step);
         write_directory_atomically(&path, |directory| self.write(directory))?;
