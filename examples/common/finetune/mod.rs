@@ -17,7 +17,6 @@ mod tokenizer_files;
 mod training;
 
 use std::io::Write;
-use std::path::Path;
 
 use ndalbert::train::datasets::{Dataset, DatasetOptions, Features};
 use ndalbert::train::{TrainableModel, TrainingModel, TrainingOptions, TrainingOutcome};
@@ -87,7 +86,7 @@ where
         return Ok(None);
     }
     let output = options.output.path();
-    let best = best::<M>(&trained.outcome, output, out)?.unwrap_or(trained.parameters);
+    let best = best::<M>(&trained.outcome, out)?.unwrap_or(trained.parameters);
     M::save_parameters_as(output, &config, &best, options.dtype)?;
     writeln!(out, "saved to {}", output.display())?;
     Ok(Some(M::from_parameters(config, best)?))
@@ -96,13 +95,12 @@ where
 /// The parameters that were the best, if they are others than the last.
 fn best<M: PreTrainedModel>(
     outcome: &TrainingOutcome,
-    output: &Path,
     out: &mut dyn Write,
 ) -> Result<Option<M::Parameters>, Failure> {
     let Some(best) = outcome.best.filter(|best| best.step != outcome.step) else {
         return Ok(None);
     };
     writeln!(out, "best after {} steps, with {:.4}: that one is kept", best.step, best.metric)?;
-    let checkpoint = output.join(format!("checkpoint-{}", best.step));
+    let checkpoint = outcome.best_checkpoint.as_ref().ok_or("its checkpoint is gone")?;
     Ok(Some(M::load_parameters(checkpoint, &LoadOptions::new())?.1))
 }

@@ -121,8 +121,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// trainer.resume()?; // Where an earlier run has ended, if there was one.
 /// let outcome = trainer.train()?;
 ///
-/// let best = outcome.best.expect("it was evaluated");
-/// let checkpoint = output_dir.join(format!("checkpoint-{}", best.step));
+/// let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
 /// let (model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
 /// # let _ = model;
 /// # Ok(())
@@ -156,6 +155,7 @@ pub struct Trainer<'a, M: TrainableModel, O> {
     hooks: Vec<Hook<'a>>,
     progress: Progress,
     checkpoint: Option<PathBuf>,
+    best_checkpoint: Option<PathBuf>,
 }
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
@@ -181,6 +181,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             hooks: Vec::new(),
             progress: Progress::default(),
             checkpoint: None,
+            best_checkpoint: None,
         })
     }
 
@@ -255,8 +256,16 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             flow = self.advance().map_err(|error| error.in_step(step))?;
         };
         let Progress { step, epoch, skipped_steps, best, .. } = self.progress;
-        let checkpoint = self.checkpoint.clone();
-        Ok(TrainingOutcome { reason, step, epoch, skipped_steps, best, checkpoint })
+        let (best_checkpoint, checkpoint) = (self.best_checkpoint(), self.checkpoint.clone());
+        Ok(TrainingOutcome {
+            reason,
+            step,
+            epoch,
+            skipped_steps,
+            best,
+            best_checkpoint,
+            checkpoint,
+        })
     }
 
     /// The model as it is now.

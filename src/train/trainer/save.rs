@@ -22,6 +22,9 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         let path = checkpoint_path(output_dir, self.progress.step);
         write_directory_atomically(&path, |directory| self.write(directory))?;
         self.checkpoint = Some(path.clone());
+        if self.progress.best.is_some_and(|best| best.step == self.progress.step) {
+            self.best_checkpoint = Some(path.clone());
+        }
         self.remove_old(output_dir)?;
         Ok(path)
     }
@@ -36,6 +39,14 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The checkpoint of the best evaluation, if it is still there and says the same of itself.
+    pub(super) fn best_checkpoint(&self) -> Option<PathBuf> {
+        let path = self.best_checkpoint.clone()?;
+        let state = TrainerState::read(&path).ok()?.progress;
+        let best = self.progress.best?;
+        (state.step == best.step && state.best == Some(best)).then_some(path)
     }
 
     fn write(&self, directory: &Path) -> Result<()> {
