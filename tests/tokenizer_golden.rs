@@ -147,12 +147,12 @@ fn report(wrong: Vec<String>, compared: usize) {
     assert!(count == 0, "{count} of {compared} cases differ:\n{}", first.join("\n"));
 }
 
-#[test]
-fn encodes_and_decodes_as_transformers_does() {
+/// Compares all sets, each with what `change` makes of its tokenizer.
+fn compare_sets(change: impl Fn(AlbertTokenizer) -> AlbertTokenizer) {
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for (name, least) in SETS {
         let (header, cases) = golden(name);
-        let tokenizer = tokenizer(&header);
+        let tokenizer = change(tokenizer(&header));
         assert!(cases.len() >= least, "{name} has only {} cases", cases.len());
         compared += cases.len();
         for case in &cases {
@@ -163,6 +163,20 @@ fn encodes_and_decodes_as_transformers_does() {
         }
     }
     report(wrong, compared);
+}
+
+#[test]
+fn encodes_and_decodes_as_transformers_does() {
+    compare_sets(|tokenizer| tokenizer);
+}
+
+#[test]
+fn saved_tokenizers_encode_and_decode_as_transformers_does() {
+    compare_sets(|tokenizer| {
+        let directory = tempfile::tempdir().unwrap();
+        tokenizer.save_pretrained(directory.path()).unwrap();
+        AlbertTokenizer::from_pretrained(directory.path()).unwrap()
+    });
 }
 
 #[test]

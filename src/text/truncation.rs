@@ -50,6 +50,14 @@ impl Truncation {
 }
 
 impl TruncationSide {
+    /// Its name in `tokenizer_config.json`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Left => "left",
+        }
+    }
+
     /// The library's form of it.
     pub(super) fn raw(self) -> TruncationDirection {
         match self {

@@ -16,6 +16,9 @@ use crate::error::Result;
 const NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// The files that are asked where the config has no `added_tokens_decoder`.
+pub(super) const OTHERS: [&str; 2] = ["special_tokens_map.json", "added_tokens.json"];
+
 /// Every token that the JSON files of a directory declare.
 #[derive(Debug)]
 pub(super) struct Declarations {
@@ -28,6 +31,8 @@ pub(super) struct Declarations {
     by_id: BTreeMap<u64, AddedToken>,
     /// Whether `tokenizer_config.json` has its own `added_tokens_decoder`, and other files are not asked.
     is_complete: bool,
+    /// The other files, if they were asked and are there.
+    pub files: Vec<JsonFile>,
 }
 
 impl Declarations {
@@ -38,6 +43,7 @@ impl Declarations {
             additional: config.tokens("additional_special_tokens", false)?,
             by_id: BTreeMap::new(),
             is_complete: config.get("added_tokens_decoder").is_some(),
+            files: Vec::new(),
         };
         all.read_named(config, false)?;
         all.read_extra(config, false)?;
@@ -47,8 +53,9 @@ impl Declarations {
         if all.is_complete {
             all.read_decoder(config)?;
         } else {
-            all.read_special_tokens_map(&directory.join("special_tokens_map.json"))?;
-            all.read_added_tokens(&directory.join("added_tokens.json"))?;
+            let [map, added] = OTHERS.map(|name| JsonFile::read_if_there(&directory.join(name)));
+            all.read_special_tokens_map(map?)?;
+            all.read_added_tokens(added?)?;
         }
         Ok(all)
     }
@@ -100,23 +107,23 @@ impl Declarations {
         Ok(())
     }
 
-    fn read_special_tokens_map(&mut self, path: &Path) -> Result<()> {
-        let map = JsonFile::read_if_there(path)?;
+    fn read_special_tokens_map(&mut self, map: JsonFile) -> Result<()> {
         self.read_named(&map, true)?;
         self.read_extra(&map, true)?;
         if let Some(tokens) = map.tokens("additional_special_tokens", true)? {
             self.additional = Some(tokens);
         }
+        self.files.push(map);
         Ok(())
     }
 
-    fn read_added_tokens(&mut self, path: &Path) -> Result<()> {
-        let file = JsonFile::read_if_there(path)?;
+    fn read_added_tokens(&mut self, file: JsonFile) -> Result<()> {
         for (content, id) in &file.entries {
             let number = id.as_u64().ok_or_else(|| file.wrong(content, "an id", id))?;
             let is_special = self.declares_special(content);
             self.by_id.insert(number, AddedToken::from(content, is_special));
         }
+        self.files.push(file);
         Ok(())
     }
 

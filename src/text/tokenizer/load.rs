@@ -9,15 +9,18 @@ use super::added::Declarations;
 use super::config_files::JsonFile;
 use super::pipeline::{self, Draft};
 use super::settings::Settings;
+use super::source::Source;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
-use crate::files::check_path;
+use crate::files::{MAX_VOCABULARY, check_path, read_small};
 use crate::hub::{self, Files};
 
-type Reader = fn(&Path, &Settings, &Declarations) -> Result<Draft>;
+pub(super) const CONFIG: &str = "tokenizer_config.json";
+
+type Reader = fn(&Path, &[u8], &Settings, &Declarations) -> Result<Draft>;
 
 /// The files that hold a vocabulary; the first one there is read.
-const VOCABULARIES: [(&str, Reader); 3] = [
+pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
     ("tokenizer.json", tokenizer_json::read),
     ("spiece.model", sentencepiece::read),
     ("vocab.txt", wordpiece::read),
@@ -27,13 +30,18 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
     let directory = &hub::locate(directory, None, Files::Tokenizer)?;
     let (path, read) = find(directory)?;
-    let config = JsonFile::read_if_there(&directory.join("tokenizer_config.json"))?;
+    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
     let settings = Settings::read(&config)?;
     check_class(&path, &config, &settings)?;
     let mut declared = Declarations::read(directory, &config)?;
-    let mut draft = read(&path, &settings, &declared)?;
+    let bytes = read_small(&path, MAX_VOCABULARY)?;
+    let mut draft = read(&path, &bytes, &settings, &declared)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
-    finish(draft, &settings, &declared)
+    if settings.other_class.is_none() {
+        config.entries.insert("tokenizer_class".into(), draft.class().into());
+    }
+    let source = Source { path, bytes, config, others: std::mem::take(&mut declared.files) };
+    finish(draft, source, &settings, &declared)
 }
 
 fn find(directory: &Path) -> Result<(PathBuf, Reader)> {
@@ -64,6 +72,7 @@ fn check_class(vocabulary: &Path, config: &JsonFile, settings: &Settings) -> Res
 /// Adds the special and added tokens, then the template that puts them around a text.
 fn finish(
     mut draft: Draft,
+    source: Source,
     settings: &Settings,
     declared: &Declarations,
 ) -> Result<AlbertTokenizer> {
@@ -92,6 +101,7 @@ fn finish(
     Ok(AlbertTokenizer {
         tokenizer: Arc::new(draft.tokenizer),
         template: Arc::new(template),
+        source: Arc::new(source),
         special,
         truncation: None,
         truncation_side: settings.truncation_side.or(draft.truncation_side).unwrap_or_default(),

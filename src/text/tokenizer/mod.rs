@@ -1,15 +1,18 @@
 //! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
 //!
 //! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`], [`sentencepiece`] or [`wordpiece`]
-//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`].
+//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`] →
+//! [`source`] (the files again).
 
 mod added;
 mod charsmap;
 mod config_files;
+mod decode;
 mod load;
 pub(super) mod pipeline;
 mod sentencepiece;
 pub(super) mod settings;
+pub(super) mod source;
 mod tokenizer_json;
 mod windows;
 mod wordpiece;
@@ -24,11 +27,11 @@ use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::normalizers::utils::{Lowercase, Sequence as NormalizerSequence};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{
-    Decoder, EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer,
-    truncate_encodings,
+    EncodeInput, Encoding as Raw, InputSequence, PostProcessor, Tokenizer, truncate_encodings,
 };
 
 use self::pipeline::Family;
+use self::source::Source;
 use super::encoding::Places;
 use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
@@ -80,6 +83,8 @@ pub struct AlbertTokenizer {
     tokenizer: Arc<Tokenizer>,
     /// Puts the special tokens around one or two encodings.
     template: Arc<PostProcessorWrapper>,
+    /// What it was read from, to be saved again.
+    source: Arc<Source>,
     special: SpecialIds,
     truncation: Option<Truncation>,
     truncation_side: TruncationSide,
@@ -191,32 +196,6 @@ impl AlbertTokenizer {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let raw = self.finish(self.pieces(words.as_slice())?, None)?;
         Ok(Encoding::from_raw(&raw, &Places::of_words(&words)))
-    }
-
-    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
-    ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
-    /// stay dropped, and WordPiece puts spaces between words.
-    ///
-    /// # Errors
-    /// If an id is not of this vocabulary (`transformers` passes over it).
-    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
-        for (place, &id) in ids.iter().enumerate() {
-            if self.id_to_token(id).is_none() {
-                let expected = format!("an id of the vocabulary of {}", self.vocab_size());
-                return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
-            }
-        }
-        let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
-        Ok(if self.clean_up_spaces { clean_up(text) } else { text })
-    }
-
-    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
-    pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
-        match self.tokenizer.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(refused),
-            None => Ok(tokens.join(" ")),
-        }
     }
 
     /// Cuts every encoding from now on to `truncation.max_length` tokens.
@@ -376,23 +355,6 @@ impl AlbertTokenizer {
 /// An error of the `tokenizers` library.
 pub(super) fn refused(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
-}
-
-/// `clean_up_tokenization` of `transformers`: English spacing, for vocabularies that ask for it.
-fn clean_up(text: String) -> String {
-    const RULES: [(&str, &str); 10] = [
-        (" .", "."),
-        (" ?", "?"),
-        (" !", "!"),
-        (" ,", ","),
-        (" ' ", "'"),
-        (" n't", "n't"),
-        (" 'm", "'m"),
-        (" 's", "'s"),
-        (" 've", "'ve"),
-        (" 're", "'re"),
-    ];
-    RULES.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

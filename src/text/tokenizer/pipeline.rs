@@ -61,6 +61,15 @@ impl Draft {
             truncation_side: None,
         }
     }
+
+    /// The name of the class whose rules these are in `transformers`.
+    pub fn class(&self) -> &'static str {
+        match self.family {
+            _ if self.is_literal => "PreTrainedTokenizerFast",
+            Family::SentencePiece => "AlbertTokenizer",
+            Family::WordPiece => "BertTokenizer",
+        }
+    }
 }
 
 /// Quotes, accents, case, charsmap; then words, each with a `▁`; then Unigram.

@@ -13,7 +13,6 @@ use super::config_files::Declared;
 use super::pipeline::{self, Draft, Family};
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::files::{MAX_VOCABULARY, read_small};
 
 /// The part of `sentencepiece_model.proto` that matters here.
 #[derive(Clone, PartialEq, Message)]
@@ -53,9 +52,13 @@ const CONTROL: i32 = 3;
 /// `SentencePiece.Type`: always one piece, whatever is around it.
 const USER_DEFINED: i32 = 4;
 
-pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let bytes = read_small(path, MAX_VOCABULARY)?;
-    let model = ModelProto::decode(bytes.as_slice()).map_err(|error| {
+pub(super) fn read(
+    path: &Path,
+    bytes: &[u8],
+    settings: &Settings,
+    declared: &Declarations,
+) -> Result<Draft> {
+    let model = ModelProto::decode(bytes).map_err(|error| {
         Error::format(path, format!("expected a SentencePiece model (protobuf), found {error}"))
     })?;
     check_algorithm(path, &model)?;

@@ -15,19 +15,22 @@ use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::files::{MAX_VOCABULARY, read_small};
 use crate::text::TruncationSide;
 
-pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let bytes = read_small(path, MAX_VOCABULARY)?;
-    let file = JsonFile::parse(path, &bytes)?;
+pub(super) fn read(
+    path: &Path,
+    bytes: &[u8],
+    settings: &Settings,
+    declared: &Declarations,
+) -> Result<Draft> {
+    let file = JsonFile::parse(path, bytes)?;
     let model = file.object("model")?;
     let model =
         model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
     let draft = match (kind(model), settings.other_class.is_none()) {
         (Kind::Unigram, true) => rebuilt_unigram(&file, settings, declared)?,
         (Kind::WordPiece, true) => rebuilt_wordpiece(&file, settings, declared)?,
-        (kind, _) => literal(&file, &bytes, kind)?,
+        (kind, _) => literal(&file, bytes, kind)?,
     };
     Ok(Draft {
         file_tokens: added_tokens(&file)?,

@@ -8,11 +8,14 @@ use super::added::Declarations;
 use super::pipeline::{self, Draft, Family};
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::files::{MAX_VOCABULARY, read_small};
 
-pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) -> Result<Draft> {
-    let bytes = read_small(path, MAX_VOCABULARY)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
+pub(super) fn read(
+    path: &Path,
+    bytes: &[u8],
+    settings: &Settings,
+    declared: &Declarations,
+) -> Result<Draft> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         Error::format(path, format!("line {line}: expected UTF-8, found other bytes"))
     })?;
@@ -21,7 +24,7 @@ pub(super) fn read(path: &Path, settings: &Settings, declared: &Declarations) ->
     }
     // The library trims the end of each line, and lets the last of two equal lines have the id.
     let invalid = |error: tokenizers::Error| Error::format(path, error.to_string());
-    let vocabulary = WordPiece::read_bytes(&bytes).map_err(invalid)?;
+    let vocabulary = WordPiece::read_bytes(bytes).map_err(invalid)?;
     let unknown = declared.content("unk_token", Family::WordPiece);
     let model = WordPiece::builder().vocab(vocabulary).unk_token(unknown).build();
     let tokenizer = pipeline::wordpiece(model.map_err(invalid)?, settings)?;

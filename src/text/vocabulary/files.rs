@@ -1,6 +1,5 @@
 //! A vocabulary → the files of a tokenizer.
 
-use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -8,32 +7,25 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::{Pieces, Vocabulary, VocabularyKind, VocabularyOptions};
 use crate::error::{Error, Result};
-use crate::files::{Staged, check_path, stage};
+use crate::files::{Staged, check_path};
 use crate::text::tokenizer::settings::Settings;
+use crate::text::tokenizer::source::{Changes, Source};
 use crate::text::tokenizer::{pipeline, refused};
 
 pub(super) fn save(vocabulary: &Vocabulary, directory: &Path) -> Result<()> {
     check_path(directory, "a tokenizer's directory")?;
     let options = &vocabulary.options;
-    let pieces = match &vocabulary.pieces {
+    let (name, text) = match &vocabulary.pieces {
         Pieces::Unigram(pieces) => {
-            let text = unigram(pieces.clone(), options)?.to_string(false).map_err(refused)?;
-            staged(directory, "tokenizer.json", &text)?
+            let tokenizer = unigram(pieces.clone(), options)?;
+            ("tokenizer.json", tokenizer.to_string(false).map_err(refused)?)
         }
         Pieces::WordPiece(pieces) => {
-            let lines: String = pieces.iter().flat_map(|piece| [piece, "\n"]).collect();
-            staged(directory, "vocab.txt", &lines)?
+            ("vocab.txt", pieces.iter().flat_map(|piece| [piece, "\n"]).collect())
         }
     };
-    let mut config = Value::Object(config(options)).to_string();
-    config.push('\n');
-    let config = staged(directory, "tokenizer_config.json", &config)?;
-    pieces.commit()?;
-    config.commit()
-}
-
-fn staged(directory: &Path, name: &str, text: &str) -> Result<Staged> {
-    stage(&directory.join(name), |file| -> io::Result<()> { file.write_all(text.as_bytes()) })
+    let source = Source::new(name, text.into_bytes(), config(options));
+    source.stage(directory, &Changes::default())?.into_iter().try_for_each(Staged::commit)
 }
 
 /// The rules that this vocabulary was made by, as the tokenizer's loader reads them.

@@ -1,0 +1,51 @@
+//! From ids back to text.
+
+use tokenizers::Decoder;
+
+use super::{AlbertTokenizer, refused};
+use crate::error::{Error, Result};
+
+impl AlbertTokenizer {
+    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
+    ///
+    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
+    /// stay dropped, and WordPiece puts spaces between words.
+    ///
+    /// # Errors
+    /// If an id is not of this vocabulary (`transformers` passes over it).
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        for (place, &id) in ids.iter().enumerate() {
+            if self.id_to_token(id).is_none() {
+                let expected = format!("an id of the vocabulary of {}", self.vocab_size());
+                return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
+            }
+        }
+        let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
+        Ok(if self.clean_up_spaces { clean_up(text) } else { text })
+    }
+
+    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
+    pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
+        match self.tokenizer.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).map_err(refused),
+            None => Ok(tokens.join(" ")),
+        }
+    }
+}
+
+/// `clean_up_tokenization` of `transformers`: English spacing, for vocabularies that ask for it.
+fn clean_up(text: String) -> String {
+    const RULES: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    RULES.iter().fold(text, |text, (from, to)| text.replace(from, to))
+}
