@@ -11,8 +11,8 @@ use common::weights::weights_of;
 use ndalbert::checkpoint::Checkpoint;
 use ndalbert::train::{Interval, TrainerOptions, TrainingOutcome, latest_checkpoint};
 use ndalbert::{
-    AlbertForPreTraining, AlbertForSequenceClassification, LoadOptions, PreTrainedModel, Precision,
-    Result, instruction_set,
+    AlbertForPreTraining, AlbertForSequenceClassification, AlbertTokenizer, LoadOptions,
+    PreTrainedModel, Precision, Result, instruction_set,
 };
 use tempfile::tempdir;
 
@@ -61,6 +61,34 @@ fn a_checkpoint_is_a_model_and_more() {
         fs::create_dir(&usual).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&checkpoint), mode(&usual));
+    }
+}
+
+/// With its tokenizer, which is the one that it was told of, and is removed with it.
+#[test]
+fn a_checkpoint_can_be_used_at_once() {
+    for kind in ["chinese", "sentencepiece"] {
+        let own =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers").join(kind);
+        let tokenizer = AlbertTokenizer::from_pretrained(own).unwrap();
+        let (directory, saved) = (tempdir().unwrap(), tempdir().unwrap());
+        tokenizer.save_pretrained(&saved).unwrap();
+        let options =
+            TrainerOptions { save_total_limit: Some(1), ..saving_options(4, 2, directory.path()) };
+        let mut trainer = new_trainer::<Classifier>(Precision::F32, options)
+            .with_tokenizer(&tokenizer.with_max_length(7).unwrap());
+        trainer.train().unwrap();
+        assert_eq!(names(directory.path()), ["checkpoint-4"]);
+        let checkpoint = directory.path().join("checkpoint-4");
+        let found = files(&checkpoint);
+        assert!(files(saved.path()).iter().all(|file| found.contains(file)), "{kind}");
+        let again = AlbertTokenizer::from_pretrained(&checkpoint).unwrap();
+        let original = AlbertTokenizer::from_pretrained(saved.path()).unwrap();
+        let text = "a longer text than seven 深度学习";
+        assert_eq!(again.encode(text).unwrap(), original.encode(text).unwrap());
+        // It is gone on from, with or without.
+        train(directory.path(), 6).unwrap();
+        assert_eq!(names(directory.path()), ["checkpoint-4", "checkpoint-6"]);
     }
 }
 

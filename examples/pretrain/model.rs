@@ -8,7 +8,6 @@ use ndalbert::{
 use super::Failure;
 use super::new_model::{draw, new_tokenizer, small, with_words};
 use super::options::{Begin, Options, Words};
-use super::tokenizer_files::copy_tokenizer;
 
 type Parameters = <AlbertForPreTraining as Model>::Parameters;
 
@@ -24,7 +23,7 @@ pub fn tokenizer(options: &Options, goes_on: bool) -> Result<AlbertTokenizer, Fa
     match &options.words {
         Words::Directory(directory) => {
             let tokenizer = AlbertTokenizer::from_pretrained(directory)?;
-            copy_tokenizer(directory, options.output.path())?;
+            tokenizer.save_pretrained(options.output.path())?;
             Ok(tokenizer)
         }
         Words::Train { size, kind } => {

@@ -7,7 +7,7 @@ use std::thread;
 use ndalbert::hub::{Files, Hub};
 
 use crate::common::refused;
-use crate::server::{COMMIT, NAME, OTHER_COMMIT, Server, TOKEN, sha256};
+use crate::server::{COMMIT, NAME, OTHER_COMMIT, Reply, Server, TOKEN, sha256};
 use crate::{CONFIG, Home, TIMEOUT, fixture, weights};
 
 #[test]
@@ -161,7 +161,7 @@ fn a_cache_is_good_enough_where_there_is_no_network() {
         nowhere.resolve("owner/other", Files::Model),
         &["127.0.0.1:1", "cannot be reached", "HF_ENDPOINT"],
     );
-    server.meddle(|_, _| crate::server::Reply::new(503));
+    server.meddle(|_, _| Reply::new(503));
     assert_eq!(home.get(&server, Files::Model).unwrap(), directory);
 }
 
@@ -217,6 +217,21 @@ fn a_cache_without_locks_can_be_filled() {
     fs::write(home.cache().join(".locks"), "a file").unwrap();
     let directory = home.get(&server, Files::All).unwrap();
     assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
+}
+
+/// A mirror that has nothing itself, and says so by redirections to the whole address of another host.
+#[test]
+fn a_mirror_may_redirect_to_another_host() {
+    let (mirror, server, home) = (fixture(), fixture(), Home::new());
+    let url = server.url();
+    mirror.meddle(move |seen, _| Reply::new(307).header("Location", format!("{url}{}", seen.path)));
+    let directory = home.hub(&mirror).token(TOKEN).unwrap().resolve(NAME, Files::Model).unwrap();
+    assert_eq!(fs::read(directory.join("config.json")).unwrap(), CONFIG);
+    assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
+    assert!(home.model(&format!("blobs/{}", sha256(&weights()))).is_file());
+    assert!(mirror.seen().iter().all(|seen| seen.header("authorization").is_some()));
+    let seen = server.seen();
+    assert!(!seen.is_empty() && seen.iter().all(|seen| seen.header("authorization").is_none()));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use ndalbert::train::TrainableModel;
 use ndalbert::{AlbertConfig, AlbertTokenizer, ConfigFields, LoadOptions, PreTrainedModel};
 
 use super::new_model::{draw, new_tokenizer, small, with_words};
-use super::tokenizer_files::copy_tokenizer;
 use super::{Failure, Options};
 
 /// Of a new model: how often its layer is applied, ...
@@ -33,7 +32,7 @@ impl Options {
             Some(model) if self.only_evaluates() => AlbertTokenizer::from_pretrained(model)?,
             Some(model) => {
                 let tokenizer = AlbertTokenizer::from_pretrained(model)?;
-                copy_tokenizer(model, output)?;
+                tokenizer.save_pretrained(output)?;
                 tokenizer
             }
             None => {

@@ -11,8 +11,6 @@ mod new_model;
 mod options;
 #[path = "../output.rs"]
 mod output;
-#[path = "../tokenizer_files.rs"]
-mod tokenizer_files;
 #[path = "../training/mod.rs"]
 mod training;
 
@@ -20,7 +18,7 @@ use std::io::Write;
 
 use ndalbert::train::datasets::{Dataset, DatasetOptions, Features};
 use ndalbert::train::{TrainableModel, TrainingModel, TrainingOptions, TrainingOutcome};
-use ndalbert::{AlbertConfig, LoadOptions, PreTrainedModel};
+use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 
 use super::cli::{self, Failure};
 pub use options::{Defaults, Options};
@@ -45,6 +43,7 @@ pub struct Task<'a, M, F> {
 /// evaluates a model, and returns it.
 pub fn finetune<M, F>(
     options: &Options,
+    tokenizer: &AlbertTokenizer,
     (config, parameters): (AlbertConfig, M::Parameters),
     task: Task<'_, M, F>,
     out: &mut dyn Write,
@@ -79,6 +78,7 @@ where
         weight_decay: options.weight_decay,
         output: options.output.path().to_owned(),
         resume: options.resume,
+        tokenizer: tokenizer.clone(),
         trainer: options.trainer(total_steps, metric)?,
     };
     let trained = train(model, (examples, validation), measure, settings, out)?;

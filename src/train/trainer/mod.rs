@@ -44,6 +44,7 @@ use self::evaluation::{EvaluationData, Measure};
 use self::events::Hook;
 use self::state::Progress;
 use crate::error::{Error, Result};
+use crate::text::AlbertTokenizer;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
 /// Trains a model: takes steps, evaluates, saves checkpoints, and goes on from them to the bit.
@@ -131,6 +132,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// # Checkpoints
 ///
 /// `checkpoint-<step>` holds `config.json` and `model.safetensors`, as [`PreTrainedModel`](crate::PreTrainedModel) and transformers load them;
+/// the tokenizer's files, if there is [one](Self::with_tokenizer);
 /// `optimizer.safetensors`, the optimizer's moments by the names of the parameters; and `trainer_state.json`. Weights and
 /// moments are stored as the `f32` that they are.
 ///
@@ -138,6 +140,12 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
 /// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
 /// that is in it, or from a checkpoint elsewhere if there are any in it.
+///
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its files with lengths and hashes, and is
+/// removed only if that is still, to the byte, what is in it. Where something else stands that a checkpoint
+/// may be saved to (transformers' `checkpoint-500`, one with a file more or a byte less, one that is a link), training does not begin. Where
+/// none will be saved, it stays, and does not count as one of those that are kept. So do checkpoints that versions
+/// of this crate before these lists have written; they can be gone on from.
 ///
 /// # Steps without effect
 ///
@@ -153,6 +161,7 @@ pub struct Trainer<'a, M: TrainableModel, O> {
     evaluation: Option<EvaluationData<'a, M::Labels>>,
     measures: Vec<Measure<'a, M>>,
     hooks: Vec<Hook<'a>>,
+    tokenizer: Option<AlbertTokenizer>,
     progress: Progress,
     checkpoint: Option<PathBuf>,
     best_checkpoint: Option<PathBuf>,
@@ -179,6 +188,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             evaluation: None,
             measures: Vec::new(),
             hooks: Vec::new(),
+            tokenizer: None,
             progress: Progress::default(),
             checkpoint: None,
             best_checkpoint: None,
@@ -204,6 +214,14 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
+    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then a checkpoint is all that a
+    /// [pipeline](crate::pipelines) needs, and transformers.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
+        self.tokenizer = Some(tokenizer.clone());
+        self
+    }
+
     /// Tells a hook all that happens. [`ControlFlow::Break`] asks to stop: the step is brought to its end, a checkpoint saved, and
     /// [`train`](Self::train) returns. An error ends training at once.
     #[must_use]
@@ -225,7 +243,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     ///
     /// Before the first step: if there is nothing to evaluate on, though it was asked for; if the output directory cannot
     /// be made, another run trains there, it has a checkpoint of a later step than where this run is, or, if this run has resumed
-    /// from a checkpoint elsewhere, any.
+    /// from a checkpoint elsewhere, any; or if it has something else where this run may save one.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()

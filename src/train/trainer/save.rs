@@ -59,6 +59,9 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
         M::save_parameters(directory, self.model.config(), self.model.parameters())?;
         write_safetensors(directory.join(OPTIMIZER), tensors)?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.save_pretrained(directory)?;
+        }
         TrainerState::of(self).write(directory)
     }
 }
