@@ -44,6 +44,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
 
     let training =
         TrainingOptions { precision: options.precision, activations: options.activations };
+    tokenizer.save_pretrained(options.output.path())?;
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
     let settings = Settings {
         total_steps: options.steps,

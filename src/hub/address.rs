@@ -1,12 +1,18 @@
 //! Parts of addresses, and of the headers that speak of them.
 
-/// Scheme, host and port of an address, in one spelling.
-pub(super) fn origin(url: &str) -> String {
+/// Scheme, host and port of an address, as it has them.
+fn without_path(url: &str) -> &str {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    let origin = url[..end].to_ascii_lowercase();
-    // Of an IPv6 address, colons are in brackets; whoever has a user's name in front of the host is nobody's origin.
-    let has_port = origin[start..].rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    &url[..end]
+}
+
+/// Scheme, host and port of an address, in one spelling. With a user's name in front of the host, it is nobody's.
+pub(super) fn origin(url: &str) -> String {
+    let origin = without_path(url).to_ascii_lowercase();
+    let place = origin.split_once("://").map_or("", |(_, place)| place);
+    // Of an IPv6 address, colons are in brackets.
+    let has_port = place.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
     match origin.split_once("://") {
         Some(("http", _)) if !has_port => origin + ":80",
         Some(("https", _)) if !has_port => origin + ":443",
@@ -21,9 +27,7 @@ pub(super) fn redirected(url: &str, location: &str) -> Option<String> {
     } else if location.starts_with("//") {
         Some(format!("{}:{location}", url.split_once("://")?.0))
     } else if location.starts_with('/') {
-        let start = url.find("://").map_or(0, |at| at + 3);
-        let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-        Some(format!("{}{location}", &url[..end]))
+        Some(format!("{}{location}", without_path(url)))
     } else {
         None
     }

@@ -82,7 +82,7 @@ impl Failure {
     /// Whether nothing tells the name of a model from that of a directory that is not there.
     fn may_be_a_path(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Proxy(_) | Self::NotCached(_) => true,
+            Self::Unreachable(_) | Self::Answer(_) | Self::Proxy(_) | Self::NotCached(_) => true,
             // What has gates, revisions or files is a model.
             Self::Refused(Refusal { status, code, .. }) => {
                 let is_known = ["GatedRepo", "RevisionNotFound", "EntryNotFound"]

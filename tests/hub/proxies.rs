@@ -136,6 +136,27 @@ fn the_scheme_s_own_proxy_is_used_and_socks_where_there_is_none() {
     }
 }
 
+/// What comes after `CONNECT` would need a certificate; that it is asked of the right proxy is enough here.
+#[test]
+fn https_addresses_have_a_proxy_of_their_own() {
+    let (one, other) = (Proxy::new(http), Proxy::new(socks));
+    let [own, all] = [("http", &one), ("socks5", &other)]
+        .map(|(scheme, proxy)| format!("{scheme}://127.0.0.1:{}", proxy.port));
+    let place = "hub.invalid:443";
+    for (variables, http, socks) in [
+        (&[("HTTPS_PROXY", own.as_str()), ("all_proxy", &all)][..], Some("HTTP"), None),
+        (&[("https_proxy", &all), ("HTTP_PROXY", &own)], None, Some("SOCKS")),
+        (&[("HTTP_PROXY", &own), ("ALL_PROXY", &all)], None, Some("SOCKS")),
+        (&[("HTTP_PROXY", &own)], None, None),
+    ] {
+        let said = load(&format!("https://{place}"), variables);
+        assert!(said.contains("cannot be reached"), "{variables:?}: {said}");
+        let expected = |kind: Option<&str>| kind.map(|kind| format!("{kind} {place}")).into_iter();
+        assert!(one.seen().into_iter().eq(expected(http)), "{variables:?}");
+        assert!(other.seen().into_iter().eq(expected(socks)), "{variables:?}");
+    }
+}
+
 /// Neither a proxy that is for other addresses is used, nor one for a host that has none.
 #[test]
 fn proxies_for_others_are_not_used() {

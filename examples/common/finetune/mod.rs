@@ -71,6 +71,7 @@ where
     }
     writeln!(out, "{count} examples to train on, {held_out} held out")?;
     let examples = Dataset::new(examples, of_data)?;
+    tokenizer.save_pretrained(options.output.path())?;
     let total_steps = options.total_steps(examples.batches_per_epoch());
     let settings = Settings {
         total_steps,
