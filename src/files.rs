@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
@@ -21,6 +22,9 @@ pub(crate) const MAX_JSON: u64 = 16 << 20;
 
 /// The longest vocabulary. ALBERT's have one or two MB, the largest multilingual ones some twenty.
 pub(crate) const MAX_VOCABULARY: u64 = 64 << 20;
+
+/// The character that some programs put before a text to say how it is encoded, in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// Refuses an empty path, which joined with a name would mean the working directory, and alone nothing at all.
 pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
@@ -93,6 +97,35 @@ pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a text file of at most `limit` bytes.
+///
+/// # Errors
+///
+/// Those of [`read_small`] and [`as_text`].
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = read_small(path, limit)?;
+    let mark = bytes.len() - as_text(path, &bytes)?.len();
+    bytes.drain(..mark);
+    Ok(bytes)
+}
+
+/// The bytes of a text without the byte order mark that editors and shells of Windows put before
+/// it.
+///
+/// # Errors
+///
+/// [`Error::Format`] if they are UTF-16 or UTF-32, which the same programs write, too: whoever
+/// reads on would only say that the first character is none.
+pub(crate) fn as_text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
+    let found = match bytes {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "UTF-32",
+        // Without a mark, every ASCII character has a zero beside it.
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => "UTF-16",
+        _ => return Ok(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)),
+    };
+    Err(Error::format(path, format!("expected text in UTF-8, found {found}: save it as UTF-8")))
+}
+
 /// Replaces the file at `path` by what `write` writes, wholly or not at all.
 ///
 /// `write` gets a buffered temporary file in the same directory. If it succeeds, the file is synced and renamed to
@@ -127,6 +160,16 @@ pub(crate) fn stage(
     check_path(path, "a file to write")?;
     let temporary = write_temporary(path, write).map_err(|error| Error::io(path, error))?;
     Ok(Staged { temporary, path: path.to_owned() })
+}
+
+/// Writes a JSON value that will stand at `path`.
+pub(crate) fn stage_json(path: &Path, value: &Value) -> Result<Staged> {
+    stage(path, |file| writeln!(file, "{value:#}"))
+}
+
+/// Puts files in their places, one after the other.
+pub(crate) fn commit_all(staged: impl IntoIterator<Item = Staged>) -> Result<()> {
+    staged.into_iter().try_for_each(Staged::commit)
 }
 
 impl Staged {
@@ -307,6 +350,29 @@ mod tests {
         assert_eq!(read_small(&path, 5).unwrap(), b"12345");
         let error = read_small(&path, 4).unwrap_err().to_string();
         assert!(error.ends_with("five: expected a file of at most 4 bytes, found 5"), "{error}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_other_encodings_are_named() {
+        let path = Path::new("x.json");
+        assert_eq!(as_text(path, b"\xEF\xBB\xBF{}").unwrap(), b"{}");
+        assert_eq!(as_text(path, b"\xEF\xBB\xBF").unwrap(), b"");
+        for plain in ["", "{", "{}", "\u{FEFE}", "é"] {
+            assert_eq!(as_text(path, plain.as_bytes()).unwrap(), plain.as_bytes());
+        }
+        for (bytes, name) in [
+            (&b"\xFF\xFE{\0}\0"[..], "UTF-16"),
+            (b"\xFE\xFF\0{\0}", "UTF-16"),
+            (b"\xFF\xFE", "UTF-16"),
+            (b"{\0}\0", "UTF-16"),
+            (b"\0{\0}", "UTF-16"),
+            (b"\xFF\xFE\0\0{\0\0\0", "UTF-32"),
+            (b"\0\0\xFE\xFF\0\0\0{", "UTF-32"),
+        ] {
+            let error = as_text(path, bytes).unwrap_err().to_string();
+            assert!(error.starts_with("x.json: expected text in UTF-8"), "{error}");
+            assert!(error.contains(name), "{error}");
+        }
     }
 
     /// Files of the kernel's are regular, claim to be empty, and are not.

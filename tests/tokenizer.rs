@@ -115,6 +115,74 @@ fn lengths_without_limit() {
 }
 
 #[test]
+fn the_longest_input_has_an_older_name() {
+    let read = |config: &str| configured("wordpiece", "vocab.txt", config).model_max_length();
+    assert_eq!(read(r#"{"max_len": 16}"#), Some(16));
+    assert_eq!(read(r#"{"max_len": 16, "model_max_length": 32}"#), Some(32));
+    assert_eq!(read(r#"{"max_len": 16, "model_max_length": null}"#), None);
+    assert_eq!(read(r#"{"max_len": 1e30}"#), None);
+    assert_eq!(read(r#"{"model_max_length": 0}"#), None);
+}
+
+/// As `AlbertTokenizer` of transformers 5.24 takes them; its `BertTokenizer` refuses a null.
+#[test]
+fn a_null_switch_is_off() {
+    let tokens = |config: &str| {
+        let tokenizer = configured("sentencepiece", "spiece.model", config);
+        tokenizer.encode("The a").unwrap().tokens
+    };
+    let off = tokens(r#"{"do_lower_case": false}"#);
+    assert_eq!(tokens(r#"{"do_lower_case": null}"#), off);
+    assert_ne!(tokens("{}"), off);
+    assert_eq!(tokens(r#"{"add_prefix_space": null}"#), tokens(r#"{"add_prefix_space": false}"#));
+}
+
+/// What transformers 5.24 makes of settings in a file that is meant for special tokens.
+#[test]
+fn settings_in_the_special_tokens_map_win() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    fs::copy(fixture("chinese").join("vocab.txt"), directory.path().join("vocab.txt")).unwrap();
+    let map = r#"{"do_lower_case": false, "max_len": 16, "tokenizer_class": "Other"}"#;
+    write("special_tokens_map.json", map);
+    write("tokenizer_config.json", r#"{"do_lower_case": true}"#);
+    let read = || AlbertTokenizer::from_pretrained(directory.path());
+    let cased = |tokenizer: &AlbertTokenizer| {
+        tokenizer.encode("中A").unwrap().tokens != tokenizer.encode("中a").unwrap().tokens
+    };
+    assert!(cased(&read().unwrap()));
+    assert_eq!(read().unwrap().model_max_length(), Some(16));
+    // Not if the config has a list of its own.
+    write("tokenizer_config.json", r#"{"added_tokens_decoder": {}}"#);
+    assert!(!cased(&read().unwrap()));
+    assert_eq!(read().unwrap().model_max_length(), None);
+    write("tokenizer_config.json", "{}");
+    write("special_tokens_map.json", r#"{"do_lower_case": "no"}"#);
+    let error = read().unwrap_err().to_string();
+    assert!(
+        error.contains("special_tokens_map.json") && error.contains("do_lower_case"),
+        "{error}"
+    );
+}
+
+#[test]
+fn type_ids_are_zero_where_the_model_is_given_none() {
+    let types = |config: &str| {
+        let tokenizer = configured("wordpiece", "vocab.txt", config);
+        let pair = tokenizer.encode_pair("a", "b").unwrap();
+        let window = tokenizer.encode_windows("a", "b", 9, 0).unwrap().remove(0);
+        assert_eq!(pair, window);
+        assert_eq!(pair.sequence_ids.last(), Some(&None));
+        pair.type_ids.contains(&1)
+    };
+    assert!(types("{}"));
+    assert!(types(r#"{"model_input_names": null}"#));
+    assert!(types(r#"{"model_input_names": ["input_ids", "token_type_ids"]}"#));
+    assert!(!types(r#"{"model_input_names": ["input_ids", "attention_mask"]}"#));
+    assert!(!types(r#"{"model_input_names": []}"#));
+}
+
+#[test]
 fn the_side_of_the_config_is_the_default() {
     let tokenizer = configured("wordpiece", "vocab.txt", r#"{"truncation_side": "left"}"#);
     let tokenizer = tokenizer.with_max_length(3).unwrap();

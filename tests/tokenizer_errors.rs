@@ -467,3 +467,105 @@ fn ids_and_choices_that_are_not_there() {
     let none: [&str; 0] = [];
     assert!(tokenizer.encode_choices("prompt", &none).is_err());
 }
+
+/// A class whose files are taken as they stand.
+const LITERAL: &[u8] = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
+    "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
+
+/// A file whose class has it taken as it stands, with other parts than a sound one.
+fn literal_refused(changes: serde_json::Value, parts: &[&str]) {
+    let file = std::fs::read(fixture("converted").join("tokenizer.json")).unwrap();
+    let mut file: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&file).unwrap();
+    file.extend(changes.as_object().unwrap().clone());
+    let file = serde_json::to_vec(&file).unwrap();
+    assert_refused(&[("tokenizer.json", &file), ("tokenizer_config.json", LITERAL)], parts);
+}
+
+#[test]
+fn steps_that_the_library_would_panic_on() {
+    use serde_json::json;
+    literal_refused(json!({"pre_tokenizer": {"type": "FixedLength", "length": 0}}), &["length"]);
+    let strip = json!({"type": "Strip", "content": " ", "start": 0, "stop": 1});
+    literal_refused(json!({"decoder": {"type": "Sequence", "decoders": [strip]}}), &["stripped"]);
+    let bpe = json!({"type": "BPEDecoder", "suffix": "</w>"});
+    let ctc =
+        json!({"type": "CTC", "pad_token": "a", "word_delimiter_token": "|", "cleanup": true});
+    let both = json!({"decoder": {"type": "Sequence", "decoders": [ctc, bpe]}});
+    literal_refused(both, &["decoder", "both"]);
+    let bpe = |merge: serde_json::Value| {
+        json!({"model": {"type": "BPE", "continuing_subword_prefix": "##",
+            "vocab": {"<unk>": 0, "a": 1, "b": 2, "##b": 3}, "merges": [merge]}})
+    };
+    // The second part lacks the prefix; what they join to is no token.
+    literal_refused(bpe(json!(["a", "b"])), &["model.merges"]);
+    literal_refused(bpe(json!("a ##b")), &["model.merges"]);
+}
+
+#[test]
+fn a_template_of_tokens_that_it_does_not_have() {
+    use serde_json::json;
+    let template = |single: serde_json::Value, tokens: serde_json::Value| {
+        let mut file: serde_json::Value = serde_json::from_slice(
+            &std::fs::read(fixture("converted").join("tokenizer.json")).unwrap(),
+        )
+        .unwrap();
+        file["post_processor"] = json!({"type": "TemplateProcessing", "single": single,
+            "pair": [], "special_tokens": tokens});
+        assert_json_refused("tokenizer.json", &file.to_string(), &["post_processor"]);
+    };
+    let token = json!([{"SpecialToken": {"id": "[CLS]", "type_id": 0}}]);
+    template(token.clone(), json!({}));
+    template(token, json!({"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": []}}));
+    template(json!([{"Sequence": {"id": "B", "type_id": 0}}]), json!({}));
+}
+
+#[test]
+fn steps_that_make_a_text_grow_without_end() {
+    use serde_json::json;
+    let replace = |content: String| json!({"type": "Replace", "pattern": {"String": "a"}, "content": content});
+    let normalizer = |steps: Vec<serde_json::Value>| json!({"normalizer": {"type": "Sequence", "normalizers": steps}});
+    literal_refused(normalizer(vec![replace("aa".to_owned()); 60]), &["times longer"]);
+    literal_refused(normalizer(vec![replace("a".to_owned()); 200]), &["at most 128 steps"]);
+    literal_refused(normalizer(vec![replace("a".repeat(300))]), &["normalizer", "content"]);
+    let regex = json!({"type": "Split", "pattern": {"Regex": "((a{100}){100}){100}"}, "behavior": "Isolated", "invert": false});
+    literal_refused(json!({ "pre_tokenizer": regex }), &["pre_tokenizer", "repetitions"]);
+    let wordpiece = json!({"model": {"type": "WordPiece", "unk_token": "u", "vocab": {"u": 0},
+        "continuing_subword_prefix": "##", "max_input_chars_per_word": 1_000_000}});
+    literal_refused(wordpiece, &["max_input_chars_per_word"]);
+}
+
+#[test]
+fn ids_and_pieces_that_leave_no_room() {
+    let bytes = |vocabulary: &str| {
+        format!(
+            r#"{{"model": {{"type": "WordPiece", "vocab": {vocabulary}}}, "added_tokens": []}}"#
+        )
+    };
+    assert_json_refused("tokenizer.json", &bytes(r#"{"a": 4294967295}"#), &["ids below"]);
+    let unigram = r#"{"model": {"type": "Unigram", "vocab": [["<unk>", 0], ["", 1.5]]}}"#;
+    assert_json_refused("tokenizer.json", unigram, &["piece 1", "a text"]);
+}
+
+#[test]
+fn a_charsmap_with_an_endless_replacement() {
+    let map = charsmap(1024, &one_edge(0), &[b'a'; 300]);
+    let model = [five_pieces(), specifications(1, &map)].concat();
+    assert_refused(&[("spiece.model", &model)], &["charsmap", "at most 256 bytes"]);
+}
+
+/// Of a decoder that looks at the last of no tokens.
+#[test]
+fn decoding_nothing_is_no_text() {
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixture("converted").join("tokenizer.json")).unwrap())
+            .unwrap();
+    file["decoder"] = serde_json::json!({"type": "BPEDecoder", "suffix": "</w>"});
+    let file = file.to_string();
+    let directory =
+        directory(&[("tokenizer.json", file.as_bytes()), ("tokenizer_config.json", LITERAL)]);
+    let tokenizer = AlbertTokenizer::from_pretrained(directory.path()).unwrap();
+    assert_eq!(tokenizer.decode(&[], true).unwrap(), "");
+    assert_eq!(tokenizer.decode(&[tokenizer.cls_token_id()], true).unwrap(), "");
+    assert_eq!(tokenizer.decode(&[tokenizer.cls_token_id()], false).unwrap(), "[CLS]");
+}

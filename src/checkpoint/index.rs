@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::source::{Source, describe};
 use super::tensor::TensorInfo;
-use crate::files::MAX_JSON;
+use crate::files::{MAX_JSON, as_text};
 use crate::{Error, Result};
 
 /// The most shards, all of which are open at the same time.
@@ -43,7 +43,8 @@ pub(super) fn read(path: &Path) -> Result<Index> {
     // At most MAX_JSON.
     let mut text = vec![0; source.len() as usize];
     source.read_exact_at(0, &mut text)?;
-    let Document { weight_map: WeightMap(entries) } = serde_json::from_slice(&text)
+    let text = as_text(path, &text)?;
+    let Document { weight_map: WeightMap(entries) } = serde_json::from_slice(text)
         .map_err(|error| source.error(format!("not the index of a sharded checkpoint: {error}")))?;
     let mut shards = BTreeSet::new();
     for (tensor, shard) in &entries {
@@ -154,7 +155,15 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::refusal;
+    use super::{read, refusal};
+
+    #[test]
+    fn an_index_with_a_byte_order_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.safetensors.index.json");
+        std::fs::write(&path, "\u{FEFF}{\"weight_map\": {\"a\": \"b.safetensors\"}}").unwrap();
+        assert_eq!(read(&path).unwrap().shards.len(), 1);
+    }
 
     #[test]
     fn only_plain_names_are_shards() {

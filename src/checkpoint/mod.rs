@@ -54,6 +54,7 @@ pub(crate) use index::shards;
 #[cfg(feature = "hub")]
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
+pub(crate) use pretrained::stage_model;
 pub use pretrained::{LoadOptions, PreTrainedModel};
 pub use report::{LoadReport, MismatchedShape};
 pub use shipped::shipped_checkpoint;

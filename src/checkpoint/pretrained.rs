@@ -10,9 +10,9 @@ use serde_json::json;
 use super::names;
 use super::write::stage_safetensors;
 use super::{Checkpoint, DType, LoadReport, MismatchedShape};
-use crate::config::{AlbertConfig, made_up_labels};
+use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
-use crate::files::{check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage_json};
 use crate::hub::{self, Files};
 use crate::kernels::Precision;
 use crate::model::Model;
@@ -39,12 +39,20 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     seed: u64,
-    num_labels: Option<usize>,
+    labels: Option<Labels>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
     precision: Precision,
     #[cfg(feature = "hub")]
     revision: Option<String>,
+}
+
+/// The labels of classifiers, instead of the config's.
+#[derive(Clone, Debug)]
+enum Labels {
+    /// So many, with the names that transformers makes up.
+    Count(usize),
+    Names(Vec<String>),
 }
 
 impl LoadOptions {
@@ -60,10 +68,36 @@ impl LoadOptions {
         self
     }
 
-    /// Gives classifiers this many labels instead of the config's.
+    /// Gives classifiers this many labels instead of the config's, named `LABEL_0` and so on.
+    ///
+    /// Of this and [`labels`](Self::labels), the last one that is called counts.
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
-        self.num_labels = Some(count);
+        self.labels = Some(Labels::Count(count));
+        self
+    }
+
+    /// Gives classifiers these labels, in the order of their classes, instead of the config's, also
+    /// in the `config.json` that they are saved with (`id2label`, `label2id`).
+    ///
+    /// A head that the checkpoint has keeps its weights if it has as many classes. If it has
+    /// another number, loading fails or, with
+    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that
+    /// are given twice, or none at all, make loading fail, too.
+    ///
+    /// ```
+    /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo");
+    /// let options = LoadOptions::new().labels(["negative", "neutral", "positive"]);
+    /// let (model, report) = AlbertForSequenceClassification::from_pretrained_with(directory, &options)?;
+    /// assert_eq!(model.config().labels[2], "positive");
+    /// assert_eq!(report.newly_initialized, ["classifier.weight", "classifier.bias"]);
+    /// # Ok::<(), ndalbert::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.labels = Some(Labels::Names(labels.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -146,8 +180,11 @@ pub trait PreTrainedModel: Model {
         check_path(directory, "a checkpoint's directory")?;
         let directory = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
         let mut config = AlbertConfig::from_pretrained(directory)?;
-        if let Some(count) = options.num_labels {
-            let labels = made_up_labels(count)?;
+        if let Some(labels) = &options.labels {
+            let labels = match labels {
+                Labels::Count(count) => made_up_labels(*count)?,
+                Labels::Names(names) => different_labels(names)?,
+            };
             config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
         }
         let checkpoint = Checkpoint::open(directory)?;
@@ -207,29 +244,38 @@ pub trait PreTrainedModel: Model {
         dtype: DType,
     ) -> Result<()> {
         let directory = directory.as_ref();
-        check_path(directory, "a directory to save to")?;
-        fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        let mut tensors = Vec::new();
-        parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
-        let mut json = config.to_json();
-        json["architectures"] = json!([Self::ARCHITECTURE]);
-        let name = match dtype {
-            DType::F16 => "float16",
-            DType::BF16 => "bfloat16",
-            _ => "float32",
-        };
-        json["dtype"] = json!(name);
-        if let Some(dtype) = json.get_mut("torch_dtype") {
-            *dtype = json!(name);
-        }
-        let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
-        let config = stage(&directory.join("config.json"), |file| writeln!(file, "{json:#}"))?;
-        weights.commit()?;
-        config.commit()
+        commit_all(stage_model::<Self>(directory, config, parameters, dtype)?)
     }
 }
 
 impl<M: Model> PreTrainedModel for M {}
+
+/// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside
+/// their places.
+pub(crate) fn stage_model<M: Model>(
+    directory: &Path,
+    config: &AlbertConfig,
+    parameters: &M::Parameters,
+    dtype: DType,
+) -> Result<[Staged; 2]> {
+    check_path(directory, "a directory to save to")?;
+    fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
+    let mut tensors = Vec::new();
+    parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
+    let mut json = config.to_json();
+    json["architectures"] = json!([M::ARCHITECTURE]);
+    let name = match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        _ => "float32",
+    };
+    json["dtype"] = json!(name);
+    if let Some(dtype) = json.get_mut("torch_dtype") {
+        *dtype = json!(name);
+    }
+    let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
+    Ok([weights, stage_json(&directory.join("config.json"), &json)?])
+}
 
 /// Fills parameters from a checkpoint, and keeps book.
 struct Loader<'a> {

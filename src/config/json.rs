@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AlbertConfig, ConfigFields, ParameterSharing, ProblemType, labels};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, check_path, read_small, write_atomically};
+use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
 use crate::nn::Activation;
 
 impl AlbertConfig {
@@ -17,7 +17,7 @@ impl AlbertConfig {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a config.json")?;
-        let bytes = read_small(path, MAX_JSON)?;
+        let bytes = read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
         Self::from_json(value).map_err(|error| error.in_config(path))
@@ -294,7 +294,7 @@ mod tests {
             (r#"{"pad_token_id": 30000}"#, "pad_token_id", "30000"),
             (r#"{"id2label": {"0": "a", "x": "b"}}"#, "id2label", "x"),
             (r#"{"id2label": {"0": "a", "00": "b"}}"#, "id2label", "2 for 1 ids"),
-            (r#"{"id2label": {"0": 1}}"#, "id2label", "1"),
+            (r#"{"id2label": {"0": [1]}}"#, "id2label", "[1]"),
             (r#"{"num_hidden_layers": 4000000000}"#, "num_hidden_layers", "4000000000"),
             (r#"{"inner_group_num": 70000}"#, "num_hidden_layers", "70000"),
             (r#"{"layer_norm_eps": 1e300}"#, "layer_norm_eps", "1000"),

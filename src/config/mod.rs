@@ -9,7 +9,7 @@ mod json;
 mod labels;
 mod presets;
 
-pub(crate) use labels::made_up as made_up_labels;
+pub(crate) use labels::{different as different_labels, made_up as made_up_labels};
 
 use std::fmt;
 use std::ops::Deref;

@@ -17,7 +17,7 @@ use super::name::{Repository, is_commit};
 use super::wanted::find_all;
 use super::{Files, remote};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_small};
+use crate::files::{MAX_JSON, read_small, read_text};
 
 const ENDPOINT: &str = "https://huggingface.co";
 
@@ -299,6 +299,6 @@ fn token(home: Option<&Path>) -> Result<Option<String>> {
     }
     let path = path_variable("HF_TOKEN_PATH").or_else(|| home.map(|home| home.join("token")));
     let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
-    let token = String::from_utf8(read_small(&path, MAX_JSON)?).unwrap_or_default();
+    let token = String::from_utf8(read_text(&path, MAX_JSON)?).unwrap_or_default();
     Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
 }

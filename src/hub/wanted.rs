@@ -8,7 +8,7 @@ use super::Files;
 use super::failure::Failure;
 use super::name::is_relative;
 use crate::checkpoint::{WEIGHTS, shards};
-use crate::files::{MAX_JSON, read_small};
+use crate::files::{MAX_JSON, read_text};
 
 const CONFIG: &str = "config.json";
 
@@ -93,7 +93,7 @@ fn find_modules(find: &mut Find<'_>) -> Result<(), Failure> {
 
 /// The directories that `modules.json` names. What it says otherwise is for whoever loads it to judge.
 fn module_directories(path: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = read_small(path, MAX_JSON).map_err(Failure::Local)?;
+    let bytes = read_text(path, MAX_JSON).map_err(Failure::Local)?;
     let modules: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let directories =
         modules.as_array().into_iter().flatten().filter_map(|module| module["path"].as_str());

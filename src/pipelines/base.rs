@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::options::{PipelineOptions, TOKENS_PER_BATCH};
 use super::resolve::directory;
-use crate::checkpoint::{LoadReport, PreTrainedModel};
+use crate::checkpoint::{DType, LoadReport, PreTrainedModel, stage_model};
 use crate::error::{Error, Result};
+use crate::files::{Staged, commit_all};
 use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
 
 /// A model, its tokenizer, and how they are used.
@@ -41,6 +42,21 @@ impl<M: PreTrainedModel> Base<M> {
         let base = Self::new(model, tokenizer)?;
         let tokens_per_batch = options.tokens_per_batch;
         Ok(Self { tokens_per_batch, report: Some(report), ..base })
+    }
+}
+
+impl<M: PreTrainedModel> Base<M> {
+    /// Makes a directory if need be, and writes the model's and the tokenizer's files beside their
+    /// places there.
+    pub fn stage(&self, directory: &Path) -> Result<Vec<Staged>> {
+        let (config, parameters) = (self.model.config(), self.model.to_parameters());
+        let model = stage_model::<M>(directory, config, &parameters, DType::F32)?;
+        let tokenizer = self.tokenizer.stage(directory, Some(self.max_length()))?;
+        Ok(model.into_iter().chain(tokenizer).collect())
+    }
+
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        commit_all(self.stage(directory)?)
     }
 }
 
@@ -82,6 +98,25 @@ macro_rules! impl_construction {
                 $build
             }
         );
+
+        impl $pipeline {
+            /// Writes model (in single precision) and tokenizer into a directory, which is made if
+            /// need be. This pipeline and transformers load them from it.
+            ///
+            /// The tokenizer's `model_max_length` becomes the length at which texts are cut here.
+            /// What was set of this pipeline otherwise is not saved, nor is it in transformers. All
+            /// files are written beside the old ones before the first is replaced.
+            ///
+            /// # Errors
+            /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
+            /// [`AlbertTokenizer::save_pretrained`](crate::AlbertTokenizer::save_pretrained).
+            pub fn save_pretrained(
+                &self,
+                directory: impl AsRef<std::path::Path>,
+            ) -> $crate::Result<()> {
+                self.base.save(directory.as_ref())
+            }
+        }
     };
     (
         $pipeline:ident, $model:ident,

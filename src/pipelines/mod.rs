@@ -32,6 +32,7 @@ mod resolve;
 mod sentence_embedding;
 mod sentence_order;
 mod sentence_transformer;
+mod sentence_transformer_save;
 mod stream;
 mod text_classification;
 mod token_classification;

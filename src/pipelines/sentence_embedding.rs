@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, ArrayView2, Axis};
+use ndarray::{Array1, ArrayView2, Axis, s};
 
 use super::base::{Base, impl_construction};
 use super::options::PipelineOptions;
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::check_finite;
 use super::resolve::directory;
-use super::sentence_transformer::SentenceTransformer;
-use crate::error::Result;
+use super::sentence_transformer::{Modules, SentenceTransformer, named_prompt};
+use crate::error::{Error, Result};
 use crate::model::Albert;
+use crate::text::Encoding;
 
 /// A vector for each text: its tokens' last states, pooled.
 ///
@@ -27,16 +28,17 @@ use crate::model::Albert;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A directory of sentence-transformers (one with a `modules.json`) says how tokens are pooled, whether vectors are
-/// normalised, at what length texts are cut and what is put before them; the vectors are those of `encode` in
-/// sentence-transformers 6. Other checkpoints begin with the mean of all tokens, special ones included, which is what
+/// A directory of sentence-transformers (one with a `modules.json`) says how tokens are pooled,
+/// whether vectors are normalised, how many of their values are kept, at what length texts are cut
+/// and what is put before them; the vectors are those of `encode` in sentence-transformers 6. Other
+/// checkpoints begin with the mean of all tokens, special ones included, which is what
 /// sentence-transformers makes of them; without training for that, similarities say little.
 #[derive(Debug)]
 pub struct SentenceEmbedding {
-    base: Base<Albert>,
-    poolings: Vec<Pooling>,
-    normalize: bool,
-    prompt: String,
+    pub(super) base: Base<Albert>,
+    pub(super) modules: Modules,
+    /// What was said about normalising, instead of by the modules.
+    pub(super) normalize: Option<bool>,
 }
 
 impl_construction!(SentenceEmbedding, Albert, |base| Ok(Self::of_base(base)), |name, options| {
@@ -56,15 +58,15 @@ pub enum Pooling {
     Mean,
     /// The sum of all tokens, divided by the square root of their number.
     MeanSqrtLength,
-    /// The mean of all tokens, the first of which counts once, the second twice, and so on.
+    /// The mean of all tokens, the first of the text counting once, the second twice, and so on.
     WeightedMean,
     /// The last token's.
     LastToken,
 }
 
 impl Pooling {
-    /// Of states `[n, H]`, n at least 1.
-    fn apply(self, states: ArrayView2<'_, f32>) -> Array1<f32> {
+    /// Of states `[n, H]`, n at least 1, which `before` others precede.
+    fn apply(self, states: ArrayView2<'_, f32>, before: usize) -> Array1<f32> {
         let tokens = states.nrows();
         let count = tokens as f32;
         match self {
@@ -74,7 +76,8 @@ impl Pooling {
             Self::Mean => states.sum_axis(Axis(0)) / count,
             Self::MeanSqrtLength => states.sum_axis(Axis(0)) / count.sqrt(),
             Self::WeightedMean => {
-                let weights = Array1::from_iter((1..=tokens).map(|place| place as f32));
+                let places = before + 1..=before + tokens;
+                let weights = Array1::from_iter(places.map(|place| place as f32));
                 weights.dot(&states) / weights.sum()
             }
         }
@@ -85,9 +88,8 @@ impl SentenceEmbedding {
     fn of_base(base: Base<Albert>) -> Self {
         Self {
             base: Base { model: base.model.without_pooler(), ..base },
-            poolings: vec![Pooling::default()],
-            normalize: false,
-            prompt: String::new(),
+            modules: Modules::default(),
+            normalize: None,
         }
     }
 
@@ -100,44 +102,89 @@ impl SentenceEmbedding {
         };
         options.max_length = options.max_length.or(found.max_length);
         let mut base: Base<Albert> = Base::load(&found.checkpoint, &options)?;
-        if found.lower_case {
+        if found.modules.lower_case {
             base.tokenizer = base.tokenizer.lower_cased()?;
         }
-        Ok(Self {
-            poolings: found.poolings,
-            normalize: found.normalize,
-            prompt: found.prompt,
-            ..Self::of_base(base)
-        })
+        Ok(Self { modules: found.modules, ..Self::of_base(base) })
     }
 
     /// How one vector is made of many, instead of what the checkpoint says.
     #[must_use]
     pub fn pooling(mut self, pooling: Pooling) -> Self {
-        self.poolings = vec![pooling];
+        self.modules.poolings = vec![pooling];
         self
     }
 
     /// Whether vectors are divided by their length, so that the dot product of two is their cosine similarity.
+    ///
+    /// Where they are [cut](Self::truncate_dim), it is the cut ones (`normalize_embeddings` of
+    /// `encode`). A checkpoint's own `Normalize` module comes before cutting, as in
+    /// sentence-transformers, and leaves them shorter than 1.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> Self {
-        self.normalize = normalize;
+        self.normalize = Some(normalize);
         self
+    }
+
+    /// How many values of each vector are kept, the first ones, instead of what the checkpoint
+    /// says; all with `None`. For models that were trained to have the meaning in the first ones
+    /// (Matryoshka).
+    ///
+    /// # Errors
+    /// [`Error::Input`] for 0.
+    pub fn truncate_dim(mut self, count: impl Into<Option<usize>>) -> Result<Self> {
+        self.modules.truncate_dim = count.into();
+        if self.modules.truncate_dim == Some(0) {
+            return Err(Error::input("truncate_dim", "a number of values, at least 1", "0"));
+        }
+        Ok(self)
     }
 
     /// What is put before every text, such as `query: `, instead of what the checkpoint says.
     #[must_use]
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = prompt.into();
+        self.modules.prompt = prompt.into();
         self
     }
 
-    /// The vector of a text of states `[n, H]`.
-    fn pooled(&self, states: ArrayView2<'_, f32>) -> Result<Array1<f32>> {
+    /// What the checkpoint's `prompts` say under this name is put before every text.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they have no such name.
+    pub fn prompt_name(mut self, name: &str) -> Result<Self> {
+        let found = named_prompt(&self.modules.config, name);
+        self.modules.prompt =
+            found.map_err(|expected| Error::input("prompt_name", expected, format!("{name:?}")))?;
+        Ok(self)
+    }
+
+    /// How many of an encoding's first tokens are of the prompt and not to be pooled: fewer than it
+    /// has.
+    fn passed_over(&self, encoding: &Encoding) -> Result<usize> {
+        let Modules { include_prompt, prompt, .. } = &self.modules;
+        if *include_prompt || prompt.is_empty() {
+            return Ok(0);
+        }
+        // As sentence-transformers counts: without what closes a text.
+        let alone = self.base.tokenizer.encode(prompt)?;
+        let special = self.base.tokenizer.special_token_ids();
+        let closes = alone.ids.last().is_some_and(|last| special.contains(last));
+        let count = alone.len() - usize::from(closes);
+        Ok(count.min(encoding.len().saturating_sub(1)))
+    }
+
+    /// The vector of a text of states `[n, H]`, of which the first ones are passed over.
+    fn pooled(&self, states: ArrayView2<'_, f32>, passed_over: usize) -> Result<Array1<f32>> {
         check_finite("last hidden state", states)?;
-        let parts: Vec<Array1<f32>> = self.poolings.iter().map(|way| way.apply(states)).collect();
-        let vector: Array1<f32> = parts.iter().flatten().copied().collect();
-        Ok(if self.normalize { normalized(vector) } else { vector })
+        let states = states.slice(s![passed_over.., ..]);
+        let parts = self.modules.poolings.iter().map(|way| way.apply(states, passed_over));
+        let mut vector: Array1<f32> = parts.flatten().collect();
+        if self.normalize.is_none() && self.modules.normalize {
+            vector = normalized(vector);
+        }
+        let count = self.modules.truncate_dim.unwrap_or(usize::MAX).min(vector.len());
+        vector = vector.slice_move(s![..count]);
+        Ok(if self.normalize == Some(true) { normalized(vector) } else { vector })
     }
 }
 
@@ -150,18 +197,24 @@ fn normalized(vector: Array1<f32>) -> Array1<f32> {
 
 impl Pipeline for SentenceEmbedding {
     type Input = String;
-    /// As many values as the model's `hidden_size` (times the number of poolings that the checkpoint joins).
+    /// As many values as the model's `hidden_size` (times the number of poolings that the
+    /// checkpoint joins), if they are not cut.
     type Output = Array1<f32>;
-    type Kept = ();
+    /// How many tokens are not pooled.
+    type Kept = usize;
 
-    fn prepare(&self, text: String) -> Result<Prepared<()>> {
-        let text = if self.prompt.is_empty() { text } else { self.prompt.clone() + &text };
-        Ok(Prepared { encodings: vec![self.base.tokenizer.encode(&text)?], kept: () })
+    fn prepare(&self, text: String) -> Result<Prepared<usize>> {
+        let prompt = &self.modules.prompt;
+        let text = if prompt.is_empty() { text } else { prompt.clone() + &text };
+        let encoding = self.base.tokenizer.encode(&text)?;
+        let kept = self.passed_over(&encoding)?;
+        Ok(Prepared { encodings: vec![encoding], kept })
     }
 
-    fn infer(&self, group: Group<'_, ()>) -> Result<Vec<Result<Array1<f32>>>> {
+    fn infer(&self, group: Group<'_, usize>) -> Result<Vec<Result<Array1<f32>>>> {
         let states = self.base.model.forward(&group.batch()?)?.last_hidden_state;
-        Ok(states.sequences().map(|states| self.pooled(states)).collect())
+        let sequences = states.sequences().zip(group.items());
+        Ok(sequences.map(|(states, (_, item))| self.pooled(states, item.kept)).collect())
     }
 
     fn tokens_per_batch(&self) -> usize {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::sentence_embedding::Pooling;
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_small};
+use crate::files::{MAX_JSON, read_text};
 
 /// What such a directory says.
 #[derive(Debug)]
@@ -17,11 +17,40 @@ pub(super) struct SentenceTransformer {
     /// Where the checkpoint and its tokenizer are.
     pub checkpoint: PathBuf,
     pub max_length: Option<usize>,
+    pub modules: Modules,
+}
+
+/// What is done before and after the model.
+#[derive(Debug)]
+pub(super) struct Modules {
+    /// Whether letters are lower-cased before the tokenizer sees them.
     pub lower_case: bool,
     pub poolings: Vec<Pooling>,
+    /// Whether the tokens of the prompt are pooled, too.
+    pub include_prompt: bool,
+    /// Whether vectors are normalised, before they are cut.
     pub normalize: bool,
+    /// `config_sentence_transformers.json`: prompts by name, and what is kept for others.
+    pub config: Map<String, Value>,
     /// What is put before every text.
     pub prompt: String,
+    /// How many values of a vector are kept.
+    pub truncate_dim: Option<usize>,
+}
+
+impl Default for Modules {
+    /// What sentence-transformers makes of a directory without modules.
+    fn default() -> Self {
+        Self {
+            lower_case: false,
+            poolings: vec![Pooling::default()],
+            include_prompt: true,
+            normalize: false,
+            config: Map::new(),
+            prompt: String::new(),
+            truncate_dim: None,
+        }
+    }
 }
 
 /// An entry of `modules.json`.
@@ -36,20 +65,16 @@ struct Module {
 #[derive(Default, Deserialize)]
 struct TransformerConfig {
     max_seq_length: Option<usize>,
-    #[serde(default)]
-    do_lower_case: bool,
+    do_lower_case: Option<bool>,
+    transformer_task: Option<String>,
+    processing_kwargs: Option<Map<String, Value>>,
 }
 
-/// `config_sentence_transformers.json`.
-#[derive(Default, Deserialize)]
-struct Prompts {
-    #[serde(default)]
-    prompts: Map<String, Value>,
-    default_prompt_name: Option<String>,
-}
+/// Prompts, and what is done with vectors.
+pub(super) const CONFIG: &str = "config_sentence_transformers.json";
 
 /// Names of [`Pooling`]s in `pooling_mode`, and as flags in older files, in the order in which these are concatenated.
-const POOLINGS: [(Pooling, &str, &str); 6] = [
+pub(super) const POOLINGS: [(Pooling, &str, &str); 6] = [
     (Pooling::Cls, "cls", "pooling_mode_cls_token"),
     (Pooling::Max, "max", "pooling_mode_max_tokens"),
     (Pooling::Mean, "mean", "pooling_mode_mean_tokens"),
@@ -80,22 +105,25 @@ impl SentenceTransformer {
         };
         let place = |module: &Module| inside(directory, &module.path, &path);
         let (checkpoint, pooling) = (place(&modules[0])?, place(&modules[1])?);
-        let TransformerConfig { max_seq_length, do_lower_case } = transformer_config(&checkpoint)?;
+        let TransformerConfig { max_seq_length, do_lower_case, .. } =
+            transformer_config(&checkpoint)?;
         let (poolings, include_prompt) = poolings(&pooling.join("config.json"))?;
-        let prompt = prompt(&directory.join("config_sentence_transformers.json"))?;
-        if !include_prompt && !prompt.is_empty() {
-            let reason =
-                "expected a pooling that includes the prompt, found `include_prompt` false";
-            return Err(Error::format(pooling.join("config.json"), reason));
+        let path = directory.join(CONFIG);
+        let config: Map<String, Value> = read_if_there(&path)?.unwrap_or_default();
+        if let Some(found) = config.get("prompts").filter(|prompts| !prompts.is_object()) {
+            let reason = format!("`prompts`: expected an object, found {found}");
+            return Err(Error::format(path, reason));
         }
-        Ok(Some(Self {
-            checkpoint,
-            max_length: max_seq_length,
-            lower_case: do_lower_case,
+        let modules = Modules {
+            lower_case: do_lower_case.unwrap_or_default(),
             poolings,
+            include_prompt,
             normalize,
-            prompt,
-        }))
+            prompt: default_prompt(&path, &config)?,
+            truncate_dim: truncate_dim(&path, &config)?,
+            config,
+        };
+        Ok(Some(Self { checkpoint, max_length: max_seq_length, modules }))
     }
 }
 
@@ -111,9 +139,19 @@ fn inside(directory: &Path, module: &Path, modules: &Path) -> Result<PathBuf> {
 
 fn transformer_config(checkpoint: &Path) -> Result<TransformerConfig> {
     for name in ["sentence_bert_config.json", "sentence_albert_config.json"] {
-        if let Some(config) = read_if_there(&checkpoint.join(name))? {
-            return Ok(config);
+        let path = checkpoint.join(name);
+        let Some(config) = read_if_there::<TransformerConfig>(&path)? else { continue };
+        let wrong = |what: &str| Err(Error::format(&path, what));
+        let task = config.transformer_task.as_deref();
+        if task.is_some_and(|task| task != "feature-extraction") {
+            return wrong(&format!(
+                "`transformer_task`: expected \"feature-extraction\", found {task:?}"
+            ));
         }
+        if config.processing_kwargs.as_ref().is_some_and(|given| !given.is_empty()) {
+            return wrong("`processing_kwargs`: expected none, found some");
+        }
+        return Ok(config);
     }
     Ok(TransformerConfig::default())
 }
@@ -154,15 +192,50 @@ fn poolings(path: &Path) -> Result<(Vec<Pooling>, bool)> {
 }
 
 /// The prompt that is put before texts if nothing else is said.
-fn prompt(path: &Path) -> Result<String> {
-    let Prompts { prompts, default_prompt_name } = read_if_there(path)?.unwrap_or_default();
-    let prompt =
-        default_prompt_name.and_then(|name| prompts.get(&name)?.as_str().map(str::to_owned));
-    Ok(prompt.unwrap_or_default())
+fn default_prompt(path: &Path, config: &Map<String, Value>) -> Result<String> {
+    let name = match config.get("default_prompt_name") {
+        None | Some(Value::Null) => return Ok(String::new()),
+        Some(Value::String(name)) => name,
+        Some(other) => {
+            let reason = format!("`default_prompt_name`: expected a name, found {other}");
+            return Err(Error::format(path, reason));
+        }
+    };
+    named_prompt(config, name).map_err(|expected| {
+        let reason = format!("`default_prompt_name`: expected {expected}, found {name:?}");
+        Error::format(path, reason)
+    })
+}
+
+/// The prompt that `prompts` has under a name (a null is an empty one), or what was expected.
+pub(super) fn named_prompt(config: &Map<String, Value>, name: &str) -> Result<String, String> {
+    let prompts = config.get("prompts").and_then(Value::as_object);
+    match prompts.and_then(|prompts| prompts.get(name)) {
+        Some(Value::String(prompt)) => Ok(prompt.clone()),
+        Some(Value::Null) => Ok(String::new()),
+        _ => {
+            let names: Vec<&String> = prompts.into_iter().flat_map(Map::keys).collect();
+            Err(format!("a name of {names:?}"))
+        }
+    }
+}
+
+/// How many values of each vector are kept. (sentence-transformers also takes 0, and counts
+/// negative numbers from the end.)
+fn truncate_dim(path: &Path, config: &Map<String, Value>) -> Result<Option<usize>> {
+    let Some(value) = config.get("truncate_dim").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let count = value.as_u64().filter(|&count| count > 0);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.map(Some).ok_or_else(|| {
+        let expected = "expected a number of values, at least 1, or null";
+        Error::format(path, format!("`truncate_dim`: {expected}, found {value}"))
+    })
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = read_small(path, MAX_JSON)?;
+    let bytes = read_text(path, MAX_JSON)?;
     serde_json::from_slice(&bytes).map_err(|error| Error::format(path, error.to_string()))
 }
 

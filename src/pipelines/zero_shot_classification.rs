@@ -16,8 +16,9 @@ const PLACE: &str = "{}";
 
 /// Labels that no model was trained for, ranked for a text (`zero-shot-classification` in transformers).
 ///
-/// The model is one of natural language inference: it tells whether a premise, here the text, entails or contradicts a
-/// hypothesis, here "This example is *label*."; one of the checkpoint's labels must begin with `entail`.
+/// The model is one of natural language inference: it tells whether a premise, here the text,
+/// entails or contradicts a hypothesis, here "This example is *label*."; one of the checkpoint's
+/// labels, in `label2id` or in `id2label`, must begin with `entail`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, ZeroShotClassification};
@@ -45,9 +46,9 @@ pub struct ZeroShotClassification {
 }
 
 impl_construction!(ZeroShotClassification, AlbertForSequenceClassification, |base| {
-    let is_entailment = |label: &String| label.to_lowercase().starts_with("entail");
+    let is_entailment = |label: &str| label.to_lowercase().starts_with("entail");
     Ok(Self {
-        entailment: base.model.config().labels.iter().position(is_entailment),
+        entailment: base.model.config().class_of(is_entailment),
         base: base.cut_only_first()?,
         labels: Vec::new(),
         template: "This example is {}.".to_owned(),
@@ -90,6 +91,19 @@ fn owned(labels: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
 }
 
 impl ZeroShotClassification {
+    /// Labels that are written in one string, separated by commas. Spaces around them and empty
+    /// ones are dropped, as transformers does it. (Of labels that come one by one, it drops
+    /// nothing.)
+    ///
+    /// ```
+    /// # use ndalbert::pipelines::ZeroShotClassification;
+    /// assert_eq!(ZeroShotClassification::split_labels("a, b ,,c"), ["a", "b", "c"]);
+    /// ```
+    pub fn split_labels(labels: &str) -> Vec<String> {
+        let labels = labels.split(',').map(str::trim).filter(|label| !label.is_empty());
+        labels.map(str::to_owned).collect()
+    }
+
     /// The labels of texts that come without any.
     #[must_use]
     pub fn labels(mut self, labels: impl IntoIterator<Item: AsRef<str>>) -> Self {
@@ -135,9 +149,9 @@ impl ZeroShotClassification {
     /// The class of entailment. (transformers takes the last class where no label says which it is.)
     fn entailment(&self) -> Result<usize> {
         self.entailment.ok_or_else(|| {
-            let expected = "a label that begins with `entail` (or a call of `entailment_id`)";
+            let expected = "a label that begins with `entail`, or the class's number (`entailment_id`, `--entailment`)";
             let labels = &self.base.model.config().labels;
-            Error::input("id2label", expected, format!("{labels:?}"))
+            Error::input("label2id and id2label", expected, format!("{labels:?}"))
         })
     }
 

@@ -26,7 +26,9 @@ use tokenizers::Encoding as Raw;
 pub struct Encoding {
     /// The ids: rows of the embedding table.
     pub ids: Vec<u32>,
-    /// 0 for the first segment and its special tokens, 1 for the second.
+    /// 0 for the first segment and its special tokens, 1 for the second. All 0 if the tokenizer's
+    /// files say that its model is given none (`model_input_names` without `token_type_ids`): it
+    /// takes segment 0 for every token then.
     pub type_ids: Vec<u32>,
     /// The pieces themselves. An unknown one reads as in the (normalized) text in a SentencePiece vocabulary, and as
     /// the unknown token in a WordPiece one.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::files::open_regular;
+use crate::files::{BYTE_ORDER_MARK, open_regular};
 
 /// The longest line in bytes, its end included. A sentence has some hundred; a file with a longer line than this is none with a
 /// sentence per line.
@@ -13,8 +13,6 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 
 /// How much is read at once.
 const BUFFER: usize = 256 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The lines of a UTF-8 file. They end with LF or CR LF; a byte order mark before the first is passed over.
 pub(crate) struct Lines {

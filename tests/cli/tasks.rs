@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{CHOICES, DEMO, PROMPT, RIGHT, WRONG, fed, run, text};
 
 const CLASSIFIER: &str = "tests/golden/pipelines/classifier";
+const INFERENCE: &str = "tests/fixtures/inference";
 const TAGGER: &str = "tests/golden/pipelines/tagger";
 const ANSWERER: &str = "tests/golden/pipelines/answerer";
 
@@ -36,6 +37,61 @@ fn masks() {
         .json();
     assert_eq!(few[0]["masks"][0].as_array().unwrap().len(), 2);
     self::run(&["fill-mask", "-m", DEMO, "没有"]).fails(1, &["line 1", "[MASK]", "1 of 1"]);
+}
+
+/// Labels in one string are trimmed, and empty ones dropped, wherever they are written.
+#[test]
+fn labels_in_one_string() {
+    let classify = |labels: &str| {
+        run(&["classify", "-m", INFERENCE, "--top-k", "0", "--labels", labels, "the a b c"])
+    };
+    let three = classify("a,b,c").succeeds();
+    assert_eq!(classify(" a, b , c").succeeds().stdout, three.stdout);
+    let two = classify("a,,c, ").succeeds();
+    assert_eq!(two.json()[0]["classes"].as_array().unwrap().len(), 2);
+    for none in ["", " , "] {
+        classify(none).fails(1, &["--labels", "at least one"]);
+    }
+    let jsonl = |labels: Value| {
+        let input = serde_json::json!({ "text": "the a b c", "labels": labels }).to_string();
+        let arguments = ["classify", "-m", INFERENCE, "--top-k", "0", "--labels", "x"];
+        fed(&[&arguments[..], &["--from", "jsonl"]].concat(), &input)
+    };
+    assert_eq!(jsonl("a , c,,".into()).succeeds().json(), two.json());
+    assert_eq!(jsonl(vec!["a", "c"].into()).succeeds().json(), two.json());
+    jsonl(Value::Array(Vec::new())).fails(1, &["labels", "at least one"]);
+    jsonl(" ,".into()).fails(1, &["labels", "at least one"]);
+}
+
+#[test]
+fn the_class_of_entailment_can_be_named() {
+    let classify = |class: &str| {
+        let arguments = ["classify", "-m", CLASSIFIER, "--labels", "a,b", "--entailment", class];
+        run(&[&arguments[..], &["the compiler"]].concat())
+    };
+    assert_ne!(classify("0").succeeds().stdout, classify("1").succeeds().stdout);
+    classify("9").fails(1, &["entailment_id", "9"]);
+}
+
+#[test]
+fn embeddings_are_cut_and_prompted() {
+    const SENTENCES: &str = "tests/golden/pipelines/sentence_transformer";
+    let embed = |options: &[&str], text: &str| {
+        run(&[&["embed", "-m", SENTENCES][..], options, &[text]].concat())
+    };
+    let vector = |options: &[&str], text: &str| {
+        let json = embed(options, text).succeeds().json();
+        let values = json[0]["embedding"].as_array().unwrap();
+        values.iter().map(|value| value.as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let whole = vector(&[], "add then");
+    assert_eq!(vector(&["--truncate-dim", "4"], "add then"), whole[..4]);
+    let unit = vector(&["--truncate-dim", "4", "--normalize"], "add then");
+    assert!((unit.iter().map(|value| value * value).sum::<f64>() - 1.0).abs() < 1e-5);
+    embed(&["--truncate-dim", "0"], "x").fails(1, &["truncate_dim"]);
+    assert_eq!(vector(&["--prompt", "add "], "then"), whole);
+    assert_eq!(vector(&["--prompt-name", "query"], "add then"), whole);
+    embed(&["--prompt-name", "other"], "x").fails(1, &["prompt_name", "query"]);
 }
 
 /// The same answers in all ways that inputs can come in.

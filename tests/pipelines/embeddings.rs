@@ -26,7 +26,7 @@ fn with_files(files: &Value) -> TempDir {
 
 #[test]
 fn directories_of_sentence_transformers_give_its_vectors() {
-    for case in cases("embeddings.json", 13) {
+    for case in cases("embeddings.json", 20) {
         let directory = with_files(&case["files"]);
         let pipeline = SentenceEmbedding::from_pretrained(directory.path()).unwrap();
         let inputs = list(&case["inputs"]);
@@ -60,6 +60,40 @@ fn settings_replace_what_the_directory_says() {
     let longer =
         SentenceEmbedding::from_pretrained_with(fixture("sentence_transformer"), &options).unwrap();
     assert_ne!(longer.run(&long).unwrap(), load().run(&long).unwrap());
+}
+
+#[test]
+fn vectors_are_cut_after_the_checkpoint_normalises_and_before_the_caller_does() {
+    let load = || SentenceEmbedding::from_pretrained(fixture("sentence_transformer")).unwrap();
+    let length = |vector: &ndalbert::ndarray::Array1<f32>| vector.dot(vector).sqrt();
+    let whole = load().run("hello world").unwrap();
+    let cut = load().truncate_dim(5).unwrap().run("hello world").unwrap();
+    assert_near(length(&whole), 1.0, "the checkpoint's own");
+    assert_eq!(cut.as_slice().unwrap(), &whole.as_slice().unwrap()[..5]);
+    let unit = load().truncate_dim(5).unwrap().normalize(true).run("hello world").unwrap();
+    assert_near(length(&unit), 1.0, "the caller's");
+    for (cut, unit) in cut.iter().zip(&unit) {
+        assert_near(cut / length(&cut_of(&whole)), *unit, "the same direction");
+    }
+    assert_eq!(load().truncate_dim(None).unwrap().run("hello world").unwrap(), whole);
+    assert_eq!(load().truncate_dim(99).unwrap().run("hello world").unwrap(), whole);
+    assert!(load().truncate_dim(0).is_err());
+}
+
+fn cut_of(vector: &ndalbert::ndarray::Array1<f32>) -> ndalbert::ndarray::Array1<f32> {
+    vector.slice(ndalbert::ndarray::s![..5]).to_owned()
+}
+
+#[test]
+fn prompts_are_known_by_their_names() {
+    let prompts = json!({"prompts": {"query": "now ", "passage": null}});
+    let directory = with_files(&json!({ "config_sentence_transformers.json": prompts }));
+    let load = || SentenceEmbedding::from_pretrained(directory.path()).unwrap();
+    let run = |pipeline: SentenceEmbedding| pipeline.run("add then").unwrap();
+    assert_eq!(run(load().prompt_name("query").unwrap()), run(load().prompt("now ")));
+    assert_eq!(run(load().prompt_name("passage").unwrap()), run(load()));
+    let error = load().prompt_name("other").unwrap_err().to_string();
+    assert!(error.contains("passage") && error.contains("other"), "{error}");
 }
 
 #[test]
@@ -112,11 +146,23 @@ fn hostile_directories_are_refused() {
     refused(json!({"1_Pooling/config.json": {"pooling_mode": [1]}}), "pooling_mode");
     refused(json!({"1_Pooling/config.json": {"pooling_mode_median_tokens": true}}), "median");
     refused(json!({"sentence_bert_config.json": {"max_seq_length": -1}}), "sentence_bert_config");
-    let prompts = json!({"prompts": {"query": "now "}, "default_prompt_name": "query"});
-    let pooling = json!({"pooling_mode": "mean", "include_prompt": false});
-    let files =
-        json!({"config_sentence_transformers.json": prompts, "1_Pooling/config.json": pooling});
-    refused(files, "include_prompt");
+    let config = |entries: Value| json!({ "config_sentence_transformers.json": entries });
+    for (entries, expected) in [
+        (json!({"prompts": {"query": "now "}, "default_prompt_name": "passage"}), "passage"),
+        (json!({"default_prompt_name": "query"}), "default_prompt_name"),
+        (json!({"default_prompt_name": 3}), "default_prompt_name"),
+        (json!({"prompts": ["now "]}), "prompts"),
+        (json!({"truncate_dim": 0}), "truncate_dim"),
+        (json!({"truncate_dim": -4}), "truncate_dim"),
+        (json!({"truncate_dim": 4.5}), "truncate_dim"),
+        (json!({"truncate_dim": "4"}), "truncate_dim"),
+    ] {
+        refused(config(entries), expected);
+    }
+    let transformer = |entries: Value| json!({ "sentence_bert_config.json": entries });
+    refused(transformer(json!({"transformer_task": "fill-mask"})), "fill-mask");
+    let cut = json!({"processing_kwargs": {"text": {"max_length": 3}}});
+    refused(transformer(cut), "processing_kwargs");
     let directory = with_files(&json!({"sentence_bert_config.json": {"max_seq_length": 1}}));
     assert!(SentenceEmbedding::from_pretrained(directory.path()).is_err(), "no room for [SEP]");
     assert!(SentenceEmbedding::from_pretrained(Path::new("")).is_err());

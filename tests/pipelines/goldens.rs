@@ -56,7 +56,7 @@ fn text_classification_is_transformers() {
 
 #[test]
 fn zero_shot_classification_is_transformers() {
-    for case in cases("zero_shot.json", 7) {
+    for case in cases("zero_shot.json", 9) {
         let directory = patched(&fixture("classifier"), &case["config"]);
         let options = &case["options"];
         let labels = list(&options["candidate_labels"]).iter().map(text);

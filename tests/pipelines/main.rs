@@ -5,6 +5,7 @@ mod awkward;
 #[path = "../common/mod.rs"]
 mod common;
 mod embeddings;
+mod files;
 mod goldens;
 mod question_answering;
 mod spans;

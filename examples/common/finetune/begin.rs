@@ -73,7 +73,7 @@ impl Options {
             let parameters = draw::<M>(&config, self.seed, RESIDUAL_SCALE)?;
             return Ok((config, parameters));
         };
-        let load = LoadOptions::new().seed(self.seed).num_labels(config.num_labels());
+        let load = LoadOptions::new().seed(self.seed).labels(&config.labels);
         let (_, parameters, report) = M::load_parameters(model, &load)?;
         if !report.is_clean() {
             eprintln!("{report}");

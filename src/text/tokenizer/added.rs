@@ -31,7 +31,7 @@ pub(super) struct Declarations {
     by_id: BTreeMap<u64, AddedToken>,
     /// Whether `tokenizer_config.json` has its own `added_tokens_decoder`, and other files are not asked.
     is_complete: bool,
-    /// The other files, if they were asked and are there.
+    /// The other files if they were asked, in the order of [`OTHERS`].
     pub files: Vec<JsonFile>,
 }
 

@@ -9,6 +9,9 @@ use tokenizers::normalizers::Precompiled;
 
 use crate::error::{Error, Result};
 
+/// The longest replacement of a character. The longest one of NFKC has 33 bytes.
+const MAX_REPLACEMENT: usize = 256;
+
 /// The normalizer of a charsmap, whatever text it will meet.
 pub(super) fn precompiled(path: &Path, bytes: &[u8]) -> Result<Precompiled> {
     let broken = |what: &str| Error::format(path, format!("precompiled charsmap: {what}"));
@@ -64,7 +67,15 @@ fn check(trie: &[u32], replacements: &str) -> Result<(), String> {
 fn check_leaf(trie: &[u32], place: usize, replacements: &str) -> Result<(), String> {
     let leaf = trie.get(place).map(|&unit| (unit & 0x7FFF_FFFF) as usize);
     match leaf {
-        Some(start) if replacements.is_char_boundary(start) => Ok(()),
+        Some(start) if replacements.is_char_boundary(start) => {
+            let rest = &replacements.as_bytes()[start..];
+            match rest.iter().take(MAX_REPLACEMENT + 1).position(|&byte| byte == 0) {
+                None if rest.len() > MAX_REPLACEMENT => Err(format!(
+                    "expected replacements of at most {MAX_REPLACEMENT} bytes, found a longer one"
+                )),
+                _ => Ok(()),
+            }
+        }
         found => {
             let limit = replacements.len();
             Err(format!("expected a replacement within {limit} bytes, found one at {found:?}"))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_small};
+use crate::files::{MAX_JSON, read_text};
 
 /// A JSON object and the file it came from.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl Declared {
 impl JsonFile {
     /// The object in `path`, or an empty one if there is no such file.
     pub fn read_if_there(path: &Path) -> Result<Self> {
-        match read_small(path, MAX_JSON) {
+        match read_text(path, MAX_JSON) {
             Ok(bytes) => Self::parse(path, &bytes),
             Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
                 Ok(Self { path: path.to_owned(), entries: Map::new() })
@@ -94,15 +94,13 @@ impl JsonFile {
         self.get(key).map(read).transpose()
     }
 
-    /// A number of tokens; `None` if it is so large that it means "no limit" (`transformers` writes 1e30).
+    /// A number of tokens; `None` if it means "no limit": so large a number (`transformers` writes
+    /// 1e30), or 0.
     pub fn length(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        if let Some(length) = value.as_u64() {
-            return Ok(usize::try_from(length).ok());
-        }
         match value.as_f64() {
-            Some(length) if length >= 1e18 => Ok(None),
-            Some(length) if length >= 0.0 && length.fract() == 0.0 => Ok(Some(length as usize)),
+            Some(length) if length >= 1e18 || length == 0.0 => Ok(None),
+            Some(length) if length > 0.0 && length.fract() == 0.0 => Ok(Some(length as usize)),
             _ => Err(self.wrong(key, "a whole number of tokens", value)),
         }
     }
@@ -127,7 +125,7 @@ impl JsonFile {
             None => Ok(default),
             Some(flag) => flag.as_bool().ok_or_else(|| self.wrong(key, expected, value)),
         };
-        let special = flag("special", default_special)?;
+        let special = default_special || flag("special", false)?;
         Ok(Declared::full(AddedToken {
             content: content.to_owned(),
             single_word: flag("single_word", false)?,

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 impl AlbertTokenizer {
     /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
     ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the tokenizer dropped
-    /// stay dropped, and WordPiece puts spaces between words.
+    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the
+    /// tokenizer dropped stay dropped, and WordPiece puts spaces between words.
     ///
     /// # Errors
     /// If an id is not of this vocabulary (`transformers` passes over it).
@@ -20,15 +20,25 @@ impl AlbertTokenizer {
                 return Err(Error::input(format!("ids[{place}]"), expected, id.to_string()));
             }
         }
+        let added = self.tokenizer.get_added_vocabulary();
+        let is_kept = |&id: &u32| {
+            !skip_special_tokens
+                || !self.id_to_token(id).is_some_and(|token| added.is_special_token(&token))
+        };
+        // Some of the library's decoders count on a last token.
+        if !ids.iter().any(is_kept) {
+            return Ok(String::new());
+        }
         let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
     }
 
-    /// The text of tokens by their names, which need not be of the vocabulary: `convert_tokens_to_string`.
+    /// The text of tokens by their names, which need not be of the vocabulary:
+    /// `convert_tokens_to_string`.
     pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
         match self.tokenizer.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(refused),
-            None => Ok(tokens.join(" ")),
+            Some(decoder) if !tokens.is_empty() => decoder.decode(tokens).map_err(refused),
+            _ => Ok(tokens.join(" ")),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::source::Source;
 use super::{AlbertTokenizer, SpecialIds, refused, sentencepiece, tokenizer_json, wordpiece};
 use crate::error::{Error, Result};
-use crate::files::{MAX_VOCABULARY, check_path, read_small};
+use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
 use crate::hub::{self, Files};
 
 pub(super) const CONFIG: &str = "tokenizer_config.json";
@@ -31,10 +31,12 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     let directory = &hub::locate(directory, None, Files::Tokenizer)?;
     let (path, read) = find(directory)?;
     let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
-    let settings = Settings::read(&config)?;
-    check_class(&path, &config, &settings)?;
     let mut declared = Declarations::read(directory, &config)?;
-    let bytes = read_small(&path, MAX_VOCABULARY)?;
+    let settings = Settings::read_both(&config, declared.files.first())?;
+    check_class(&path, &config, &settings)?;
+    let is_binary = path.extension().is_some_and(|extension| extension == "model");
+    let read_whole = if is_binary { read_small } else { read_text };
+    let bytes = read_whole(&path, MAX_VOCABULARY)?;
     let mut draft = read(&path, &bytes, &settings, &declared)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
     if settings.other_class.is_none() {
@@ -107,6 +109,7 @@ fn finish(
         truncation_side: settings.truncation_side.or(draft.truncation_side).unwrap_or_default(),
         model_max_length: settings.model_max_length,
         clean_up_spaces: settings.clean_up_spaces,
+        gives_type_ids: settings.gives_type_ids,
         family: draft.family,
     })
 }

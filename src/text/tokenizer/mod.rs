@@ -1,13 +1,14 @@
 //! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
 //!
-//! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`], [`sentencepiece`] or [`wordpiece`]
-//! (the vocabulary, put into a [`pipeline`]) → [`load`] (special tokens and template) → [`AlbertTokenizer`] →
-//! [`source`] (the files again).
+//! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`],
+//! [`sentencepiece`] or [`wordpiece`] (the vocabulary, put into a [`pipeline`]) → [`load`] (special
+//! tokens and template) → [`AlbertTokenizer`] → [`source`] (the files again).
 
 mod added;
 mod charsmap;
 mod config_files;
 mod decode;
+mod guard;
 mod load;
 pub(super) mod pipeline;
 mod sentencepiece;
@@ -71,8 +72,9 @@ use crate::error::{Error, Result};
 ///   it. From `spiece.model`, `transformers` 5 does none of this: scores stay, each user-defined symbol splits the text
 ///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
 ///   one; with both files there, that is the one that is read.
-/// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json` has no
-///   `added_tokens_decoder`; then what they say wins over it.
+/// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json`
+///   has no `added_tokens_decoder`; then what they say wins over it, whatever keys the former has
+///   (`do_lower_case`, …).
 ///
 /// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
 /// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
@@ -90,6 +92,7 @@ pub struct AlbertTokenizer {
     truncation_side: TruncationSide,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    gives_type_ids: bool,
     family: Family,
 }
 
@@ -117,11 +120,14 @@ struct SpecialIds {
 }
 
 impl AlbertTokenizer {
-    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece),
-    /// else its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
-    /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`,
-    /// `split_special_tokens`, `clean_up_tokenization_spaces`, `truncation_side`, `model_max_length`, special and
-    /// added tokens), `special_tokens_map.json` and `added_tokens.json`.
+    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see
+    /// [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece), else
+    /// its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
+    /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`,
+    /// `add_prefix_space`, `split_special_tokens`, `clean_up_tokenization_spaces`,
+    /// `truncation_side`, `model_max_length` or, before it was called so, `max_len`,
+    /// `model_input_names`, special and added tokens), `special_tokens_map.json` and
+    /// `added_tokens.json`.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
@@ -138,7 +144,8 @@ impl AlbertTokenizer {
         self.encode_input(text, None)
     }
 
-    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it.
+    /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0
+    /// everywhere if `model_input_names` leaves `token_type_ids` out).
     ///
     /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
     /// pair, `transformers` leaves an empty second text away).
@@ -195,7 +202,7 @@ impl AlbertTokenizer {
     pub fn encode_words<T: AsRef<str>>(&self, words: &[T]) -> Result<Encoding> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let raw = self.finish(self.pieces(words.as_slice())?, None)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_words(&words)))
+        Ok(self.encoding(&raw, &Places::of_words(&words)))
     }
 
     /// Cuts every encoding from now on to `truncation.max_length` tokens.
@@ -318,7 +325,15 @@ impl AlbertTokenizer {
         let first_pieces = self.pieces(first)?;
         let second_pieces = second.map(|text| self.pieces(text)).transpose()?;
         let raw = self.finish(first_pieces, second_pieces)?;
-        Ok(Encoding::from_raw(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+        Ok(self.encoding(&raw, &Places::of_texts(first, second.unwrap_or(""))))
+    }
+
+    fn encoding(&self, raw: &Raw, places: &Places) -> Encoding {
+        let mut encoding = Encoding::from_raw(raw, places);
+        if !self.gives_type_ids {
+            encoding.type_ids.fill(0);
+        }
+        encoding
     }
 
     /// The tokens of a text, or of words, all of them and no special ones.

@@ -103,9 +103,6 @@ fn vocabulary(path: &Path, model: &ModelProto) -> Result<Vec<(String, f64)>> {
         let wrong = |what: String| Error::format(path, format!("piece {id}: {what}"));
         let text = piece.piece.as_deref().unwrap_or("");
         let score = piece.score.unwrap_or(0.0);
-        if text.is_empty() {
-            return Err(wrong("expected a text, found none".to_owned()));
-        }
         if !seen.insert(text) {
             return Err(wrong(format!(
                 "expected a text of its own, found {text:?} for the second time"
@@ -127,6 +124,10 @@ pub(super) fn unigram(
     vocabulary: Vec<(String, f64)>,
     unknown: &str,
 ) -> Result<Unigram> {
+    // The search for the best pieces would not end.
+    if let Some(id) = vocabulary.iter().position(|(piece, _)| piece.is_empty()) {
+        return Err(Error::format(path, format!("piece {id}: expected a text, found none")));
+    }
     let place = vocabulary.iter().position(|(piece, _)| piece == unknown);
     let missing = || {
         let found = format!("{} pieces and none of them that", vocabulary.len());

@@ -11,7 +11,7 @@ use super::added::OTHERS;
 use super::config_files::JsonFile;
 use super::load::{CONFIG, VOCABULARIES};
 use crate::error::{Error, Result};
-use crate::files::{Staged, check_path, stage};
+use crate::files::{Staged, check_path, commit_all, stage, stage_json};
 use crate::text::TruncationSide;
 
 /// The files that a tokenizer was read from, as far as they had a say.
@@ -21,8 +21,8 @@ pub(in crate::text) struct Source {
     pub path: PathBuf,
     /// What is in it.
     pub bytes: Vec<u8>,
-    /// `tokenizer_config.json`. It names the class even if the file did not, or was not there: `transformers` would
-    /// otherwise decide by the model's `config.json`.
+    /// `tokenizer_config.json`. It names the class even if the file did not, or was not there:
+    /// `transformers` would otherwise decide by the model's `config.json`.
     pub(super) config: JsonFile,
     /// Files that `tokenizer_config.json` leaves something to say; empty ones were not there.
     pub(super) others: Vec<JsonFile>,
@@ -48,10 +48,11 @@ impl Source {
         self.check_nothing_wins(directory)?;
         let config = self.config_with(changes);
         let others = self.others.iter().filter(|file| !file.entries.is_empty());
-        let mut staged = vec![stage_bytes(directory, &self.path, &self.bytes)?];
+        let place = |path: &Path| directory.join(path.file_name().unwrap_or_default());
+        let write = |file: &mut dyn io::Write| file.write_all(&self.bytes);
+        let mut staged = vec![stage(&place(&self.path), write)?];
         for file in others.chain([&config]) {
-            let text = format!("{:#}\n", Value::Object(file.entries.clone()));
-            staged.push(stage_bytes(directory, &file.path, text.as_bytes())?);
+            staged.push(stage_json(&place(&file.path), &Value::Object(file.entries.clone()))?);
         }
         Ok(staged)
     }
@@ -67,7 +68,8 @@ impl Source {
         config
     }
 
-    /// Refuses a directory with another tokenizer's file that would not be replaced, and would be read all the same.
+    /// Refuses a directory with another tokenizer's file that would not be replaced, and would be
+    /// read all the same.
     fn check_nothing_wins(&self, directory: &Path) -> Result<()> {
         let earlier = VOCABULARIES.iter().map(|(name, _)| Path::new(name));
         let earlier = earlier.take_while(|name| !self.path.ends_with(name));
@@ -86,22 +88,18 @@ impl Source {
     }
 }
 
-/// Writes a file that will have this one's name in `directory`.
-fn stage_bytes(directory: &Path, name: &Path, bytes: &[u8]) -> Result<Staged> {
-    let path = directory.join(name.file_name().unwrap_or_default());
-    stage(&path, |file| -> io::Result<()> { file.write_all(bytes) })
-}
-
 impl AlbertTokenizer {
-    /// Writes the files that this tokenizer was read from into a directory, which is made if need be: its vocabulary,
-    /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`.
+    /// Writes the files that this tokenizer was read from into a directory, which is made if need
+    /// be: its vocabulary, `tokenizer_config.json` and, if they were read,
+    /// `special_tokens_map.json` and `added_tokens.json`.
     ///
-    /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read the same tokenizer from
-    /// it. Every setting of the files keeps its effect; the [side](Self::with_truncation_side) at which texts are cut is
-    /// written as it is set now. As in `transformers`, a truncation that was set is not saved.
+    /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read
+    /// the same tokenizer from it. Every setting of the files keeps its effect; the
+    /// [side](Self::with_truncation_side) at which texts are cut is written as it is set now. As in
+    /// `transformers`, a truncation that was set is not saved.
     ///
-    /// All files are written beside the old ones and synced before the first is replaced, so that a save that fails
-    /// leaves the old ones as they were.
+    /// All files are written beside the old ones and synced before the first is replaced, so that a
+    /// save that fails leaves the old ones as they were.
     ///
     /// ```
     /// # fn main() -> ndalbert::Result<()> {
@@ -119,13 +117,14 @@ impl AlbertTokenizer {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it has another tokenizer's file that
-    /// would be read instead of these or beside them (a `tokenizer.json`, where this one has a `vocab.txt`).
+    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it has another
+    /// tokenizer's file that would be read instead of these or beside them (a `tokenizer.json`,
+    /// where this one has a `vocab.txt`).
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        self.stage(directory, None)?.into_iter().try_for_each(Staged::commit)
+        commit_all(self.stage(directory, None)?)
     }
 
     /// Writes the files beside their places; with a `model_max_length`, it is said to be that.

@@ -11,6 +11,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::added::Declarations;
 use super::charsmap;
 use super::config_files::{JsonFile, brief};
+use super::guard;
 use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
 use super::settings::Settings;
@@ -24,6 +25,7 @@ pub(super) fn read(
     declared: &Declarations,
 ) -> Result<Draft> {
     let file = JsonFile::parse(path, bytes)?;
+    guard::check(&file)?;
     let model = file.object("model")?;
     let model =
         model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
@@ -103,6 +105,7 @@ fn rebuilt_wordpiece(
 
 /// Another class's file: taken as it stands, less its own truncation and padding.
 fn literal(file: &JsonFile, bytes: &[u8], kind: Kind) -> Result<Draft> {
+    guard::check_literal(file)?;
     for encoded in charsmaps(&file.entries) {
         charsmap::precompiled(&file.path, &charsmap::from_base64(&file.path, encoded)?)?;
     }

@@ -78,6 +78,6 @@ impl AlbertTokenizer {
 
     fn window(&self, first: Raw, second: Option<Raw>, places: &Places) -> Result<Encoding> {
         let raw = self.template.process(first, second, true).map_err(refused)?;
-        Ok(Encoding::from_raw(&raw, places))
+        Ok(self.encoding(&raw, places))
     }
 }

@@ -7,7 +7,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::{Pieces, Vocabulary, VocabularyKind, VocabularyOptions};
 use crate::error::{Error, Result};
-use crate::files::{Staged, check_path};
+use crate::files::{check_path, commit_all};
 use crate::text::tokenizer::settings::Settings;
 use crate::text::tokenizer::source::{Changes, Source};
 use crate::text::tokenizer::{pipeline, refused};
@@ -25,7 +25,7 @@ pub(super) fn save(vocabulary: &Vocabulary, directory: &Path) -> Result<()> {
         }
     };
     let source = Source::new(name, text.into_bytes(), config(options));
-    source.stage(directory, &Changes::default())?.into_iter().try_for_each(Staged::commit)
+    commit_all(source.stage(directory, &Changes::default())?)
 }
 
 /// The rules that this vocabulary was made by, as the tokenizer's loader reads them.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::manifest::{FileRecord, Manifest, record};
 use super::{BestEvaluation, Trainer};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_small, write_atomically};
+use crate::files::{MAX_JSON, read_small, read_text, write_atomically};
 use crate::train::{Optimizer, TrainableModel};
 
 /// The file's name in a checkpoint.
@@ -93,7 +93,7 @@ impl TrainerState {
 
     pub(super) fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(STATE);
-        let bytes = read_small(&path, MAX_JSON)?;
+        let bytes = read_text(&path, MAX_JSON)?;
         let state: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(&path, format!("no trainer's state: {error}")))?;
         if state.version != VERSION {

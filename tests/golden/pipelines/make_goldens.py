@@ -147,10 +147,13 @@ def classification(out):
 def zero_shot(out):
     labels = ["compiler", "library", "write a book", "caf\u00e9", ""]
     swapped = {"id2label": {"0": "ENTAILMENT", "1": "neutral", "2": "contradiction"}, "label2id": {"ENTAILMENT": 0, "neutral": 1, "contradiction": 2}}
+    generic = {"id2label": {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}}
     cases = [
         ({}, {"candidate_labels": labels}), ({}, {"candidate_labels": labels, "multi_label": True}), ({}, {"candidate_labels": labels[:1]}),
         ({}, {"candidate_labels": labels[:2], "hypothesis_template": "{}"}), (swapped, {"candidate_labels": labels, "hypothesis_template": "now {} then"}),
         (swapped, {"candidate_labels": labels, "multi_label": True}), (swapped, {"candidate_labels": labels[:1], "multi_label": False}),
+        # Which class is entailment is asked of `label2id`, whatever `id2label` says.
+        (generic | {"label2id": {"no": 0, "Entails": 1, "unknown": 2}}, {"candidate_labels": labels}), ({"label2id": swapped["label2id"]}, {"candidate_labels": labels, "multi_label": True}),
     ]
     texts = [text for text in TEXTS if text]  # an empty text is an error there
     tokenizer = BertTokenizer.from_pretrained(WORDPIECE, model_max_length=SHAPE["max_position_embeddings"])
@@ -244,12 +247,18 @@ def embeddings(out):
     cased = {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
     prompts = {"prompts": {"query": "look now: "}, "default_prompt_name": "query"}
     pool = lambda mode: {"modules.json": modules, "1_Pooling/config.json": {"embedding_dimension": 16, "pooling_mode": mode}}  # noqa: E731
+    sentences = lambda entries: {"config_sentence_transformers.json": entries}  # noqa: E731
+    unprompted = lambda mode: sentences(prompts) | {  # noqa: E731
+        "1_Pooling/config.json": {"embedding_dimension": 16, "pooling_mode": mode, "include_prompt": False}
+    }
     cases = [
         {}, {"modules.json": modules, "1_Pooling/config.json": flags, "sentence_bert_config.json": {"max_seq_length": 20, "do_lower_case": False}},
         {"modules.json": modules, "1_Pooling/config.json": {"word_embedding_dimension": 16, "pooling_mode_max_tokens": True}}, pool("cls"), pool("max"),
         pool("mean_sqrt_len_tokens"), pool("weightedmean"), pool("lasttoken"), pool(["lasttoken", "cls"]), {"config_sentence_transformers.json": prompts},
         {"tokenizer_config.json": cased}, {"tokenizer_config.json": cased, "sentence_bert_config.json": {"max_seq_length": None, "do_lower_case": True}},
-        {"modules.json": None},
+        {"modules.json": None}, sentences({"truncate_dim": 4}), sentences({"truncate_dim": 4}) | {"modules.json": modules}, sentences({"truncate_dim": 99}),
+        sentences({"truncate_dim": None, "prompts": {"query": None}, "default_prompt_name": "query"}), unprompted("mean"), unprompted(["cls", "weightedmean"]),
+        {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "max_len": 9, "model_input_names": ["input_ids", "attention_mask"]}, "sentence_bert_config.json": {}},
     ]
     results = []
     for files in cases:

@@ -36,8 +36,11 @@ pub struct Options {
     #[arg(long, value_enum, conflicts_with = "labels")]
     pub function: Option<Score>,
     /// Labels of your own, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "LABEL,...")]
+    #[arg(long, value_name = "LABEL,...")]
     pub labels: Vec<String>,
+    /// The class of entailment, counted from 0 [default: the one whose label begins with "entail"]
+    #[arg(long, requires = "labels", value_name = "CLASS")]
+    pub entailment: Option<usize>,
     /// What is inferred from a text, {} standing for the label
     #[arg(long, default_value = "This example is {}.", requires = "labels", value_name = "TEXT")]
     pub template: String,
@@ -138,7 +141,15 @@ impl Task<4> for ZeroShot<'_> {
         options: &PipelineOptions,
     ) -> Result<ZeroShotClassification, Failure> {
         let pipeline = ZeroShotClassification::from_pretrained_with(directory, options)?;
-        let pipeline = pipeline.labels(&self.0.labels).multi_label(self.0.multi_label);
+        let labels = self.0.labels.iter().flat_map(|labels| split(labels));
+        let labels: Vec<String> = labels.collect();
+        if labels.is_empty() {
+            return Err("--labels: expected at least one label, found none".into());
+        }
+        let mut pipeline = pipeline.labels(labels).multi_label(self.0.multi_label);
+        if let Some(class) = self.0.entailment {
+            pipeline = pipeline.entailment_id(class)?;
+        }
         Ok(pipeline.hypothesis_template(&self.0.template)?)
     }
 
@@ -149,7 +160,14 @@ impl Task<4> for ZeroShot<'_> {
     fn input(&self, raw: Raw) -> Result<ZeroShotInput, String> {
         match raw {
             Raw::Json(value) if value.get("labels").is_some() => {
-                Ok((string(&value, "text")?, strings(&value, "labels")?).into())
+                let labels = match &value["labels"] {
+                    Value::String(labels) => split(labels),
+                    _ => strings(&value, "labels")?,
+                };
+                match labels.is_empty() {
+                    true => Err("`labels`: expected at least one, found none".to_owned()),
+                    false => Ok((string(&value, "text")?, labels).into()),
+                }
             }
             raw => Ok(text(raw)?.into()),
         }
@@ -166,6 +184,10 @@ impl Task<4> for ZeroShot<'_> {
         }
         answer(line, &input.text, &classes)
     }
+}
+
+fn split(labels: &str) -> Vec<String> {
+    ZeroShotClassification::split_labels(labels)
 }
 
 fn answer(line: u64, text: &str, classes: &[Classification]) -> Answer<4> {

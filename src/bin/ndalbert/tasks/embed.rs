@@ -28,6 +28,16 @@ pub struct Options {
     /// Divide vectors by their length
     #[arg(long)]
     pub normalize: bool,
+    /// Keep the first values of each vector [default: what config_sentence_transformers.json says,
+    /// or all]
+    #[arg(long, value_name = "N")]
+    pub truncate_dim: Option<usize>,
+    /// What is put before every text [default: what config_sentence_transformers.json says]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// The name of a prompt in config_sentence_transformers.json
+    #[arg(long, conflicts_with = "prompt", value_name = "NAME")]
+    pub prompt_name: Option<String>,
     /// Texts; without any, those of the input
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
@@ -67,6 +77,15 @@ impl Task<4> for Options {
                 How::Mean => Pooling::Mean,
                 How::Max => Pooling::Max,
             });
+        }
+        if let Some(count) = self.truncate_dim {
+            pipeline = pipeline.truncate_dim(count)?;
+        }
+        if let Some(prompt) = &self.prompt {
+            pipeline = pipeline.prompt(prompt);
+        }
+        if let Some(name) = &self.prompt_name {
+            pipeline = pipeline.prompt_name(name)?;
         }
         Ok(if self.normalize { pipeline.normalize(true) } else { pipeline })
     }
