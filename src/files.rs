@@ -227,13 +227,14 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes a directory at `path` of what `write` writes into it, wholly or not at all.
 ///
-/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds, that is renamed to `path`.
-/// Whatever fails leaves no temporary directory, unless the process ends: then it is one of the [`leftovers`]. What
-/// stands at `path` already is not replaced.
+/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds,
+/// that is renamed to `path`. Whatever fails leaves no temporary directory, unless the process
+/// ends: then it is one of the [`leftovers`]. What stands at `path` already is not replaced.
 ///
 /// # Errors
 ///
-/// Those of `write`; `Error::Io` if there is something at `path`, or the directory cannot be made or put in its place.
+/// Those of `write`; `Error::Io` if there is something at `path`, or the directory cannot be made
+/// or put in its place.
 pub(crate) fn write_directory_atomically(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<()>,
@@ -266,8 +267,8 @@ fn check_vacant(path: &Path) -> Result<()> {
 /// The name that [`move_aside`] gives a directory, within a temporary one.
 pub(crate) const ASIDE: &str = "old";
 
-/// Removes from its place, at once, a directory that is about to be removed. Returns where it is now; if the process ends, that is
-/// within one of the [`leftovers`].
+/// Removes from its place, at once, a directory that is about to be removed. Returns where it is
+/// now; if the process ends, that is within one of the [`leftovers`].
 pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io(path, error);
     let temporary = temporary_directory(directory_of(path)).map_err(failed)?;
@@ -278,7 +279,8 @@ pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
     Ok(aside)
 }
 
-/// The temporary files and directories in `directory`, which processes that ended before their time have left.
+/// The temporary files and directories in `directory`, which processes that ended before their time
+/// have left.
 pub(crate) fn leftovers(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(directory, error);
     let mut found = Vec::new();

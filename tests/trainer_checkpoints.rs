@@ -117,8 +117,8 @@ fn without_a_directory_there_is_no_checkpoint() {
     refused(latest_checkpoint(&file), &["file"]);
 }
 
-/// Whichever file is missing or cut short: the one before is taken, and the notice names the file. The damaged one is not
-/// replaced: whoever damaged it may want it.
+/// Whichever file is missing or cut short: the one before is taken, and the notice names the file.
+/// The damaged one is not replaced: whoever damaged it may want it.
 #[test]
 fn damaged_checkpoints_are_passed_over_and_kept() {
     let directory = tempdir().unwrap();
@@ -285,7 +285,8 @@ fn one_run_at_a_time_trains_into_a_directory() {
     train(directory.path(), 4).unwrap();
 }
 
-/// What a process that was killed has begun is removed by the next, and nothing else is, whatever its name.
+/// What a process that was killed has begun is removed by the next, and nothing else is, whatever
+/// its name.
 #[test]
 fn leftovers_are_removed() {
     let directory = tempdir().unwrap();

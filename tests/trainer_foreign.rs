@@ -1,4 +1,5 @@
-//! Checkpoints in a trainer's directory that no trainer has written, or not as they are: none is removed or replaced.
+//! Checkpoints in a trainer's directory that no trainer has written, or not as they are: none is
+//! removed or replaced.
 
 mod common;
 
@@ -12,7 +13,8 @@ use ndalbert::{AlbertForSequenceClassification, Error, Precision, Result};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-/// Trains, from the last checkpoint on, with one after every `save` steps, of which the last is kept.
+/// Trains, from the last checkpoint on, with one after every `save` steps, of which the last is
+/// kept.
 fn train(output_dir: &Path, steps: u64, save: u64) -> Result<TrainingOutcome> {
     let options =
         TrainerOptions { save_total_limit: Some(1), ..saving_options(steps, save, output_dir) };
@@ -191,7 +193,8 @@ fn what_appears_meanwhile_is_not_replaced() {
     assert_eq!(names(&taken).len(), 0);
 }
 
-/// Checkpoints of before they listed their files are gone on from. That nobody has changed them cannot be told, so they stay.
+/// Checkpoints of before they listed their files are gone on from. That nobody has changed them
+/// cannot be told, so they stay.
 #[test]
 fn checkpoints_without_a_list_are_resumed_from_and_kept() {
     let (directory, own) = written();

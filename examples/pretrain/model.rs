@@ -14,7 +14,8 @@ type Parameters = <AlbertForPreTraining as Model>::Parameters;
 /// How often the small model's layer is applied.
 const LAYERS: usize = 4;
 
-/// The tokenizer of a directory, or of a vocabulary made of the text; where training goes on, that of the output directory.
+/// The tokenizer of a directory, or of a vocabulary made of the text; where training goes on, that
+/// of the output directory.
 pub fn tokenizer(options: &Options, goes_on: bool) -> Result<AlbertTokenizer, Failure> {
     if goes_on {
         return Ok(AlbertTokenizer::from_pretrained(options.output.path())?);

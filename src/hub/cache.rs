@@ -44,7 +44,8 @@ impl Cache {
         Some(text.trim().to_owned()).filter(|text| is_commit(text))
     }
 
-    /// Remembers what a revision is now, if it can: a cache that cannot be written to may have all that is needed.
+    /// Remembers what a revision is now, if it can: a cache that cannot be written to may have all
+    /// that is needed.
     pub fn record(&self, revision: &str, commit: &str) {
         if revision == commit || self.commit(revision).as_deref() == Some(commit) {
             return;
@@ -104,7 +105,8 @@ impl Cache {
         self.model.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot be.
+    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot
+    /// be.
     pub fn lock(&self, etag: &str) -> Option<File> {
         let path = self.locks.join(format!("{etag}.lock"));
         make_directory_of(&path).ok()?;

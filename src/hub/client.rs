@@ -21,7 +21,8 @@ const MAX_REDIRECTS: usize = 5;
 /// The longest message of the server's that is handed on, in characters.
 const MAX_MESSAGE: usize = 200;
 
-/// Where the Hub is, by whatever mirror it is asked: these are shown the token, as `huggingface_hub` does.
+/// Where the Hub is, by whatever mirror it is asked: these are shown the token, as
+/// `huggingface_hub` does.
 const HUBS: [&str; 2] = ["https://huggingface.co", "https://hf.co"];
 
 /// Talks to one endpoint.
@@ -131,7 +132,8 @@ impl<'a> Client<'a> {
             Some(size) => Some(size.trim().parse().map_err(|_| {
                 Failure::Answer(format!("{:?} as the size of {url}", shortened(size)))
             })?),
-            // A redirection has a length of its own; some servers answer such questions with none at all.
+            // A redirection has a length of its own; some servers answer such questions with none
+            // at all.
             None if response.status().is_redirection() => None,
             None => content_length(headers).filter(|&size| size > 0),
         };
@@ -141,7 +143,8 @@ impl<'a> Client<'a> {
     /// A file, if possible from the byte `start`.
     ///
     /// # Errors
-    /// [`Failure::Range`] if the answer is none to this question, so that the file must be begun again.
+    /// [`Failure::Range`] if the answer is none to this question, so that the file must be begun
+    /// again.
     pub fn part(&self, url: &str, start: u64) -> Result<Part, Failure> {
         let asked = (start > 0).then_some(start);
         let response = match self.follow(Method::GET, url, asked, true) {
@@ -185,8 +188,8 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Sends a request, and again to where it is redirected. To a host other than the Hub's only if `elsewhere`, or if the Hub does not say
-    /// what file it is that is there.
+    /// Sends a request, and again to where it is redirected. To a host other than the Hub's only if
+    /// `elsewhere`, or if the Hub does not say what file it is that is there.
     fn follow(
         &self,
         method: Method,

@@ -23,7 +23,8 @@ const MAX_ATTEMPTS: u32 = 5;
 /// How often one file may be interrupted: a server that gives a byte at a time has no end.
 const MAX_INTERRUPTIONS: u32 = 100;
 
-/// The longest file of weights: what the Hub gives without its own protocol. The largest ALBERT has 0.9 GB.
+/// The longest file of weights: what the Hub gives without its own protocol. The largest ALBERT has
+/// 0.9 GB.
 const MAX_WEIGHTS: u64 = 50 << 30;
 
 const BUFFER: usize = 64 << 10;
@@ -98,7 +99,8 @@ struct Transfer<'a> {
     path: &'a Path,
     /// The file's length, once it is known.
     size: Option<u64>,
-    /// Whether the server may be asked for the rest of the file. Some give other bytes than that, or do not say which.
+    /// Whether the server may be asked for the rest of the file. Some give other bytes than that,
+    /// or do not say which.
     goes_on: bool,
     /// Whether what was received may be of different files, or cut off.
     is_doubtful: bool,
@@ -150,8 +152,8 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Asks for what is missing, and appends what comes. `have` is how much is there, also after an error. If there is none, the length of
-    /// the file is known then.
+    /// Asks for what is missing, and appends what comes. `have` is how much is there, also after an
+    /// error. If there is none, the length of the file is known then.
     fn receive_part(&mut self, file: &mut File, have: &mut u64) -> Result<(), Failure> {
         let part = self.ask(*have)?;
         self.expect(part.total)?;
@@ -196,7 +198,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// Asks for what is missing; for all of it, if what the server answers is not the rest, or cannot be checked to be.
+    /// Asks for what is missing; for all of it, if what the server answers is not the rest, or
+    /// cannot be checked to be.
     fn ask(&mut self, have: u64) -> Result<Part, Failure> {
         let client = self.downloader.client;
         if have > 0 && self.goes_on {

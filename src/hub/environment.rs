@@ -19,14 +19,16 @@ pub(super) fn is_set(name: &str) -> bool {
         .is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str()))
 }
 
-/// A path, in which `~` and `~user` at the beginning stand for home directories, and `$NAME` and `${NAME}` for other variables.
+/// A path, in which `~` and `~user` at the beginning stand for home directories, and `$NAME` and
+/// `${NAME}` for other variables.
 pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     let value = env::var_os(name).filter(|value| !value.is_empty())?;
     Some(expanded(value, home_of, |name| env::var_os(name)))
 }
 
-/// Python's `os.path.expandvars(os.path.expanduser(value))`: users and variables that are not known stay as they are, and what is
-/// put in is not looked at again, but for variables in the home directory's path.
+/// Python's `os.path.expandvars(os.path.expanduser(value))`: users and variables that are not known
+/// stay as they are, and what is put in is not looked at again, but for variables in the home
+/// directory's path.
 fn expanded(
     value: OsString,
     home_of: impl Fn(&str) -> Option<PathBuf>,
@@ -105,7 +107,8 @@ fn name_length(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    /// What Python 3 makes of these, with `HOME=/home/me`, `A=x`, `B=$A` and `EMPTY=` set, and a user `other`.
+    /// What Python 3 makes of these, with `HOME=/home/me`, `A=x`, `B=$A` and `EMPTY=` set, and a
+    /// user `other`.
     #[test]
     fn paths_are_expanded_as_python_expands_them() {
         let home = |user: &str| match user {

@@ -1,4 +1,5 @@
-//! By way of which proxy an address is asked, if any: what `huggingface_hub`, or rather `httpx`, makes of the environment.
+//! By way of which proxy an address is asked, if any: what `huggingface_hub`, or rather `httpx`,
+//! makes of the environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -47,7 +48,8 @@ impl Proxies {
 
     fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let is_cgi = variable("REQUEST_METHOD").is_some();
-        // What is set in lower case counts, even if it is empty. Nothing good comes of bytes that are not text.
+        // What is set in lower case counts, even if it is empty. Nothing good comes of bytes that
+        // are not text.
         let setting = |lower: &str| {
             let upper = lower.to_uppercase();
             // A web server would let whoever sends it the header `Proxy` set this one.
@@ -71,8 +73,8 @@ impl Proxies {
     /// The proxy for an address; nothing if it is to be asked directly.
     ///
     /// # Errors
-    /// [`Failure::Proxy`] if what the environment names cannot be one. It is not passed over: whoever needs a proxy does not want to
-    /// be connected without.
+    /// [`Failure::Proxy`] if what the environment names cannot be one. It is not passed over:
+    /// whoever needs a proxy does not want to be connected without.
     pub fn of(&self, url: &str) -> Result<Option<Via>, Failure> {
         // What is no address is refused by whoever sends the request.
         let Ok(url) = url.parse::<Uri>() else { return Ok(None) };
@@ -113,7 +115,8 @@ fn has_host(proxy: &Proxy) -> bool {
     !proxy.host().is_empty() && port.is_some_and(|port| port > 0)
 }
 
-/// Has a SOCKS 5 proxy resolve names, as `httpx` does: this machine may not be able to, and need not tell.
+/// Has a SOCKS 5 proxy resolve names, as `httpx` does: this machine may not be able to, and need
+/// not tell.
 fn resolving(proxy: Proxy) -> Option<Proxy> {
     if proxy.protocol() != ProxyProtocol::Socks5 {
         return Some(proxy);
@@ -142,8 +145,9 @@ impl Target {
         Self { host: bare(&url.host().unwrap_or_default().to_lowercase()), scheme, port }
     }
 
-    /// Whether an entry names it: `*`, a domain (its subdomains, too), `.domain` or `*.domain` (these alone), the beginning of an
-    /// address (`10.*`), an address, a network (`10.0.0.0/8`), each perhaps with a scheme before or a port behind it.
+    /// Whether an entry names it: `*`, a domain (its subdomains, too), `.domain` or `*.domain`
+    /// (these alone), the beginning of an address (`10.*`), an address, a network (`10.0.0.0/8`),
+    /// each perhaps with a scheme before or a port behind it.
     fn is_meant_by(&self, entry: &str) -> bool {
         let (scheme, entry) = match entry.split_once("://") {
             Some((scheme, entry)) => (Some(scheme), entry.trim_end_matches('/')),

@@ -35,7 +35,8 @@ pub struct Progress<'a> {
     pub file: &'a str,
     /// The bytes that are there, those of an earlier, interrupted download included.
     pub received: u64,
-    /// All of its bytes; as many as were received, while the server has not said how many there are.
+    /// All of its bytes; as many as were received, while the server has not said how many there
+    /// are.
     pub total: u64,
 }
 
@@ -85,9 +86,11 @@ impl Hub {
     /// * `HF_TOKEN`: who is asking; otherwise the file at `HF_TOKEN_PATH`, or `token` in `HF_HOME` (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN`).
     /// * `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: `1` to use the cache alone.
     /// * `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`: a file with the [authorities](Self::authorities) to trust instead of Mozilla's.
-    /// * `HTTPS_PROXY` for `https` addresses, `HTTP_PROXY` for `http` ones, `ALL_PROXY` where these are not set, and `NO_PROXY`. All of them
-    ///   in lower case, too, which comes first. Proxies may be `http://`, `https://`, `socks5://` (which is asked to resolve names,
-    ///   as with `socks5h://`), `socks4://` or `socks4a://`. What cannot be a proxy's address is an error, not passed over.
+    /// * `HTTPS_PROXY` for `https` addresses, `HTTP_PROXY` for `http` ones, `ALL_PROXY` where these
+    ///   are not set, and `NO_PROXY`. All of them in lower case, too, which comes first. Proxies
+    ///   may be `http://`, `https://`, `socks5://` (which is asked to resolve names, as with
+    ///   `socks5h://`), `socks4://` or `socks4a://`. What cannot be a proxy's address is an error,
+    ///   not passed over.
     ///
     /// In paths, `~`, `$NAME` and `${NAME}` are expanded.
     ///

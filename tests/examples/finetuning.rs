@@ -34,7 +34,8 @@ fn finetune(example: &str, [train, validation, output]: [&str; 3], more: &[&str]
     run
 }
 
-/// What another program has left under a name that checkpoints will have is refused, and nothing happens to it.
+/// What another program has left under a name that checkpoints will have is refused, and nothing
+/// happens to it.
 #[test]
 fn fine_tuning_leaves_checkpoints_of_others_alone() {
     let place = Place::new();

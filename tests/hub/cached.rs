@@ -177,7 +177,8 @@ fn the_token_is_shown_to_the_endpoint_alone() {
     }
 }
 
-/// A cache that others have filled, on a disk of theirs: what cannot be noted down there is not needed.
+/// A cache that others have filled, on a disk of theirs: what cannot be noted down there is not
+/// needed.
 #[test]
 fn a_complete_cache_that_cannot_be_written_to_is_used() {
     let (server, home) = (fixture(), Home::new());
@@ -219,7 +220,8 @@ fn a_cache_without_locks_can_be_filled() {
     assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
 }
 
-/// A mirror that has nothing itself, and says so by redirections to the whole address of another host.
+/// A mirror that has nothing itself, and says so by redirections to the whole address of another
+/// host.
 #[test]
 fn a_mirror_may_redirect_to_another_host() {
     let (mirror, server, home) = (fixture(), fixture(), Home::new());

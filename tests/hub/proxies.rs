@@ -1,4 +1,5 @@
-//! Proxies, which the environment names: one of HTTP and one of SOCKS, that connect to whatever port of this machine they are asked for.
+//! Proxies, which the environment names: one of HTTP and one of SOCKS, that connect to whatever
+//! port of this machine they are asked for.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -136,7 +137,8 @@ fn the_scheme_s_own_proxy_is_used_and_socks_where_there_is_none() {
     }
 }
 
-/// What comes after `CONNECT` would need a certificate; that it is asked of the right proxy is enough here.
+/// What comes after `CONNECT` would need a certificate; that it is asked of the right proxy is
+/// enough here.
 #[test]
 fn https_addresses_have_a_proxy_of_their_own() {
     let (one, other) = (Proxy::new(http), Proxy::new(socks));

@@ -56,8 +56,8 @@ fn begins_again_where_the_server_knows_no_ranges() {
     assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
 }
 
-/// Answers to a question for the rest of the file that do not say which part they are, or another. All of them lead to the file, in
-/// this call and in a later one.
+/// Answers to a question for the rest of the file that do not say which part they are, or another.
+/// All of them lead to the file, in this call and in a later one.
 #[test]
 fn parts_that_are_not_what_was_asked_for() {
     type Rest = fn(usize) -> Reply;

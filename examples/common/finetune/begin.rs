@@ -19,8 +19,8 @@ const DROPOUT: f64 = 0.1;
 const RESIDUAL_SCALE: f32 = 0.3;
 
 impl Options {
-    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. Makes the output directory, if there is to
-    /// be a model.
+    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. Makes the
+    /// output directory, if there is to be a model.
     pub fn tokenizer<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a str>,

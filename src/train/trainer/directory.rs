@@ -82,8 +82,8 @@ fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes all checkpoints up to `step` but the last `limit` and the best, of those that a trainer has written and nobody has
-/// changed since.
+/// Removes all checkpoints up to `step` but the last `limit` and the best, of those that a trainer
+/// has written and nobody has changed since.
 pub(super) fn remove_old(
     output_dir: &Path,
     step: u64,
@@ -104,9 +104,9 @@ pub(super) fn remove_old(
 /// Makes a directory ready for a run's checkpoints, and keeps it for this run until what is returned is dropped.
 ///
 /// # Errors
-/// If another run has it; if it has a checkpoint that this run would remove without having made it: one of a later step than
-/// `step`, or, unless the one that this run goes on from (`origin`) is there, any; or if there is anything else where this run
-/// may save (`may_save`).
+/// If another run has it; if it has a checkpoint that this run would remove without having made it:
+/// one of a later step than `step`, or, unless the one that this run goes on from (`origin`) is
+/// there, any; or if there is anything else where this run may save (`may_save`).
 pub(super) fn prepare(
     output_dir: &Path,
     step: u64,
@@ -162,7 +162,8 @@ const FILES: [&str; 10] = [
     "added_tokens.json",
 ];
 
-/// Removes what a run that was killed has begun to save or to remove. What has anything else in it was made by somebody else.
+/// Removes what a run that was killed has begun to save or to remove. What has anything else in it
+/// was made by somebody else.
 fn remove_leftovers(output_dir: &Path) -> Result<()> {
     for path in leftovers(output_dir)? {
         let failed = |error| Error::io(&path, error);
@@ -176,7 +177,8 @@ fn remove_leftovers(output_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a directory has nothing in it but files of a checkpoint, or (`is_outer`) a directory of such.
+/// Whether a directory has nothing in it but files of a checkpoint, or (`is_outer`) a directory of
+/// such.
 fn is_unfinished(directory: &Path, is_outer: bool) -> Result<bool> {
     let failed = |error| Error::io(directory, error);
     for entry in fs::read_dir(directory).map_err(failed)? {

@@ -1,8 +1,8 @@
 //! Which files a trainer has written into a checkpoint, and what is in them.
 //!
-//! A trainer removes checkpoints, and may share its directory with others' files. So each checkpoint lists its files with
-//! lengths and hashes, and is removed only if it is still exactly that: what was changed, cut short, added to or linked is
-//! somebody else's, and stays.
+//! A trainer removes checkpoints, and may share its directory with others' files. So each
+//! checkpoint lists its files with lengths and hashes, and is removed only if it is still exactly
+//! that: what was changed, cut short, added to or linked is somebody else's, and stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -84,8 +84,8 @@ impl<'a> Listed<'a> {
     /// Reads the list of a step's checkpoint.
     ///
     /// # Errors
-    /// If there is none, as in checkpoints of others and of earlier versions; if it is another step's, a copy under another
-    /// name; and if it is not a list of what is there.
+    /// If there is none, as in checkpoints of others and of earlier versions; if it is another
+    /// step's, a copy under another name; and if it is not a list of what is there.
     pub(super) fn open(directory: &'a Path, step: u64) -> Result<Self> {
         let link = fs::symlink_metadata(directory).map_err(|error| Error::io(directory, error))?;
         if !link.is_dir() {
@@ -130,8 +130,9 @@ impl<'a> Listed<'a> {
         Ok(())
     }
 
-    /// Removes the checkpoint, unless something else is in its files by now, or they cannot be read. It is gone from its place at once or not at
-    /// all; whatever comes into it meanwhile is not removed.
+    /// Removes the checkpoint, unless something else is in its files by now, or they cannot be
+    /// read. It is gone from its place at once or not at all; whatever comes into it meanwhile is
+    /// not removed.
     pub(super) fn remove(self) -> Result<()> {
         if self.check_contents().is_err() {
             return Ok(());

@@ -141,11 +141,12 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
 /// that is in it, or from a checkpoint elsewhere if there are any in it.
 ///
-/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its files with lengths and hashes, and is
-/// removed only if that is still, to the byte, what is in it. Where something else stands that a checkpoint
-/// may be saved to (transformers' `checkpoint-500`, one with a file more or a byte less, one that is a link), training does not begin. Where
-/// none will be saved, it stays, and does not count as one of those that are kept. So do checkpoints that versions
-/// of this crate before these lists have written; they can be gone on from.
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its
+/// files with lengths and hashes, and is removed only if that is still, to the byte, what is in it.
+/// Where something else stands that a checkpoint may be saved to (transformers' `checkpoint-500`,
+/// one with a file more or a byte less, one that is a link), training does not begin. Where none
+/// will be saved, it stays, and does not count as one of those that are kept. So do checkpoints
+/// that versions of this crate before these lists have written; they can be gone on from.
 ///
 /// # Steps without effect
 ///
@@ -214,8 +215,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then a checkpoint is all that a
-    /// [pipeline](crate::pipelines) needs, and transformers.
+    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then
+    /// a checkpoint is all that a [pipeline](crate::pipelines) needs, and transformers.
     #[must_use]
     pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
         self.tokenizer = Some(tokenizer.clone());

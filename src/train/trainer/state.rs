@@ -51,7 +51,8 @@ pub(super) struct TrainerState {
     pub(super) data: Value,
     /// What the weights to come depend on, besides the data.
     pub(super) options: Map<String, Value>,
-    /// The checkpoint's files, this one as it is without its own line. Nothing in checkpoints of before there was this.
+    /// The checkpoint's files, this one as it is without its own line. Nothing in checkpoints of
+    /// before there was this.
     #[serde(default, skip_serializing_if = "Manifest::is_empty")]
     pub(super) files: Manifest,
 }
