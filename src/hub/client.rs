@@ -175,10 +175,13 @@ impl<'a> Client<'a> {
                     (start, true, range.total)
                 }
                 // Nothing says which part it is.
-                (206, None) if start > 0 => (start, false, length.map(|length| start + length)),
+                (206, None) if start > 0 => {
+                    (start, false, length.map(|length| start.saturating_add(length)))
+                }
                 _ => (0, true, length),
             };
-        let is_delimited = is_chunked || length.is_some();
+        // A part may be any part of the file.
+        let is_delimited = response.status() != 206 && (is_chunked || length.is_some());
         Ok(Part {
             start,
             is_certain,
