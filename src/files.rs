@@ -1,5 +1,6 @@
 //! Whole files: read if they are as small as they should be, replaced wholly or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -227,55 +228,76 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes a directory at `path` of what `write` writes into it, wholly or not at all.
 ///
-/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds, that is renamed to `path`.
-/// Whatever fails leaves what was at `path` as it was, and no temporary directory, unless the process ends: then
-/// [`remove_leftovers`] does. A directory at `path` is replaced.
+/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds,
+/// that is renamed to `path`. Whatever fails leaves no temporary directory, unless the process
+/// ends: then it is one of the [`leftovers`]. What stands at `path` already is not replaced.
 ///
 /// # Errors
 ///
-/// Those of `write`; `Error::Io` if the directory cannot be made or put in its place.
+/// Those of `write`; `Error::Io` if there is something at `path`, or the directory cannot be made
+/// or put in its place.
 pub(crate) fn write_directory_atomically(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let failed = |error| Error::io(path, error);
+    check_vacant(path)?;
     let parent = directory_of(path);
     let temporary = temporary_directory(parent).map_err(failed)?;
     write(temporary.path()).map_err(|error| moved(error, temporary.path(), path))?;
     sync_directory(temporary.path()).map_err(failed)?;
-    if path.is_dir() {
-        remove_directory(path)?;
-    }
+    // Renaming would replace an empty directory.
+    check_vacant(path)?;
     fs::rename(temporary.path(), path).map_err(failed)?;
     // It is no longer there to be removed.
     let _ = temporary.keep();
     sync_directory(parent).map_err(failed)
 }
 
-/// Removes a directory and all in it. It is gone from its place at once or not at all.
-pub(crate) fn remove_directory(path: &Path) -> Result<()> {
-    let failed = |error| Error::io(path, error);
-    let aside = temporary_directory(directory_of(path)).map_err(failed)?;
-    fs::rename(path, aside.path().join("old")).map_err(failed)?;
-    aside.close().map_err(failed)
+/// Refuses a path at which there is anything, also a link that leads nowhere.
+fn check_vacant(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => {
+            let reason = "there is something here already, which is not replaced";
+            Err(Error::io(path, io::Error::new(io::ErrorKind::AlreadyExists, reason)))
+        }
+        Err(_) => Ok(()),
+    }
 }
 
-/// Removes the temporary files and directories in `directory`, which processes that ended before their time have left.
-pub(crate) fn remove_leftovers(directory: &Path) -> Result<()> {
+/// The name that [`move_aside`] gives a directory, within a temporary one.
+pub(crate) const ASIDE: &str = "old";
+
+/// Removes from its place, at once, a directory that is about to be removed. Returns where it is
+/// now; if the process ends, that is within one of the [`leftovers`].
+pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io(path, error);
+    let temporary = temporary_directory(directory_of(path)).map_err(failed)?;
+    let aside = temporary.path().join(ASIDE);
+    fs::rename(path, &aside).map_err(failed)?;
+    // Removing it is up to the caller, who knows what is in there.
+    let _ = temporary.keep();
+    Ok(aside)
+}
+
+/// The temporary files and directories in `directory`, which processes that ended before their time
+/// have left.
+pub(crate) fn leftovers(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(directory, error);
+    let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !(name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)) {
-            continue;
+        if is_temporary(&entry.file_name()) {
+            found.push(entry.path());
         }
-        let path = entry.path();
-        let is_directory = entry.file_type().map_err(failed)?.is_dir();
-        let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(|error| Error::io(&path, error))?;
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Whether a name is one of a temporary file or directory.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
 }
 
 /// A directory that is removed when it is dropped, with the permissions that directories usually get.

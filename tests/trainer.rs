@@ -334,7 +334,13 @@ fn training_ends_early_and_the_best_is_kept() {
         let best = outcome.best.unwrap();
         assert_eq!((best.step, best.metric), (4, 0.9));
         assert_eq!(names(directory.path()), ["checkpoint-10", "checkpoint-4", "checkpoint-9"]);
+        assert_eq!(outcome.best_checkpoint, Some(directory.path().join("checkpoint-4")));
     }
+    // What stands in its place is not taken for it.
+    let [four, nine] = [4, 9].map(|step| directory.path().join(format!("checkpoint-{step}")));
+    fs::remove_dir_all(&four).unwrap();
+    fs::rename(nine, four).unwrap();
+    assert_eq!(run().best_checkpoint, None);
     let other = TrainerOptions { metric_for_best_model: "f1".to_owned(), ..trainer_options(50) };
     let mut trainer = new_trainer::<Classifier>(
         Precision::F32,

@@ -11,8 +11,8 @@ use common::weights::weights_of;
 use ndalbert::checkpoint::Checkpoint;
 use ndalbert::train::{Interval, TrainerOptions, TrainingOutcome, latest_checkpoint};
 use ndalbert::{
-    AlbertForPreTraining, AlbertForSequenceClassification, Error, LoadOptions, PreTrainedModel,
-    Precision, Result, instruction_set,
+    AlbertForPreTraining, AlbertForSequenceClassification, AlbertTokenizer, LoadOptions,
+    PreTrainedModel, Precision, Result, instruction_set,
 };
 use tempfile::tempdir;
 
@@ -64,6 +64,34 @@ fn a_checkpoint_is_a_model_and_more() {
     }
 }
 
+/// With its tokenizer, which is the one that it was told of, and is removed with it.
+#[test]
+fn a_checkpoint_can_be_used_at_once() {
+    for kind in ["chinese", "sentencepiece"] {
+        let own =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers").join(kind);
+        let tokenizer = AlbertTokenizer::from_pretrained(own).unwrap();
+        let (directory, saved) = (tempdir().unwrap(), tempdir().unwrap());
+        tokenizer.save_pretrained(&saved).unwrap();
+        let options =
+            TrainerOptions { save_total_limit: Some(1), ..saving_options(4, 2, directory.path()) };
+        let mut trainer = new_trainer::<Classifier>(Precision::F32, options)
+            .with_tokenizer(&tokenizer.with_max_length(7).unwrap());
+        trainer.train().unwrap();
+        assert_eq!(names(directory.path()), ["checkpoint-4"]);
+        let checkpoint = directory.path().join("checkpoint-4");
+        let found = files(&checkpoint);
+        assert!(files(saved.path()).iter().all(|file| found.contains(file)), "{kind}");
+        let again = AlbertTokenizer::from_pretrained(&checkpoint).unwrap();
+        let original = AlbertTokenizer::from_pretrained(saved.path()).unwrap();
+        let text = "a longer text than seven 深度学习";
+        assert_eq!(again.encode(text).unwrap(), original.encode(text).unwrap());
+        // It is gone on from, with or without.
+        train(directory.path(), 6).unwrap();
+        assert_eq!(names(directory.path()), ["checkpoint-4", "checkpoint-6"]);
+    }
+}
+
 #[test]
 fn the_last_are_kept() {
     let directory = tempdir().unwrap();
@@ -89,9 +117,10 @@ fn without_a_directory_there_is_no_checkpoint() {
     refused(latest_checkpoint(&file), &["file"]);
 }
 
-/// Whichever file is missing or cut short: the one before is taken, and the notice names the file. Then the damaged one is replaced.
+/// Whichever file is missing or cut short: the one before is taken, and the notice names the file.
+/// The damaged one is not replaced: whoever damaged it may want it.
 #[test]
-fn damaged_checkpoints_are_passed_over_and_replaced() {
+fn damaged_checkpoints_are_passed_over_and_kept() {
     let directory = tempdir().unwrap();
     train(directory.path(), 6).unwrap();
     let newest = directory.path().join("checkpoint-6");
@@ -122,6 +151,10 @@ fn damaged_checkpoints_are_passed_over_and_replaced() {
         }
     }
     fs::remove_file(newest.join("optimizer.safetensors")).unwrap();
+    let damaged = files(&newest);
+    refused(train(directory.path(), 6), &["checkpoint-6", "optimizer.safetensors", "move it away"]);
+    assert!(files(&newest) == damaged);
+    fs::rename(&newest, directory.path().join("damaged")).unwrap();
     train(directory.path(), 6).unwrap();
     assert!(files(&newest) == whole);
     // If none is whole, that is no reason to begin anew.
@@ -252,7 +285,8 @@ fn one_run_at_a_time_trains_into_a_directory() {
     train(directory.path(), 4).unwrap();
 }
 
-/// What a process that was killed has begun is removed by the next, and nothing else is.
+/// What a process that was killed has begun is removed by the next, and nothing else is, whatever
+/// its name.
 #[test]
 fn leftovers_are_removed() {
     let directory = tempdir().unwrap();
@@ -261,8 +295,16 @@ fn leftovers_are_removed() {
     fs::write(leftover.join("old/model.safetensors"), "half").unwrap();
     fs::write(directory.path().join(".ndalbert-def.tmp"), "half").unwrap();
     fs::write(directory.path().join(".ndalbert-notes"), "mine").unwrap();
+    let mine = [".ndalbert-mine.tmp/notes.txt", ".ndalbert-aside.tmp/old/notes.txt"];
+    for file in mine.map(|file| directory.path().join(file)) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file.with_file_name("config.json"), "mine").unwrap();
+        fs::write(file, "mine").unwrap();
+    }
     train(directory.path(), 2).unwrap();
-    assert_eq!(names(directory.path()), [".ndalbert-notes", "checkpoint-2"]);
+    let kept = [".ndalbert-aside.tmp", ".ndalbert-mine.tmp", ".ndalbert-notes", "checkpoint-2"];
+    assert_eq!(names(directory.path()), kept);
+    assert!(mine.iter().all(|file| directory.path().join(file).exists()));
 }
 
 #[test]
@@ -277,12 +319,9 @@ fn places_where_no_checkpoint_can_be_are_errors() {
     fs::create_dir_all(taken.parent().unwrap()).unwrap();
     fs::write(&taken, "mine").unwrap();
     let run = taken.parent().unwrap();
-    let error = train(run, 4).unwrap_err();
-    assert!(matches!(error, Error::Training { step: 4, .. }), "{error}");
-    refused::<()>(Err(error), &[taken.to_str().unwrap()]);
-    assert_eq!(names(run), ["checkpoint-2", "checkpoint-4"]);
+    refused(train(run, 4), &[taken.to_str().unwrap(), "move it away"]);
+    assert_eq!(names(run), ["checkpoint-4"]);
     assert_eq!(fs::read(&taken).unwrap(), b"mine");
-    assert_eq!(latest_checkpoint(run).unwrap().path, Some(run.join("checkpoint-2")));
 }
 
 /// Epochs of seven batches, two per step: they end with steps 4 and 8.

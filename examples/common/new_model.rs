@@ -24,14 +24,14 @@ pub fn small(num_hidden_layers: usize) -> Result<AlbertConfig, Failure> {
     })?)
 }
 
-/// Makes a vocabulary of text files, and leaves it in a directory.
+/// Makes a vocabulary of text files.
 pub fn new_tokenizer<P: AsRef<Path>>(
     files: &[P],
     options: &VocabularyOptions,
-    output: &Path,
 ) -> Result<AlbertTokenizer, Failure> {
-    train_vocabulary(files, options)?.save(output)?;
-    Ok(AlbertTokenizer::from_pretrained(output)?)
+    let directory = tempfile::tempdir()?;
+    train_vocabulary(files, options)?.save(&directory)?;
+    Ok(AlbertTokenizer::from_pretrained(&directory)?)
 }
 
 /// The same model for another vocabulary.

@@ -93,7 +93,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         measure: &|model: &_| measure::measure(model, &task, &held_out),
         baselines: measure::baseline(&task, &held_out)?.into_iter().collect(),
     };
-    finetune::finetune(common, model, task, out)?;
+    finetune::finetune(common, &tokenizer, model, task, out)?;
     Ok(())
 }
 

@@ -81,7 +81,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         baselines: vec![format!("by chance: accuracy {chance:.4}")],
     };
     let model = common.load::<AlbertForMultipleChoice>(&tokenizer, |_| ())?;
-    finetune::finetune(common, model, task, out)?;
+    finetune::finetune(common, &tokenizer, model, task, out)?;
     Ok(())
 }
 

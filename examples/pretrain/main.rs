@@ -15,8 +15,6 @@ mod new_model;
 mod options;
 #[path = "../common/output.rs"]
 mod output;
-#[path = "../common/tokenizer_files.rs"]
-mod tokenizer_files;
 #[path = "../common/training/mod.rs"]
 mod training;
 
@@ -46,6 +44,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
 
     let training =
         TrainingOptions { precision: options.precision, activations: options.activations };
+    tokenizer.save_pretrained(options.output.path())?;
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
     let settings = Settings {
         total_steps: options.steps,
@@ -53,6 +52,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         weight_decay: options.weight_decay,
         output: options.output.path().to_owned(),
         resume: options.resume,
+        tokenizer,
         trainer: trainer_options(&options)?,
     };
     let trained = train(model, (batches, held_out), |_| Ok(Vec::new()), settings, out)?;

@@ -8,32 +8,27 @@ use ndalbert::{
 use super::Failure;
 use super::new_model::{draw, new_tokenizer, small, with_words};
 use super::options::{Begin, Options, Words};
-use super::tokenizer_files::copy_tokenizer;
 
 type Parameters = <AlbertForPreTraining as Model>::Parameters;
 
 /// How often the small model's layer is applied.
 const LAYERS: usize = 4;
 
-/// The tokenizer of a directory, or of a vocabulary made of the text. The output directory gets its files; where training
-/// goes on, it has them.
+/// The tokenizer of a directory, or of a vocabulary made of the text; where training goes on, that
+/// of the output directory.
 pub fn tokenizer(options: &Options, goes_on: bool) -> Result<AlbertTokenizer, Failure> {
     if goes_on {
         return Ok(AlbertTokenizer::from_pretrained(options.output.path())?);
     }
     match &options.words {
-        Words::Directory(directory) => {
-            let tokenizer = AlbertTokenizer::from_pretrained(directory)?;
-            copy_tokenizer(directory, options.output.path())?;
-            Ok(tokenizer)
-        }
+        Words::Directory(directory) => Ok(AlbertTokenizer::from_pretrained(directory)?),
         Words::Train { size, kind } => {
             let of_text = VocabularyOptions {
                 kind: *kind,
                 vocab_size: *size,
                 ..VocabularyOptions::default()
             };
-            new_tokenizer(&options.text, &of_text, options.output.path())
+            new_tokenizer(&options.text, &of_text)
         }
     }
 }

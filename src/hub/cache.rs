@@ -44,14 +44,16 @@ impl Cache {
         Some(text.trim().to_owned()).filter(|text| is_commit(text))
     }
 
-    /// Remembers what a revision is now.
-    pub fn record(&self, revision: &str, commit: &str) -> Result<(), Failure> {
+    /// Remembers what a revision is now, if it can: a cache that cannot be written to may have all
+    /// that is needed.
+    pub fn record(&self, revision: &str, commit: &str) {
         if revision == commit || self.commit(revision).as_deref() == Some(commit) {
-            return Ok(());
+            return;
         }
         let path = self.model.join("refs").join(revision);
-        make_directory_of(&path)?;
-        write_atomically(path, |file| file.write_all(commit.as_bytes())).map_err(Failure::Local)
+        if make_directory_of(&path).is_ok() {
+            let _ = write_atomically(path, |file| file.write_all(commit.as_bytes()));
+        }
     }
 
     /// The directory of a commit.
@@ -91,27 +93,25 @@ impl Cache {
         self.model.join(".no_exist").join(commit).join(file)
     }
 
-    /// Remembers that a commit has no such file.
-    pub fn note_absence(&self, commit: &str, file: &str) -> Result<(), Failure> {
+    /// Remembers that a commit has no such file, if it can.
+    pub fn note_absence(&self, commit: &str, file: &str) {
         let path = self.absence(commit, file);
-        make_directory_of(&path)?;
-        Ok(OpenOptions::new().create(true).append(true).open(path).map(drop)?)
+        if make_directory_of(&path).is_ok() {
+            let _ = OpenOptions::new().create(true).append(true).open(path);
+        }
     }
 
     pub fn blob(&self, etag: &str) -> PathBuf {
         self.model.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else writes a blob, and keeps others from it; `None` where the file system cannot.
-    pub fn lock(&self, etag: &str) -> Result<Option<File>, Failure> {
+    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot
+    /// be.
+    pub fn lock(&self, etag: &str) -> Option<File> {
         let path = self.locks.join(format!("{etag}.lock"));
-        make_directory_of(&path)?;
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        match file.lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        make_directory_of(&path).ok()?;
+        let file = OpenOptions::new().create(true).append(true).open(path).ok()?;
+        file.lock().is_ok().then_some(file)
     }
 
     /// Has a commit's file be this blob.

@@ -9,8 +9,10 @@ use ureq::http::{HeaderMap, Method, Request, Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader};
 
+use super::address::{Range, origin, redirected};
 use super::failure::{Failure, Refusal};
 use super::name::{Repository, escaped, is_commit, is_plain};
+use super::proxy::Proxies;
 use crate::files::MAX_JSON;
 
 /// As in `huggingface_hub`'s requests, from the Hub to where large files are, with room to spare.
@@ -19,11 +21,16 @@ const MAX_REDIRECTS: usize = 5;
 /// The longest message of the server's that is handed on, in characters.
 const MAX_MESSAGE: usize = 200;
 
+/// Where the Hub is, by whatever mirror it is asked: these are shown the token, as
+/// `huggingface_hub` does.
+const HUBS: [&str; 2] = ["https://huggingface.co", "https://hf.co"];
+
 /// Talks to one endpoint.
 pub(super) struct Client<'a> {
     agent: Agent,
     endpoint: &'a str,
     token: Option<&'a str>,
+    proxies: Proxies,
 }
 
 /// A revision of a repository.
@@ -37,13 +44,20 @@ pub(super) struct Listing {
 pub(super) struct Metadata {
     /// The name of its content: of large files, the SHA-256.
     pub etag: String,
-    pub size: u64,
+    /// Its length, unless only whoever has the file says so.
+    pub size: Option<u64>,
 }
 
 /// The rest of a file.
 pub(super) struct Part {
     /// Where it begins: where it was asked to, or at 0.
     pub start: u64,
+    /// Whether the server says that it begins there.
+    pub is_certain: bool,
+    /// The length of the file, if the server says it.
+    pub total: Option<u64>,
+    /// Whether the end of what is read is an end that the server has marked.
+    pub is_delimited: bool,
     pub reader: BodyReader<'static>,
 }
 
@@ -66,7 +80,8 @@ impl<'a> Client<'a> {
             .timeout_per_read(Some(timeout))
             .timeout_per_write(Some(timeout))
             .user_agent(concat!("ndalbert/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().new_agent(), endpoint, token }
+        let agent = config.proxy(None).build().new_agent();
+        Self { agent, endpoint, token, proxies: Proxies::from_env() }
     }
 
     /// The commit that a revision is, and the names of its files.
@@ -103,7 +118,7 @@ impl<'a> Client<'a> {
         format!("{}/{}/resolve/{commit}/{}", self.endpoint, repository.name(), escaped(file, "/"))
     }
 
-    /// What the Hub says of a file. Where it redirects elsewhere, it says so before.
+    /// What the Hub says of a file. Where it redirects elsewhere, it says so before, as a rule.
     pub fn metadata(&self, url: &str) -> Result<Metadata, Failure> {
         let response = self.follow(Method::HEAD, url, None, false)?;
         let headers = response.headers();
@@ -113,41 +128,71 @@ impl<'a> Client<'a> {
         if !is_plain(etag) {
             return Err(Failure::Answer(format!("{:?} as the ETag of {url}", shortened(etag))));
         }
-        let size = text(headers, "x-linked-size").or_else(|| text(headers, "content-length"));
-        let size = size.and_then(|size| size.trim().parse().ok());
-        let size = size.ok_or_else(|| Failure::Answer(format!("no size for {url}")))?;
+        let size = match text(headers, "x-linked-size") {
+            Some(size) => Some(size.trim().parse().map_err(|_| {
+                Failure::Answer(format!("{:?} as the size of {url}", shortened(size)))
+            })?),
+            // A redirection has a length of its own; some servers answer such questions with none
+            // at all.
+            None if response.status().is_redirection() => None,
+            None => content_length(headers).filter(|&size| size > 0),
+        };
         Ok(Metadata { etag: etag.to_owned(), size })
     }
 
-    /// A file of `size` bytes, if possible from the byte `start`.
-    pub fn part(&self, url: &str, start: u64, size: u64) -> Result<Part, Failure> {
-        let response = self.follow(Method::GET, url, (start > 0).then_some(start), true)?;
-        let headers = response.headers();
-        let (start, total) = match response.status().as_u16() {
-            206 => {
-                let range = text(headers, "content-range").unwrap_or_default();
-                let (first, total) = content_range(range).ok_or_else(|| {
-                    Failure::Answer(format!("the range {:?} of {url}", shortened(range)))
-                })?;
-                if first != start {
-                    return Err(Failure::Answer(format!(
-                        "bytes from {first} of {url} instead of from {start}"
-                    )));
-                }
-                (start, Some(total))
+    /// A file, if possible from the byte `start`.
+    ///
+    /// # Errors
+    /// [`Failure::Range`] if the answer is none to this question, so that the file must be begun
+    /// again.
+    pub fn part(&self, url: &str, start: u64) -> Result<Part, Failure> {
+        let asked = (start > 0).then_some(start);
+        let response = match self.follow(Method::GET, url, asked, true) {
+            // What is there may be more than the server has.
+            Err(Failure::Refused(refusal)) if refusal.status == 416 => {
+                return Err(Failure::Range(format!("416 for {url} from byte {start}")));
             }
-            _ => (0, text(headers, "content-length").and_then(|length| length.parse().ok())),
+            response => response?,
         };
-        if total.is_some_and(|total| total != size) {
-            let found = total.unwrap_or_default();
-            return Err(Failure::Answer(format!(
-                "{found} bytes of {url}, which should have {size}"
-            )));
+        let headers = response.headers();
+        if let Some(encoding) = text(headers, "content-encoding").filter(|it| *it != "identity") {
+            let encoding = shortened(encoding);
+            return Err(Failure::Answer(format!("{url} in the encoding {encoding:?}")));
         }
-        Ok(Part { start, reader: response.into_body().into_reader() })
+        let length = content_length(headers);
+        let is_chunked =
+            text(headers, "transfer-encoding").is_some_and(|it| it.contains("chunked"));
+        let (start, is_certain, total) =
+            match (response.status().as_u16(), headers.get("content-range")) {
+                (206, Some(_)) => {
+                    let header = text(headers, "content-range").unwrap_or_default();
+                    let range = Range::parse(header).filter(|range| {
+                        range.first == start && length.is_none_or(|length| length == range.length)
+                    });
+                    let range = range.ok_or_else(|| {
+                        Failure::Range(format!("the range {:?} of {url}", shortened(header)))
+                    })?;
+                    (start, true, range.total)
+                }
+                // Nothing says which part it is.
+                (206, None) if start > 0 => {
+                    (start, false, length.map(|length| start.saturating_add(length)))
+                }
+                _ => (0, true, length),
+            };
+        // A part may be any part of the file.
+        let is_delimited = response.status() != 206 && (is_chunked || length.is_some());
+        Ok(Part {
+            start,
+            is_certain,
+            total,
+            is_delimited,
+            reader: response.into_body().into_reader(),
+        })
     }
 
-    /// Sends a request, and again to where it is redirected; to another host only if `elsewhere`.
+    /// Sends a request, and again to where it is redirected. To a host other than the Hub's only if
+    /// `elsewhere`, or if the Hub does not say what file it is that is there.
     fn follow(
         &self,
         method: Method,
@@ -173,7 +218,10 @@ impl<'a> Client<'a> {
                     "a redirection from {url} to an address that is not encrypted"
                 )));
             }
-            if !elsewhere && origin(&next) != origin(&url) {
+            let headers = response.headers();
+            let is_described = text(headers, "x-linked-etag").or(text(headers, "etag")).is_some();
+            let is_elsewhere = origin(&next) != origin(&url) && !self.is_hub(&next);
+            if !elsewhere && is_elsewhere && is_described {
                 return Ok(response);
             }
             url = next;
@@ -191,7 +239,7 @@ impl<'a> Client<'a> {
     ) -> Result<Response<Body>, Failure> {
         let mut request =
             Request::builder().method(method).uri(url).header(header::ACCEPT_ENCODING, "identity");
-        if let Some(token) = self.token.filter(|_| origin(url) == origin(self.endpoint)) {
+        if let Some(token) = self.token.filter(|_| self.is_hub(url)) {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         if let Some(start) = start {
@@ -200,7 +248,18 @@ impl<'a> Client<'a> {
         let request = request
             .body(())
             .map_err(|error| Failure::Answer(format!("the address {url:?} ({error})")))?;
-        self.agent.run(request).map_err(|error| unanswered(&error))
+        let (via, proxy) = match self.proxies.of(url)? {
+            Some(via) => (format!(", by way of {via}"), Some(via.proxy)),
+            None => (String::new(), None),
+        };
+        let request = self.agent.configure_request(request).proxy(proxy).build();
+        self.agent.run(request).map_err(|error| unanswered(&error, &via))
+    }
+
+    /// Whether an address is one of the endpoint's or the Hub's, which may know who is asking.
+    fn is_hub(&self, url: &str) -> bool {
+        let origin_of_url = origin(url);
+        [self.endpoint].iter().chain(&HUBS).any(|hub| origin(hub) == origin_of_url)
     }
 }
 
@@ -209,30 +268,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Scheme, host and port of an address.
-fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
-    &url[..end]
-}
-
-/// Where `location` leads from `url`: an address of its own, or a path on the same host.
-fn redirected(url: &str, location: &str) -> Option<String> {
-    if location.starts_with("https://") || location.starts_with("http://") {
-        Some(location.to_owned())
-    } else if location.starts_with("//") {
-        Some(format!("{}:{location}", url.split_once("://")?.0))
-    } else if location.starts_with('/') {
-        Some(format!("{}{location}", origin(url)))
-    } else {
-        None
-    }
-}
-
-/// First byte and length of the file, of `bytes 5-9/10`.
-fn content_range(range: &str) -> Option<(u64, u64)> {
-    let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()?))
+/// The length of an answer.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, "content-length")?.trim().parse().ok()
 }
 
 fn refusal(response: &Response<Body>) -> Failure {
@@ -251,44 +289,16 @@ fn shortened(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE).collect()
 }
 
-fn unanswered(error: &ureq::Error) -> Failure {
+/// `via` is the proxy that was asked, if there was one.
+fn unanswered(error: &ureq::Error, via: &str) -> Failure {
+    let said = format!("{error}{via}");
     match error {
         ureq::Error::Http(_)
         | ureq::Error::BadUri(_)
         | ureq::Error::Protocol(_)
-        | ureq::Error::LargeResponseHeader(..) => Failure::Answer(error.to_string()),
-        _ => Failure::Unreachable(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        assert_eq!(origin("https://a.b:1/c?d"), "https://a.b:1");
-        assert_eq!(origin("https://a.b?x=/"), "https://a.b");
-        assert_eq!(origin("nonsense"), "nonsense");
-        assert_eq!(redirected("https://a/b", "/c").as_deref(), Some("https://a/c"));
-        assert_eq!(redirected("https://a/b", "//c/d").as_deref(), Some("https://c/d"));
-        assert_eq!(redirected("https://a/b", "http://c/d").as_deref(), Some("http://c/d"));
-        assert_eq!(redirected("https://a/b", "ftp://c"), None);
-    }
-
-    #[test]
-    fn ranges() {
-        assert_eq!(content_range("bytes 5-9/10"), Some((5, 10)));
-        for range in [
-            "",
-            "bytes",
-            "bytes 5-9/*",
-            "bytes */10",
-            "5-9/10",
-            "bytes -1-9/10",
-            "bytes 5-9/99999999999999999999",
-        ] {
-            assert_eq!(content_range(range), None, "{range}");
-        }
+        | ureq::Error::LargeResponseHeader(..) => Failure::Answer(said),
+        // It does not want to be asked, or not by somebody without a password.
+        ureq::Error::ConnectProxyFailed(why) if why.contains("responded 4") => Failure::Proxy(said),
+        _ => Failure::Unreachable(said),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, make_directory_of};
-use super::client::{Client, Metadata};
+use super::client::{Client, Metadata, Part};
 use super::failure::Failure;
 use super::name::Repository;
 use super::settings::Progress;
@@ -22,6 +22,10 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// How often one file may be interrupted: a server that gives a byte at a time has no end.
 const MAX_INTERRUPTIONS: u32 = 100;
+
+/// The longest file of weights: what the Hub gives without its own protocol. The largest ALBERT has
+/// 0.9 GB.
+const MAX_WEIGHTS: u64 = 50 << 30;
 
 const BUFFER: usize = 64 << 10;
 
@@ -43,24 +47,19 @@ impl Downloader<'_> {
             return Ok(path);
         }
         let url = self.client.url(self.repository, self.commit, file);
-        let metadata = self.persistently(|| self.client.metadata(&url))?;
-        let is_weights = file.ends_with(".safetensors") || file.ends_with(".bin");
-        if !is_weights && metadata.size > MAX_VOCABULARY {
-            let size = metadata.size;
-            return Err(Failure::Answer(format!(
-                "{size} bytes of {url}, which should have at most {MAX_VOCABULARY}"
-            )));
-        }
-        let blob = self.cache.blob(&metadata.etag);
+        let Metadata { etag, size } = self.persistently(|| self.client.metadata(&url))?;
+        let blob = self.cache.blob(&etag);
         make_directory_of(&blob)?;
-        let lock = self.cache.lock(&metadata.etag)?;
+        let lock = self.cache.lock(&etag);
         if !blob.exists() {
             let incomplete = incomplete(&blob, lock.is_some());
-            Transfer { downloader: self, file, url: &url, metadata: &metadata, path: &incomplete }
+            let (etag, url, path) = (etag.as_str(), url.as_str(), incomplete.as_path());
+            let (size, goes_on, is_doubtful) = (size, true, false);
+            Transfer { downloader: self, file, url, etag, path, size, goes_on, is_doubtful }
                 .run()?;
             fs::rename(&incomplete, &blob)?;
         }
-        self.cache.link(self.commit, file, &metadata.etag)
+        self.cache.link(self.commit, file, &etag)
     }
 
     /// Tries again where there was no answer.
@@ -96,22 +95,32 @@ struct Transfer<'a> {
     downloader: &'a Downloader<'a>,
     file: &'a str,
     url: &'a str,
-    metadata: &'a Metadata,
+    etag: &'a str,
     path: &'a Path,
+    /// The file's length, once it is known.
+    size: Option<u64>,
+    /// Whether the server may be asked for the rest of the file. Some give other bytes than that,
+    /// or do not say which.
+    goes_on: bool,
+    /// Whether what was received may be of different files, or cut off.
+    is_doubtful: bool,
 }
 
 impl Transfer<'_> {
     /// Receives the whole file, in as many parts as it takes.
-    fn run(&self) -> Result<(), Failure> {
+    fn run(mut self) -> Result<(), Failure> {
+        self.expect(self.size)?;
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(self.path)?;
         let mut have = file.metadata()?.len();
-        let is_resumed = have > 0;
+        self.is_doubtful = have > 0;
         // What cannot be checked afterwards is not gone on with: it may be of another server.
-        if have > self.metadata.size || (is_resumed && self.checksum().is_none()) {
+        if self.size.is_some_and(|size| have > size) || (have > 0 && self.checksum().is_none()) {
             have = restart(&mut file)?;
         }
+        let announced = self.size;
         self.receive(&mut file, have)?;
-        if !self.is_right(&mut file)? && is_resumed {
+        if !self.is_right(&mut file)? && self.is_doubtful {
+            (self.size, self.goes_on) = (announced, false);
             let have = restart(&mut file)?;
             self.receive(&mut file, have)?;
         }
@@ -124,40 +133,36 @@ impl Transfer<'_> {
     }
 
     /// Appends what is missing, however often it is interrupted.
-    fn receive(&self, file: &mut File, mut have: u64) -> Result<(), Failure> {
+    fn receive(&mut self, file: &mut File, mut have: u64) -> Result<(), Failure> {
         let (mut attempt, mut interruptions) = (1, 0);
         self.report(have);
-        while have < self.metadata.size {
+        while self.size != Some(have) {
             let before = have;
             let Err(failure) = self.receive_part(file, &mut have) else { continue };
             let Failure::Unreachable(why) = failure else { return Err(failure) };
             interruptions += 1;
             attempt = if have > before { 1 } else { attempt + 1 };
             if attempt > MAX_ATTEMPTS || interruptions > MAX_INTERRUPTIONS {
-                return Err(Failure::Unreachable(format!(
-                    "{why} ({have} of {} bytes of {})",
-                    self.metadata.size, self.file
-                )));
+                let size = self.size.map(|size| format!(" of {size}")).unwrap_or_default();
+                let file = self.file;
+                return Err(Failure::Unreachable(format!("{why} ({have}{size} bytes of {file})")));
             }
             self.downloader.pause(attempt);
         }
         Ok(())
     }
 
-    /// Asks for what is missing, and appends what comes. `have` is how much is there, also after an error.
-    fn receive_part(&self, file: &mut File, have: &mut u64) -> Result<(), Failure> {
-        let size = self.metadata.size;
-        let part = match self.downloader.client.part(self.url, *have, size) {
-            // What is there may be more than the server has.
-            Err(Failure::Refused(refusal)) if refusal.status == 416 && *have > 0 => {
-                *have = restart(file)?;
-                self.downloader.client.part(self.url, 0, size)?
-            }
-            part => part?,
-        };
+    /// Asks for what is missing, and appends what comes. `have` is how much is there, also after an
+    /// error. If there is none, the length of the file is known then.
+    fn receive_part(&mut self, file: &mut File, have: &mut u64) -> Result<(), Failure> {
+        let part = self.ask(*have)?;
+        self.expect(part.total)?;
+        self.is_doubtful |= !part.is_certain || !part.is_delimited;
         if part.start < *have {
+            self.goes_on = false;
             *have = restart(file)?;
         }
+        let most = self.size.unwrap_or(self.limit());
         let mut reader = part.reader;
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -169,27 +174,73 @@ impl Transfer<'_> {
             if read == 0 {
                 break;
             }
-            if read as u64 > size - *have {
-                return Err(Failure::Answer(format!(
-                    "more than the {size} bytes that {} should have",
-                    self.url
-                )));
+            if read as u64 > most - *have {
+                let what = format!("more than the {most} bytes that {} should have", self.url);
+                if part.start == 0 {
+                    return Err(Failure::Answer(what));
+                }
+                // The rest may have been other bytes than those.
+                self.goes_on = false;
+                *have = restart(file)?;
+                return Err(Failure::Unreachable(what));
             }
             file.write_all(&buffer[..read])?;
             *have += read as u64;
             self.report(*have);
         }
-        match *have == size {
+        if self.size.is_none() && !part.is_delimited && self.checksum().is_none() {
+            let what = format!("neither a length nor a checksum of {}", self.url);
+            return Err(Failure::Answer(what));
+        }
+        match *self.size.get_or_insert(*have) == *have {
             true => Ok(()),
             false => Err(Failure::Unreachable("the connection was closed too early".to_owned())),
         }
     }
 
+    /// Asks for what is missing; for all of it, if what the server answers is not the rest, or
+    /// cannot be checked to be.
+    fn ask(&mut self, have: u64) -> Result<Part, Failure> {
+        let client = self.downloader.client;
+        if have > 0 && self.goes_on {
+            match client.part(self.url, have) {
+                Ok(part) if self.is_usable(&part) => return Ok(part),
+                Ok(_) | Err(Failure::Range(_)) => self.goes_on = false,
+                Err(failure) => return Err(failure),
+            }
+        }
+        client.part(self.url, 0)
+    }
+
+    fn is_usable(&self, part: &Part) -> bool {
+        let is_of_this_length =
+            part.total.is_none() || self.size.is_none() || part.total == self.size;
+        is_of_this_length && (part.is_certain || self.checksum().is_some())
+    }
+
+    /// Takes note of the file's length, if it is said.
+    fn expect(&mut self, total: Option<u64>) -> Result<(), Failure> {
+        let (Some(total), limit) = (total, self.limit()) else { return Ok(()) };
+        let expected = match *self.size.get_or_insert(total) {
+            size if size != total => format!("{size}"),
+            _ if total > limit => format!("at most {limit}"),
+            _ => return Ok(()),
+        };
+        let url = self.url;
+        Err(Failure::Answer(format!("{total} bytes of {url}, which should have {expected}")))
+    }
+
+    /// How long such a file may be.
+    fn limit(&self) -> u64 {
+        let is_weights = self.file.ends_with(".safetensors") || self.file.ends_with(".bin");
+        if is_weights { MAX_WEIGHTS } else { MAX_VOCABULARY }
+    }
+
     /// The SHA-256 that the file must have, if its ETag is one: that of all large files is.
     fn checksum(&self) -> Option<&str> {
-        let etag = self.metadata.etag.as_str();
-        let is_checksum = etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_checksum.then_some(etag)
+        let is_checksum =
+            self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_checksum.then_some(self.etag)
     }
 
     fn is_right(&self, file: &mut File) -> Result<bool, Failure> {
@@ -209,7 +260,7 @@ impl Transfer<'_> {
 
     fn report(&self, received: u64) {
         if let Some(progress) = self.downloader.progress {
-            progress(Progress { file: self.file, received, total: self.metadata.size });
+            progress(Progress { file: self.file, received, total: self.size.unwrap_or(received) });
         }
     }
 }

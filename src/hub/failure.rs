@@ -17,6 +17,10 @@ pub(super) enum Failure {
     Refused(Refusal),
     /// The server's answer makes no sense.
     Answer(String),
+    /// The server's answer to a question for the rest of a file is none.
+    Range(String),
+    /// The proxy is none, or does not do what is asked of it.
+    Proxy(String),
     /// The cache lacks a file, and nobody may be asked.
     NotCached(String),
     /// The repository has no such file, and needs it.
@@ -42,13 +46,17 @@ pub(super) struct Refusal {
 impl Failure {
     /// The error, in the words of somebody who wants the model.
     pub fn explain(self, repository: &Repository, hub: &Hub) -> Error {
+        let may_be_a_path = self.may_be_a_path();
         let reason = match self {
             Self::Local(error) => return error,
             Self::Unreachable(why) => unreachable(&why, hub),
             Self::Refused(refusal) => refused(&refusal, repository, hub),
-            Self::Answer(what) => format!(
+            Self::Answer(what) | Self::Range(what) => format!(
                 "{} answers what cannot be right: {what}; if HF_ENDPOINT names a mirror, try without it. What was in the cache is unharmed",
                 hub.endpoint_url()
+            ),
+            Self::Proxy(why) => format!(
+                "the proxy cannot be used: {why}; correct it, unset it, or name the host in NO_PROXY"
             ),
             Self::NotCached(file) => format!(
                 "{file} is not in {}, and HF_HUB_OFFLINE forbids to download it: unset it once, or copy the cache from a machine that has it",
@@ -63,8 +71,27 @@ impl Failure {
             ),
             Self::Disk(error) => disk(&error, hub.cache_directory()),
         };
-        let revision = repository.revision();
-        Error::hub(format!("{}@{revision}", repository.name()), reason)
+        let (name, revision) = (repository.name(), repository.revision());
+        let before = match may_be_a_path {
+            true => format!("there is no directory {name:?} here, and as a model of the Hub: "),
+            false => String::new(),
+        };
+        Error::hub(format!("{name}@{revision}"), before + &reason)
+    }
+
+    /// Whether nothing tells the name of a model from that of a directory that is not there.
+    fn may_be_a_path(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Answer(_) | Self::Proxy(_) | Self::NotCached(_) => true,
+            // What has gates, revisions or files is a model.
+            Self::Refused(Refusal { status, code, .. }) => {
+                let is_known = ["GatedRepo", "RevisionNotFound", "EntryNotFound"]
+                    .map(Some)
+                    .contains(&code.as_deref());
+                matches!(status, 401 | 403 | 404) && !is_known
+            }
+            _ => false,
+        }
     }
 }
 
@@ -93,7 +120,7 @@ fn refused(refusal: &Refusal, repository: &Repository, hub: &Hub) -> String {
         (404, _) if hub.has_token() => {
             "there is no such model, or the token may not see it: check the name, or set HF_TOKEN to another".to_owned()
         }
-        (404, _) => "there is no such model: check the name; a path of this machine must exist".to_owned(),
+        (404, _) => "there is no such model: check the name".to_owned(),
         (429, _) => "too many requests: wait some minutes, or set HF_TOKEN to be counted apart from others".to_owned(),
         _ => "it does not say what to do; try again later".to_owned(),
     };

@@ -5,13 +5,16 @@
 //! downloads what the other has:
 //!
 //! ```text
-//! name.rs      what may be the name of a model, a revision, a file of a repository
-//! settings.rs  where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
-//! wanted.rs    which of a repository's files are needed
-//! client.rs    requests, redirects, and what the answers must be
-//! cache.rs     blobs, snapshots, refs, locks: the layout of the cache
-//! download.rs  one file: received, gone on with after an interruption, checked, put in its place
-//! failure.rs   what went wrong, and what to do about it
+//! name.rs         what may be the name of a model, a revision, a file of a repository
+//! settings.rs     where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+//! environment.rs  variables, and those that are named in paths
+//! proxy.rs        which proxy an address is asked by way of, if any
+//! wanted.rs       which of a repository's files are needed
+//! client.rs       requests, redirects, and what the answers must be
+//! address.rs      parts of addresses, and of headers that have ranges
+//! cache.rs        blobs, snapshots, refs, locks: the layout of the cache
+//! download.rs     one file: received, gone on with after an interruption, checked, put in its place
+//! failure.rs      what went wrong, and what to do about it
 //! ```
 //!
 //! # What is trusted
@@ -20,14 +23,20 @@
 //! was announced, or (weights) of another SHA-256, is not put in its place; what is in the cache is never written to again.
 
 #[cfg(feature = "hub")]
+mod address;
+#[cfg(feature = "hub")]
 mod cache;
 #[cfg(feature = "hub")]
 mod client;
 #[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
+mod environment;
+#[cfg(feature = "hub")]
 mod failure;
 mod name;
+#[cfg(feature = "hub")]
+mod proxy;
 #[cfg(feature = "hub")]
 mod settings;
 #[cfg(feature = "hub")]

@@ -11,6 +11,7 @@ use ureq::tls::{PemItem, RootCerts, parse_pem};
 use super::cache::Cache;
 use super::client::{Client, Listing};
 use super::download::Downloader;
+use super::environment::{is_set, path_variable, text_variable};
 use super::failure::Failure;
 use super::name::{Repository, is_commit};
 use super::wanted::find_all;
@@ -34,7 +35,8 @@ pub struct Progress<'a> {
     pub file: &'a str,
     /// The bytes that are there, those of an earlier, interrupted download included.
     pub received: u64,
-    /// All of its bytes.
+    /// All of its bytes; as many as were received, while the server has not said how many there
+    /// are.
     pub total: u64,
 }
 
@@ -84,7 +86,13 @@ impl Hub {
     /// * `HF_TOKEN`: who is asking; otherwise the file at `HF_TOKEN_PATH`, or `token` in `HF_HOME` (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN`).
     /// * `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: `1` to use the cache alone.
     /// * `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`: a file with the [authorities](Self::authorities) to trust instead of Mozilla's.
-    /// * `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+    /// * `HTTPS_PROXY` for `https` addresses, `HTTP_PROXY` for `http` ones, `ALL_PROXY` where these
+    ///   are not set, and `NO_PROXY`. All of them in lower case, too, which comes first. Proxies
+    ///   may be `http://`, `https://`, `socks5://` (which is asked to resolve names, as with
+    ///   `socks5h://`), `socks4://` or `socks4a://`. What cannot be a proxy's address is an error,
+    ///   not passed over.
+    ///
+    /// In paths, `~`, `$NAME` and `${NAME}` are expanded.
     ///
     /// # Errors
     /// `Error::Hub` if no home directory is known, and for an endpoint or token that cannot be one; [`Error::Io`] if the token's file cannot be read.
@@ -256,10 +264,10 @@ impl Hub {
             if there.contains(file) {
                 return downloader.fetch(file).map(Some);
             }
-            cache.note_absence(&commit, file)?;
+            cache.note_absence(&commit, file);
             Ok(None)
         })?;
-        cache.record(repository.revision(), &commit)?;
+        cache.record(repository.revision(), &commit);
         Ok(cache.snapshot(&commit))
     }
 
@@ -296,25 +304,4 @@ fn token(home: Option<&Path>) -> Result<Option<String>> {
     let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
     let token = String::from_utf8(read_text(&path, MAX_JSON)?).unwrap_or_default();
     Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
-}
-
-/// The value of a variable that is set to more than spaces.
-fn text_variable(name: &str) -> Option<String> {
-    let value = env::var(name).ok()?.trim().to_owned();
-    (!value.is_empty()).then_some(value)
-}
-
-/// A path, in which `~` stands for the home directory.
-fn path_variable(name: &str) -> Option<PathBuf> {
-    let value = PathBuf::from(env::var_os(name).filter(|value| !value.is_empty())?);
-    match value.strip_prefix("~") {
-        Ok(rest) => Some(env::home_dir()?.join(rest)),
-        Err(_) => Some(value),
-    }
-}
-
-/// Whether a variable is one of `huggingface_hub`'s words for yes.
-fn is_set(name: &str) -> bool {
-    text_variable(name)
-        .is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str()))
 }

@@ -25,7 +25,33 @@ fn finetune(example: &str, [train, validation, output]: [&str; 3], more: &[&str]
     }
     assert_loss_falls(output, 60, 0.8);
     assert_curve(output);
+    // The last checkpoint can be used as it is.
+    let tokenizer = |path: &Path| AlbertTokenizer::from_pretrained(path).unwrap();
+    let text = "Ann ran in 北京.";
+    let [saved, kept] = [Path::new(output), &Path::new(output).join("checkpoint-60")]
+        .map(|path| tokenizer(path).encode(text).unwrap());
+    assert_eq!(saved, kept);
     run
+}
+
+/// What another program has left under a name that checkpoints will have is refused, and nothing
+/// happens to it.
+#[test]
+fn fine_tuning_leaves_checkpoints_of_others_alone() {
+    let place = Place::new();
+    let data = place.write("data.txt", "Ann B-PER\nran O\n\nBob B-PER\nsat O\n");
+    let output = place.path("output");
+    let theirs = Path::new(&output).join("checkpoint-2");
+    fs::create_dir_all(&theirs).unwrap();
+    fs::write(theirs.join("trainer_state.json"), "{\"global_step\": 2}").unwrap();
+    fs::write(theirs.join("pytorch_model.bin"), "weights").unwrap();
+    let files = ["--train", &data, "--validation", &data, "--output", &output];
+    for more in [&["--steps", "4", "--every", "1"][..], &["--epochs", "4"], &["--steps", "2"]] {
+        let words = ["checkpoint-2", "trainer_state.json", "move it away"];
+        fail("finetune_tokens", &[&files[..], more].concat(), &words);
+        assert_eq!(fs::read(theirs.join("pytorch_model.bin")).unwrap(), b"weights");
+        assert_eq!(fs::read_dir(&theirs).unwrap().count(), 2);
+    }
 }
 
 /// Evaluates what fine-tuning has left: the best of the evaluations must come out again.

@@ -7,7 +7,7 @@ use std::thread;
 use ndalbert::hub::{Files, Hub};
 
 use crate::common::refused;
-use crate::server::{COMMIT, NAME, OTHER_COMMIT, Server, TOKEN, sha256};
+use crate::server::{COMMIT, NAME, OTHER_COMMIT, Reply, Server, TOKEN, sha256};
 use crate::{CONFIG, Home, TIMEOUT, fixture, weights};
 
 #[test]
@@ -161,7 +161,7 @@ fn a_cache_is_good_enough_where_there_is_no_network() {
         nowhere.resolve("owner/other", Files::Model),
         &["127.0.0.1:1", "cannot be reached", "HF_ENDPOINT"],
     );
-    server.meddle(|_, _| crate::server::Reply::new(503));
+    server.meddle(|_, _| Reply::new(503));
     assert_eq!(home.get(&server, Files::Model).unwrap(), directory);
 }
 
@@ -175,6 +175,65 @@ fn the_token_is_shown_to_the_endpoint_alone() {
         let expected = (!seen.elsewhere).then(|| format!("Bearer {TOKEN}"));
         assert_eq!(seen.header("authorization").map(str::to_owned), expected, "{}", seen.line());
     }
+}
+
+/// A cache that others have filled, on a disk of theirs: what cannot be noted down there is not
+/// needed.
+#[test]
+fn a_complete_cache_that_cannot_be_written_to_is_used() {
+    let (server, home) = (fixture(), Home::new());
+    home.get(&server, Files::All).unwrap();
+    let locks = home.cache().join(".locks");
+    // A file where a directory is wanted cannot be written to, not even by an administrator.
+    let blocked = [home.model(".no_exist"), home.model("refs"), home.model("blobs"), locks];
+    for (number, blocked) in blocked.into_iter().enumerate() {
+        let aside = home.0.path().join(number.to_string());
+        fs::rename(&blocked, &aside).unwrap();
+        if blocked.ends_with("blobs") {
+            // The snapshot's own files, as where there are no links.
+            let snapshot = home.model(&format!("snapshots/{COMMIT}"));
+            for name in home.names() {
+                let blob = fs::read_link(snapshot.join(&name)).unwrap();
+                fs::remove_file(snapshot.join(&name)).unwrap();
+                fs::copy(aside.join(blob.file_name().unwrap()), snapshot.join(&name)).unwrap();
+            }
+        }
+        fs::write(&blocked, "a file").unwrap();
+        for files in [Files::All, Files::Model, Files::Tokenizer, Files::Config] {
+            let directory = home.get(&server, files).unwrap();
+            assert_eq!(fs::read(directory.join("config.json")).unwrap(), CONFIG);
+        }
+        assert_eq!(fs::read(&blocked).unwrap(), b"a file");
+    }
+    // What is not there has to be written.
+    server.set("spiece.model", "new");
+    refused(home.get(&server, Files::All), &["cannot write to the cache", "HF_HOME"]);
+}
+
+/// Locks keep others from downloading the same; the download itself does not need them.
+#[test]
+fn a_cache_without_locks_can_be_filled() {
+    let (server, home) = (fixture(), Home::new());
+    fs::create_dir(home.cache()).unwrap();
+    fs::write(home.cache().join(".locks"), "a file").unwrap();
+    let directory = home.get(&server, Files::All).unwrap();
+    assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
+}
+
+/// A mirror that has nothing itself, and says so by redirections to the whole address of another
+/// host.
+#[test]
+fn a_mirror_may_redirect_to_another_host() {
+    let (mirror, server, home) = (fixture(), fixture(), Home::new());
+    let url = server.url();
+    mirror.meddle(move |seen, _| Reply::new(307).header("Location", format!("{url}{}", seen.path)));
+    let directory = home.hub(&mirror).token(TOKEN).unwrap().resolve(NAME, Files::Model).unwrap();
+    assert_eq!(fs::read(directory.join("config.json")).unwrap(), CONFIG);
+    assert_eq!(fs::read(directory.join("model.safetensors")).unwrap(), weights());
+    assert!(home.model(&format!("blobs/{}", sha256(&weights()))).is_file());
+    assert!(mirror.seen().iter().all(|seen| seen.header("authorization").is_some()));
+    let seen = server.seen();
+    assert!(!seen.is_empty() && seen.iter().all(|seen| seen.header("authorization").is_none()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::server::{COMMIT, NAME, OTHER_COMMIT, Server, TOKEN};
 use crate::{Home, fixture};
 
 /// The variables that change what is done, and proxies.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 22] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
     "HF_HOME",
@@ -30,6 +30,11 @@ const VARIABLES: [&str; 17] = [
     "http_proxy",
     "ALL_PROXY",
     "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "REQUEST_METHOD",
 ];
 
 /// Run by the other tests, in a process of its own: loads everything by the name in `NAME`.
@@ -53,7 +58,7 @@ fn child() {
     }
 }
 
-fn run(name: &str, variables: &[(&str, &str)], directory: &Path) -> String {
+pub fn run(name: &str, variables: &[(&str, &str)], directory: &Path) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["environment::child", "--exact", "--ignored", "--nocapture"])
@@ -69,7 +74,7 @@ fn run(name: &str, variables: &[(&str, &str)], directory: &Path) -> String {
 }
 
 /// The small Chinese model that comes with the crate.
-fn demo() -> Server {
+pub fn demo() -> Server {
     let directory = path("examples/data/albert-chinese-demo");
     let names = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"];
     Server::new(names.map(|name| (name, fs::read(directory.join(name)).unwrap())))
@@ -137,7 +142,30 @@ fn the_cache_and_who_is_asking_have_their_usual_places() {
     assert!(at("home/hub"));
     run(NAME, &[("HF_ENDPOINT", &url), ("HF_HOME", "~/home"), ("HF_HUB_CACHE", "~/cache")], here);
     assert!(at("cache"));
-    let certificates = [("HF_ENDPOINT", url.as_str()), ("SSL_CERT_FILE", "/nowhere.pem")];
+    let own = here.to_str().unwrap();
+    for (variables, place) in [
+        (&[("HF_HOME", "$HOME/of-home")][..], "of-home/hub"),
+        (&[("HF_HOME", "${OWN}/braces"), ("OWN", own)], "braces/hub"),
+        (&[("HF_HUB_CACHE", "~/$OWN/cache"), ("OWN", "own")], "own/cache"),
+        (&[("HUGGINGFACE_HUB_CACHE", "$HOME/old")], "old"),
+        (&[("XDG_CACHE_HOME", "$HOME/of-xdg")], "of-xdg/huggingface/hub"),
+        (&[("HF_HOME", "$NOBODY/x")], "$NOBODY/x/hub"),
+    ] {
+        run(NAME, &[&[("HF_ENDPOINT", url.as_str())], variables].concat(), here);
+        assert!(at(place), "{place}");
+    }
+    assert!(!here.join("$HOME").exists());
+    server.seen();
+    fs::write(here.join("mine"), "of_variable").unwrap();
+    run(
+        NAME,
+        &[("HF_ENDPOINT", &url), ("HF_HOME", "~/new"), ("HF_TOKEN_PATH", "$HOME/mine")],
+        here,
+    );
+    let seen = server.seen();
+    assert!(seen.iter().any(|seen| seen.header("authorization") == Some("Bearer of_variable")));
+    let certificates =
+        [("HF_ENDPOINT", url.as_str()), ("SSL_CERT_FILE", "$OWN.pem"), ("OWN", "/nowhere")];
     assert!(run(NAME, &certificates, here).contains("nowhere.pem"));
     assert!(run(NAME, &[("HF_ENDPOINT", "nonsense")], here).contains("HF_ENDPOINT"));
     assert!(run(NAME, &[("HF_ENDPOINT", &url), ("HF_TOKEN", "a b")], here).contains("HF_TOKEN"));

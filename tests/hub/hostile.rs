@@ -8,7 +8,7 @@ use ndalbert::hub::Files;
 
 use crate::common::random::numbers;
 use crate::common::refused;
-use crate::server::{COMMIT, NAME, Reply, Seen, Server, sha256};
+use crate::server::{COMMIT, NAME, Reply, Seen, Server, chunked, sha256};
 use crate::{Home, fixture, weights};
 
 /// A home in which a model is cached already, and what is in it.
@@ -160,17 +160,9 @@ fn bodies_that_are_longer_or_shorter_or_others() {
     assert!(!victim.home.incomplete().exists(), "what is wrong is not kept");
     // Without a length, and without an end.
     victim.withstands(&["more than the 500000 bytes"], |seen, reply| match seen.elsewhere {
-        true => chunked(&[weights(), vec![0; 100]].concat()),
+        true => chunked(200, &[weights(), vec![0; 100]].concat()),
         false => reply,
     });
-}
-
-fn chunked(bytes: &[u8]) -> Reply {
-    let chunk =
-        |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
-    let mut body: Vec<u8> = bytes.chunks(65_536).flat_map(chunk).collect();
-    body.extend(b"0\r\n\r\n");
-    Reply::new(200).header("Transfer-Encoding", "chunked").body(body)
 }
 
 #[test]

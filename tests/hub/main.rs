@@ -6,6 +6,7 @@ mod common;
 mod environment;
 mod hostile;
 mod names;
+mod proxies;
 mod refused;
 mod resumed;
 mod server;

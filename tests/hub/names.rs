@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use ndalbert::hub::{self, Files};
+use ndalbert::hub::{self, Files, Hub};
 use ndalbert::{Albert, AlbertConfig, LoadOptions, PreTrainedModel};
 
 use crate::common::refused;
 use crate::server::NAME;
-use crate::{Home, fixture};
+use crate::{Home, TIMEOUT, fixture};
 
 /// None of these reaches the network: the default endpoint would not answer here, and the errors would say so.
 #[test]
@@ -20,6 +20,26 @@ fn paths_are_not_names() {
     }
     refused(AlbertConfig::from_pretrained(""), &["empty path"]);
     refused(AlbertConfig::from_pretrained("owner/model@../x"), &["No such file"]);
+}
+
+/// Whoever mistypes a directory wants to hear that, whether or not the Hub is there.
+#[test]
+fn a_directory_that_is_not_there_is_told_of_first() {
+    let (server, home) = (fixture(), Home::new());
+    let said = |hub: Hub| {
+        let error = hub.resolve("out/chekpoint-8", Files::All).unwrap_err().to_string();
+        let start = "out/chekpoint-8@main: there is no directory \"out/chekpoint-8\" here";
+        assert!(error.starts_with(start), "{error}");
+        error
+    };
+    assert!(said(home.hub(&server)).contains("401"));
+    assert!(said(home.hub(&server).token("hf_other").unwrap()).contains("404"));
+    assert!(said(home.hub(&server).offline(true)).contains("HF_HUB_OFFLINE"));
+    let nowhere = Hub::new(home.cache()).endpoint("http://127.0.0.1:1").unwrap().timeout(TIMEOUT);
+    assert!(said(nowhere).contains("cannot be reached"));
+    // What is a model has no need of it.
+    let error = home.hub(&server).resolve(format!("{NAME}@v9"), Files::All).unwrap_err();
+    assert!(!error.to_string().contains("no directory"), "{error}");
 }
 
 #[test]

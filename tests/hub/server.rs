@@ -47,11 +47,14 @@ pub struct Reply {
     pub cut: Option<usize>,
     /// How long nothing is sent in place of what is cut off.
     pub stall: Duration,
+    /// Whether a length is sent, if none of the headers has one.
+    pub has_length: bool,
 }
 
 impl Reply {
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), cut: None, stall: Duration::ZERO }
+        let (headers, body, stall) = (Vec::new(), Vec::new(), Duration::ZERO);
+        Self { status, headers, body, cut: None, stall, has_length: true }
     }
 
     pub fn header(mut self, name: &str, value: impl ToString) -> Self {
@@ -83,7 +86,9 @@ impl Reply {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
         let says_length = ["Content-Length", "Transfer-Encoding"];
-        if !self.headers.iter().any(|(name, _)| says_length.contains(&name.as_str())) {
+        if self.has_length
+            && !self.headers.iter().any(|(name, _)| says_length.contains(&name.as_str()))
+        {
             write!(head, "Content-Length: {}\r\n", self.body.len()).unwrap();
         }
         let mut bytes = (head + "\r\n").into_bytes();
@@ -92,6 +97,15 @@ impl Reply {
         }
         bytes
     }
+}
+
+/// A body in chunks.
+pub fn chunked(status: u16, bytes: &[u8]) -> Reply {
+    let chunk =
+        |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+    let mut body: Vec<u8> = bytes.chunks(65_536).flat_map(chunk).collect();
+    body.extend(b"0\r\n\r\n");
+    Reply::new(status).header("Transfer-Encoding", "chunked").body(body)
 }
 
 /// Changes what is answered: gets the request and what the Hub would say.

@@ -7,7 +7,6 @@ use ndalbert::train::TrainableModel;
 use ndalbert::{AlbertConfig, AlbertTokenizer, ConfigFields, LoadOptions, PreTrainedModel};
 
 use super::new_model::{draw, new_tokenizer, small, with_words};
-use super::tokenizer_files::copy_tokenizer;
 use super::{Failure, Options};
 
 /// Of a new model: how often its layer is applied, ...
@@ -20,22 +19,16 @@ const DROPOUT: f64 = 0.1;
 const RESIDUAL_SCALE: f32 = 0.3;
 
 impl Options {
-    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. The output directory gets its files, if
-    /// there is to be a model.
+    /// The checkpoint's tokenizer or, without one, that of a vocabulary made of `texts`. Makes the
+    /// output directory, if there is to be a model.
     pub fn tokenizer<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<AlbertTokenizer, Failure> {
         let goes_on = !self.only_evaluates() && self.output.make(self.resume)?;
-        let output = self.output.path();
         let tokenizer = match &self.model {
-            _ if goes_on => AlbertTokenizer::from_pretrained(output)?,
-            Some(model) if self.only_evaluates() => AlbertTokenizer::from_pretrained(model)?,
-            Some(model) => {
-                let tokenizer = AlbertTokenizer::from_pretrained(model)?;
-                copy_tokenizer(model, output)?;
-                tokenizer
-            }
+            _ if goes_on => AlbertTokenizer::from_pretrained(self.output.path())?,
+            Some(model) => AlbertTokenizer::from_pretrained(model)?,
             None => {
                 let mut file = BufWriter::new(tempfile::NamedTempFile::new()?);
                 for text in texts {
@@ -43,7 +36,7 @@ impl Options {
                 }
                 let file = file.into_inner()?;
                 let options = VocabularyOptions { vocab_size: WORDS, ..Default::default() };
-                new_tokenizer(&[file.path()], &options, output)?
+                new_tokenizer(&[file.path()], &options)?
             }
         };
         Ok(tokenizer.with_max_length(self.max_length)?)

@@ -11,17 +11,14 @@ mod new_model;
 mod options;
 #[path = "../output.rs"]
 mod output;
-#[path = "../tokenizer_files.rs"]
-mod tokenizer_files;
 #[path = "../training/mod.rs"]
 mod training;
 
 use std::io::Write;
-use std::path::Path;
 
 use ndalbert::train::datasets::{Dataset, DatasetOptions, Features};
 use ndalbert::train::{TrainableModel, TrainingModel, TrainingOptions, TrainingOutcome};
-use ndalbert::{AlbertConfig, LoadOptions, PreTrainedModel};
+use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 
 use super::cli::{self, Failure};
 pub use options::{Defaults, Options};
@@ -46,6 +43,7 @@ pub struct Task<'a, M, F> {
 /// evaluates a model, and returns it.
 pub fn finetune<M, F>(
     options: &Options,
+    tokenizer: &AlbertTokenizer,
     (config, parameters): (AlbertConfig, M::Parameters),
     task: Task<'_, M, F>,
     out: &mut dyn Write,
@@ -73,6 +71,7 @@ where
     }
     writeln!(out, "{count} examples to train on, {held_out} held out")?;
     let examples = Dataset::new(examples, of_data)?;
+    tokenizer.save_pretrained(options.output.path())?;
     let total_steps = options.total_steps(examples.batches_per_epoch());
     let settings = Settings {
         total_steps,
@@ -80,6 +79,7 @@ where
         weight_decay: options.weight_decay,
         output: options.output.path().to_owned(),
         resume: options.resume,
+        tokenizer: tokenizer.clone(),
         trainer: options.trainer(total_steps, metric)?,
     };
     let trained = train(model, (examples, validation), measure, settings, out)?;
@@ -87,7 +87,7 @@ where
         return Ok(None);
     }
     let output = options.output.path();
-    let best = best::<M>(&trained.outcome, output, out)?.unwrap_or(trained.parameters);
+    let best = best::<M>(&trained.outcome, out)?.unwrap_or(trained.parameters);
     M::save_parameters_as(output, &config, &best, options.dtype)?;
     writeln!(out, "saved to {}", output.display())?;
     Ok(Some(M::from_parameters(config, best)?))
@@ -96,13 +96,12 @@ where
 /// The parameters that were the best, if they are others than the last.
 fn best<M: PreTrainedModel>(
     outcome: &TrainingOutcome,
-    output: &Path,
     out: &mut dyn Write,
 ) -> Result<Option<M::Parameters>, Failure> {
     let Some(best) = outcome.best.filter(|best| best.step != outcome.step) else {
         return Ok(None);
     };
     writeln!(out, "best after {} steps, with {:.4}: that one is kept", best.step, best.metric)?;
-    let checkpoint = output.join(format!("checkpoint-{}", best.step));
+    let checkpoint = outcome.best_checkpoint.as_ref().ok_or("its checkpoint is gone")?;
     Ok(Some(M::load_parameters(checkpoint, &LoadOptions::new())?.1))
 }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use ndalbert::AlbertTokenizer;
 use ndalbert::train::{
     AdamOptions, AdamW, Decay, EvaluationMetrics, Event, Lamb, MetricsLog, Optimizer, Schedule,
     StopReason, TrainableModel, Trainer, TrainerOptions, TrainingData, TrainingModel,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub output: PathBuf,
     /// Whether to go on from the last checkpoint in there.
     pub resume: bool,
+    /// What checkpoints are saved with.
+    pub tokenizer: AlbertTokenizer,
     /// All else.
     pub trainer: TrainerOptions,
 }
@@ -71,7 +74,8 @@ pub fn train<M: TrainableModel>(
     settings: Settings,
     out: &mut dyn Write,
 ) -> Result<Trained<M::Parameters>, Failure> {
-    let Settings { total_steps, optimizer, weight_decay, output, resume, trainer } = settings;
+    let Settings { total_steps, optimizer, weight_decay, output, resume, tokenizer, trainer } =
+        settings;
     let zeros = || model.zero_gradients();
     let optimizer: Box<dyn Optimizer<M::Parameters>> = match optimizer {
         Algorithm::AdamW => {
@@ -90,6 +94,7 @@ pub fn train<M: TrainableModel>(
     let mut trainer = Trainer::new(model, optimizer, train, options)?
         .evaluate_on(held_out)?
         .with_metrics(measure)
+        .with_tokenizer(&tokenizer)
         .on_event(|event| {
             log.record(event)?;
             if let Event::Evaluation(_) = event {

@@ -4,11 +4,12 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{self, Path, PathBuf};
 
-use super::state::TrainerState;
+use super::manifest::Listed;
+use super::state::{STATE, TrainerState};
 use crate::checkpoint::Checkpoint;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
-use crate::files::{remove_directory, remove_leftovers};
+use crate::files::{ASIDE, is_temporary, leftovers};
 
 /// The file of moments in a checkpoint. Their names are `<moment>.<name of the parameter>`.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
@@ -35,7 +36,8 @@ pub struct LatestCheckpoint {
 /// [`Error::Io`] if the directory cannot be read.
 pub fn latest_checkpoint(output_dir: impl AsRef<Path>) -> Result<LatestCheckpoint> {
     let mut passed_over = Vec::new();
-    for (_, path) in checkpoints(output_dir.as_ref())?.into_iter().rev() {
+    let found = checkpoints(output_dir.as_ref())?;
+    for (_, path) in found.into_iter().rev().filter(|(_, path)| path.is_dir()) {
         match check_whole(&path) {
             Ok(()) => return Ok(LatestCheckpoint { path: Some(path), passed_over }),
             Err(error) => passed_over.push(error),
@@ -58,7 +60,7 @@ pub(super) fn checkpoint_path(output_dir: &Path, step: u64) -> PathBuf {
     output_dir.join(format!("{PREFIX}{step}"))
 }
 
-/// All checkpoints, whole or not, by step.
+/// All that has a checkpoint's name, whatever it is, by step.
 fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let failed = |error| Error::io(output_dir, error);
     let entries = match fs::read_dir(output_dir) {
@@ -71,8 +73,8 @@ fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
         let step = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).map(str::parse);
         let Some(Ok(step)) = step else { continue };
         let path = checkpoint_path(output_dir, step);
-        // Not `checkpoint-007`, nor a file.
-        if path.file_name() == Some(&name) && path.is_dir() {
+        // Not `checkpoint-007`.
+        if path.file_name() == Some(&name) {
             found.push((step, path));
         }
     }
@@ -80,41 +82,115 @@ fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes all checkpoints up to `step` but the last `limit` and the best.
+/// Removes all checkpoints up to `step` but the last `limit` and the best, of those that a trainer
+/// has written and nobody has changed since.
 pub(super) fn remove_old(
     output_dir: &Path,
     step: u64,
     limit: usize,
     best: Option<u64>,
 ) -> Result<()> {
-    let mut old = checkpoints(output_dir)?;
-    old.retain(|&(other, _)| other <= step);
+    let mut found = checkpoints(output_dir)?;
+    found.retain(|&(other, _)| other <= step);
+    let mut old = Vec::new();
+    for (step, path) in &found {
+        old.extend(Listed::open(path, *step).ok().map(|checkpoint| (*step, checkpoint)));
+    }
     old.truncate(old.len().saturating_sub(limit));
-    old.iter()
-        .filter(|(step, _)| Some(*step) != best)
-        .try_for_each(|(_, path)| remove_directory(path))
+    let mut old = old.into_iter().filter(|(step, _)| Some(*step) != best);
+    old.try_for_each(|(_, checkpoint)| checkpoint.remove())
 }
 
 /// Makes a directory ready for a run's checkpoints, and keeps it for this run until what is returned is dropped.
 ///
 /// # Errors
-/// If another run has it, or if it has a checkpoint that this run would write again or remove without having made it: one
-/// of a later step than `step`, or, unless the one that this run goes on from (`origin`) is there, any.
-pub(super) fn prepare(output_dir: &Path, step: u64, origin: Option<&Path>) -> Result<File> {
+/// If another run has it; if it has a checkpoint that this run would remove without having made it:
+/// one of a later step than `step`, or, unless the one that this run goes on from (`origin`) is
+/// there, any; or if there is anything else where this run may save (`may_save`).
+pub(super) fn prepare(
+    output_dir: &Path,
+    step: u64,
+    origin: Option<&Path>,
+    may_save: impl Fn(u64) -> bool,
+) -> Result<File> {
     fs::create_dir_all(output_dir).map_err(|error| Error::io(output_dir, error))?;
     let lock = lock(output_dir)?;
     remove_leftovers(output_dir)?;
     let goes_on_here = origin.is_some_and(|origin| is_in(output_dir, origin));
-    let mut foreign = checkpoints(output_dir)?;
-    foreign.retain(|&(other, _)| other > step || !goes_on_here);
-    let whole = foreign.into_iter().rev().find(|(_, path)| check_whole(path).is_ok());
-    let Some((other, path)) = whole else { return Ok(lock) };
-    let expected = match other > step {
-        true => format!("no checkpoint after step {step}, where this run begins"),
-        false => "no checkpoint of another run, which this one might remove".to_owned(),
-    };
-    let found = format!("{}: resume, or choose another directory", path.display());
-    Err(Error::input("output_dir", expected, found))
+    for (other, path) in checkpoints(output_dir)?.into_iter().rev() {
+        let is_later = other > step;
+        let found = path.display();
+        let refuse =
+            |expected: String, found: String| Err(Error::input("output_dir", expected, found));
+        match check_whole(&path) {
+            Ok(()) if is_later => {
+                return refuse(
+                    format!("no checkpoint after step {step}, where this run begins"),
+                    format!("{found}: resume, or choose another directory"),
+                );
+            }
+            Ok(()) if !goes_on_here => {
+                return refuse(
+                    "no checkpoint of another run, which this one might remove".to_owned(),
+                    format!("{found}: resume, or choose another directory"),
+                );
+            }
+            Err(why) if is_later && may_save(other) => {
+                return refuse(
+                    "nothing where this run will save, unless it is a whole checkpoint of it"
+                        .to_owned(),
+                    format!("{found} ({why}): move it away, or choose another directory"),
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(lock)
+}
+
+/// What a trainer writes into a checkpoint.
+const FILES: [&str; 10] = [
+    "config.json",
+    "model.safetensors",
+    OPTIMIZER,
+    STATE,
+    "tokenizer.json",
+    "spiece.model",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
+
+/// Removes what a run that was killed has begun to save or to remove. What has anything else in it
+/// was made by somebody else.
+fn remove_leftovers(output_dir: &Path) -> Result<()> {
+    for path in leftovers(output_dir)? {
+        let failed = |error| Error::io(&path, error);
+        let kind = fs::symlink_metadata(&path).map_err(failed)?;
+        if kind.is_file() {
+            fs::remove_file(&path).map_err(failed)?;
+        } else if kind.is_dir() && is_unfinished(&path, true)? {
+            fs::remove_dir_all(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory has nothing in it but files of a checkpoint, or (`is_outer`) a directory of
+/// such.
+fn is_unfinished(directory: &Path, is_outer: bool) -> Result<bool> {
+    let failed = |error| Error::io(directory, error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (name, kind) = (entry.file_name(), entry.file_type().map_err(failed)?);
+        let is_known = FILES.iter().any(|file| name == *file) || is_temporary(&name);
+        let is_aside = is_outer && kind.is_dir() && name == ASIDE;
+        if !(kind.is_file() && is_known || is_aside && is_unfinished(&entry.path(), false)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a checkpoint stands in a directory, by whatever path.

@@ -86,6 +86,8 @@ pub struct TrainingOutcome {
     pub skipped_steps: u64,
     /// The best evaluation.
     pub best: Option<BestEvaluation>,
+    /// The checkpoint of the best evaluation, unless it is gone, or another stands in its place.
+    pub best_checkpoint: Option<PathBuf>,
     /// The last checkpoint that was saved or resumed from.
     pub checkpoint: Option<PathBuf>,
 }

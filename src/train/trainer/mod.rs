@@ -8,6 +8,7 @@
 //! resume.rs        checkpoint → trainer
 //! state.rs         what a checkpoint has besides weights and moments
 //! directory.rs     the checkpoints of a directory: the newest whole one, and those to be removed
+//! manifest.rs      which files a checkpoint was written with: what has others is not removed
 //! events.rs        what hooks are told
 //! metrics_log.rs   … and can write to a file
 //! ```
@@ -17,6 +18,7 @@ mod directory;
 mod evaluation;
 mod events;
 mod losses;
+mod manifest;
 mod metrics_log;
 mod options;
 mod resume;
@@ -42,6 +44,7 @@ use self::evaluation::{EvaluationData, Measure};
 use self::events::Hook;
 use self::state::Progress;
 use crate::error::{Error, Result};
+use crate::text::AlbertTokenizer;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
 /// Trains a model: takes steps, evaluates, saves checkpoints, and goes on from them to the bit.
@@ -119,8 +122,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// trainer.resume()?; // Where an earlier run has ended, if there was one.
 /// let outcome = trainer.train()?;
 ///
-/// let best = outcome.best.expect("it was evaluated");
-/// let checkpoint = output_dir.join(format!("checkpoint-{}", best.step));
+/// let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
 /// let (model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
 /// # let _ = model;
 /// # Ok(())
@@ -130,6 +132,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// # Checkpoints
 ///
 /// `checkpoint-<step>` holds `config.json` and `model.safetensors`, as [`PreTrainedModel`](crate::PreTrainedModel) and transformers load them;
+/// the tokenizer's files, if there is [one](Self::with_tokenizer);
 /// `optimizer.safetensors`, the optimizer's moments by the names of the parameters; and `trainer_state.json`. Weights and
 /// moments are stored as the `f32` that they are.
 ///
@@ -137,6 +140,13 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
 /// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
 /// that is in it, or from a checkpoint elsewhere if there are any in it.
+///
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its
+/// files with lengths and hashes, and is removed only if that is still, to the byte, what is in it.
+/// Where something else stands that a checkpoint may be saved to (transformers' `checkpoint-500`,
+/// one with a file more or a byte less, one that is a link), training does not begin. Where none
+/// will be saved, it stays, and does not count as one of those that are kept. So do checkpoints
+/// that versions of this crate before these lists have written; they can be gone on from.
 ///
 /// # Steps without effect
 ///
@@ -152,8 +162,10 @@ pub struct Trainer<'a, M: TrainableModel, O> {
     evaluation: Option<EvaluationData<'a, M::Labels>>,
     measures: Vec<Measure<'a, M>>,
     hooks: Vec<Hook<'a>>,
+    tokenizer: Option<AlbertTokenizer>,
     progress: Progress,
     checkpoint: Option<PathBuf>,
+    best_checkpoint: Option<PathBuf>,
 }
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
@@ -177,8 +189,10 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             evaluation: None,
             measures: Vec::new(),
             hooks: Vec::new(),
+            tokenizer: None,
             progress: Progress::default(),
             checkpoint: None,
+            best_checkpoint: None,
         })
     }
 
@@ -198,6 +212,14 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         measure: impl FnMut(&TrainingModel<M>) -> Result<Vec<(String, f64)>> + 'a,
     ) -> Self {
         self.measures.push(Box::new(measure));
+        self
+    }
+
+    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then
+    /// a checkpoint is all that a [pipeline](crate::pipelines) needs, and transformers.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
+        self.tokenizer = Some(tokenizer.clone());
         self
     }
 
@@ -222,7 +244,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     ///
     /// Before the first step: if there is nothing to evaluate on, though it was asked for; if the output directory cannot
     /// be made, another run trains there, it has a checkpoint of a later step than where this run is, or, if this run has resumed
-    /// from a checkpoint elsewhere, any.
+    /// from a checkpoint elsewhere, any; or if it has something else where this run may save one.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()
@@ -233,7 +255,9 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         let step = self.progress.step;
         let _lock = match &self.options.output_dir {
             Some(output_dir) => {
-                let lock = directory::prepare(output_dir, step, self.checkpoint.as_deref())?;
+                let origin = self.checkpoint.as_deref();
+                let may_save = |step| self.may_save_at(step);
+                let lock = directory::prepare(output_dir, step, origin, may_save)?;
                 self.remove_old(output_dir)?;
                 Some(lock)
             }
@@ -251,8 +275,16 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             flow = self.advance().map_err(|error| error.in_step(step))?;
         };
         let Progress { step, epoch, skipped_steps, best, .. } = self.progress;
-        let checkpoint = self.checkpoint.clone();
-        Ok(TrainingOutcome { reason, step, epoch, skipped_steps, best, checkpoint })
+        let (best_checkpoint, checkpoint) = (self.best_checkpoint(), self.checkpoint.clone());
+        Ok(TrainingOutcome {
+            reason,
+            step,
+            epoch,
+            skipped_steps,
+            best,
+            best_checkpoint,
+            checkpoint,
+        })
     }
 
     /// The model as it is now.
@@ -289,6 +321,19 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
             flow = either(flow, self.tell(&Event::Checkpoint { step, path: &path })?);
         }
         Ok(flow)
+    }
+
+    /// Whether a checkpoint of a step to come may be saved, as far as can be told before.
+    fn may_save_at(&self, step: u64) -> bool {
+        let options = &self.options;
+        let is_within = options.max_steps.is_none_or(|last| step <= last);
+        // A hook may ask to stop at any step; when epochs end, only the data knows.
+        let is_due = options.save.may_be_due(step)
+            || options.evaluate.may_be_due(step)
+            || options.max_steps == Some(step)
+            || options.num_train_epochs.is_some()
+            || !self.hooks.is_empty();
+        is_within && is_due
     }
 
     /// Whether training is over, hooks apart.

@@ -27,6 +27,11 @@ impl Interval {
             Self::Epoch => epoch_has_ended,
         }
     }
+
+    /// Whether it may be due after a step, of which it is not known whether an epoch ends with it.
+    pub(super) fn may_be_due(self, step: u64) -> bool {
+        self.is_due(step, true)
+    }
 }
 
 /// How long, how fast and how carefully a [`Trainer`](super::Trainer) trains. The names are those of transformers' `TrainingArguments`, where

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Trainer;
-use super::directory::{OPTIMIZER, latest_checkpoint};
+use super::directory::{OPTIMIZER, checkpoint_path, latest_checkpoint};
 use super::state::{DIRECTION, METRIC, STATE, TrainerState, differences};
 use crate::checkpoint::{Checkpoint, LoadOptions, PreTrainedModel};
 use crate::config::AlbertConfig;
@@ -62,6 +62,10 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             *own = parameters;
             Ok(())
         })?;
+        self.best_checkpoint = state.progress.best.map(|best| match best.step {
+            step if step == state.progress.step => directory.to_owned(),
+            step => checkpoint_path(directory.parent().unwrap_or(directory), step),
+        });
         self.progress = state.progress;
         self.checkpoint = Some(directory.to_owned());
         Ok(())

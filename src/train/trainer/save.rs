@@ -15,10 +15,16 @@ use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     /// Writes a checkpoint, puts it in its place, and only then removes those that are not to be kept.
+    ///
+    /// # Errors
+    /// Also if there is something in its place: whatever it is, this run has not written it.
     pub(super) fn save(&mut self, output_dir: &Path) -> Result<PathBuf> {
         let path = checkpoint_path(output_dir, self.progress.step);
         write_directory_atomically(&path, |directory| self.write(directory))?;
         self.checkpoint = Some(path.clone());
+        if self.progress.best.is_some_and(|best| best.step == self.progress.step) {
+            self.best_checkpoint = Some(path.clone());
+        }
         self.remove_old(output_dir)?;
         Ok(path)
     }
@@ -35,6 +41,14 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
+    /// The checkpoint of the best evaluation, if it is still there and says the same of itself.
+    pub(super) fn best_checkpoint(&self) -> Option<PathBuf> {
+        let path = self.best_checkpoint.clone()?;
+        let state = TrainerState::read(&path).ok()?.progress;
+        let best = self.progress.best?;
+        (state.step == best.step && state.best == Some(best)).then_some(path)
+    }
+
     fn write(&self, directory: &Path) -> Result<()> {
         let state = self.optimizer.state();
         check_finite("parameter", self.model.parameters())?;
@@ -45,6 +59,9 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
         M::save_parameters(directory, self.model.config(), self.model.parameters())?;
         write_safetensors(directory.join(OPTIMIZER), tensors)?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.save_pretrained(directory)?;
+        }
         TrainerState::of(self).write(directory)
     }
 }

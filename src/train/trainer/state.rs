@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::manifest::{FileRecord, Manifest, record};
 use super::{BestEvaluation, Trainer};
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_text, write_atomically};
+use crate::files::{MAX_JSON, read_small, read_text, write_atomically};
 use crate::train::{Optimizer, TrainableModel};
 
 /// The file's name in a checkpoint.
@@ -50,6 +51,10 @@ pub(super) struct TrainerState {
     pub(super) data: Value,
     /// What the weights to come depend on, besides the data.
     pub(super) options: Map<String, Value>,
+    /// The checkpoint's files, this one as it is without its own line. Nothing in checkpoints of
+    /// before there was this.
+    #[serde(default, skip_serializing_if = "Manifest::is_empty")]
+    pub(super) files: Manifest,
 }
 
 impl TrainerState {
@@ -62,14 +67,29 @@ impl TrainerState {
             optimizer_step: trainer.optimizer.state().step,
             data: trainer.feed.position().clone(),
             options: trainer.options_that_matter(),
+            files: Manifest::new(),
         }
     }
 
-    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+    /// Writes the last file of a checkpoint, which lists the others.
+    pub(super) fn write(mut self, directory: &Path) -> Result<()> {
         let path = directory.join(STATE);
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|error| Error::format(&path, format!("cannot be written: {error}")))?;
-        write_atomically(path, |file| file.write_all(&json))
+        let failed =
+            |error: serde_json::Error| Error::format(&path, format!("cannot be written: {error}"));
+        self.files = record(directory)?;
+        let unsealed = serde_json::to_vec_pretty(&self).map_err(failed)?;
+        self.files.insert(STATE.to_owned(), FileRecord::of_bytes(&unsealed));
+        let json = serde_json::to_vec_pretty(&self).map_err(failed)?;
+        write_atomically(&path, |file| file.write_all(&json))
+    }
+
+    /// Whether the file that this was read from is, to the byte, as a trainer has written it.
+    pub(super) fn is_as_written(&self, directory: &Path) -> Result<bool> {
+        let mut unsealed = self.clone();
+        let seal = unsealed.files.remove(STATE);
+        let json = |state: &Self| serde_json::to_vec_pretty(state).unwrap_or_default();
+        Ok(seal == Some(FileRecord::of_bytes(&json(&unsealed)))
+            && read_small(&directory.join(STATE), MAX_JSON)? == json(self))
     }
 
     pub(super) fn read(directory: &Path) -> Result<Self> {
