@@ -38,27 +38,32 @@ mod header;
 mod json;
 mod labels;
 mod lines;
+mod loaded;
 mod multiple_choice;
 mod question_answering;
+mod record;
+mod skipped;
 mod token_classification;
 
 pub use classification::{
     ClassificationExample, ClassificationFeatures, ClassificationTask, Column, GlueTask, RawLabel,
-    TsvLayout, read_classification, read_tsv,
+    TsvLayout, class_names, read_classification, read_tsv,
 };
 pub use dataset::{Dataset, DatasetOptions, DatasetState};
 pub use examples::Examples;
-pub use features::{Features, InputSequence, collate, inputs_of};
+pub use features::{Features, InputSequence, collate, inputs_of, labelled};
 pub use labels::LabelNames;
+pub use loaded::LoadedExamples;
 pub use multiple_choice::{
     ChoiceLabel, MultipleChoiceExample, MultipleChoiceFeatures, read_c3, read_choices, read_race,
     read_swag,
 };
 pub use question_answering::{
     Answer, AnswerCandidate, AnswerOptions, AnswerPrediction, QuestionAnsweringExample,
-    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, predict_answers, read_squad,
-    training_windows, write_predictions,
+    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, joined_windows, predict_answers,
+    read_squad, training_windows, write_predictions,
 };
+pub use skipped::Skipped;
 pub use token_classification::{
     ConllColumns, TokenClassificationExample, TokenClassificationFeatures, TokenLabelling,
     aligned_tags, read_conll,
