@@ -131,7 +131,10 @@ fn task(
     let names = match &options.labels {
         Some(names) => names.clone(),
         None if options.common.only_evaluates() => LabelNames::new(options.common.labels()?)?,
-        None => class_names(train)?,
+        None => class_names(train).map_err(|error| {
+            let hint = "--labels must name the classes, or --regression say that they are none";
+            format!("{error} (where labels are numbers, {hint})")
+        })?,
     };
     Ok(match options.is_multi_label {
         true => ClassificationTask::MultiLabel(names),

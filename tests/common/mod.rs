@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "every test file uses a part")]
 
 pub mod compare;
+pub mod data_files;
 pub mod directory;
 pub mod example;
 pub mod golden;

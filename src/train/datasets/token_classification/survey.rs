@@ -151,8 +151,9 @@ impl Survey {
             (_, true) if is_known => false,
             (false, _) => true,
             (true, true) => self.are_spans && tag.contains('='),
+            // A lone `#` may have lost its tag.
             (true, false) => {
-                first == "#" && !is_known
+                first == "#" && tag != "#" && !is_known
                     || first.starts_with("#begin")
                     || first.starts_with("#end")
             }
