@@ -55,6 +55,7 @@ fn comments_before_a_sentence_are_no_words() {
     reads(conll, "# text = 1\na _ _ 1\n\n# sent_id = 1\nb _ _ 0\n", &["a/1", "b/0"]);
     reads(conll, "# see O\na O\n", &["a/O"]);
     reads(conll, "# newdoc x\na DET\nb NOUN\n", &["a/DET b/NOUN"]);
+    reads(conll, "# the famous B-side\na _ _ O\n\n# id 5f3a O\nb _ _ O\n", &["a/O", "b/O"]);
 }
 
 #[test]
@@ -70,6 +71,7 @@ fn a_hash_with_a_tag_is_a_word() {
     reads(conll, "# SYM\n5 NUM\n\n5 SYM\n", &["#/SYM 5/NUM", "5/SYM"]);
     reads(conll, "a DT\n# #\n5 CD\n", &["a/DT #/# 5/CD"]);
     reads(conll, "a X Y O\n# # I-NP O\n", &["a/O #/O"]);
+    reads(conll, "# _ _ B-X\na _ _ O\n\n# # _ O\n", &["#/B-X a/O", "#/O"]);
 }
 
 #[test]

@@ -155,6 +155,10 @@ fn dashes_of_inference_in_json_lines_are_no_class() {
             &["snli.jsonl: line 2: label: expected "],
         );
     }
+    // Where there is a label, this is but another key.
+    let both = "{\"text\": \"a\", \"label\": \"x\", \"gold_label\": 1}";
+    let found = read(|path| read_classification(path), both).unwrap();
+    assert_eq!(found[0].label, Some(RawLabel::Text("x".into())));
     // Elsewhere it may well be one.
     let (_directory, path) =
         file("data.jsonl", ["+", "-"].map(|label| line("label", label)).concat());

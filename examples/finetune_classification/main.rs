@@ -70,17 +70,17 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("sentiment", ["train.jsonl", "held-out.jsonl"]);
-    let [mut train, mut validation] =
+    let [train, validation] =
         common.read((train.as_deref(), &validation), |path| read(options.task, path))?;
     let task = task(&options, &train)?;
     let texts = train.iter().flat_map(|example| [Some(&example.text), example.text_pair.as_ref()]);
     let tokenizer = common.tokenizer(texts.flatten().map(String::as_str))?;
-    let mut features = |examples: &mut LoadedExamples<_>| {
-        finetune::encode(examples, out, |example| {
+    let mut features = |mut examples: LoadedExamples<_>| {
+        finetune::encode(&mut examples, out, |example| {
             labelled(ClassificationFeatures::new(&tokenizer, &task, example)?)
         })
     };
-    let (train, validation) = (features(&mut train)?, features(&mut validation)?);
+    let (train, validation) = (features(train)?, features(validation)?);
     let model = common.load::<AlbertForSequenceClassification>(&tokenizer, |fields| {
         let (problem_type, labels) = outputs(&task);
         (fields.problem_type, fields.labels) = (Some(problem_type), labels);

@@ -66,14 +66,14 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("next-sentence", ["train.jsonl", "test.jsonl"]);
     let tokenizer = common.tokenizer([])?;
-    let [mut train, mut validation] =
+    let [train, validation] =
         common.read((train.as_deref(), &validation), |path| read(options.format, path))?;
-    let mut features = |examples: &mut LoadedExamples<_>| {
-        finetune::encode(examples, out, |example| {
+    let mut features = |mut examples: LoadedExamples<_>| {
+        finetune::encode(&mut examples, out, |example| {
             labelled(MultipleChoiceFeatures::new(&tokenizer, example)?)
         })
     };
-    let (train, validation) = (features(&mut train)?, features(&mut validation)?);
+    let (train, validation) = (features(train)?, features(validation)?);
     let chance = chance(&validation);
     let task = Task {
         train,

@@ -83,6 +83,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         finetune::encode(examples, out, prepare).map(joined_windows)
     };
     let (of_train, of_validation) = (features(&mut train)?, features(&mut validation)?);
+    drop(train);
     let held_out = evaluation_windows(&tokenizer, &validation, windows)?;
     let task = Task {
         train: of_train,

@@ -71,7 +71,7 @@ struct Line {
     #[serde(alias = "sentence2", alias = "hypothesis")]
     text_pair: Option<String>,
     label: Option<Value>,
-    gold_label: Option<String>,
+    gold_label: Option<Value>,
 }
 
 /// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`, or a list of such objects; `sentence`, `sentence1` or `premise`, and
@@ -84,8 +84,8 @@ struct Line {
 pub fn read_classification(path: impl AsRef<Path>) -> Result<Examples<ClassificationExample>> {
     json_examples(path.as_ref(), |line: Line| {
         let Line { text, text_pair, label, gold_label } = line;
+        let label = label.or(gold_label.filter(|label| label != names::NO_GOLD_LABEL));
         let label = label.as_ref().map(raw_label).transpose()?;
-        let label = label.or(gold_label.filter(|label| label != "-").map(RawLabel::Text));
         Ok(ClassificationExample { text, text_pair, label })
     })
 }

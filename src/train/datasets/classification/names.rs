@@ -8,7 +8,7 @@ use crate::train::datasets::labels::LabelNames;
 use crate::train::datasets::loaded::LoadedExamples;
 
 /// What natural language inference has for a label where annotators did not agree.
-const NO_GOLD_LABEL: &str = "-";
+pub(super) const NO_GOLD_LABEL: &str = "-";
 
 /// The classes of examples, in the order of [`LabelNames::collect`]: the texts that are labels, or `false` and `true`. A `-` beside
 /// `entailment` is no class: SNLI and MNLI have it where annotators did not agree.

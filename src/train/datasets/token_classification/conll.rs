@@ -26,9 +26,10 @@ pub struct ConllColumns {
 ///
 /// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or tabs, however many.
 ///
-/// A line that begins with `#` is a comment or the word `#…`. It is a word if it has as many columns as the others and a tag that others
-/// have, too, or one of the forms `O`, `B-…`, `I-…`; within a sentence, other tags will do where the file's are of other forms. It is a comment
-/// if it has the form `# key = value`, and otherwise before a sentence; a line within one that is neither is an error.
+/// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it has as many columns as the others
+/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; of four columns or more, one besides must have what
+/// others have there. Else it is a comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many columns,
+/// a comment if it has others and no known tag at its end, and an error otherwise.
 ///
 /// Lines of CoNLL-U for what is no word of its own (`1-2`, `8.1`) are passed over if its columns are read, that is if the word is not
 /// the first of ten.

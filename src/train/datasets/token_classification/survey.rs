@@ -14,9 +14,9 @@ const DOCUMENT_START: &str = "-DOCSTART-";
 /// Columns of CoNLL-U, whose first is the word's number.
 const CONLL_U: usize = 10;
 
-/// How many different tags, and of which length in bytes, and how many different numbers of columns are looked at.
-const MAX_TAGS: usize = 1 << 16;
-const MAX_TAG: usize = 256;
+/// How many different values are remembered, the longest in bytes, and how many columns and numbers of columns are looked at.
+const MAX_VALUES: usize = 1 << 16;
+const MAX_VALUE: usize = 256;
 const MAX_WIDTHS: usize = 64;
 
 /// What a line is.
@@ -39,6 +39,8 @@ pub(super) struct Survey {
     width: Option<usize>,
     /// Those of lines that cannot be comments.
     tags: HashSet<String>,
+    /// What these have in columns that are neither word nor tag.
+    others: HashSet<(usize, String)>,
     /// Whether all of them are such as name spans have.
     are_spans: bool,
 }
@@ -47,7 +49,7 @@ impl Survey {
     /// Reads a file. Lines that are wrong are none of its business.
     pub fn new(path: &Path, columns: ConllColumns) -> Result<Self> {
         let (mut tabbed, mut spaced) = (Widths::default(), Widths::default());
-        let mut tags = HashSet::new();
+        let (mut tags, mut others) = (HashSet::new(), HashSet::new());
         let mut lines = Lines::open(path)?;
         loop {
             let line = match lines.next_line() {
@@ -66,18 +68,23 @@ impl Survey {
                 cells = line.split('\t').map(str::trim).collect();
                 tabbed.add(&cells);
             }
-            let tag = match columns.tag {
-                Some(tag) => cells.get(tag).copied(),
-                None => cells.into_iter().rfind(|cell| !cell.is_empty()),
-            };
-            if let Some(tag) = tag.filter(|tag| tag.len() <= MAX_TAG && tags.len() < MAX_TAGS) {
-                tags.insert(tag.to_owned());
+            let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+            let tag = columns.tag.unwrap_or(last);
+            for (i, cell) in cells.into_iter().enumerate().take(MAX_WIDTHS) {
+                let is_full = tags.len().max(others.len()) >= MAX_VALUES;
+                if i == columns.word || is_full || cell.len() > MAX_VALUE {
+                    continue;
+                }
+                match i == tag {
+                    true => tags.insert(cell.to_owned()),
+                    false => others.insert((i, cell.to_owned())),
+                };
             }
         }
         let is_tabbed = 2 * tabbed.lines > spaced.lines;
         let width = if is_tabbed { tabbed.usual() } else { spaced.usual() };
         let are_spans = !tags.is_empty() && tags.iter().all(|tag| is_span_tag(tag));
-        Ok(Self { columns, is_tabbed, width, tags, are_spans })
+        Ok(Self { columns, is_tabbed, width, tags, others, are_spans })
     }
 
     /// What a line is, within a sentence or before one.
@@ -90,17 +97,8 @@ impl Survey {
         let tag_column = self.columns.tag.unwrap_or(width - 1);
         let found = cells.len();
         let (first, tag) = (cells[0], cells.get(tag_column).copied());
-        if first.starts_with('#') {
-            let tag = if found == width { tag } else { cells.last().copied() };
-            if self.is_comment(
-                line,
-                first,
-                tag.unwrap_or_default(),
-                found == width,
-                within_sentence,
-            ) {
-                return Ok(Row::Comment);
-            }
+        if first.starts_with('#') && self.is_comment(line, &cells, tag_column, within_sentence) {
+            return Ok(Row::Comment);
         }
         if found != width {
             return Err(format!("expected {width} columns, as before, found {found}"));
@@ -134,30 +132,38 @@ impl Survey {
     }
 
     /// Whether a line that begins with `#` is one.
-    fn is_comment(
-        &self,
-        line: &str,
-        first: &str,
-        tag: &str,
-        fits: bool,
-        within_sentence: bool,
-    ) -> bool {
+    fn is_comment(&self, line: &str, cells: &[&str], tag: usize, within_sentence: bool) -> bool {
         let mut words = line.split_whitespace();
         if words.next() == Some("#") && words.nth(1) == Some("=") {
             return true;
         }
-        let is_known = self.tags.contains(tag) || is_span_tag(tag);
+        let (first, last) = (cells[0], cells[cells.len() - 1]);
+        let fits = self.width.is_none_or(|width| cells.len() == width);
+        let tag = if fits { cells.get(tag).map_or(last, |tag| tag.trim()) } else { last };
+        let is_known = self.tags.contains(tag);
         match (within_sentence, fits) {
-            (_, true) if is_known => false,
-            (false, _) => true,
-            (true, true) => self.are_spans && tag.contains('='),
+            (false, true) => !match cells.len() {
+                0..=2 => is_known || is_span_tag(tag),
+                3 => is_known || is_span_tag(tag) && self.has_others(cells),
+                _ => (is_known || is_span_tag(tag)) && self.has_others(cells),
+            },
+            (false, false) => true,
+            (true, true) => self.are_spans && !is_span_tag(tag) && tag.contains('='),
             // A lone `#` may have lost its tag.
             (true, false) => {
-                first == "#" && tag != "#" && !is_known
+                first == "#" && tag != "#" && !(is_known || is_span_tag(tag))
                     || first.starts_with("#begin")
                     || first.starts_with("#end")
             }
         }
+    }
+
+    /// Whether a column that is neither word nor tag has what other lines have there, or the word again.
+    fn has_others(&self, cells: &[&str]) -> bool {
+        let has = |(i, cell): (usize, &&str)| {
+            i > 0 && (*cell == cells[0] || self.others.contains(&(i, (*cell).to_owned())))
+        };
+        self.width.is_none() || cells.iter().enumerate().any(has)
     }
 
     /// Whether the line is one of CoNLL-U for several words (`1-2`) or one that is not there (`8.1`).
