@@ -95,6 +95,11 @@ fn what_cannot_be_gone_on_after_is_an_error_even_so() {
         &["line 1: expected UTF-8, found UTF-16"],
     );
     refused(read_conll(&path, ConllColumns::default()), &["line 1: expected UTF-8, found UTF-16"]);
+    let (_directory, path) = file("data.file", b"{\"data\":\n[\"\xe4\"]}");
+    refused(
+        read_squad(&path),
+        &["data.file: line 2: expected UTF-8, found something else at byte 3"],
+    );
 }
 
 #[test]

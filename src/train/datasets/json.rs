@@ -189,9 +189,11 @@ impl Document {
             bytes.drain(..BYTE_ORDER_MARK.len());
         }
         let text = String::from_utf8(bytes).map_err(|error| {
-            let byte = error.utf8_error().valid_up_to() + 1;
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+            let byte = 1 + good.iter().rev().take_while(|&&byte| byte != b'\n').count();
             let reason = format!("expected UTF-8, found something else at byte {byte}");
-            Error::format(path, reason)
+            Error::format(path, format!("line {line}: {reason}"))
         })?;
         Ok(Self { path: path.into(), text })
     }

@@ -71,14 +71,14 @@ impl Survey {
             let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
             let tag = columns.tag.unwrap_or(last);
             for (i, cell) in cells.into_iter().enumerate().take(MAX_WIDTHS) {
-                let is_full = tags.len().max(others.len()) >= MAX_VALUES;
-                if i == columns.word || is_full || cell.len() > MAX_VALUE {
+                if i == columns.word || cell.len() > MAX_VALUE {
                     continue;
                 }
-                match i == tag {
-                    true => tags.insert(cell.to_owned()),
-                    false => others.insert((i, cell.to_owned())),
-                };
+                if i == tag && tags.len() < MAX_VALUES {
+                    tags.insert(cell.to_owned());
+                } else if i != tag && others.len() < MAX_VALUES {
+                    others.insert((i, cell.to_owned()));
+                }
             }
         }
         let is_tabbed = 2 * tabbed.lines > spaced.lines;
