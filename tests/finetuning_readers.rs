@@ -3,40 +3,12 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::data_files::{file, read, refuses};
 use common::refused;
 use ndalbert::Result;
 use ndalbert::train::datasets::*;
-use tempfile::TempDir;
-
-/// A directory with one file.
-fn file(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, content).unwrap();
-    (directory, path)
-}
-
-/// What a reader makes of a file with this content.
-fn read<T>(
-    reader: impl Fn(&Path) -> Result<Examples<T>>,
-    content: impl AsRef<[u8]>,
-) -> Result<Vec<T>> {
-    let (_directory, path) = file("data.file", content);
-    reader(&path)?.collect()
-}
-
-/// Asserts that the content is refused with an error that has the file's name and these words.
-#[track_caller]
-fn refuses<T>(
-    reader: impl Fn(&Path) -> Result<Examples<T>>,
-    content: impl AsRef<[u8]>,
-    words: &[&str],
-) {
-    refused(read(reader, content), &[&["data.file: "], words].concat());
-}
 
 fn choices(prompt: &str, choices: &[&str], label: Option<usize>) -> MultipleChoiceExample {
     MultipleChoiceExample {

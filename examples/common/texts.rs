@@ -1,9 +1,12 @@
 //! The texts that an example is about.
 
-use std::fs;
+#[path = "read_text.rs"]
+mod read_text;
+
 use std::path::{Path, PathBuf};
 
 use super::cli::Failure;
+use read_text::read_text;
 
 /// Texts of arguments: `--text TEXT` and `--texts FILE`, as often as one likes.
 #[derive(Default)]
@@ -32,7 +35,7 @@ impl Texts {
 
 /// The lines of a file that are not empty.
 fn lines(path: &Path) -> Result<Vec<String>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = read_text(path)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<String> = lines.map(str::to_owned).collect();
     if lines.is_empty() {

@@ -15,15 +15,17 @@ mod cli;
 mod heads;
 mod inputs;
 mod options;
+#[path = "../common/read_text.rs"]
+mod read_text;
 #[path = "../common/table.rs"]
 mod table;
 mod tensors;
 
+use std::io;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use ndalbert::{AlbertConfig, AlbertTokenizer, Error, LoadOptions};
 
@@ -31,6 +33,7 @@ use cli::Failure;
 use heads::{Extract, Head};
 use inputs::{Inputs, Lines};
 use options::{HELP, Options, Source};
+use read_text::read_text;
 use tensors::Tensors;
 
 /// What runs without arguments: a text and a pair.
@@ -115,10 +118,6 @@ fn read_inputs(options: &Options, directory: &Path) -> Result<Inputs, Failure> {
     }
     let positions = AlbertConfig::from_pretrained(directory)?.max_position_embeddings;
     Lines { origin, text: &text, has_choices }.encode(&tokenizer, positions)
-}
-
-fn read_text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
 /// Finds out before the work, not after it, that there is nowhere to put its result.

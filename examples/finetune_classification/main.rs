@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use lexopt::ValueExt;
 use ndalbert::train::datasets::{
     ClassificationExample, ClassificationFeatures, ClassificationTask, Examples, GlueTask,
-    LabelNames, RawLabel, read_classification, read_tsv,
+    LabelNames, LoadedExamples, class_names, labelled, read_classification, read_tsv,
 };
 use ndalbert::{AlbertForSequenceClassification, ProblemType};
 
@@ -44,7 +44,7 @@ Usage: finetune_classification [--train FILE --validation FILE]
                       {\"text\", \"text_pair\", \"label\"}
   --labels A,B,...    the classes [default: all that the training file has]
   --multi-label       examples are of any number of classes: lists of them
-  --regression        labels are numbers
+  --regression        labels are numbers, and no classes
   --metric NAME       what the best model is the best by: accuracy, f1,
                       matthews, pearson, spearman or loss
                       [default: as the task has it]
@@ -70,15 +70,15 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("sentiment", ["train.jsonl", "held-out.jsonl"]);
-    let read = |path: &Path| read(options.task, path);
-    let (train, validation) =
-        (train.as_deref().map(read).transpose()?.unwrap_or_default(), read(&validation)?);
+    let [train, validation] =
+        common.read((train.as_deref(), &validation), |path| read(options.task, path))?;
     let task = task(&options, &train)?;
     let texts = train.iter().flat_map(|example| [Some(&example.text), example.text_pair.as_ref()]);
     let tokenizer = common.tokenizer(texts.flatten().map(String::as_str))?;
-    let features = |examples: Vec<ClassificationExample>| {
-        Examples::from(examples)
-            .encode(|example| ClassificationFeatures::new(&tokenizer, &task, example))
+    let mut features = |mut examples: LoadedExamples<_>| {
+        finetune::encode(&mut examples, out, |example| {
+            labelled(ClassificationFeatures::new(&tokenizer, &task, example)?)
+        })
     };
     let (train, validation) = (features(train)?, features(validation)?);
     let model = common.load::<AlbertForSequenceClassification>(&tokenizer, |fields| {
@@ -110,19 +110,18 @@ fn outputs(task: &ClassificationTask) -> (ProblemType, Vec<String>) {
     }
 }
 
-fn read(
-    task: Option<GlueTask>,
-    path: &Path,
-) -> Result<Vec<ClassificationExample>, ndalbert::Error> {
-    let examples = match task {
-        Some(task) => read_tsv(path, &task.layout(true))?,
-        None => read_classification(path)?,
-    };
-    examples.collect()
+fn read(task: Option<GlueTask>, path: &Path) -> ndalbert::Result<Examples<ClassificationExample>> {
+    match task {
+        Some(task) => read_tsv(path, &task.layout(true)),
+        None => read_classification(path),
+    }
 }
 
 /// What the labels mean.
-fn task(options: &Options, train: &[ClassificationExample]) -> Result<ClassificationTask, Failure> {
+fn task(
+    options: &Options,
+    train: &LoadedExamples<ClassificationExample>,
+) -> Result<ClassificationTask, Failure> {
     if let Some(task) = options.task {
         return Ok(task.task());
     }
@@ -132,31 +131,15 @@ fn task(options: &Options, train: &[ClassificationExample]) -> Result<Classifica
     let names = match &options.labels {
         Some(names) => names.clone(),
         None if options.common.only_evaluates() => LabelNames::new(options.common.labels()?)?,
-        None => collect(train)?,
+        None => class_names(train).map_err(|error| {
+            let hint = "--labels must name the classes, or --regression say that they are none";
+            format!("{error} (where labels are numbers, {hint})")
+        })?,
     };
     Ok(match options.is_multi_label {
         true => ClassificationTask::MultiLabel(names),
         false => ClassificationTask::SingleLabel(names),
     })
-}
-
-/// The names of classes that there are.
-fn collect(train: &[ClassificationExample]) -> Result<LabelNames, Failure> {
-    let mut names = Vec::new();
-    for label in train.iter().filter_map(|example| example.label.as_ref()) {
-        match label {
-            RawLabel::Text(text) => names.push(text.as_str()),
-            RawLabel::Texts(texts) => names.extend(texts.iter().map(String::as_str)),
-            RawLabel::Number(_) | RawLabel::Numbers(_) => {
-                return Err(
-                    "the training file has numbers for labels: --labels must name the classes, \
-                     or --regression say that they are none"
-                        .into(),
-                );
-            }
-        }
-    }
-    Ok(LabelNames::collect(names)?)
 }
 
 /// What the best model is the best by.

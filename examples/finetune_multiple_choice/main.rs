@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use lexopt::ValueExt;
 use ndalbert::AlbertForMultipleChoice;
 use ndalbert::train::datasets::{
-    Examples, Features, MultipleChoiceExample, MultipleChoiceFeatures, read_c3, read_choices,
-    read_race, read_swag,
+    Examples, Features, LoadedExamples, MultipleChoiceExample, MultipleChoiceFeatures, labelled,
+    read_c3, read_choices, read_race, read_swag,
 };
 
 use cli::Failure;
@@ -66,14 +66,17 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("next-sentence", ["train.jsonl", "test.jsonl"]);
     let tokenizer = common.tokenizer([])?;
-    let features = |path: &Path| -> Result<Vec<MultipleChoiceFeatures>, Failure> {
-        let examples = read(options.format, path)?;
-        Ok(examples.encode(|example| MultipleChoiceFeatures::new(&tokenizer, example))?)
+    let [train, validation] =
+        common.read((train.as_deref(), &validation), |path| read(options.format, path))?;
+    let mut features = |mut examples: LoadedExamples<_>| {
+        finetune::encode(&mut examples, out, |example| {
+            labelled(MultipleChoiceFeatures::new(&tokenizer, example)?)
+        })
     };
-    let validation = features(&validation)?;
+    let (train, validation) = (features(train)?, features(validation)?);
     let chance = chance(&validation);
     let task = Task {
-        train: train.as_deref().map(features).transpose()?.unwrap_or_default(),
+        train,
         validation,
         metric: "accuracy",
         // There is no more to it than loss and accuracy.

@@ -16,15 +16,15 @@ mod predict;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
+use std::slice::from_ref;
 
 use lexopt::ValueExt;
 use ndalbert::AlbertForQuestionAnswering;
 use ndalbert::train::datasets::{
-    AnswerOptions, AnswerPrediction, QuestionAnsweringExample, QuestionAnsweringFeatures,
-    WindowOptions, evaluation_windows, predict_answers, read_squad, training_windows,
-    write_predictions,
+    AnswerOptions, AnswerPrediction, LoadedExamples, QuestionAnsweringExample,
+    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, joined_windows, predict_answers,
+    read_squad, training_windows, write_predictions,
 };
 use ndalbert::train::metrics::{AnswerScorer, AnswerScores};
 
@@ -40,7 +40,7 @@ answer, with a small model that has learnt nothing before.
 Usage: finetune_question_answering [--train FILE --validation FILE]
                                    [--version-2] [--doc-stride N] [options]
 
-  Files are SQuAD's JSON. What the model answers to the questions held out is
+  Files are SQuAD's JSON, or that flattened as run_qa takes it. What the model answers to the questions held out is
   left in predictions.json, as the official scorers take it.
 
   --version-2         a text may not have the answer, as in SQuAD 2.0 (so is the
@@ -71,18 +71,23 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("facts", ["train.json", "held-out.json"]);
-    let read = |path: &Path| -> ndalbert::Result<Vec<_>> { read_squad(path)?.collect() };
-    let (train, validation) =
-        (train.as_deref().map(read).transpose()?.unwrap_or_default(), read(&validation)?);
+    let [mut train, mut validation] =
+        common.read((train.as_deref(), &validation), |path| read_squad(path))?;
     // A text with several questions is one text of the vocabulary's.
     let contexts: BTreeSet<&str> = train.iter().map(|example| example.context.as_str()).collect();
     let questions = train.iter().map(|example| example.question.as_str());
     let tokenizer = common.tokenizer(questions.chain(contexts))?;
     let windows = WindowOptions { max_length: common.max_length, doc_stride: options.doc_stride };
+    let mut features = |examples: &mut LoadedExamples<_>| {
+        let prepare = |example: &_| training_windows(&tokenizer, from_ref(example), windows);
+        finetune::encode(examples, out, prepare).map(joined_windows)
+    };
+    let (of_train, of_validation) = (features(&mut train)?, features(&mut validation)?);
+    drop(train);
     let held_out = evaluation_windows(&tokenizer, &validation, windows)?;
     let task = Task {
-        train: training_windows(&tokenizer, &train, windows)?,
-        validation: training_windows(&tokenizer, &validation, windows)?,
+        train: of_train,
+        validation: of_validation,
         metric: "f1",
         measure: &|model: &_| {
             let answers = answer(model, &validation, &held_out, options.answers)?;

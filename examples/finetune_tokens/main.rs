@@ -18,15 +18,14 @@ mod predict;
 mod table;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 use lexopt::ValueExt;
 use ndalbert::AlbertForTokenClassification;
 use ndalbert::ndarray::Axis;
 use ndalbert::train::datasets::{
-    ConllColumns, Examples, LabelNames, TokenClassificationExample, TokenClassificationFeatures,
-    TokenLabelling, aligned_tags, read_conll,
+    ConllColumns, LabelNames, LoadedExamples, TokenClassificationFeatures, TokenLabelling,
+    aligned_tags, read_conll,
 };
 use ndalbert::train::metrics::{Scores, SpanScores};
 
@@ -70,30 +69,34 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let common = &options.common;
     let (train, validation) = common.files("entities", ["train.txt", "held-out.txt"]);
-    let read = |path: &Path| -> ndalbert::Result<Vec<TokenClassificationExample>> {
-        read_conll(path, options.columns)?.collect()
-    };
-    let (train, validation) =
-        (train.as_deref().map(read).transpose()?.unwrap_or_default(), read(&validation)?);
+    let [mut train, mut validation] =
+        common.read((train.as_deref(), &validation), |path| read_conll(path, options.columns))?;
     let names = match common.only_evaluates() {
         true => LabelNames::new(common.labels()?)?,
         false => LabelNames::collect(train.iter().flat_map(|e| &e.tags).map(String::as_str))?,
     };
     let words = train.iter().flat_map(|example| &example.words).map(String::as_str);
     let tokenizer = common.tokenizer(words)?;
-    let features = |examples: Vec<_>, labelling| {
-        Examples::from(examples)
-            .encode(|e| TokenClassificationFeatures::new(&tokenizer, &names, labelling, e))
-    };
     // Judged is one tag per word, whatever was learnt.
-    let held_out = features(validation.clone(), TokenLabelling::FirstToken)?;
+    let mut features = |examples: &mut LoadedExamples<_>, labellings: [TokenLabelling; 2]| {
+        let features = finetune::encode(examples, out, |example| {
+            let [first, second] = labellings.map(|labelling| {
+                TokenClassificationFeatures::new(&tokenizer, &names, labelling, example)
+            });
+            Ok((first?, second?))
+        })?;
+        Ok::<(Vec<_>, Vec<_>), Failure>(features.into_iter().unzip())
+    };
+    let labellings = [options.labelling, TokenLabelling::FirstToken];
+    let (of_train, _) = features(&mut train, labellings)?;
+    let (of_validation, held_out) = features(&mut validation, labellings)?;
     let by_heart = match common.only_evaluates() {
         true => None,
         false => Some(by_heart::judge(&train, &validation)?.micro_average().f1),
     };
     let task = Task {
-        train: features(train, options.labelling)?,
-        validation: features(validation, options.labelling)?,
+        train: of_train,
+        validation: of_validation,
         metric: "f1",
         measure: &|model: &_| {
             let Scores { precision, recall, f1 } = judge(model, &names, &held_out)?.micro_average();

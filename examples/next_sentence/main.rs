@@ -9,6 +9,8 @@ mod cli;
 mod items;
 #[path = "../common/random.rs"]
 mod random;
+#[path = "../common/read_text.rs"]
+mod read_text;
 mod tf_idf;
 
 use std::fs;
@@ -21,6 +23,7 @@ use lexopt::prelude::*;
 use cli::Failure;
 use items::{Document, Item, draw};
 use random::Random;
+use read_text::read_text;
 use tf_idf::TfIdf;
 
 const HELP: &str = "\
@@ -64,7 +67,7 @@ fn main() -> ExitCode {
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let mut documents = Vec::new();
     for path in &options.text {
-        documents.extend(items::documents(&read(path)?));
+        documents.extend(items::documents(&read_text(path)?));
     }
     let mut random = Random::new(options.seed);
     random.shuffle(&mut documents);
@@ -92,10 +95,6 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         write_items(&options.output.join(format!("{name}.jsonl")), &items)?;
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn write_documents(path: &Path, documents: &[Document]) -> Result<(), Failure> {

@@ -311,3 +311,55 @@ fn wrong_files_are_named() {
     refused(questions, &document(qas), &["question q", "Bo", "character 3"]);
     refused("finetune_multiple_choice", "{\"prompt\": \"a\"}\n", &["data", "line 1", "choices"]);
 }
+
+#[test]
+fn bad_records_are_refused_by_file_and_line_or_skipped_and_shown() {
+    let place = Place::new();
+    let model = tiny_model(&place);
+    let question = |id: u32, start: usize| {
+        format!(
+            "{{\"id\": {id}, \"context\": \"Anna sings.\", \"question\": \"Who?\", \
+             \"answers\": {{\"text\": [\"Anna\"], \"answer_start\": [{start}]}}}}"
+        )
+    };
+    let questions = [question(1, 0), question(2, 5)].join("\n");
+    let from_model = ["--model", &model];
+    let cases: [(&str, &str, &[&str], &str); 4] = [
+        (
+            "finetune_classification",
+            "index\tsentence1\tsentence2\tgold_label\n0\ta\tb\tneutral\n1\ta\tb\t-\n",
+            &["--task", "mnli"],
+            "line 3: label: expected one of entailment, neutral, contradiction, found \"-\"",
+        ),
+        (
+            "finetune_multiple_choice",
+            "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"label\": 1}\n{\"prompt\": \"p\", \"choices\": [\"a\"]}",
+            &from_model,
+            "line 2: label: expected one, found none",
+        ),
+        (
+            "finetune_tokens",
+            "# id = 1\nAnna B-PER\nsings O\n\nBo\n",
+            &[],
+            "line 5: expected 2 columns, as before, found 1",
+        ),
+        (
+            "finetune_question_answering",
+            &questions,
+            &[],
+            "line 2: question 2: answer: expected \"Anna\" at character 5 of the paragraph",
+        ),
+    ];
+    for (example, text, more, reason) in cases {
+        let (file, output) = (place.write("data.jsonl", text), place.path(example));
+        let data = ["--train", &file, "--validation", &file, "--output", &output, "--steps", "1"];
+        let arguments = [&data[..], more].concat();
+        fail(example, &arguments, &["data.jsonl: ", reason]);
+        fs::remove_dir_all(&output).ok();
+        let run = succeed(example, &[&arguments[..], &["--skip-bad"]].concat());
+        let shown = format!("1 record skipped:\n  {file}: {reason}");
+        assert!(run.stdout.contains(&shown), "{example}: {}", run.stdout);
+        let counted = "1 examples to train on, 1 held out";
+        assert!(run.stdout.contains(counted), "{example}: {}", run.stdout);
+    }
+}

@@ -117,10 +117,12 @@ fn ctrl_c_saves_and_nothing_is_lost() {
 #[test]
 fn next_sentence_makes_items_of_documents_held_out() {
     let place = Place::new();
-    let (text, items) = (path("examples/data/rust-book/train.txt"), place.path("items"));
+    // A mark before the text is no part of it.
+    let text = fs::read_to_string(path("examples/data/rust-book/train.txt")).unwrap();
+    let (text, items) = (place.write("text", &format!("\u{feff}{text}")), place.path("items"));
     let counts = ["--train", "8", "--validation", "4", "--test", "6"];
     let lengths = ["--shortest", "20", "--longest", "60"];
-    let files = ["--text", text.to_str().unwrap(), "--output", &items];
+    let files = ["--text", &text, "--output", &items];
     let run: Run = succeed("next_sentence", &[&files[..], &counts, &lengths].concat());
     assert!(run.stdout.contains("test: TF-IDF is right in"), "{}", run.stdout);
     let lines = |name: &str| fs::read_to_string(Path::new(&items).join(name)).unwrap();
@@ -137,6 +139,7 @@ fn next_sentence_makes_items_of_documents_held_out() {
         }
     }
     assert!(lines("train.txt").lines().count() > held_out.lines().count());
+    assert!(![lines("train.txt"), held_out].concat().contains('\u{feff}'));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! options.rs    what all examples can be asked for
+//! data.rs       examples → features
 //! begin.rs      tokenizer and parameters to begin with
 //! ```
 
 mod begin;
+mod data;
 #[path = "../new_model.rs"]
 mod new_model;
 mod options;
@@ -21,6 +23,7 @@ use ndalbert::train::{TrainableModel, TrainingModel, TrainingOptions, TrainingOu
 use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 
 use super::cli::{self, Failure};
+pub use data::encode;
 pub use options::{Defaults, Options};
 pub use training::Metrics;
 use training::{Algorithm, Settings, evaluate, train};

@@ -29,6 +29,8 @@ pub struct Defaults {
 pub struct Options {
     pub train: Option<PathBuf>,
     pub validation: Option<PathBuf>,
+    /// Whether records that cannot be used are skipped.
+    pub skip_bad: bool,
     /// Without one, a new model is made.
     pub model: Option<PathBuf>,
     pub output: Output,
@@ -60,6 +62,8 @@ impl Defaults {
   --train FILE        examples to learn from
   --validation FILE   examples to evaluate on, and never to learn from; without
                       --train, --model is evaluated and nothing else done
+  --skip-bad          skip records that cannot be used, and say which; otherwise
+                      the first is an error
   --model DIR         the checkpoint to begin with [default: {model}]
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
@@ -133,6 +137,7 @@ impl Options {
         Self {
             train: None,
             validation: None,
+            skip_bad: false,
             model: None,
             output: Output::of(example),
             resume: false,
@@ -159,6 +164,7 @@ impl Options {
         match name {
             "train" => self.train = Some(arguments.value()?.into()),
             "validation" => self.validation = Some(arguments.value()?.into()),
+            "skip-bad" => self.skip_bad = true,
             "model" => self.model = Some(arguments.value()?.into()),
             "output" => self.output = Output::Given(arguments.value()?.into()),
             "resume" => self.resume = true,

@@ -1,12 +1,15 @@
 //! The token ids that are run.
 
-use std::fs;
+#[path = "../../common/read_text.rs"]
+mod read_text;
+
 use std::path::{Path, PathBuf};
 
 use ndalbert::AlbertConfig;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
+use read_text::read_text;
 
 /// Where ids come from: a file, or random ones of certain lengths.
 pub struct Options {
@@ -32,9 +35,8 @@ pub fn ids(options: &Options, config: &AlbertConfig, seed: u64) -> Result<Vec<Ve
 
 /// What a JSON file holds.
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let what = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(path).map_err(|error| what(&error))?;
-    Ok(serde_json::from_str(&text).map_err(|error| what(&error))?)
+    let text = read_text(path)?;
+    Ok(serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
 /// SplitMix64.

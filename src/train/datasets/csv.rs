@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::lines::{Lines, MAX_LINE};
+use super::record::{Fault, Place};
 use crate::error::Result;
 
 /// The records of a file: fields between commas, in quotes where they hold commas, quotes (doubled) or line ends.
@@ -30,21 +31,22 @@ impl CsvRecords {
         Ok(Self { lines: Lines::open(path)? })
     }
 
-    /// The lines that were read, for errors.
-    pub fn lines(&self) -> &Lines {
-        &self.lines
+    /// The line that was read last.
+    pub fn place(&self) -> Place {
+        self.lines.place()
     }
 
-    /// The next record, or nothing after the last.
-    pub fn next_record(&mut self) -> Result<Option<Vec<String>>> {
+    /// The next record with the line that it begins in, or nothing after the last. Of a record that cannot be read, the line
+    /// with the mistake is passed. Quotes that are not closed leave nothing to be read.
+    pub fn next_record(&mut self) -> Result<Option<(Place, Vec<String>)>, Fault> {
         let (mut fields, mut field) = (Vec::new(), String::new());
-        let (mut state, mut begin, mut bytes) = (State::Begin, 0, 0);
+        let (mut state, mut begin, mut bytes) = (State::Begin, self.lines.place(), 0);
         loop {
-            let Some(line) = self.lines.next_line()? else {
+            let Some((place, line)) = self.lines.next_line()? else {
                 return match state {
                     State::Quoted => {
                         let reason = "the file ends before the quotes of this record are closed";
-                        Err(self.lines.error_at(begin, reason))
+                        Err(Fault::File(begin.error(reason)))
                     }
                     _ => Ok(None),
                 };
@@ -53,19 +55,19 @@ impl CsvRecords {
                 continue;
             }
             bytes += line.len();
-            let scanned = scan(line, state, &mut fields, &mut field);
             if state == State::Begin {
-                begin = self.lines.number();
+                begin = place.clone();
             }
-            state = scanned.map_err(|reason| self.lines.error(reason))?;
+            let scanned = scan(line, state, &mut fields, &mut field);
+            state = scanned.map_err(|reason| Fault::Record(place.error(reason)))?;
             if state != State::Quoted {
                 fields.push(field);
-                return Ok(Some(fields));
+                return Ok(Some((begin, fields)));
             }
             field.push('\n');
             if bytes > MAX_LINE {
                 let reason = format!("expected a record of at most {MAX_LINE} bytes, found more");
-                return Err(self.lines.error_at(begin, reason));
+                return Err(Fault::File(begin.error(reason)));
             }
         }
     }
@@ -116,7 +118,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut records = CsvRecords::open(file.path())?;
-        std::iter::from_fn(|| records.next_record().transpose()).collect()
+        let next =
+            || records.next_record().map(|record| record.map(|(_, fields)| fields)).transpose();
+        std::iter::from_fn(next).map(|record| record.map_err(Fault::into_error)).collect()
     }
 
     /// As Python's `csv.reader` reads the same text.

@@ -7,7 +7,9 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::features::{Features, InputSequence, collate};
+use super::examples::Examples;
+use super::features::{Features, InputSequence, collate, labelled};
+use super::skipped::Skipped;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::train::{TrainingBatch, TrainingData};
@@ -23,12 +25,14 @@ pub struct DatasetOptions {
     pub seed: u64,
     /// Whether a batch at the end of an epoch that would not be full is left out.
     pub drop_last: bool,
+    /// Whether [`Dataset::read`] skips and counts records that it cannot use, instead of refusing the file.
+    pub skip_bad: bool,
 }
 
 impl Default for DatasetOptions {
-    /// Eight examples per batch, shuffled, all of them: the defaults of transformers' trainer.
+    /// Eight examples per batch, shuffled, all of them: the defaults of transformers' trainer. A bad record is an error.
     fn default() -> Self {
-        Self { batch_size: 8, shuffle: true, seed: 42, drop_last: false }
+        Self { batch_size: 8, shuffle: true, seed: 42, drop_last: false, skip_bad: false }
     }
 }
 
@@ -58,6 +62,7 @@ pub struct Dataset<F> {
     features: Vec<F>,
     fingerprint: u64,
     options: DatasetOptions,
+    skipped: Skipped,
     epoch: u64,
     /// Of this epoch: the examples of each batch.
     batches: Vec<Vec<u32>>,
@@ -79,14 +84,34 @@ impl<F: Features> Dataset<F> {
             return Err(Error::input("batch_size", "at least 1", "0"));
         }
         let fingerprint = fingerprint(&features);
-        let (epoch, batches, next) = (0, Vec::new(), 0);
-        let mut dataset = Self { features, fingerprint, options, epoch, batches, next };
+        let (epoch, batches, next, skipped) = (0, Vec::new(), 0, Skipped::default());
+        let mut dataset = Self { features, fingerprint, options, skipped, epoch, batches, next };
         dataset.begin(0);
         if dataset.batches.is_empty() {
             let expected = format!("at most the number of examples, {}", dataset.features.len());
             return Err(Error::input("batch_size", expected, options.batch_size.to_string()));
         }
         Ok(dataset)
+    }
+
+    /// Reads examples, turns each into features, and begins before the first batch of the first epoch. Records that cannot be used are
+    /// skipped and counted if the options say so: those that the reader or `encode` refuses, and those without a label.
+    ///
+    /// # Errors
+    /// Otherwise the first of these, named by file and line or record; as [`Self::new`].
+    pub fn read<T: Send + Sync>(
+        examples: Examples<T>,
+        options: DatasetOptions,
+        encode: impl Fn(&T) -> Result<F> + Sync,
+    ) -> Result<Self> {
+        let encode = |example: &T| encode(example).and_then(labelled);
+        let (features, skipped) = examples.encode_or_skip(options.skip_bad, encode)?;
+        Ok(Self { skipped, ..Self::new(features, options)? })
+    }
+
+    /// The records that were skipped when the data set was read.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The features, in their own order.
@@ -126,7 +151,7 @@ impl<F: Features> Dataset<F> {
 
     /// Where the next batch is.
     pub fn state(&self) -> DatasetState {
-        let DatasetOptions { batch_size, shuffle, seed, drop_last } = self.options;
+        let DatasetOptions { batch_size, shuffle, seed, drop_last, .. } = self.options;
         let (epoch, batch, examples) = (self.epoch, self.next, self.features.len());
         let fingerprint = self.fingerprint;
         DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples, fingerprint }

@@ -2,43 +2,123 @@
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use super::loaded::LoadedExamples;
+use super::record::{Entry, Fault, Place, Queue, Reader};
+use super::skipped::Skipped;
+use crate::error::{Error, Result};
 
 /// How many examples are turned into features at a time.
 const CHUNK: usize = 1024;
 
 /// The examples of a file, read as they are asked for where its format allows (all but whole JSON documents).
 ///
-/// After an error there is nothing more.
+/// Each is known by its file, and its line or its place in it: errors name them. A record that cannot be used is an error, after
+/// which there is nothing more; [`load`](Self::load) and [`Dataset::read`](super::Dataset::read) can skip it instead.
 pub struct Examples<T> {
-    next: Box<dyn FnMut() -> Result<Option<T>> + Send>,
+    read: Reader<T>,
+    queue: Queue<T>,
+    skip_bad: bool,
+    skipped: Skipped,
     is_over: bool,
 }
 
+/// An example, and where it is from.
+pub(super) type Placed<T> = (Option<Place>, T);
+
 impl<T> Examples<T> {
-    /// From what gives the next example, or nothing after the last.
-    pub(super) fn from_reader(next: impl FnMut() -> Result<Option<T>> + Send + 'static) -> Self {
-        Self { next: Box::new(next), is_over: false }
+    pub(super) fn from_reader(read: Reader<T>) -> Self {
+        let (queue, skipped) = (Queue::new(), Skipped::default());
+        Self { read, queue, skip_bad: false, skipped, is_over: false }
+    }
+
+    /// Reads all of them. Records that cannot be used are skipped and counted if `skip_bad`, an error otherwise.
+    ///
+    /// # Errors
+    /// As the reader; with `skip_bad`, only if nothing more can be read: [`Error::Io`], and [`Error::Format`] of JSON that is
+    /// none, or of quotes that are not closed.
+    pub fn load(mut self, skip_bad: bool) -> Result<LoadedExamples<T>> {
+        self.skip_bad = skip_bad;
+        let (mut places, mut examples) = (Vec::new(), Vec::new());
+        while let Some((place, example)) = self.next_record()? {
+            places.push(place);
+            examples.push(example);
+        }
+        Ok(LoadedExamples::new(examples, places, skip_bad, self.skipped))
     }
 
     /// Turns each example into something else, usually features, in parallel and in order. The texts are given up on the
     /// way: no more than about a thousand of them are in memory at a time.
     ///
     /// # Errors
-    /// The first of reading or of `encode`.
-    pub fn encode<F: Send>(mut self, encode: impl Fn(&T) -> Result<F> + Sync) -> Result<Vec<F>>
+    /// The first of reading or of `encode`. The latter names the file and the example's place in it.
+    pub fn encode<F: Send>(self, encode: impl Fn(&T) -> Result<F> + Sync) -> Result<Vec<F>>
     where
         T: Send + Sync,
     {
-        let mut encoded = Vec::new();
-        loop {
-            let chunk: Vec<T> = self.by_ref().take(CHUNK).collect::<Result<_>>()?;
-            if chunk.is_empty() {
-                return Ok(encoded);
+        Ok(self.encode_or_skip(false, encode)?.0)
+    }
+
+    pub(super) fn encode_or_skip<F: Send>(
+        mut self,
+        skip_bad: bool,
+        encode: impl Fn(&T) -> Result<F> + Sync,
+    ) -> Result<(Vec<F>, Skipped)>
+    where
+        T: Send + Sync,
+    {
+        self.skip_bad = skip_bad;
+        let (mut encoded, mut is_over) = (Vec::new(), false);
+        while !is_over {
+            let mut chunk = Vec::new();
+            while chunk.len() < CHUNK && !is_over {
+                let record = self.next_record()?;
+                is_over = record.is_none();
+                chunk.extend(record);
             }
-            let features: Vec<F> = chunk.par_iter().map(&encode).collect::<Result<_>>()?;
-            encoded.extend(features);
+            let one = |(place, example): &Placed<T>| {
+                encode(example).map_err(|error| placed_error(place.as_ref(), error))
+            };
+            let results: Vec<Result<F>> = chunk.par_iter().map(one).collect();
+            for result in results {
+                encoded.extend(self.skipped.sift(result, skip_bad)?);
+            }
         }
+        Ok((encoded, self.skipped))
+    }
+
+    /// The next that can be used, or nothing after the last.
+    fn next_record(&mut self) -> Result<Option<Placed<T>>> {
+        loop {
+            match self.queue.pop() {
+                Some(Entry::Example(place, example)) => return Ok(Some((place, example))),
+                Some(Entry::PassedOver(error)) => self.skipped.add(&error),
+                Some(Entry::Bad(error)) => {
+                    self.skipped.sift::<T>(Err(error), self.skip_bad)?;
+                }
+                None if self.is_over => return Ok(None),
+                None => {
+                    self.skipped.add_more(self.queue.take_uncounted());
+                    self.read_on()?;
+                }
+            }
+        }
+    }
+
+    fn read_on(&mut self) -> Result<()> {
+        match (self.read)(&mut self.queue) {
+            Ok(has_more) => self.is_over = !has_more,
+            Err(Fault::Record(error)) => self.queue.add_bad(error),
+            Err(Fault::File(error)) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with an example, and where it is from.
+pub(super) fn placed_error(place: Option<&Place>, error: Error) -> Error {
+    match place {
+        Some(place) => place.error(error),
+        None => error,
     }
 }
 
@@ -46,12 +126,11 @@ impl<T> Iterator for Examples<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        if self.is_over {
-            return None;
+        let record = self.next_record().transpose()?;
+        if record.is_err() {
+            (self.queue, self.is_over) = (Queue::new(), true);
         }
-        let example = (self.next)().transpose();
-        self.is_over = !matches!(example, Some(Ok(_)));
-        example
+        Some(record.map(|(_, example)| example))
     }
 }
 
@@ -61,10 +140,15 @@ impl<T> std::fmt::Debug for Examples<T> {
     }
 }
 
-/// Those that a document holds.
+/// Examples of no file.
 impl<T: Send + 'static> From<Vec<T>> for Examples<T> {
     fn from(examples: Vec<T>) -> Self {
         let mut examples = examples.into_iter();
-        Self::from_reader(move || Ok(examples.next()))
+        Self::from_reader(Box::new(move |queue| {
+            let next = examples.next();
+            let has_more = next.is_some();
+            next.into_iter().for_each(|example| queue.add_placeless(example));
+            Ok(has_more)
+        }))
     }
 }

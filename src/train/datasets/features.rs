@@ -34,6 +34,11 @@ pub trait Features: Send + Sync {
     /// [`Error::Input`] if an example has no label, or labels differ in kind.
     fn labels(features: &[&Self], batch: &Batch) -> Result<Self::Labels>;
 
+    /// Whether the example has a label; one without can be predicted, but not learnt from.
+    fn is_labelled(&self) -> bool {
+        true
+    }
+
     /// What is to be learnt of this example, as a text that differs where that does: by it, a data set is recognized when
     /// training is resumed.
     fn label_text(&self) -> String;
@@ -58,6 +63,17 @@ pub fn collate<F: Features>(features: &[&F]) -> Result<TrainingBatch<F::Labels>>
     Ok(TrainingBatch { batch, labels })
 }
 
+/// The features, if they can be learnt from.
+///
+/// # Errors
+/// [`Error::Input`] if they have no label.
+pub fn labelled<F: Features>(features: F) -> Result<F> {
+    match features.is_labelled() {
+        true => Ok(features),
+        false => Err(Error::input("label", "one", "none")),
+    }
+}
+
 /// The error of an example that should be learnt from and is of a file without labels.
 pub(super) fn unlabelled(example: usize) -> Error {
     Error::input(format!("label of example {example} of a batch"), "one", "none")
@@ -65,7 +81,11 @@ pub(super) fn unlabelled(example: usize) -> Error {
 
 /// A text as an error shows it: its first 80 characters.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
+    shortened_to(text, 80)
+}
+
+pub(super) fn shortened_to(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

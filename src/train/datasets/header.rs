@@ -1,6 +1,7 @@
 //! The columns of a table.
 
-use super::lines::Lines;
+use super::features::shortened;
+use super::record::Place;
 use crate::error::Result;
 
 /// The names in a table's first line.
@@ -18,23 +19,18 @@ impl Header {
         self.names.iter().position(|column| column == name)
     }
 
-    /// The column of that name. `lines` have read the header.
-    pub fn column(&self, name: &str, lines: &Lines) -> Result<usize> {
+    /// The column of that name. The header is at `place`.
+    pub fn column(&self, name: &str, place: &Place) -> Result<usize> {
         self.find(name).ok_or_else(|| {
-            let found = super::features::shortened(&self.names.join(", "));
-            lines.error(format!("expected a column `{name}`, found {found}"))
+            let found = shortened(&self.names.join(", "));
+            place.error(format!("expected a column `{name}`, found {found}"))
         })
     }
 }
 
-/// The field of a record. `lines` have read the record.
-pub(super) fn field<'a, T: AsRef<str>>(
-    record: &'a [T],
-    column: usize,
-    lines: &Lines,
-) -> Result<&'a str> {
+/// The field of a record.
+pub(super) fn field<T: AsRef<str>>(record: &[T], column: usize) -> Result<&str, String> {
     record.get(column).map(AsRef::as_ref).ok_or_else(|| {
-        let found = record.len();
-        lines.error(format!("expected at least {} columns, found {found}", column + 1))
+        format!("expected at least {} columns, found {}", column.saturating_add(1), record.len())
     })
 }

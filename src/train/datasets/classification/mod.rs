@@ -1,6 +1,7 @@
 //! Classification and regression of a text or a pair of texts.
 
 mod glue;
+mod names;
 mod tsv;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::examples::Examples;
 use super::features::{Features, InputSequence, shortened, unlabelled};
-use super::json::json_lines;
+use super::json::json_examples;
 use super::labels::LabelNames;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ use crate::text::AlbertTokenizer;
 use crate::train::Targets;
 
 pub use glue::GlueTask;
+pub use names::class_names;
 pub use tsv::{Column, TsvLayout, read_tsv};
 
 /// One or two texts.
@@ -39,16 +41,20 @@ pub enum RawLabel {
     Text(String),
     /// A JSON number.
     Number(f64),
+    /// A JSON truth value.
+    Bool(bool),
     /// A JSON list of strings.
     Texts(Vec<String>),
-    /// A JSON list of numbers.
+    /// A JSON list of numbers or truth values, which are 0 and 1.
     Numbers(Vec<f64>),
 }
 
 /// What labels mean, and with that which loss the model must have: `problem_type` of its config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClassificationTask {
-    /// Each example is of one class. A text is a class's name, or else its id; a number is an id.
+    /// Each example is of one class. A label is a class's name, written as text or number, or else its id; where names are
+    /// numbers, it is no id, so that a 1 is not the second class at one time and `1` at another. `true` and `false` are classes of
+    /// these names, or the second and the first of two.
     SingleLabel(LabelNames),
     /// Each example is of any number of classes. A list of texts has their names; a list of numbers has one for each class, 0
     /// or 1 (or the probability), as transformers takes them.
@@ -60,33 +66,38 @@ pub enum ClassificationTask {
 /// A line of [`read_classification`].
 #[derive(Deserialize)]
 struct Line {
-    #[serde(alias = "sentence1", alias = "sentence")]
+    #[serde(alias = "sentence1", alias = "sentence", alias = "premise")]
     text: String,
-    #[serde(alias = "sentence2")]
+    #[serde(alias = "sentence2", alias = "hypothesis")]
     text_pair: Option<String>,
     label: Option<Value>,
+    gold_label: Option<Value>,
 }
 
-/// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`; `sentence` or `sentence1`, and `sentence2` will do. The label is
-/// a class's name, its id, a number, or a list; it may be absent or `null`, as may the second text. Other keys are passed
-/// over.
+/// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`, or a list of such objects; `sentence`, `sentence1` or `premise`, and
+/// `sentence2` or `hypothesis` will do. The label is a class's name, its id, a number, `true` or `false`, or a list; it may be
+/// absent or `null`, as may the second text. In its place there may be SNLI's and MNLI's `gold_label`, of which `-` is none. Other
+/// keys are passed over.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.
 pub fn read_classification(path: impl AsRef<Path>) -> Result<Examples<ClassificationExample>> {
-    json_lines(path.as_ref(), |line: Line| {
-        let Line { text, text_pair, label } = line;
+    json_examples(path.as_ref(), |line: Line| {
+        let Line { text, text_pair, label, gold_label } = line;
+        let label = label.or(gold_label.filter(|label| label != names::NO_GOLD_LABEL));
         let label = label.as_ref().map(raw_label).transpose()?;
         Ok(ClassificationExample { text, text_pair, label })
     })
 }
 
 fn raw_label(value: &Value) -> Result<RawLabel, String> {
+    let number = |value: &Value| value.as_f64().or(value.as_bool().map(f64::from));
     let label = match value {
         Value::String(text) => Some(RawLabel::Text(text.clone())),
         Value::Number(number) => number.as_f64().map(RawLabel::Number),
+        Value::Bool(truth) => Some(RawLabel::Bool(*truth)),
         Value::Array(values) => {
-            let numbers = || values.iter().map(Value::as_f64).collect::<Option<_>>();
+            let numbers = || values.iter().map(number).collect::<Option<_>>();
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let texts = values.iter().map(text).collect::<Option<_>>();
             texts.map(RawLabel::Texts).or_else(|| numbers().map(RawLabel::Numbers))
@@ -114,9 +125,8 @@ impl ClassificationTask {
             |expected: &str| Err(Error::input("label", expected, shortened(&format!("{label:?}"))));
         match (self, label) {
             (Self::SingleLabel(names), RawLabel::Text(text)) => class(names, text),
-            (Self::SingleLabel(names), RawLabel::Number(id)) => {
-                Ok(Target::Class(names.check(*id)? as i64))
-            }
+            (Self::SingleLabel(names), RawLabel::Number(number)) => numbered(names, *number),
+            (Self::SingleLabel(names), RawLabel::Bool(truth)) => truth_class(names, *truth),
             (Self::SingleLabel(_), _) => wrong("one class"),
             (Self::MultiLabel(names), RawLabel::Texts(texts)) => marked(names, texts),
             (Self::MultiLabel(names), RawLabel::Numbers(numbers)) => {
@@ -132,19 +142,48 @@ impl ClassificationTask {
                 Ok(number) => values(&[number], *outputs),
                 Err(_) => wrong("a number"),
             },
-            (Self::Regression(_), RawLabel::Texts(_)) => wrong("numbers"),
+            (Self::Regression(_), RawLabel::Texts(_) | RawLabel::Bool(_)) => wrong("numbers"),
         }
     }
 }
 
 /// A class by its name or, if none has that, its id.
 fn class(names: &LabelNames, text: &str) -> Result<Target> {
-    let id = match (names.find(text), text.trim().parse()) {
-        (Some(id), _) => id,
-        (None, Ok(id)) => names.check(id)?,
-        (None, Err(_)) => names.id(text)?,
+    match (names.find(text), text.trim().parse()) {
+        (Some(id), _) => Ok(Target::Class(id as i64)),
+        (None, Ok(number)) => numbered(names, number),
+        (None, Err(_)) => Ok(Target::Class(names.id(text)? as i64)),
+    }
+}
+
+/// A class that has the number for a name or, if no name is a number, for an id.
+fn numbered(names: &LabelNames, number: f64) -> Result<Target> {
+    // Zero has two signs.
+    let name = (number + 0.0).to_string();
+    let id = match names.names().iter().any(|name| number_in(name).is_some()) {
+        true => names.id(&name)?,
+        false => names.check(number)?,
     };
     Ok(Target::Class(id as i64))
+}
+
+fn truth_class(names: &LabelNames, truth: bool) -> Result<Target> {
+    let name = truth_name(truth);
+    match names.names().iter().position(|known| known.eq_ignore_ascii_case(name)) {
+        Some(id) => Ok(Target::Class(id as i64)),
+        None if names.len() == 2 => numbered(names, f64::from(truth)),
+        None => Ok(Target::Class(names.id(name)? as i64)),
+    }
+}
+
+/// What a class is called that is a truth value.
+fn truth_name(truth: bool) -> &'static str {
+    if truth { "true" } else { "false" }
+}
+
+/// The number that a text is, if it is one.
+fn number_in(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// 1 for each class that is named, 0 for the others.
@@ -239,6 +278,10 @@ impl Features for ClassificationFeatures {
         Array2::from_shape_vec((rows.len(), width), rows.concat())
             .map(Targets::Values)
             .map_err(|error| Error::input("labels", "[B, C]", error.to_string()))
+    }
+
+    fn is_labelled(&self) -> bool {
+        self.target.is_some()
     }
 
     fn label_text(&self) -> String {

@@ -6,7 +6,8 @@ use super::{ClassificationExample, RawLabel};
 use crate::error::Result;
 use crate::train::datasets::examples::Examples;
 use crate::train::datasets::header::{Header, field};
-use crate::train::datasets::lines::Lines;
+use crate::train::datasets::lines::{Lines, each_line};
+use crate::train::datasets::record::Fault;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct TsvLayout {
     pub text_pair: Option<Column>,
     /// The label; none in test files.
     pub label: Option<Column>,
-    /// Whether lines that have too few columns are passed over, not refused.
+    /// Whether lines that have too few columns are skipped and counted in any case, not refused.
     pub skip_short_lines: bool,
 }
 
@@ -55,11 +56,12 @@ impl Places {
     fn find(layout: &TsvLayout, lines: &mut Lines) -> Result<Self> {
         let mut header = Header::new::<&str>([]);
         if layout.has_header {
-            let line = lines.next_line()?.unwrap_or_default();
+            let line = lines.next_line().map_err(Fault::into_error)?.map_or("", |(_, line)| line);
             header = Header::new(line.split('\t'));
         }
+        let line = lines.place();
         let place = |column: &Column| match column {
-            Column::Name(name) => header.column(name, lines),
+            Column::Name(name) => header.column(name, &line),
             Column::Index(index) => Ok(*index),
         };
         Ok(Self {
@@ -74,11 +76,11 @@ impl Places {
         [Some(self.text), self.text_pair, self.label].into_iter().flatten().max().unwrap_or(0)
     }
 
-    fn example(&self, record: &[String], lines: &Lines) -> Result<ClassificationExample> {
-        let text = |column| field(record, column, lines).map(str::to_owned);
+    fn example(&self, record: &[&str]) -> Result<ClassificationExample, String> {
+        let text = |column| field(record, column).map(str::to_owned);
         let label = self.label.map(text).transpose()?;
         if label.as_ref().is_some_and(|label| label.trim().is_empty()) {
-            return Err(lines.error("expected a label, found an empty field"));
+            return Err("expected a label, found an empty field".to_owned());
         }
         Ok(ClassificationExample {
             text: text(self.text)?,
@@ -100,14 +102,17 @@ pub fn read_tsv(
     let mut lines = Lines::open(path.as_ref())?;
     let places = Places::find(layout, &mut lines)?;
     let skip_short_lines = layout.skip_short_lines;
-    Ok(Examples::from_reader(move || {
-        loop {
-            let Some(line) = lines.next_line()? else { return Ok(None) };
-            let record: Vec<String> = line.split('\t').map(str::to_owned).collect();
-            let is_short = skip_short_lines && record.len() <= places.last();
-            if !line.is_empty() && !is_short {
-                return places.example(&record, &lines).map(Some);
-            }
+    Ok(Examples::from_reader(each_line(lines, move |line, place, queue| {
+        if line.is_empty() {
+            return Ok(());
         }
-    }))
+        let record: Vec<&str> = line.split('\t').collect();
+        match places.example(&record) {
+            Err(reason) if skip_short_lines && record.len() <= places.last() => {
+                queue.pass_over(place.error(reason));
+            }
+            example => queue.add(place, example),
+        }
+        Ok(())
+    })))
 }

@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::{ChoiceLabel, MultipleChoiceExample};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::train::datasets::examples::Examples;
 use crate::train::datasets::features::shortened;
-use crate::train::datasets::json::{MAX_DOCUMENT, json_document};
+use crate::train::datasets::json::{Layout, json_records};
+use crate::train::datasets::record::Budget;
 
 /// `[[paragraph or turn, …], [question, …], id]`.
 #[derive(Deserialize)]
-struct Document(Vec<String>, Vec<Question>, serde::de::IgnoredAny);
+struct Document<'a>(Vec<String>, #[serde(borrow)] &'a RawValue, IgnoredAny);
 
 #[derive(Deserialize)]
 struct Question {
@@ -27,20 +30,28 @@ struct Question {
 /// without an answer give examples without a label.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::Format`], which name the file and the place in it.
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name the file and the place in it.
 pub fn read_c3(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>> {
-    let path = path.as_ref();
-    let documents: Vec<Document> = json_document(path, MAX_DOCUMENT)?;
-    let mut examples = Vec::new();
-    for (d, Document(paragraphs, questions, _)) in documents.into_iter().enumerate() {
+    let mut budget = Budget::new();
+    let reader = json_records(path.as_ref(), Layout::Document, move |json, place, queue| {
+        let Document(paragraphs, questions, _) =
+            json.parse().map_err(|reason| place.bad(reason))?;
         let prompt = paragraphs.join("\n");
-        for (q, question) in questions.into_iter().enumerate() {
-            let example = example(&prompt, question)
-                .map_err(|reason| Error::format(path, format!("[{d}][1][{q}]: {reason}")))?;
-            examples.push(example);
+        let questions = json.other(questions).elements().map_err(|reason| place.bad(reason))?;
+        for (q, question) in questions.enumerate() {
+            let place = place.part(format_args!("[1][{q}]"));
+            match question.parse::<Question>() {
+                Ok(question) => {
+                    budget.take(&place, prompt.len(), 1)?;
+                    budget.take(&place, question.question.len(), question.choice.len())?;
+                    queue.add(place, example(&prompt, question));
+                }
+                Err(reason) => queue.add(place, Err(reason)),
+            }
         }
-    }
-    Ok(examples.into())
+        Ok(())
+    });
+    Ok(Examples::from_reader(reader?))
 }
 
 fn example(prompt: &str, question: Question) -> Result<MultipleChoiceExample, String> {

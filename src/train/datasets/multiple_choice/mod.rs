@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::examples::Examples;
 use super::features::{Features, InputSequence, shortened, unlabelled};
-use super::json::json_lines;
+use super::json::json_examples;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::text::AlbertTokenizer;
@@ -78,13 +78,13 @@ struct Line {
     label: Option<Value>,
 }
 
-/// Reads JSON lines `{"prompt": …, "choices": […], "label": …}`: the label is the right choice's number from 0, or a list of
+/// Reads JSON lines `{"prompt": …, "choices": […], "label": …}`, or a list of such objects: the label is the right choice's number from 0, or a list of
 /// probabilities, one per choice; it may be absent or `null`. Other keys are passed over.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.
 pub fn read_choices(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>> {
-    json_lines(path.as_ref(), |line: Line| {
+    json_examples(path.as_ref(), |line: Line| {
         let Line { prompt, choices, label } = line;
         if choices.is_empty() {
             return Err("`choices`: expected at least one, found none".to_owned());
@@ -98,7 +98,10 @@ pub fn read_choices(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExa
 }
 
 fn label_of(value: &Value) -> Result<ChoiceLabel, String> {
-    let index = value.as_u64().and_then(|index| usize::try_from(index).ok());
+    let index = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => whole(value),
+    };
     let numbers = value.as_array().and_then(|values| {
         values.iter().map(|value| value.as_f64().map(|number| number as f32)).collect()
     });
@@ -106,6 +109,12 @@ fn label_of(value: &Value) -> Result<ChoiceLabel, String> {
         let found = shortened(&value.to_string());
         format!("`label`: expected an index or a list of numbers, found {found}")
     })
+}
+
+/// An index, which some tools write as `1.0`.
+fn whole(value: &Value) -> Option<usize> {
+    let number = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0)?;
+    Some(number as usize)
 }
 
 /// A prompt with each of its choices, as ids.
@@ -169,6 +178,10 @@ impl Features for MultipleChoiceFeatures {
             }
         }
         Ok(Targets::Values(values))
+    }
+
+    fn is_labelled(&self) -> bool {
+        self.label.is_some()
     }
 
     fn label_text(&self) -> String {

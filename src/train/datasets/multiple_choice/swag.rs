@@ -8,6 +8,7 @@ use crate::train::datasets::csv::CsvRecords;
 use crate::train::datasets::examples::Examples;
 use crate::train::datasets::features::shortened;
 use crate::train::datasets::header::{Header, field};
+use crate::train::datasets::record::Fault;
 
 const ENDINGS: [&str; 4] = ["ending0", "ending1", "ending2", "ending3"];
 
@@ -21,35 +22,35 @@ struct Columns {
 
 impl Columns {
     fn find(records: &mut CsvRecords) -> Result<Self> {
-        let names = records.next_record()?.unwrap_or_default();
-        let (header, lines) = (Header::new(names), records.lines());
+        let header = records.next_record().map_err(Fault::into_error)?;
+        let (place, names) = header.unwrap_or_else(|| (records.place(), Vec::new()));
+        let header = Header::new(names);
         let mut endings = [0; 4];
         for (column, name) in endings.iter_mut().zip(ENDINGS) {
-            *column = header.column(name, lines)?;
+            *column = header.column(name, &place)?;
         }
         Ok(Self {
-            prompt: header.column("sent1", lines)?,
-            begin: header.column("sent2", lines)?,
+            prompt: header.column("sent1", &place)?,
+            begin: header.column("sent2", &place)?,
             endings,
             label: header.find("label"),
         })
     }
 
-    fn example(&self, records: &CsvRecords, record: &[String]) -> Result<MultipleChoiceExample> {
-        let lines = records.lines();
-        let begin = field(record, self.begin, lines)?;
-        let choice = |&column: &usize| Ok(format!("{begin} {}", field(record, column, lines)?));
+    fn example(&self, record: &[String]) -> Result<MultipleChoiceExample, String> {
+        let begin = field(record, self.begin)?;
+        let choice = |&column: &usize| Ok(format!("{begin} {}", field(record, column)?));
         let label = |column| {
-            let text = field(record, column, lines)?;
+            let text = field(record, column)?;
             let index = text.trim().parse().ok().filter(|&index| index < ENDINGS.len());
             index.map(ChoiceLabel::Index).ok_or_else(|| {
                 let found = shortened(text);
-                lines.error(format!("`label`: expected a number from 0 to 3, found {found:?}"))
+                format!("`label`: expected a number from 0 to 3, found {found:?}")
             })
         };
         Ok(MultipleChoiceExample {
-            prompt: field(record, self.prompt, lines)?.to_owned(),
-            choices: self.endings.iter().map(choice).collect::<Result<_>>()?,
+            prompt: field(record, self.prompt)?.to_owned(),
+            choices: self.endings.iter().map(choice).collect::<Result<_, String>>()?,
             label: self.label.map(label).transpose()?,
         })
     }
@@ -63,8 +64,9 @@ impl Columns {
 pub fn read_swag(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>> {
     let mut records = CsvRecords::open(path.as_ref())?;
     let columns = Columns::find(&mut records)?;
-    Ok(Examples::from_reader(move || {
-        let Some(record) = records.next_record()? else { return Ok(None) };
-        columns.example(&records, &record).map(Some)
-    }))
+    Ok(Examples::from_reader(Box::new(move |queue| {
+        let Some((place, record)) = records.next_record()? else { return Ok(false) };
+        queue.add(place, columns.example(&record));
+        Ok(true)
+    })))
 }

@@ -1,6 +1,7 @@
 //! Extractive question answering: paragraph → windows → scores → answer.
 
 mod answers;
+mod fields;
 mod squad;
 mod windows;
 
@@ -8,7 +9,9 @@ pub use answers::{
     AnswerCandidate, AnswerOptions, AnswerPrediction, predict_answers, write_predictions,
 };
 pub use squad::read_squad;
-pub use windows::{QuestionAnsweringFeatures, WindowOptions, evaluation_windows, training_windows};
+pub use windows::{
+    QuestionAnsweringFeatures, WindowOptions, evaluation_windows, joined_windows, training_windows,
+};
 
 /// A question about a paragraph.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,10 +64,11 @@ impl QuestionAnsweringFeatures {
         self.answer
     }
 
-    fn new(encoding: Encoding, example: usize) -> Self {
+    /// A window of the first example.
+    fn new(encoding: Encoding) -> Self {
         let context = encoding.columns_of(1);
         let offsets = encoding.byte_offsets[context.clone()].to_vec();
-        Self { input: encoding.into(), example, context, offsets, answer: None }
+        Self { input: encoding.into(), example: 0, context, offsets, answer: None }
     }
 
     /// The columns of the first and last token of what stands at these bytes of the paragraph.
@@ -101,6 +102,10 @@ impl Features for QuestionAnsweringFeatures {
         Ok(AnswerPositions { start, end })
     }
 
+    fn is_labelled(&self) -> bool {
+        self.answer.is_some()
+    }
+
     fn label_text(&self) -> String {
         format!("{:?}", self.answer)
     }
@@ -116,9 +121,9 @@ pub fn training_windows(
     examples: &[QuestionAnsweringExample],
     options: WindowOptions,
 ) -> Result<Vec<QuestionAnsweringFeatures>> {
-    all_windows(examples, |index, example| {
+    all_windows(examples, |example| {
         let answer = first_answer(example)?;
-        let mut windows = windows(tokenizer, index, example, options)?;
+        let mut windows = windows(tokenizer, example, options)?;
         let cls = tokenizer.cls_token_id();
         for window in &mut windows {
             let cls = window.input.ids.iter().position(|&id| id == cls).unwrap_or(0);
@@ -138,7 +143,7 @@ pub fn evaluation_windows(
     examples: &[QuestionAnsweringExample],
     options: WindowOptions,
 ) -> Result<Vec<QuestionAnsweringFeatures>> {
-    all_windows(examples, |index, example| windows(tokenizer, index, example, options))
+    all_windows(examples, |example| windows(tokenizer, example, options))
 }
 
 type Windows = Vec<QuestionAnsweringFeatures>;
@@ -146,15 +151,27 @@ type Windows = Vec<QuestionAnsweringFeatures>;
 /// In parallel and in order.
 fn all_windows(
     examples: &[QuestionAnsweringExample],
-    windows: impl Fn(usize, &QuestionAnsweringExample) -> Result<Windows> + Sync,
+    windows: impl Fn(&QuestionAnsweringExample) -> Result<Windows> + Sync + Send,
 ) -> Result<Windows> {
-    let each = examples.par_iter().enumerate().map(|(index, example)| windows(index, example));
-    Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(joined_windows(examples.par_iter().map(windows).collect::<Result<_>>()?))
+}
+
+/// The windows of examples that were each prepared by itself, in the order of the examples: what the functions that prepare
+/// all of them at once give.
+pub fn joined_windows(
+    examples: Vec<Vec<QuestionAnsweringFeatures>>,
+) -> Vec<QuestionAnsweringFeatures> {
+    let mut all = Vec::with_capacity(examples.len());
+    for (example, windows) in examples.into_iter().enumerate() {
+        all.extend(
+            windows.into_iter().map(|window| QuestionAnsweringFeatures { example, ..window }),
+        );
+    }
+    all
 }
 
 fn windows(
     tokenizer: &AlbertTokenizer,
-    index: usize,
     example: &QuestionAnsweringExample,
     options: WindowOptions,
 ) -> Result<Windows> {
@@ -169,8 +186,7 @@ fn windows(
             }
             other => other,
         })?;
-    let windows = encodings.into_iter();
-    Ok(windows.map(|encoding| QuestionAnsweringFeatures::new(encoding, index)).collect())
+    Ok(encodings.into_iter().map(QuestionAnsweringFeatures::new).collect())
 }
 
 /// Where in the paragraph the first answer stands, in bytes.

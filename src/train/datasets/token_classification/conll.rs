@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::TokenClassificationExample;
-use crate::error::Result;
+use super::survey::{Row, Survey};
+use crate::error::{Error, Result};
 use crate::train::datasets::examples::Examples;
 use crate::train::datasets::lines::Lines;
-
-/// What CoNLL-2003 has between documents, in place of a word.
-const DOCUMENT_START: &str = "-DOCSTART-";
+use crate::train::datasets::record::{Fault, Place, Queue};
 
 /// The greatest number of words in a sentence.
 const MAX_WORDS: usize = 1 << 16;
@@ -22,8 +21,18 @@ pub struct ConllColumns {
     pub tag: Option<usize>,
 }
 
-/// Reads a word per line, with its tag in a column after it, columns separated by spaces or tabs; a blank line ends a sentence,
-/// and so does a line that begins with `-DOCSTART-`, as CoNLL-2003 has it. All lines must have as many columns.
+/// Reads a word per line, with its tag in a column after it; a blank line ends a sentence, and so does a line that begins with
+/// `-DOCSTART-`, as CoNLL-2003 has it. All lines must have as many columns as most have.
+///
+/// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or tabs, however many.
+///
+/// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it has as many columns as the others
+/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; of four columns or more, one besides must have what
+/// others have there. Else it is a comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many columns,
+/// a comment if it has others and no known tag at its end, and an error otherwise.
+///
+/// Lines of CoNLL-U for what is no word of its own (`1-2`, `8.1`) are passed over if its columns are read, that is if the word is not
+/// the first of ten.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.
@@ -31,50 +40,72 @@ pub fn read_conll(
     path: impl AsRef<Path>,
     columns: ConllColumns,
 ) -> Result<Examples<TokenClassificationExample>> {
-    let mut lines = Lines::open(path.as_ref())?;
-    let mut width = None;
-    Ok(Examples::from_reader(move || sentence(&mut lines, columns, &mut width)))
+    let path = path.as_ref();
+    let survey = Survey::new(path, columns)?;
+    let mut lines = Lines::open(path)?;
+    Ok(Examples::from_reader(Box::new(move |queue| {
+        let mut sentence = Sentence::default();
+        let has_more = sentence.read(&mut lines, &survey)?;
+        sentence.finish(&lines, queue);
+        Ok(has_more)
+    })))
 }
 
-fn sentence(
-    lines: &mut Lines,
-    columns: ConllColumns,
-    width: &mut Option<usize>,
-) -> Result<Option<TokenClassificationExample>> {
-    let mut example = TokenClassificationExample::default();
-    while let Some(line) = lines.next_line()? {
-        let fields: Vec<&str> = line.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
-        if fields.first().is_none_or(|first| *first == DOCUMENT_START) {
-            if example.words.is_empty() {
-                continue;
+/// A sentence that is being read.
+#[derive(Default)]
+struct Sentence {
+    example: TokenClassificationExample,
+    /// The first line of words and the last, from 1.
+    lines: Option<(usize, usize)>,
+    /// The first mistake in it.
+    wrong: Option<Error>,
+}
+
+impl Sentence {
+    /// Reads up to its end. False if that is the file's.
+    fn read(&mut self, lines: &mut Lines, survey: &Survey) -> Result<bool, Fault> {
+        loop {
+            let number = lines.number() + 1;
+            match lines.next_line() {
+                Ok(None) => return Ok(false),
+                Ok(Some((place, line))) => match survey.row(line, self.lines.is_some()) {
+                    Ok(Row::Comment) => continue,
+                    Ok(Row::End) if self.lines.is_some() => return Ok(true),
+                    Ok(Row::End) => continue,
+                    Ok(Row::Word { word, tag }) => self.add(word, tag, &place),
+                    Err(reason) => self.refuse(place.error(reason)),
+                },
+                Err(Fault::Record(error)) => self.refuse(error),
+                Err(fault) => return Err(fault),
             }
-            break;
-        }
-        let parsed = word_and_tag(&fields, columns, width);
-        let parsed = parsed.map(|(word, tag)| (word.to_owned(), tag.to_owned()));
-        let (word, tag) = parsed.map_err(|reason| lines.error(reason))?;
-        example.words.push(word);
-        example.tags.push(tag);
-        if example.words.len() > MAX_WORDS {
-            let expected = format!("expected a sentence of at most {MAX_WORDS} words");
-            return Err(lines.error(format!("{expected}, found no end of it")));
+            let first = self.lines.map_or(number, |(first, _)| first);
+            self.lines = Some((first, number));
         }
     }
-    Ok((!example.words.is_empty()).then_some(example))
-}
 
-fn word_and_tag<'a>(
-    fields: &[&'a str],
-    columns: ConllColumns,
-    width: &mut Option<usize>,
-) -> Result<(&'a str, &'a str), String> {
-    let expected = *width.get_or_insert(fields.len());
-    if fields.len() != expected {
-        return Err(format!("expected {expected} columns, as before, found {}", fields.len()));
+    fn add(&mut self, word: &str, tag: &str, place: &Place) {
+        if self.wrong.is_some() {
+            return;
+        }
+        if self.example.words.len() == MAX_WORDS {
+            let expected = format!("expected a sentence of at most {MAX_WORDS} words");
+            return self.refuse(place.error(format!("{expected}, found no end of it")));
+        }
+        self.example.words.push(word.to_owned());
+        self.example.tags.push(tag.to_owned());
     }
-    let tag = columns.tag.unwrap_or(fields.len() - 1);
-    match (fields.get(columns.word), fields.get(tag)) {
-        (Some(word), Some(found)) if tag != columns.word => Ok((word, found)),
-        _ => Err(format!("expected a word and a tag, found {} columns", fields.len())),
+
+    fn refuse(&mut self, error: Error) {
+        self.wrong.get_or_insert(error);
+    }
+
+    fn finish(self, lines: &Lines, queue: &mut Queue<TokenClassificationExample>) {
+        match (self.wrong, self.lines) {
+            (Some(error), _) => queue.add_bad(error),
+            (None, Some((first, last))) => {
+                queue.add(Place::lines(lines.path(), first, last), Ok(self.example));
+            }
+            (None, None) => {}
+        }
     }
 }

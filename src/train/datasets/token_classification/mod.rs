@@ -1,6 +1,7 @@
 //! Token classification: a tag for each word.
 
 mod conll;
+mod survey;
 
 use ndarray::Array2;
 
