@@ -49,13 +49,19 @@ impl Loop for Floats<'_> {
         let value = |sum: u32, bias: f32| f(f32::from_bits(sum) + bias);
         match <&[f32; MAX_PANEL]>::try_from(self.0.bias) {
             Ok(&bias) => {
-                self.0.rows(|_, sums, _, out| whole(sums, out, |j, sum| value(sum, bias[j])));
+                self.0.rows(
+                    #[inline(always)]
+                    |_, sums, _, out| whole(sums, out, |j, sum| value(sum, bias[j])),
+                );
             }
-            _ => self.0.rows(|_, sums, bias, out| {
-                for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
-                    *out = value(sum, bias);
-                }
-            }),
+            _ => self.0.rows(
+                #[inline(always)]
+                |_, sums, bias, out| {
+                    for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
+                        *out = value(sum, bias);
+                    }
+                },
+            ),
         }
     }
 }
@@ -100,20 +106,28 @@ impl Loop for Bytes<'_> {
             f(sum * (of_row * scale) + bias)
         };
         match (<&[f32; MAX_PANEL]>::try_from(scales), <&[i32; MAX_PANEL]>::try_from(totals)) {
-            (Ok(&scales), Ok(&totals)) => finish.rows(|row, sums, bias, out| {
-                let of_row = (row_scales[row], zeros[row]);
-                let ([bias], _) = bias.as_chunks::<MAX_PANEL>() else { unreachable!("whole rows") };
-                whole(sums, out, |j, sum| value(sum, of_row, scales[j], totals[j], bias[j]));
-            }),
-            _ => finish.rows(|row, sums, bias, out| {
-                let of_row = (row_scales[row], zeros[row]);
-                let outputs = totals.iter().zip(scales).zip(bias);
-                for ((out, &sum), ((&total, &scale), &bias)) in
-                    out.iter_mut().zip(sums).zip(outputs)
-                {
-                    *out = value(sum, of_row, scale, total, bias);
-                }
-            }),
+            (Ok(&scales), Ok(&totals)) => finish.rows(
+                #[inline(always)]
+                |row, sums, bias, out| {
+                    let of_row = (row_scales[row], zeros[row]);
+                    let ([bias], _) = bias.as_chunks::<MAX_PANEL>() else {
+                        unreachable!("whole rows")
+                    };
+                    whole(sums, out, |j, sum| value(sum, of_row, scales[j], totals[j], bias[j]));
+                },
+            ),
+            _ => finish.rows(
+                #[inline(always)]
+                |row, sums, bias, out| {
+                    let of_row = (row_scales[row], zeros[row]);
+                    let outputs = totals.iter().zip(scales).zip(bias);
+                    for ((out, &sum), ((&total, &scale), &bias)) in
+                        out.iter_mut().zip(sums).zip(outputs)
+                    {
+                        *out = value(sum, of_row, scale, total, bias);
+                    }
+                },
+            ),
         }
     }
 }

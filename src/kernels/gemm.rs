@@ -207,8 +207,9 @@ impl Product<'_> {
                     panel: matrix.outlier_panel(index),
                     width,
                 };
+                let [with_bias] = split(floats, [ROWS * MAX_PANEL]);
                 self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
-                    outliers.add(finish, |finish| {
+                    outliers.add(finish, packed::bits(with_bias), |finish| {
                         let tile = Bytes { finish, steps, scales, sums: totals };
                         finish_quantized(isa, tile, nonlinearity);
                     });
@@ -228,7 +229,7 @@ impl Product<'_> {
         operands: Operands<'_, W>,
         multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
         sums: &mut Vec<u32>,
-        finish: impl Fn(Finish<'_>),
+        mut finish: impl FnMut(Finish<'_>),
     ) {
         let Operands { inputs, words, stride, panel, width, next } = operands;
         let bias = match self.epilogue.bias {
@@ -290,15 +291,15 @@ struct OutlierProducts<'a> {
 }
 
 impl OutlierProducts<'_> {
-    /// Calls `finish` with these products added to the bias of a tile's rows.
-    fn add(self, tile: Finish<'_>, finish: impl Fn(Finish<'_>)) {
+    /// Calls `finish` with these products added to the bias of a tile's rows, in `sums`.
+    fn add(self, tile: Finish<'_>, sums: &mut [u32], finish: impl Fn(Finish<'_>)) {
         let Self { isa, inputs, panel, width } = self;
         let channels = panel.len() / width;
         if channels == 0 {
             return finish(tile);
         }
-        let mut sums = [0; ROWS * MAX_PANEL];
         let rows = tile.rows.len();
+        // What outputs are filled up with is whatever was left there.
         for sums in sums.chunks_exact_mut(width).take(rows) {
             sums.iter_mut().zip(tile.bias).for_each(|(sum, bias)| *sum = bias.to_bits());
         }
@@ -312,8 +313,8 @@ impl OutlierProducts<'_> {
             accumulate: true,
             next: &[],
         };
-        tile::float(isa, products, &mut sums);
-        finish(Finish { bias: packed::floats(&sums), bias_stride: width, ..tile });
+        tile::float(isa, products, sums);
+        finish(Finish { bias: packed::floats(sums), bias_stride: width, ..tile });
     }
 }
 

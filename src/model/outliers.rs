@@ -28,9 +28,12 @@ const APPLICATIONS: usize = 3;
 /// The most outliers of one matrix.
 const MOST: usize = 16;
 
-/// What an outlier costs is taken to be what so many inputs more would: its product is of `f32`, four times a byte's, and it
-/// is set apart first.
-const INPUTS_PER_OUTLIER: f32 = 16.0;
+/// How much finer the steps of the others must become, at least, for a matrix to have outliers: their product has a price
+/// of its own, however few they are.
+const LEAST_GAIN: f32 = 1.25;
+
+/// How much finer one more outlier must make the steps: by 1 in 1 of a matrix with so many inputs, less of a larger one.
+const INPUTS_PER_OUTLIER: f32 = 64.0;
 
 /// The largest magnitude of each channel, over tokens and applications.
 struct Largest(Vec<f32>);
@@ -54,7 +57,8 @@ impl Largest {
         channels.sort_by(|&a, &b| self.0[b].total_cmp(&self.0[a]).then(a.cmp(&b)));
         let cost = |count: usize| {
             let rest = channels.get(count).map_or(0.0, |&channel| self.0[channel]);
-            rest * (1.0 + count as f32 * INPUTS_PER_OUTLIER / self.0.len() as f32)
+            let price = LEAST_GAIN + count as f32 * INPUTS_PER_OUTLIER / self.0.len() as f32;
+            if count == 0 { rest } else { rest * price }
         };
         let most = MOST.min(channels.len() / INPUTS_PER_OUTLIER as usize);
         let best = (0..=most).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(0);
