@@ -7,7 +7,8 @@ use safetensors::Dtype as SafetensorsType;
 /// The type of a tensor's elements in a file.
 ///
 /// [`Checkpoint::read`](super::Checkpoint::read) converts the four floating-point types to `f32` and refuses the rest:
-/// an ALBERT parameter is never an integer, and its `position_ids` buffer is not needed.
+/// an ALBERT parameter is never an integer but where it has scales (as in int8 checkpoints), and its `position_ids` buffer is not
+/// needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {

@@ -14,7 +14,8 @@
 //! foreign.rs      what is not read                 (and what to do about it)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
-//! write.rs        f32 → safetensors                (in any of three types; through `src/files.rs`: a temporary file, synced and renamed)
+//! quantized.rs    bytes, scales and outliers ↔ one tensor: what models in int8 are saved as
+//! write.rs        f32 → safetensors                (in any of three types, or bytes; through `src/files.rs`: a temporary file, synced and renamed)
 //! ```
 //!
 //! and above them, where tensors become parameters:
@@ -44,6 +45,7 @@ mod locate;
 mod names;
 mod open;
 mod pretrained;
+mod quantized;
 mod read;
 mod report;
 mod safetensors;
@@ -61,8 +63,8 @@ pub(crate) use index::shards;
 #[cfg(feature = "hub")]
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
-pub(crate) use pretrained::stage_model;
 pub use pretrained::{LoadOptions, PreTrainedModel};
+pub(crate) use pretrained::{saved_type, stage_model};
 pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;

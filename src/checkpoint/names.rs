@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use ndarray::{Array, ArrayViewD, ArrayViewMutD, Dimension};
 
-use crate::config::{AlbertConfig, ConfigFields};
+use crate::config::{AlbertConfig, ConfigFields, Int8Outliers};
 use crate::error::Result;
 use crate::model::heads::{
     AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSequenceClassification,
@@ -257,6 +257,36 @@ pub(super) fn landmarks(config: &AlbertConfig) -> [(&'static str, [usize; 2]); 5
 pub(super) fn is_essential(name: &str) -> bool {
     let name = without_backbone(name);
     name.starts_with("embeddings.") || name.starts_with("encoder.")
+}
+
+/// Of the inputs of a matrix that models in int8 round to bytes, those that they do not; `None` for other parameters.
+pub(super) fn int8_outliers<'a>(
+    name: &str,
+    config: &AlbertConfig,
+    outliers: &'a Int8Outliers,
+) -> Option<&'a [usize]> {
+    match without_backbone(name) {
+        "embeddings.word_embeddings.weight" | "encoder.embedding_hidden_mapping_in.weight" => {
+            return Some(&[]);
+        }
+        "pooler.weight" => return Some(&outliers.pooler),
+        _ => {}
+    }
+    let layer = without_backbone(name).strip_prefix("encoder.albert_layer_groups.")?;
+    let (group, rest) = layer.split_once(".albert_layers.")?;
+    let (inner, matrix) = rest.split_once('.')?;
+    let block =
+        group.parse::<usize>().ok()? * config.inner_group_num + inner.parse::<usize>().ok()?;
+    let lists = match matrix {
+        "attention.query.weight" | "attention.key.weight" | "attention.value.weight" => {
+            &outliers.attention
+        }
+        "attention.dense.weight" => &outliers.attention_dense,
+        "ffn.weight" => &outliers.ffn,
+        "ffn_output.weight" => &outliers.ffn_output,
+        _ => return None,
+    };
+    lists.get(block).map(Vec::as_slice)
 }
 
 /// The parameter that has a row for each class.

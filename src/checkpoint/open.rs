@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewMutD};
 use super::locate::{Located, locate};
 use super::source::Source;
 use super::tensor::TensorInfo;
-use super::{LoadOptions, foreign, index, safetensors, tensorflow, torch};
+use super::{LoadOptions, foreign, index, quantized, safetensors, tensorflow, torch};
 use crate::files::check_path;
 use crate::layout;
 use crate::{Error, Result};
@@ -163,8 +163,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64, or if there is no
-    /// memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
+    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor bytes with scales, as
+    /// models in int8 are saved), or if there is no memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         self.find(name)?.read(name)
     }
@@ -249,6 +249,9 @@ impl Checkpoint {
                     }
                 }
             }
+        }
+        if format == Format::Safetensors {
+            quantized::join(&mut checkpoint.tensors)?;
         }
         match checkpoint.foreign.first_key_value() {
             Some((name, &kind)) if checkpoint.tensors.is_empty() => {

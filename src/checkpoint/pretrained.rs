@@ -8,9 +8,9 @@ use ndarray::ArrayViewMutD;
 use serde_json::json;
 
 use super::locate::Located;
-use super::write::stage_safetensors;
+use super::write::{stage_safetensors, stage_stored};
 use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
-use super::{decoder, names};
+use super::{decoder, names, quantized};
 use crate::config::{AlbertConfig, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, commit_all, stage_json};
@@ -223,7 +223,9 @@ pub trait PreTrainedModel: Model {
         Ok((config, parameters, report))
     }
 
-    /// Writes `model.safetensors` (f32) and `config.json` into a directory, which is made if need be.
+    /// Writes `model.safetensors` and `config.json` into a directory, which is made if need be. Weights are written as f32; those
+    /// of a model in [`Int8`](Precision::Int8) as bytes with scales ([`DType::I8`]), a quarter of the size, which load to the
+    /// same bits in int8.
     ///
     /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
     /// old ones as they were.
@@ -239,7 +241,9 @@ pub trait PreTrainedModel: Model {
     /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
     /// there are more than a safetensors file can hold, neither of which a model of this crate does.
     fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
-        Self::save_parameters(directory, self.config(), &self.to_parameters())
+        let (config, parameters) = (self.config(), self.to_parameters());
+        let directory = directory.as_ref();
+        commit_all(stage_model::<Self>(directory, config, &parameters, saved_type(self))?)
     }
 
     /// As [`save_pretrained`](Self::save_pretrained), of parameters that no executable model was built from.
@@ -254,8 +258,8 @@ pub trait PreTrainedModel: Model {
         Self::save_parameters_as(directory, config, parameters, DType::F32)
     }
 
-    /// As [`save_parameters`](Self::save_parameters), with weights of another type: [`DType::F32`], [`DType::F16`] or
-    /// [`DType::BF16`].
+    /// As [`save_parameters`](Self::save_parameters), with weights of another type: [`DType::F32`], [`DType::F16`],
+    /// [`DType::BF16`], or [`DType::I8`], which rounds them as a model in int8 does.
     ///
     /// # Errors
     /// As [`save_pretrained`](Self::save_pretrained), and those of
@@ -267,6 +271,12 @@ pub trait PreTrainedModel: Model {
         dtype: DType,
     ) -> Result<()> {
         let directory = directory.as_ref();
+        if dtype == DType::I8 {
+            // What is rounded how is found when the model is built.
+            let parameters = parameters.clone();
+            let model = Self::from_parameters_in(config.clone(), parameters, Precision::Int8)?;
+            return model.save_pretrained(directory);
+        }
         commit_all(stage_model::<Self>(directory, config, parameters, dtype)?)
     }
 }
@@ -284,6 +294,11 @@ fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Optio
         }
         _ => Ok(None),
     }
+}
+
+/// What the weights of a model are saved as.
+pub(crate) fn saved_type(model: &impl Model) -> DType {
+    if model.precision() == Precision::Int8 { DType::I8 } else { DType::F32 }
 }
 
 /// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside their places.
@@ -308,7 +323,11 @@ pub(crate) fn stage_model<M: Model>(
     if let Some(dtype) = json.get_mut("torch_dtype") {
         *dtype = json!(name);
     }
-    let weights = stage_safetensors(&directory.join("model.safetensors"), dtype, tensors)?;
+    let path = directory.join("model.safetensors");
+    let weights = match dtype {
+        DType::I8 => stage_stored(&path, quantized::stored(config, tensors)?)?,
+        _ => stage_safetensors(&path, dtype, tensors)?,
+    };
     Ok([weights, stage_json(&directory.join("config.json"), &json)?])
 }
 

@@ -57,10 +57,13 @@ impl TensorInfo {
 
     /// Fills a slice that has room for exactly the elements.
     fn fill(&self, name: &str, values: &mut [f32]) -> Result<()> {
-        let size = self.float_size(name)?;
         if values.is_empty() {
             return Ok(());
         }
+        if let Some(quantized) = &self.quantized {
+            return quantized.fill(self, name, values);
+        }
+        let size = self.float_size(name)?;
         self.verify(name)?;
         Filler { tensor: self, size, buffer: Vec::new(), values }.fill()
     }
@@ -86,7 +89,8 @@ impl TensorInfo {
 
     /// The bytes of an element, if it is one that becomes an `f32`.
     fn float_size(&self, name: &str) -> Result<usize> {
-        self.dtype.size().filter(|_| self.dtype.is_float()).ok_or_else(|| {
+        let is_float = self.dtype.is_float() || self.quantized.is_some();
+        self.dtype.size().filter(|_| is_float).ok_or_else(|| {
             let found = self.dtype.to_string();
             self.source.tensor_error(name, "elements of f32, f16, bf16 or f64", found)
         })

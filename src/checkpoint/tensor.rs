@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::dtype::DType;
+use super::quantized::Quantized;
 use super::source::Source;
 use crate::Result;
 
@@ -24,6 +25,8 @@ pub struct TensorInfo {
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
     pub(super) offset: u64,
+    /// What makes bytes the `f32` that they stand for.
+    pub(super) quantized: Option<Arc<Quantized>>,
     /// The CRC-32C of the elements' bytes, which then follow each other in the file.
     pub(super) checksum: Option<u32>,
 }
@@ -148,7 +151,8 @@ impl TensorInfo {
             ));
         }
         let offset = storage.start + offset * size;
-        Ok(Self { source: Arc::clone(source), dtype, shape, strides, offset, checksum: None })
+        let source = Arc::clone(source);
+        Ok(Self { source, dtype, shape, strides, offset, quantized: None, checksum: None })
     }
 }
 

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
-use ndarray::ArrayViewD;
+use ndarray::{ArrayViewD, aview1};
 use safetensors::tensor::{Dtype, TensorInfo};
 
 use super::dtype::DType;
+use super::quantized::Stored;
 use super::safetensors::{MAX_HEADER, METADATA_KEY};
 use crate::files::{Staged, stage};
 use crate::{Error, Result};
@@ -117,31 +118,75 @@ pub(super) fn stage_safetensors<'a, N: Into<String>>(
         }
         by_name.insert(name, view);
     }
-    let header = header(path, element, &by_name)?;
+    let (dtype, size) = element.dtype();
+    let entries = by_name.iter().map(|(name, view)| Entry {
+        name,
+        dtype,
+        shape: view.shape(),
+        bytes: view.len().checked_mul(size),
+    });
+    let header = header(path, entries)?;
     stage(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
+        write_header(file, &header)?;
         by_name.values().try_for_each(|view| write_values(file, element, view))
     })
 }
 
+/// Writes the tensors of a model in int8, without putting the file in its place yet.
+pub(super) fn stage_stored(path: &Path, tensors: Vec<(String, Stored<'_>)>) -> Result<Staged> {
+    let mut tensors = tensors;
+    // Bytes come last, so that what has four of them to a value is aligned.
+    tensors.sort_by_cached_key(|(name, tensor)| {
+        (matches!(tensor, Stored::Bytes { .. }), name.clone())
+    });
+    let entries = tensors.iter().map(|(name, tensor)| {
+        let (dtype, shape) = match tensor {
+            Stored::Floats(view) => (Dtype::F32, view.shape()),
+            Stored::Values { shape, .. } => (Dtype::F32, &shape[..]),
+            Stored::Bytes { shape, .. } => (Dtype::I8, &shape[..]),
+        };
+        let size = if dtype == Dtype::I8 { 1 } else { size_of::<f32>() };
+        let bytes = shape.iter().try_fold(size, |bytes, &count| bytes.checked_mul(count));
+        Entry { name, dtype, shape, bytes }
+    });
+    let header = header(path, entries)?;
+    stage(path, |file| {
+        write_header(file, &header)?;
+        tensors.iter().try_for_each(|(_, tensor)| match tensor {
+            Stored::Floats(view) => write_values(file, Element::F32, view),
+            Stored::Values { values, .. } => {
+                write_values(file, Element::F32, &aview1(values).into_dyn())
+            }
+            Stored::Bytes { bytes, .. } => file.write_all(bytes),
+        })
+    })
+}
+
+/// A tensor of a file's header. Its bytes are `None` where their number overflows.
+struct Entry<'a> {
+    name: &'a str,
+    dtype: Dtype,
+    shape: &'a [usize],
+    bytes: Option<usize>,
+}
+
+fn write_header(file: &mut dyn Write, header: &[u8]) -> io::Result<()> {
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header)
+}
+
 /// The header, padded with spaces.
-fn header(
-    path: &Path,
-    element: Element,
-    tensors: &BTreeMap<String, ArrayViewD<'_, f32>>,
-) -> Result<Vec<u8>> {
-    let (dtype, size) = element.dtype();
+fn header<'a>(path: &Path, tensors: impl Iterator<Item = Entry<'a>>) -> Result<Vec<u8>> {
     let mut json = serde_json::Map::new();
     json.insert(METADATA_KEY.to_owned(), serde_json::json!({ "format": "pt" }));
-    let mut start = 0;
-    for (name, view) in tensors {
+    let mut start = 0_usize;
+    for Entry { name, dtype, shape, bytes } in tensors {
         // An array in memory has at most `isize::MAX` bytes, but views may share theirs.
-        let too_large = || Error::format(path, "the tensors are too large for one file");
-        let bytes = view.len().checked_mul(size).ok_or_else(too_large)?;
-        let end = bytes.checked_add(start).ok_or_else(too_large)?;
-        let entry = TensorInfo { dtype, shape: view.shape().to_vec(), data_offsets: (start, end) };
-        json.insert(name.clone(), to_json(path, &entry)?);
+        let end = bytes.and_then(|bytes| bytes.checked_add(start));
+        let end =
+            end.ok_or_else(|| Error::format(path, "the tensors are too large for one file"))?;
+        let entry = TensorInfo { dtype, shape: shape.to_vec(), data_offsets: (start, end) };
+        json.insert(name.to_owned(), to_json(path, &entry)?);
         start = end;
     }
     let mut header = serde_json::to_vec(&json).map_err(|error| not_json(path, &error))?;

@@ -31,9 +31,14 @@ pub(super) fn scale(row: &[f32]) -> f32 {
 
 /// What one step of an output's weights is worth: [`scale`] to 17 bits, so that a byte times it is exact. What was rounded
 /// to bytes once is therefore rounded to the same bytes and the same scale again.
-pub(super) fn weight_scale(row: &[f32]) -> f32 {
+pub(crate) fn weight_scale(row: &[f32]) -> f32 {
     let scale = scale(row);
     if scale.is_finite() { f32::from_bits((scale.to_bits() + 0x40) & !0x7f) } else { scale }
+}
+
+/// A weight as the byte that is nearest, given its row's [`weight_scale`].
+pub(crate) fn round_to_byte(x: f32, scale: f32) -> i8 {
+    quantize(x, inverse(scale))
 }
 
 /// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to have an inverse.

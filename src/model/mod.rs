@@ -29,7 +29,7 @@ use crate::nn::{Initializer, Parameters};
 /// Loading and saving are in [`PreTrainedModel`](crate::PreTrainedModel), which every model has too.
 pub trait Model: Sized + Send + Sync {
     /// Its tree of parameters.
-    type Parameters: Parameters;
+    type Parameters: Parameters + Clone;
 
     /// Its class in transformers, as `config.json` names it under `architectures`.
     const ARCHITECTURE: &'static str;

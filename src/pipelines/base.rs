@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::options::{PipelineOptions, TOKENS_PER_BATCH};
 use super::resolve::directory;
-use crate::checkpoint::{DType, LoadReport, PreTrainedModel, stage_model};
+use crate::checkpoint::{LoadReport, PreTrainedModel, saved_type, stage_model};
 use crate::error::{Error, Result};
 use crate::files::{Staged, commit_all};
 use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
@@ -50,7 +50,7 @@ impl<M: PreTrainedModel> Base<M> {
     /// places there.
     pub fn stage(&self, directory: &Path) -> Result<Vec<Staged>> {
         let (config, parameters) = (self.model.config(), self.model.to_parameters());
-        let model = stage_model::<M>(directory, config, &parameters, DType::F32)?;
+        let model = stage_model::<M>(directory, config, &parameters, saved_type(&self.model))?;
         let tokenizer = self.tokenizer.stage(directory, Some(self.max_length()))?;
         Ok(model.into_iter().chain(tokenizer).collect())
     }

@@ -50,6 +50,8 @@ pub enum Type {
     F16,
     /// bfloat16
     Bf16,
+    /// Bytes with a scale for each output, as models in int8 compute with: a quarter of the size
+    Int8,
 }
 
 /// Files beside config.json and weights, of the tokenizer and of sentence-transformers.
@@ -103,6 +105,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Type::F32 => DType::F32,
         Type::F16 => DType::F16,
         Type::Bf16 => DType::BF16,
+        Type::Int8 => DType::I8,
     };
     let report = convert(&path, output, dtype, &load)?;
     eprint!("{report}");
