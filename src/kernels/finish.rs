@@ -17,25 +17,23 @@ pub(super) const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 pub(super) struct Finish<'a> {
     pub(super) sums: &'a [u32],
     pub(super) width: usize,
-    /// What is added to these columns, in rows that are `bias_stride` apart: 0 where all rows have the same.
+    /// Of these columns.
     pub(super) bias: &'a [f32],
-    pub(super) bias_stride: usize,
     pub(super) out: &'a Output<'a>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
 }
 
 impl Finish<'_> {
-    /// Calls `finish` with the number of each row, its sums, what is added, and where they belong.
+    /// Calls `finish` with the number of each row, in all and in the tile, its sums, and where they belong.
     #[inline(always)]
-    fn rows(&self, finish: impl Fn(usize, &[u32], &[f32], &mut [f32])) {
-        let Self { sums, width, bias, bias_stride, out, ref rows, ref columns } = *self;
+    fn rows(&self, finish: impl Fn((usize, usize), &[u32], &mut [f32])) {
+        let Self { sums, width, out, ref rows, ref columns, .. } = *self;
         for (i, row) in rows.clone().enumerate() {
             // Not by `chunks_exact`, which divides.
             let sums = &sums[i * width..][..width];
-            let bias = &bias[i * bias_stride..][..columns.len()];
             // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
-            finish(row, sums, bias, unsafe { out.row(row, columns.start, columns.len()) });
+            finish((row, i), sums, unsafe { out.row(row, columns.start, columns.len()) });
         }
     }
 }
@@ -48,16 +46,14 @@ impl Loop for Floats<'_> {
     fn run(self, f: impl Fn(f32) -> f32) {
         let value = |sum: u32, bias: f32| f(f32::from_bits(sum) + bias);
         match <&[f32; MAX_PANEL]>::try_from(self.0.bias) {
-            Ok(&bias) => {
-                self.0.rows(
-                    #[inline(always)]
-                    |_, sums, _, out| whole(sums, out, |j, sum| value(sum, bias[j])),
-                );
-            }
+            Ok(&bias) => self.0.rows(
+                #[inline(always)]
+                |_, sums, out| whole(sums, out, |j, sum| value(sum, bias[j])),
+            ),
             _ => self.0.rows(
                 #[inline(always)]
-                |_, sums, bias, out| {
-                    for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
+                |_, sums, out| {
+                    for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(self.0.bias) {
                         *out = value(sum, bias);
                     }
                 },
@@ -89,42 +85,51 @@ pub(super) struct Bytes<'a> {
     /// Of these columns.
     pub(super) scales: &'a [f32],
     pub(super) sums: &'a [i32],
+    /// The products of the outliers with these rows and columns, a panel's width apart; empty if there are none.
+    pub(super) outliers: &'a [f32],
 }
 
 impl Loop for Bytes<'_> {
     #[inline(always)]
     fn run(self, f: impl Fn(f32) -> f32) {
-        let Self {
-            ref finish,
-            steps: Steps { scales: row_scales, zeros, .. },
-            scales,
-            sums: totals,
-        } = self;
-        let value = |sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32, bias: f32| {
+        let Self { ref finish, steps: Steps { scales: row_scales, zeros, .. }, .. } = self;
+        let Self { scales, sums: totals, outliers, .. } = self;
+        let value = |sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32, added: f32| {
             // What wraps around in one of the two does so in the other.
             let sum = sum.cast_signed().wrapping_sub(zero.wrapping_mul(total)) as f32;
-            f(sum * (of_row * scale) + bias)
+            f(sum * (of_row * scale) + added)
         };
-        match (<&[f32; MAX_PANEL]>::try_from(scales), <&[i32; MAX_PANEL]>::try_from(totals)) {
-            (Ok(&scales), Ok(&totals)) => finish.rows(
+        let arrays = (
+            <&[f32; MAX_PANEL]>::try_from(finish.bias),
+            <&[f32; MAX_PANEL]>::try_from(scales),
+            <&[i32; MAX_PANEL]>::try_from(totals),
+        );
+        match arrays {
+            (Ok(&bias), Ok(&scales), Ok(&totals)) if outliers.is_empty() => finish.rows(
                 #[inline(always)]
-                |row, sums, bias, out| {
-                    let of_row = (row_scales[row], zeros[row]);
-                    let ([bias], _) = bias.as_chunks::<MAX_PANEL>() else {
-                        unreachable!("whole rows")
-                    };
-                    whole(sums, out, |j, sum| value(sum, of_row, scales[j], totals[j], bias[j]));
+                |(row, _), sums, out| {
+                    let step = (row_scales[row], zeros[row]);
+                    whole(sums, out, |j, sum| value(sum, step, scales[j], totals[j], bias[j]));
+                },
+            ),
+            (Ok(&bias), Ok(&scales), Ok(&totals)) => finish.rows(
+                #[inline(always)]
+                |(row, i), sums, out| {
+                    let step = (row_scales[row], zeros[row]);
+                    let added = &outliers[i * MAX_PANEL..][..MAX_PANEL];
+                    whole(sums, out, |j, sum| {
+                        value(sum, step, scales[j], totals[j], bias[j] + added[j])
+                    });
                 },
             ),
             _ => finish.rows(
                 #[inline(always)]
-                |row, sums, bias, out| {
-                    let of_row = (row_scales[row], zeros[row]);
-                    let outputs = totals.iter().zip(scales).zip(bias);
-                    for ((out, &sum), ((&total, &scale), &bias)) in
-                        out.iter_mut().zip(sums).zip(outputs)
-                    {
-                        *out = value(sum, of_row, scale, total, bias);
+                |(row, i), sums, out| {
+                    let step = (row_scales[row], zeros[row]);
+                    let added = outliers.get(i * finish.width..).unwrap_or_default();
+                    for (j, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
+                        let added = finish.bias[j] + added.get(j).copied().unwrap_or_default();
+                        *out = value(sum, step, scales[j], totals[j], added);
                     }
                 },
             ),

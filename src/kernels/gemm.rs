@@ -207,12 +207,11 @@ impl Product<'_> {
                     panel: matrix.outlier_panel(index),
                     width,
                 };
-                let [with_bias] = split(floats, [ROWS * MAX_PANEL]);
+                let [products] = split(floats, [ROWS * MAX_PANEL]);
                 self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
-                    outliers.add(finish, packed::bits(with_bias), |finish| {
-                        let tile = Bytes { finish, steps, scales, sums: totals };
-                        finish_quantized(isa, tile, nonlinearity);
-                    });
+                    let outliers = outliers.multiply(&finish.rows, products);
+                    let tile = Bytes { finish, steps, scales, sums: totals, outliers };
+                    finish_quantized(isa, tile, nonlinearity);
                 });
             }
             (Values::Halves { .. } | Values::Bytes { .. }, Weights::Rows { .. }) => {
@@ -272,7 +271,7 @@ impl Product<'_> {
                 multiply(self.isa, tile, sums);
                 if is_last {
                     let (out, columns) = (&self.out, columns.clone());
-                    finish(Finish { sums, width, bias, bias_stride: 0, out, rows, columns });
+                    finish(Finish { sums, width, bias, out, rows, columns });
                 }
             }
         }
@@ -291,30 +290,25 @@ struct OutlierProducts<'a> {
 }
 
 impl OutlierProducts<'_> {
-    /// Calls `finish` with these products added to the bias of a tile's rows, in `sums`.
-    fn add(self, tile: Finish<'_>, sums: &mut [u32], finish: impl Fn(Finish<'_>)) {
+    /// Those of a tile's rows, the panel's width apart; nothing if there are no outliers.
+    fn multiply<'b>(self, rows: &Range<usize>, products: &'b mut [f32]) -> &'b [f32] {
         let Self { isa, inputs, panel, width } = self;
         let channels = panel.len() / width;
         if channels == 0 {
-            return finish(tile);
+            return &[];
         }
-        let rows = tile.rows.len();
-        // What outputs are filled up with is whatever was left there.
-        for sums in sums.chunks_exact_mut(width).take(rows) {
-            sums.iter_mut().zip(tile.bias).for_each(|(sum, bias)| *sum = bias.to_bits());
-        }
-        let products = Tile {
-            inputs: &inputs[tile.rows.start * channels..],
+        let tile = Tile {
+            inputs: &inputs[rows.start * channels..],
             stride: channels,
-            rows,
+            rows: rows.len(),
             panel,
             depth: channels,
             width,
-            accumulate: true,
+            accumulate: false,
             next: &[],
         };
-        tile::float(isa, products, sums);
-        finish(Finish { bias: packed::floats(sums), bias_stride: width, ..tile });
+        tile::float(isa, tile, packed::bits(products));
+        products
     }
 }
 

@@ -26,11 +26,11 @@ const TOKENS: usize = 16;
 const APPLICATIONS: usize = 3;
 
 /// The most outliers of one matrix.
-const MOST: usize = 16;
+const MOST: usize = 8;
 
 /// How much finer the steps of the others must become, at least, for a matrix to have outliers: their product has a price
 /// of its own, however few they are.
-const LEAST_GAIN: f32 = 1.25;
+const LEAST_GAIN: f32 = 2.0;
 
 /// How much finer one more outlier must make the steps: by 1 in 1 of a matrix with so many inputs, less of a larger one.
 const INPUTS_PER_OUTLIER: f32 = 64.0;
