@@ -200,15 +200,20 @@ fn clear(encoding: Encoding, channel: usize, zero: i32, words: &mut [u32]) {
     }
 }
 
-/// Encodes a row that is symmetric about zero; returns what a step is worth.
+/// Encodes a row that is symmetric about zero, for which a byte stands; returns what a step is worth.
 #[inline(always)]
-pub(super) fn encode_symmetric(encoding: Encoding, row: &[f32], words: &mut [u32]) -> f32 {
+pub(super) fn encode_symmetric(row: &[f32], zero: i32, words: &mut [u32]) -> f32 {
+    let scale = scale(row);
+    to_bytes(row, inverse(scale), zero, words);
+    scale
+}
+
+/// The same as 16-bit integers.
+#[inline(always)]
+pub(super) fn encode_sixteens(row: &[f32], words: &mut [u32]) -> f32 {
     let scale = scale(row);
     let inverse = inverse(scale);
-    match encoding {
-        Encoding::Signed16 => sixteens(row, words, |x| steps(x, inverse, 0.0) as u16),
-        _ => to_bytes(row, inverse, encoding.symmetric_zero(), words),
-    }
+    sixteens(row, words, |x| steps(x, inverse, 0.0) as u16);
     scale
 }
 

@@ -229,11 +229,13 @@ multiversion! {
                         *to = [0, split(*x)];
                     }
                 }
-                Encoding::Unsigned8 | Encoding::Signed8 | Encoding::Signed16 => {
+                Encoding::Signed16 => scales[index] = bytes::encode_sixteens(row, words),
+                Encoding::Unsigned8 | Encoding::Signed8 => {
+                    let zero = encoding.symmetric_zero();
                     scales[index] = match <&[f32; HEAD]>::try_from(row) {
                         // A copy, which nothing overlaps and which stays in registers.
-                        Ok(&row) => bytes::encode_symmetric(encoding, &row, words),
-                        Err(_) => bytes::encode_symmetric(encoding, row, words),
+                        Ok(&row) => bytes::encode_symmetric(&row, zero, &mut words[..HEAD / 4]),
+                        Err(_) => bytes::encode_symmetric(row, zero, words),
                     };
                 }
             }
