@@ -104,10 +104,10 @@ impl Checkpoint {
             Some(index) => (index, Kind::File(Format::TensorFlow)),
             None => by_name(path)?,
         };
-        match kind {
+        let mut checkpoint = match kind {
             Kind::File(format) => {
                 let contents = open_file(&file, format)?;
-                Self::new(file, format, [contents])
+                Self::new(file, format, [contents])?
             }
             Kind::Index(format) => {
                 let index = index::read(&file)?;
@@ -117,9 +117,13 @@ impl Checkpoint {
                     .collect::<Result<Vec<_>>>()?;
                 let checkpoint = Self::new(file, format, shards)?;
                 index.check(|name| checkpoint.get(name))?;
-                Ok(checkpoint)
+                checkpoint
             }
+        };
+        if checkpoint.format == Format::Safetensors {
+            quantized::join(&mut checkpoint.tensors);
         }
+        Ok(checkpoint)
     }
 
     /// The file that was opened: of a sharded checkpoint, its index.
@@ -249,9 +253,6 @@ impl Checkpoint {
                     }
                 }
             }
-        }
-        if format == Format::Safetensors {
-            quantized::join(&mut checkpoint.tensors)?;
         }
         match checkpoint.foreign.first_key_value() {
             Some((name, &kind)) if checkpoint.tensors.is_empty() => {

@@ -17,7 +17,7 @@ use ndarray::{ArrayView2, ArrayViewD};
 
 use super::dtype::DType;
 use super::names;
-use super::tensor::{TensorInfo, row_major};
+use super::tensor::TensorInfo;
 use crate::config::AlbertConfig;
 use crate::kernels::bytes::{round_to_byte, weight_scale};
 use crate::{Error, Result};
@@ -28,80 +28,106 @@ const OUTLIERS: &str = "_outliers";
 /// The byte in whose place a value of `f32` stands.
 const OUTLIER: i8 = i8::MIN;
 
+/// How many bytes are read at once, if a row has no more.
+const CHUNK: usize = 256 << 10;
+
 /// What belongs to a matrix of bytes.
 #[derive(Debug)]
 pub(super) struct Quantized {
-    scales: TensorInfo,
-    outliers: Option<TensorInfo>,
+    scales: Part,
+    outliers: Option<Part>,
 }
 
-/// Gives each matrix of bytes what belongs to it, which is no longer a tensor by itself then.
-///
-/// # Errors
-/// [`Error::Tensor`] if scales or outliers do not have a row for each output, or are not of `f32`.
-pub(super) fn join(tensors: &mut BTreeMap<String, TensorInfo>) -> Result<()> {
+/// A tensor that is shown as a part of another.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    tensor: TensorInfo,
+}
+
+/// Gives each matrix of bytes what belongs to it, which is no longer a tensor by itself then. Whether it fits is checked
+/// when the matrix is read: a file may have other networks, too, with scales of another kind.
+pub(super) fn join(tensors: &mut BTreeMap<String, TensorInfo>) {
     let is_matrix = |tensor: &TensorInfo| tensor.dtype == DType::I8 && tensor.shape.len() == 2;
     let matrices = tensors.iter().filter(|(_, tensor)| is_matrix(tensor));
     let names: Vec<String> = matrices.map(|(name, _)| name.clone()).collect();
     for name in names {
-        let (scale, outliers) = (format!("{name}{SCALE}"), format!("{name}{OUTLIERS}"));
-        let Some(scales) = tensors.remove(&scale) else { continue };
-        let parts = [(scale, Some(&scales)), (outliers.clone(), tensors.get(&outliers))];
-        let rows = tensors.get(&name).map_or(0, |matrix| matrix.shape[0]);
-        for ((part, tensor), columns) in parts.iter().zip([1..=1, 1..=usize::MAX]) {
-            let Some(tensor) = tensor else { continue };
-            let is_right = match tensor.shape[..] {
-                [count] => count == rows && columns.contains(&1),
-                [count, width] => count == rows && columns.contains(&width),
-                _ => false,
-            };
-            if !is_right || tensor.dtype != DType::F32 {
-                let expected = format!("f32, a row for each of the {rows} of `{name}`");
-                let found = format!("{} {:?}", tensor.dtype, tensor.shape);
-                return Err(tensor.source.tensor_error(part, &expected, found));
-            }
-        }
-        let outliers = tensors.remove(&outliers);
+        let mut part = |suffix| {
+            let name = format!("{name}{suffix}");
+            tensors.remove(&name).map(|tensor| Part { name, tensor })
+        };
+        let Some(scales) = part(SCALE) else { continue };
+        let outliers = part(OUTLIERS);
         if let Some(matrix) = tensors.get_mut(&name) {
             matrix.quantized = Some(Arc::new(Quantized { scales, outliers }));
         }
     }
-    Ok(())
+}
+
+impl Part {
+    /// Reads it, if it is of f32 and has for each row of a matrix no more values than `most`.
+    fn read(&self, rows: usize, most: usize) -> Result<Vec<f32>> {
+        let Self { name, tensor } = self;
+        let is_right = match tensor.shape[..] {
+            [count] => count == rows,
+            [count, width] => count == rows && (1..=most).contains(&width),
+            _ => false,
+        };
+        if !is_right || tensor.dtype != DType::F32 {
+            let expected = match most {
+                1 => format!("f32 [{rows}], a value for each row of bytes"),
+                _ => format!("f32 [{rows}, n], up to {most} values for each row of bytes"),
+            };
+            let found = format!("{} {:?}", tensor.dtype, tensor.shape);
+            return Err(tensor.source.tensor_error(name, expected, found));
+        }
+        Ok(tensor.read(name)?.into_raw_vec_and_offset().0)
+    }
 }
 
 impl Quantized {
-    /// Reads a matrix of bytes as `f32`, row by row.
+    /// Reads a matrix of bytes, which has some, as `f32`.
     pub(super) fn fill(&self, matrix: &TensorInfo, name: &str, values: &mut [f32]) -> Result<()> {
-        let refuse =
-            |expected: &str, found: String| matrix.source.tensor_error(name, expected, found);
-        if matrix.strides != row_major(&matrix.shape) {
-            return Err(refuse("a matrix row by row", format!("strides {:?}", matrix.strides)));
-        }
-        let columns = matrix.shape[1];
-        let scales = self.scales.read(name)?;
-        let outliers = self.outliers.as_ref().map(|outliers| outliers.read(name)).transpose()?;
-        let outliers = outliers.as_ref().and_then(|outliers| outliers.as_slice()).unwrap_or(&[]);
-        let per_row = outliers.len() / matrix.shape[0].max(1);
-        let mut bytes = vec![0; columns];
-        for (row, (values, &scale)) in values.chunks_exact_mut(columns).zip(&scales).enumerate() {
-            matrix.source.read_exact_at(matrix.offset + (row * columns) as u64, &mut bytes)?;
-            let mut outliers = outliers[row * per_row..(row + 1) * per_row].iter();
-            for (value, byte) in values.iter_mut().zip(&bytes) {
-                let byte = byte.cast_signed();
-                *value = match byte {
-                    OUTLIER => *outliers.next().ok_or_else(|| {
-                        let found = format!("more in row {row}");
-                        refuse("as many bytes −128 in each row as there are outliers", found)
-                    })?,
-                    _ => f32::from(byte) * scale,
-                };
-            }
-            if outliers.len() > 0 {
-                let found = format!("fewer in row {row}");
-                return Err(refuse("as many bytes −128 in each row as there are outliers", found));
+        let (rows, columns) = (matrix.shape[0], matrix.shape[1]);
+        let scales = self.scales.read(rows, 1)?;
+        let outliers = self.outliers.as_ref().map(|part| part.read(rows, columns)).transpose()?;
+        let outliers = outliers.unwrap_or_default();
+        let per_row = outliers.len() / rows;
+        let at_once = (CHUNK / columns).max(1);
+        let mut bytes = Vec::new();
+        for (i, values) in values.chunks_mut(at_once * columns).enumerate() {
+            let first = i * at_once;
+            bytes.resize(values.len(), 0);
+            matrix.source.read_exact_at(matrix.offset + (first * columns) as u64, &mut bytes)?;
+            let filled = values.chunks_exact_mut(columns).zip(bytes.chunks_exact(columns));
+            for ((row, (values, bytes)), scale) in (first..).zip(filled).zip(&scales[first..]) {
+                let outliers = &outliers[row * per_row..(row + 1) * per_row];
+                let count = bytes.iter().filter(|&&byte| is_outlier(byte)).count();
+                if count != per_row {
+                    let expected = format!(
+                        "{per_row} bytes −128 in each row, one for each value of `{name}{OUTLIERS}`"
+                    );
+                    let found = format!("{count} in row {row}");
+                    return Err(matrix.source.tensor_error(name, expected, found));
+                }
+                fill_row(bytes, *scale, outliers, values);
             }
         }
         Ok(())
+    }
+}
+
+fn is_outlier(byte: u8) -> bool {
+    byte.cast_signed() == OUTLIER
+}
+
+fn fill_row(bytes: &[u8], scale: f32, outliers: &[f32], values: &mut [f32]) {
+    for (value, byte) in values.iter_mut().zip(bytes) {
+        *value = f32::from(byte.cast_signed()) * scale;
+    }
+    if !outliers.is_empty() {
+        let places = values.iter_mut().zip(bytes).filter(|(_, byte)| is_outlier(**byte));
+        places.zip(outliers).for_each(|((value, _), outlier)| *value = *outlier);
     }
 }
 
@@ -150,7 +176,9 @@ fn store(
         outliers.extend(channels.iter().map(|&channel| std::mem::take(&mut row[channel])));
         let scale = weight_scale(&row);
         let start = bytes.len();
-        bytes.extend(row.iter().map(|&x| round_to_byte(x, scale).cast_unsigned()));
+        // Rows with NaN may round to anything; −128 would stand for an outlier.
+        let byte = |&x: &f32| round_to_byte(x, scale).max(-i8::MAX).cast_unsigned();
+        bytes.extend(row.iter().map(byte));
         for &channel in channels {
             bytes[start + channel] = OUTLIER.cast_unsigned();
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndalbert::{AlbertForMultipleChoice, LoadOptions, PreTrainedModel, Precision};
 use serde_json::Value;
 
 use crate::{CHOICES, DEMO, PROMPT, RIGHT, WRONG, run, text};
@@ -73,6 +74,33 @@ fn conversion_keeps_the_answers() {
     run(&["convert", CHOICES, text(&target)]).succeeds();
     let ask = |model: &str| run(&["choose", "-m", model, PROMPT, WRONG, RIGHT]).succeeds().stdout;
     assert_eq!(ask(CHOICES), ask(text(&target)));
+}
+
+/// The same answers in int8, of which the file has a quarter of the bytes; and the library's file.
+#[test]
+fn conversion_to_int8_keeps_the_answers_of_int8() {
+    let directory = tempfile::tempdir().unwrap();
+    let [target, again, loaded] =
+        ["bytes", "again", "loaded"].map(|name| directory.path().join(name));
+    let run = run(&["convert", CHOICES, text(&target), "--dtype", "int8"]).succeeds();
+    assert!(run.stderr.contains("i8"), "{}", run.stderr);
+    let ask = |model: &str, precision: &str| {
+        let arguments = ["choose", "-m", model, "--precision", precision, PROMPT, WRONG, RIGHT];
+        self::run(&arguments).succeeds().stdout
+    };
+    assert_eq!(ask(CHOICES, "int8"), ask(text(&target), "int8"));
+    assert_ne!(ask(CHOICES, "f32"), ask(text(&target), "f32"));
+    self::run(&["convert", text(&target), text(&again), "--dtype", "int8"]).succeeds();
+    let options = LoadOptions::new().precision(Precision::Int8);
+    let (model, _) = AlbertForMultipleChoice::from_pretrained_with(CHOICES, &options).unwrap();
+    model.save_pretrained(&loaded).unwrap();
+    let file = |directory: &Path| fs::read(directory.join("model.safetensors")).unwrap();
+    assert_eq!(file(&target), file(&again));
+    assert_eq!(file(&target), file(&loaded));
+    let shown = self::run(&["inspect", text(&target)]).succeeds().json();
+    let is_bytes = |tensor: &&Value| tensor["dtype"] == "i8";
+    let tensors = shown[0]["tensors"].as_array().unwrap();
+    assert_eq!(tensors.iter().filter(is_bytes).count(), 9);
 }
 
 /// The decoder of its own is in the copy, which then says so and gives no more occasion for a warning.

@@ -2,7 +2,10 @@
 //!
 //! Weights of an untrained model are all of one size, and so are its states: hardly anything is lost by rounding them.
 //! Training leaves rows of unlike sizes, a few large weights, biases, attention that is sharp in some heads and flat in
-//! others, and a few channels of the states far larger than all others, which are what makes bytes hard.
+//! others, and channels far larger than all others, which are what makes bytes hard. The sizes of these are those of a
+//! trained ALBERT of the same width (Kokoro's): one channel is large in every token with one sign, about −10.5 in a layer's
+//! input and −22 between its blocks, where the median is 0.4; four are moderately large; keys have large biases; the outputs
+//! of GELU have one long tail, and one of them, as two of the contexts, is the same in all tokens.
 //!
 //! One layer is applied twelve times, so whatever it does to all tokens alike adds up until they are all the same. Four
 //! things prevent that: blocks that change their input by a few degrees, heads whose queries resemble their keys (a token
@@ -18,13 +21,28 @@ use rand_chacha::ChaCha8Rng;
 /// Words in the vocabulary: few, so that the model is built fast. It is ALBERT-base in everything else.
 pub const VOCAB: u32 = 200;
 
-/// Channels with large weights in the LayerNorm after attention, and those in the one after the feed-forward block. A
-/// channel that was in both would grow from layer to layer.
-const OUTLIERS: [[usize; 4]; 2] = [[17, 303, 420, 642], [88, 205, 511, 700]];
+/// The channel that is large in every token, always negative.
+pub const OUTLIER: usize = 303;
 
-/// These weights, and the weight of such a channel in the other LayerNorm.
-const OUTLIER_WEIGHTS: [f32; 4] = [7.0, 8.0, 10.0, 12.0];
-const OTHER_WEIGHT: f32 = 0.2;
+/// Its weight and bias in the LayerNorms after attention and after the feed-forward block, and what these two blocks add
+/// to it, which is the same for all tokens.
+const OUTLIER_NORMS: [(f32, f32); 2] = [(1.08, -0.58), (0.53, 2.97)];
+const OUTLIER_ADDED: [f32; 2] = [-9.6, -18.5];
+
+/// Channels that are large in the input of a layer, of either sign.
+pub const LARGE: [usize; 4] = [17, 205, 420, 700];
+
+/// Their weights in the LayerNorm after the feed-forward block. Those in the other one make up for it.
+const LARGE_WEIGHTS: [f32; 4] = [4.0, 4.3, 4.6, 5.0];
+
+/// The median weights of the LayerNorms after attention and after the feed-forward block.
+const MEDIANS: [f32; 2] = [0.74, 1.85];
+
+/// Channels of the context that are the same in all tokens, and their values.
+pub const CONTEXTS: [(usize, f32); 2] = [(101, 3.0), (594, -3.0)];
+
+/// An output of GELU that is the same in all tokens, and its value.
+pub const PRODUCT: (usize, f32) = (1234, 7.0);
 
 /// ALBERT-base but for the vocabulary and the positions.
 pub fn config() -> AlbertConfig {
@@ -79,22 +97,29 @@ impl Generator {
 
     /// The LayerNorms after a layer's two blocks.
     fn norms(&mut self, width: usize) -> [LayerNorm; 2] {
-        const MEDIAN: f32 = 1.5;
-        let first = Array1::from_shape_simple_fn(width, || self.factor(MEDIAN, 0.35));
-        let second = first.mapv(|x| self.factor(MEDIAN * MEDIAN / x, 0.1));
-        let mut norms = [first, second].map(|weight| LayerNorm {
-            weight: weight.mapv(|x: f32| x.clamp(0.2, 3.0)),
-            bias: self.vector(width, 0.0, 0.1),
-        });
-        for (block, channels) in OUTLIERS.iter().enumerate() {
-            for (&channel, size) in channels.iter().zip(OUTLIER_WEIGHTS) {
-                norms[block].weight[channel] = size;
-                norms[block].bias[channel] = 0.3 * size * self.normal().signum();
-                norms[1 - block].weight[channel] = OTHER_WEIGHT;
-            }
+        let product = MEDIANS[0] * MEDIANS[1];
+        let mut first = Array1::from_shape_simple_fn(width, || self.factor(MEDIANS[0], 0.3));
+        first.mapv_inplace(|x| x.clamp(0.35, 1.6));
+        let second = first.mapv(|x| self.factor(product / x, 0.1));
+        let mut norms =
+            [first, second].map(|weight| LayerNorm { weight, bias: self.vector(width, 0.0, 0.03) });
+        for (&channel, size) in LARGE.iter().zip(LARGE_WEIGHTS) {
+            norms[0].weight[channel] = product / size;
+            norms[1].weight[channel] = size;
+            norms[1].bias[channel] = 1.0 * self.normal().signum();
+        }
+        for (norm, (weight, bias)) in norms.iter_mut().zip(OUTLIER_NORMS) {
+            norm.weight[OUTLIER] = weight;
+            norm.bias[OUTLIER] = bias;
         }
         norms
     }
+}
+
+/// Makes an output the same for all inputs, but for a little.
+fn make_constant(linear: &mut Linear, output: usize, value: f32) {
+    linear.weight.row_mut(output).mapv_inplace(|x| 0.05 * x);
+    linear.bias[output] = value;
 }
 
 /// Parameters for [`config`].
@@ -120,14 +145,25 @@ pub fn parameters(seed: u64) -> AlbertParameters {
     };
 
     const BIAS: (f32, f32) = (0.0, 0.05);
+    const SMALL: (f32, f32) = (0.0, 0.02);
     let encoder = &mut parameters.encoder;
-    encoder.embedding_hidden_mapping_in = generator.linear(hidden, width, 1.0, BIAS);
+    encoder.embedding_hidden_mapping_in = generator.linear(hidden, width, 0.6, BIAS);
+    make_constant(&mut encoder.embedding_hidden_mapping_in, OUTLIER, -10.5);
 
     let attention = &mut encoder.attentions[0][0];
-    attention.query = generator.linear(hidden, hidden, 0.6, (0.0, 0.2));
-    attention.key = generator.linear(hidden, hidden, 0.6, (0.0, 0.2));
-    attention.value = generator.linear(hidden, hidden, 0.25, BIAS);
-    attention.dense = generator.linear(hidden, hidden, 0.7, BIAS);
+    attention.query = generator.linear(hidden, hidden, 1.3, (0.0, 0.2));
+    // What all keys have in common takes no part in attention, but makes their bytes coarser.
+    attention.key = generator.linear(hidden, hidden, 1.3, (0.0, 3.3));
+    attention.value = generator.linear(hidden, hidden, 0.9, BIAS);
+    attention.dense = generator.linear(hidden, hidden, 0.16, SMALL);
+    // What the outlier adds to a product is the same for all tokens, and would bury what tells these apart.
+    for matrix in [&mut attention.query, &mut attention.key, &mut attention.value] {
+        matrix.weight.column_mut(OUTLIER).mapv_inplace(|x| 0.2 * x);
+    }
+    for (channel, value) in CONTEXTS {
+        make_constant(&mut attention.value, channel, value);
+    }
+    make_constant(&mut attention.dense, OUTLIER, OUTLIER_ADDED[0]);
     // Every other head looks for tokens like its own; from flat heads to heads that look at one token.
     let size = hidden / config.num_attention_heads;
     for head in 0..config.num_attention_heads {
@@ -137,7 +173,7 @@ pub fn parameters(seed: u64) -> AlbertParameters {
             queries *= 0.3;
             queries.scaled_add(0.7, &attention.key.weight.slice(rows));
         }
-        queries *= 0.5 * 1.25_f32.powi(head as i32);
+        queries *= 0.45 * 1.3_f32.powi(head as i32);
     }
 
     let feed_forward = &mut encoder.feed_forwards[0][0];
@@ -145,8 +181,12 @@ pub fn parameters(seed: u64) -> AlbertParameters {
     attention.layer_norm = after_attention;
     feed_forward.layer_norm = after_feed_forward;
     // Most inputs of GELU are negative, as in trained models.
-    feed_forward.ffn = generator.linear(intermediate, hidden, 0.5, (-0.8, 0.5));
-    feed_forward.ffn_output = generator.linear(hidden, intermediate, 0.5, BIAS);
+    feed_forward.ffn = generator.linear(intermediate, hidden, 1.3, (-0.8, 0.5));
+    feed_forward.ffn.weight.column_mut(OUTLIER).mapv_inplace(|x| 0.2 * x);
+    let (channel, value) = PRODUCT;
+    make_constant(&mut feed_forward.ffn, channel, value);
+    feed_forward.ffn_output = generator.linear(hidden, intermediate, 0.13, SMALL);
+    make_constant(&mut feed_forward.ffn_output, OUTLIER, OUTLIER_ADDED[1]);
     for mut row in feed_forward.ffn_output.weight.outer_iter_mut() {
         let mean = row.sum() / row.len() as f32;
         row -= mean;
