@@ -57,6 +57,10 @@ def case(name):
     return [length] * batch, "base"
 
 
+def output_of(name):
+    return case(name)[1]
+
+
 def write_case(directory, model, name):
     """Writes NAME.json for contestants.py, and NAME.ids.json for this crate."""
     lengths, output = case(name)
