@@ -9,19 +9,23 @@ BOUNDS = {"f32": (5e-5, 0.999999), "bf16": (0.5, 0.999), "int8": (1.0, 0.99)}
 
 
 def compare(rows, reference):
-    """Largest absolute difference, and mean cosine of rows; both are flat f32 files' contents, packed rows."""
-    difference = float(np.abs(rows - reference).max())
+    """Largest absolute difference, and the cosine of each row."""
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
-    return difference, float(((rows * reference).sum(1) / lengths).mean())
+    return float(np.abs(rows - reference).max()), (rows * reference).sum(1) / lengths
+
+
+def read(path, hidden):
+    """The rows of a file of packed f32."""
+    return np.fromfile(path, "<f4").astype(np.float64).reshape(-1, hidden)
 
 
 def check(path, reference_path, hidden, precision):
     """The two figures, and what is wrong with them (or None)."""
-    reference = np.fromfile(reference_path, "<f4").astype(np.float64).reshape(-1, hidden)
-    rows = np.fromfile(path, "<f4").astype(np.float64)
-    if rows.size != reference.size:
+    rows, reference = read(path, hidden), read(reference_path, hidden)
+    if rows.shape != reference.shape:
         return None, None, f"{rows.size} values instead of {reference.size}"
-    difference, cosine = compare(rows.reshape(-1, hidden), reference)
+    difference, cosines = compare(rows, reference)
+    cosine = float(cosines.mean())
     most, least = BOUNDS[precision]
     if not (difference <= most and cosine >= least):  # also where it is not a number
         return difference, cosine, f"difference {difference:.3g} (bound {most}), cosine {cosine:.6f} (bound {least})"

@@ -1,19 +1,20 @@
 """The models and the inputs that are compared."""
 
 import json
-from pathlib import Path
 
 import numpy as np
+
+import kokoro
 
 SEED = 20240917
 FIRST_ORDINARY_ID = 200  # beyond the special tokens of every ALBERT vocabulary
 
 
-def _model(hidden, heads, layers, vocab, activation):
+def _model(hidden, heads, layers, vocab, activation, intermediate=None):
     return {
         "hidden_size": hidden,
         "num_attention_heads": heads,
-        "intermediate_size": 4 * hidden,
+        "intermediate_size": intermediate or 4 * hidden,
         "num_hidden_layers": layers,
         "vocab_size": vocab,
         "embedding_size": 128,
@@ -27,7 +28,9 @@ MODELS = {
     "base": _model(768, 12, 12, 30000, "gelu_new"),
     "large": _model(1024, 16, 24, 30000, "gelu_new"),
     "xxlarge": _model(4096, 64, 12, 30000, "gelu_new"),
+    "kokoro": _model(768, 12, 12, 178, "gelu_new", intermediate=2048),
 }
+TRAINED = ("kokoro",)  # the others have random weights
 
 # Name: lengths of the sequences, and which output is wanted.
 CASES = {
@@ -46,12 +49,40 @@ def random_ids(lengths, vocab, seed):
     return [rng.integers(FIRST_ORDINARY_ID, vocab, n).tolist() for n in lengths]
 
 
-def write_case(path, model, name):
-    lengths, output = CASES[name]
-    seed = SEED + sorted(CASES).index(name)
-    ids = random_ids(lengths, MODELS[model]["vocab_size"], seed)
-    Path(path).write_text(json.dumps({"ids": ids, "output": output}))
-    return ids
+def case(name):
+    """Lengths and output; the name of one that is not among those above is its shape, such as 1x100."""
+    if name in CASES:
+        return CASES[name]
+    batch, length = map(int, name.split("x"))
+    return [length] * batch, "base"
+
+
+def output_of(name):
+    return case(name)[1]
+
+
+def write_case(directory, model, name):
+    """Writes NAME.json for contestants.py, and NAME.ids.json for this crate."""
+    lengths, output = case(name)
+    if model in TRAINED:
+        ids = kokoro.text(directory, lengths)
+    else:
+        seed = SEED + (sorted(CASES).index(name) if name in CASES else len(CASES))
+        ids = random_ids(lengths, MODELS[model]["vocab_size"], seed)
+    write_ids(directory, name, ids, output)
+
+
+def write_ids(directory, name, ids, output):
+    (directory / f"{name}.json").write_text(json.dumps({"ids": ids, "output": output}))
+    (directory / f"{name}.ids.json").write_text(json.dumps(ids))
+
+
+def calibration(directory, model, padding):
+    """Batches of other texts than those that are measured, with and without padding."""
+    if model in TRAINED:
+        _, ids = kokoro.sentences(directory)
+        return [ids[first : first + 2] for first in range(0, len(ids), 2)] if padding else [[sequence] for sequence in ids]
+    return [random_ids([32 + 3 * seed, 128][: 2 if padding else 1], MODELS[model]["vocab_size"], seed) for seed in range(32)]
 
 
 def padded(ids):

@@ -127,6 +127,7 @@ CONTESTANTS = {
     "PyTorch bf16": ("bf16", Torch, "bf16", ("", "compiled"), "checkpoint"),
     "OpenVINO bf16": ("bf16", OpenVino, "bf16", SHAPES, "openvino"),
     "PyTorch dynamic int8": ("int8", Torch, "int8", ("",), "checkpoint"),
+    "ONNX Runtime plain int8": ("int8", OnnxRuntime, "plain-int8", SHAPES, "plain-int8"),
     "ONNX Runtime int8": ("int8", OnnxRuntime, "fused-int8", SHAPES, "fused-int8"),
     "OpenVINO int8": ("int8", OpenVino, "int8", SHAPES, "openvino-int8"),
 }

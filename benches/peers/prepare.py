@@ -1,8 +1,8 @@
-"""Makes what the contestants load, once: a random checkpoint, ONNX graphs, OpenVINO models.
+"""Makes what the contestants load, once: a checkpoint, ONNX graphs, OpenVINO models.
 
     python prepare.py DIRECTORY MODEL WHAT
 
-WHAT is checkpoint, pretraining, plain, fused, fused-int8, openvino or openvino-int8. Graphs come in two versions, with an attention mask and without,
+WHAT is checkpoint, pretraining, plain, plain-int8, fused, fused-int8, openvino or openvino-int8. Graphs come in two versions, with an attention mask and without,
 so that nobody pays for a mask where nothing is padded.
 """
 
@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from cases import MODELS, SEED, padded, random_ids
+import kokoro
+from cases import MODELS, SEED, TRAINED, calibration, padded, random_ids
 
 VARIANTS = ("nomask", "mask")
 
@@ -24,8 +25,12 @@ def checkpoint(directory, model):
     import torch
     from transformers import AlbertConfig, AlbertModel
 
+    config = AlbertConfig(**MODELS[model])
+    if model in TRAINED:
+        config.save_pretrained(directory)
+        return kokoro.write_checkpoint(directory)
     torch.manual_seed(SEED)
-    albert = AlbertModel(AlbertConfig(**MODELS[model]))  # weights with deviation 0.02
+    albert = AlbertModel(config)  # weights with deviation 0.02
     draw_biases(albert)
     albert.save_pretrained(directory)
 
@@ -52,7 +57,7 @@ def draw_biases(albert):
 
 
 def load_torch(directory, attention):
-    """The model as a function of ids and, perhaps, mask, with two outputs."""
+    """The model as a function of ids and, perhaps, mask, with the outputs of `outputs`."""
     import torch
     from transformers import AlbertModel
 
@@ -63,15 +68,26 @@ def load_torch(directory, attention):
 
         def forward(self, input_ids, attention_mask=None):
             output = self.albert(input_ids=input_ids, attention_mask=attention_mask)
-            return output.last_hidden_state, output.pooler_output
+            return tuple(output[name] for name in names)
 
-    return Outputs(AlbertModel.from_pretrained(directory, attn_implementation=attention)).eval()
+    names = outputs(directory)
+    pooler = "pooler_output" in names
+    return Outputs(AlbertModel.from_pretrained(directory, attn_implementation=attention, add_pooling_layer=pooler)).eval()
 
 
-def example_inputs(model, variant):
+def outputs(directory):
+    """Their names. A checkpoint without a pooler has one."""
+    from safetensors import safe_open
+
+    with safe_open(directory / "model.safetensors", "np") as file:
+        pooler = "pooler.weight" in file.keys()
+    return ["last_hidden_state", "pooler_output"] if pooler else ["last_hidden_state"]
+
+
+def example_inputs(variant):
     import torch
 
-    ids, mask = padded(random_ids([24, 40], MODELS[model]["vocab_size"], SEED))
+    ids, mask = padded([[1] * 24, [1] * 40])
     inputs = {"input_ids": torch.tensor(ids)}
     if variant == "mask":
         inputs["attention_mask"] = torch.tensor(mask)
@@ -84,8 +100,8 @@ def plain(directory, model):
 
     albert = load_torch(directory, "eager")
     for variant in VARIANTS:
-        inputs = example_inputs(model, variant)
-        axes = {name: {0: "batch", 1: "seq"} for name in inputs}
+        inputs, names = example_inputs(variant), outputs(directory)
+        axes = {name: {0: "batch", 1: "seq"} for name in [*inputs, names[0]]} | {name: {0: "batch"} for name in names[1:]}
         torch.onnx.export(
             albert,
             tuple(inputs.values()),
@@ -93,8 +109,8 @@ def plain(directory, model):
             dynamo=False,
             opset_version=17,
             input_names=list(inputs),
-            output_names=["last_hidden_state", "pooler_output"],
-            dynamic_axes=axes | {"last_hidden_state": {0: "batch", 1: "seq"}, "pooler_output": {0: "batch"}},
+            output_names=names,
+            dynamic_axes=axes,
         )
 
 
@@ -150,20 +166,56 @@ def check_fusion(counts, shape):
         raise SystemExit(f"not everything was fused: {found} in {layers} layers")
 
 
+def plain_int8(directory, model):
+    """For quantisation, a matrix is an initializer. In the export only its first application reads it, and the others a copy."""
+    import onnx
+
+    layers = MODELS[model]["num_hidden_layers"]
+    for variant in VARIANTS:
+        graph = onnx.load(directory / f"plain-{variant}.onnx")
+        read_initializers(graph.graph)
+        quantize(graph, directory / f"plain-int8-{variant}.onnx", {"MatMulInteger": 1 + 6 * layers, "QAttention": 0})
+
+
+def read_initializers(graph):
+    """Without the `Identity` nodes between them and who reads them."""
+    initializers = {tensor.name for tensor in graph.initializer}
+    copies = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity" and node.input[0] in initializers}
+    kept = [node for node in graph.node if node.output[0] not in copies]
+    for node in kept:
+        node.input[:] = [copies.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def fused_int8(directory, model):
+    import onnx
+
+    layers = MODELS[model]["num_hidden_layers"]
+    for variant in VARIANTS:
+        graph = onnx.load(directory / f"fused-{variant}.onnx")
+        quantize(graph, directory / f"fused-int8-{variant}.onnx", {"MatMulInteger": 1 + 3 * layers, "QAttention": layers})
+
+
+def quantize(graph, path, expected):
+    """Stops unless there are as many integer operators as expected."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    for variant in VARIANTS:
-        quantize_dynamic(
-            directory / f"fused-{variant}.onnx",
-            directory / f"fused-int8-{variant}.onnx",
-            op_types_to_quantize=["MatMul", "Attention"],
-            per_channel=True,
-            # Without VNNI, sums of two products saturate at 16 bits unless weights have 7.
-            reduce_range=not has_flag("avx512_vnni") and not has_flag("avx_vnni"),
-            weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": 1},
-        )
+    quantize_dynamic(
+        graph,
+        path,
+        op_types_to_quantize=["MatMul", "Attention"],
+        per_channel=True,
+        # Without VNNI, sums of two products saturate at 16 bits unless weights have 7.
+        reduce_range=not has_flag("avx512_vnni") and not has_flag("avx_vnni"),
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": 1},
+    )
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    found = {name: operators.count(name) for name in expected}
+    if found != expected:
+        raise SystemExit(f"not everything was quantised: {found}, and not {expected}")
 
 
 def openvino(directory, model):
@@ -171,7 +223,7 @@ def openvino(directory, model):
 
     albert = load_torch(directory, "sdpa")
     for variant in VARIANTS:
-        converted = ov.convert_model(albert, example_input=example_inputs(model, variant))
+        converted = ov.convert_model(albert, example_input=example_inputs(variant))
         ov.save_model(converted, directory / f"openvino-{variant}.xml", compress_to_fp16=False)
 
 
@@ -183,11 +235,10 @@ def openvino_int8(directory, model):
     vnni = has_flag("avx512_vnni") or has_flag("avx_vnni")
     overflow = OverflowFix.DISABLE if vnni else OverflowFix.ENABLE
     advanced = nncf.AdvancedQuantizationParameters(overflow_fix=overflow)
-    vocab = MODELS[model]["vocab_size"]
     for variant in VARIANTS:
         samples = []
-        for seed in range(32):  # other texts than those that are measured
-            ids, mask = padded(random_ids([32 + 3 * seed, 128][: 2 if variant == "mask" else 1], vocab, seed))
+        for sequences in calibration(directory, model, variant == "mask"):
+            ids, mask = padded(sequences)
             samples.append({"input_ids": ids} | ({"attention_mask": mask} if variant == "mask" else {}))
         quantized = nncf.quantize(
             ov.Core().read_model(directory / f"openvino-{variant}.xml"),
@@ -203,12 +254,20 @@ STEPS = {
     "checkpoint": checkpoint,
     "pretraining": pretraining,
     "plain": plain,
+    "plain-int8": plain_int8,
     "fused": fused,
     "fused-int8": fused_int8,
     "openvino": openvino,
     "openvino-int8": openvino_int8,
 }
-NEEDS = {"plain": ["checkpoint"], "fused": ["plain"], "fused-int8": ["fused"], "openvino": ["checkpoint"], "openvino-int8": ["openvino"]}
+NEEDS = {
+    "plain": ["checkpoint"],
+    "plain-int8": ["plain"],
+    "fused": ["plain"],
+    "fused-int8": ["fused"],
+    "openvino": ["checkpoint"],
+    "openvino-int8": ["openvino"],
+}
 
 if __name__ == "__main__":
     directory, model, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

@@ -12,7 +12,7 @@ from pathlib import Path
 import agreement
 import machine
 import table
-from cases import CASES, MODELS, write_case
+from cases import CASES, MODELS, output_of, write_case
 from contestants import CONTESTANTS
 from processes import HERE, Failed, LongLived, Measure, build, fastest, prepare
 from rounds import check_idle, counts, take_turns
@@ -23,7 +23,7 @@ REFERENCE = "PyTorch eager"
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="base")
-    parser.add_argument("--cases", default=",".join(CASES), help="default: all, %(default)s")
+    parser.add_argument("--cases", default=",".join(CASES), help="those named, or shapes such as 1x100; default: %(default)s")
     parser.add_argument("--only", default="", help="comma-separated beginnings of contestants' names; one that ends with $ is a whole name")
     parser.add_argument("--with", dest="extra", default="", help="candle,tract: builds and runs them, too")
     parser.add_argument("--threads", type=int, default=2)
@@ -50,7 +50,7 @@ def starters(options, directory):
 
             def ours(case, precision=precision):
                 ids = directory / f"{case}.ids.json"
-                words = ["--model", directory, "--ids", ids, "--precision", precision, "--output", CASES[case][1]]
+                words = ["--model", directory, "--ids", ids, "--precision", precision, "--output", output_of(case)]
                 return [lambda: Measure([*measure, *words], **common)]
 
             yield name, precision, ours
@@ -125,8 +125,7 @@ def main():
     result["prepared_s"] = {path.stem: json.loads(path.read_text())["seconds"] for path in sorted(directory.glob("*.done"))}
     result["cases"], result["busy_meanwhile"] = {}, {}
     for case in options.cases.split(","):
-        ids = write_case(directory / f"{case}.json", options.model, case)
-        (directory / f"{case}.ids.json").write_text(json.dumps(ids))
+        write_case(directory, options.model, case)
         watch = machine.Watch()
         result["cases"][case] = measure_case(case, contestants, options, directory)
         result["busy_meanwhile"][case] = watch.share_of_others()

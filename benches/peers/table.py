@@ -1,5 +1,7 @@
 """Results as markdown."""
 
+from cases import TRAINED
+
 PRECISIONS = ("f32", "bf16", "int8")
 
 
@@ -96,7 +98,7 @@ def markdown(result):
     prepared = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result["prepared_s"].items())
     return "\n".join(
         [
-            f"ALBERT {result['model']}, random weights, {result['threads']} threads, medians of {result['rounds']} rounds in alternation.",
+            f"ALBERT {result['model']}, {'trained' if result['model'] in TRAINED else 'random'} weights, {result['threads']} threads, medians of {result['rounds']} rounds in alternation.",
             *processor(result["machine"]),
             f"Other processes used {result['busy_before']:.0%} of the machine before the run; during cases: {meanwhile}.",
             "",

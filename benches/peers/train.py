@@ -13,7 +13,7 @@ import numpy as np
 
 import machine
 import train_table
-from cases import MODELS, SEED, random_ids
+from cases import MODELS, SEED, TRAINED, random_ids
 from processes import HERE, Failed, LongLived, Measure, build, fastest, prepare
 from rounds import check_idle, counts, take_turns
 from train_torch import FIRST_STEPS
@@ -37,7 +37,7 @@ IGNORED = -100
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=MODELS, default="base")
+    parser.add_argument("--model", choices=[name for name in MODELS if name not in TRAINED], default="base")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seq", type=int, default=128)
     parser.add_argument("--only", default="", help="comma-separated beginnings of contestants' names")
