@@ -50,10 +50,9 @@ struct Agreement {
     least_pooled: f64,
 }
 
-/// What the means must be, at least, or for the largest difference at most. For int8, they let the errors measured
-/// (`docs/numerics.md`) grow by an eighth, single tokens' by more; instruction sets differ by a hundredth. An error
-/// grows by a fifth when all weights are 127/128 of what they should be, and hundredfold with one scale for a matrix.
-/// What is promised is a pooled cosine of 0.999.
+/// What the means must be, at least, or for the largest difference at most. For int8, they let the errors measured grow by
+/// an eighth, single tokens' and the largest by a third or so; symmetric bytes without outliers double the errors. What is
+/// promised is a pooled cosine of 0.999.
 fn limits(precision: Precision) -> Agreement {
     match precision {
         Precision::F32 => Agreement {
@@ -424,7 +423,7 @@ fn parameters_come_back_as_the_model_holds_them() {
             for (&x, &y) in given.iter().zip(held) {
                 // Of one on the edge between two steps, either is right.
                 let is_near = (y - x).abs() <= 0.5001 * step;
-                let is_whole = (y / step).round() * step == y;
+                let is_whole = y == 0.0 || (y / step).round() * step == y;
                 assert!(is_near && is_whole, "{name}: {x} became {y} in steps of {step}");
             }
         }
