@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::activation::{self, Loop, Nonlinearity};
 use super::convert::Steps;
 use super::isa::multiversion;
+use super::math::multiply_add;
 use super::output::Output;
 use super::packed::MAX_PANEL;
 
@@ -80,61 +81,103 @@ fn whole(sums: &[u32], out: &mut [f32], value: impl Fn(usize, u32) -> f32) {
 /// [`Finish`] of products of bytes.
 pub(super) struct Bytes<'a> {
     pub(super) finish: Finish<'a>,
-    /// Of all rows.
+    /// Of all rows, and their outliers.
     pub(super) steps: Steps<'a>,
     /// Of these columns.
     pub(super) scales: &'a [f32],
     pub(super) sums: &'a [i32],
-    /// The products of the outliers with these rows and columns, a panel's width apart; empty if there are none.
+    /// The weights of the outliers, a line of the panel's width for each.
     pub(super) outliers: &'a [f32],
 }
 
-impl Loop for Bytes<'_> {
+/// [`Bytes`] on their way out: each sum is brought to scale, and gets its bias, onto which the products
+/// of the outliers were added one after the other, whatever the tile's shape.
+struct Scaled<'a, const FMA: bool>(Bytes<'a>);
+
+impl<const FMA: bool> Loop for Scaled<'_, FMA> {
     #[inline(always)]
     fn run(self, f: impl Fn(f32) -> f32) {
-        let Self { ref finish, steps: Steps { scales: row_scales, zeros, .. }, .. } = self;
-        let Self { scales, sums: totals, outliers, .. } = self;
-        let value = |sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32, added: f32| {
-            // What wraps around in one of the two does so in the other.
-            let sum = sum.cast_signed().wrapping_sub(zero.wrapping_mul(total)) as f32;
-            f(sum * (of_row * scale) + added)
-        };
+        let Bytes { ref finish, outliers, .. } = self.0;
+        let is_whole = finish.bias.len() == MAX_PANEL;
+        match outliers.len() / finish.width {
+            0 if is_whole => self.whole::<0>(f),
+            1 if is_whole => self.whole::<1>(f),
+            2 if is_whole => self.whole::<2>(f),
+            3 if is_whole => self.whole::<3>(f),
+            4 if is_whole => self.whole::<4>(f),
+            channels => self.general(channels, f),
+        }
+    }
+}
+
+impl<const FMA: bool> Scaled<'_, FMA> {
+    /// Of a whole panel with so many outliers, without a memory for what is added.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // The loop that was measured.
+    fn whole<const CHANNELS: usize>(&self, f: impl Fn(f32) -> f32) {
+        let Bytes { ref finish, steps, scales, sums: totals, outliers } = self.0;
+        let lines = outliers.as_chunks::<MAX_PANEL>().0.first_chunk::<CHANNELS>();
         let arrays = (
             <&[f32; MAX_PANEL]>::try_from(finish.bias),
             <&[f32; MAX_PANEL]>::try_from(scales),
             <&[i32; MAX_PANEL]>::try_from(totals),
         );
-        match arrays {
-            (Ok(&bias), Ok(&scales), Ok(&totals)) if outliers.is_empty() => finish.rows(
-                #[inline(always)]
-                |(row, _), sums, out| {
-                    let step = (row_scales[row], zeros[row]);
-                    whole(sums, out, |j, sum| value(sum, step, scales[j], totals[j], bias[j]));
-                },
-            ),
-            (Ok(&bias), Ok(&scales), Ok(&totals)) => finish.rows(
-                #[inline(always)]
-                |(row, i), sums, out| {
-                    let step = (row_scales[row], zeros[row]);
-                    let added = &outliers[i * MAX_PANEL..][..MAX_PANEL];
-                    whole(sums, out, |j, sum| {
-                        value(sum, step, scales[j], totals[j], bias[j] + added[j])
-                    });
-                },
-            ),
-            _ => finish.rows(
-                #[inline(always)]
-                |(row, i), sums, out| {
-                    let step = (row_scales[row], zeros[row]);
-                    let added = outliers.get(i * finish.width..).unwrap_or_default();
-                    for (j, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
-                        let added = finish.bias[j] + added.get(j).copied().unwrap_or_default();
-                        *out = value(sum, step, scales[j], totals[j], added);
-                    }
-                },
-            ),
-        }
+        let ((Ok(&bias), Ok(&scales), Ok(&totals)), Some(lines)) = (arrays, lines) else {
+            unreachable!("a whole panel")
+        };
+        finish.rows(
+            #[inline(always)]
+            |(row, _), sums, out| {
+                let step = (steps.scales[row], steps.zeros[row]);
+                let inputs = steps.outliers[row * CHANNELS..].first_chunk::<CHANNELS>();
+                let &inputs = inputs.expect("outliers of every row");
+                whole(
+                    sums,
+                    out,
+                    #[inline(always)]
+                    |j, sum| {
+                        let mut added = bias[j];
+                        for c in 0..CHANNELS {
+                            added = multiply_add::<FMA>(inputs[c], lines[c][j], added);
+                        }
+                        f(scaled(sum, step, scales[j], totals[j]) + added)
+                    },
+                );
+            },
+        );
     }
+
+    /// Of any number of columns and outliers.
+    #[inline(always)]
+    fn general(&self, channels: usize, f: impl Fn(f32) -> f32) {
+        let Bytes { ref finish, steps, scales, sums: totals, outliers } = self.0;
+        finish.rows(
+            #[inline(always)]
+            |(row, _), sums, out| {
+                let step = (steps.scales[row], steps.zeros[row]);
+                out.copy_from_slice(finish.bias);
+                let inputs = &steps.outliers[row * channels..][..channels];
+                for (&x, line) in inputs.iter().zip(outliers.chunks_exact(finish.width)) {
+                    for (added, &weight) in out.iter_mut().zip(line) {
+                        *added = multiply_add::<FMA>(x, weight, *added);
+                    }
+                }
+                for (((out, &sum), &scale), &total) in
+                    out.iter_mut().zip(sums).zip(scales).zip(totals)
+                {
+                    *out = f(scaled(sum, step, scale, total) + *out);
+                }
+            },
+        );
+    }
+}
+
+/// What a sum of products of bytes is worth, with its row's scale and zero, its column's scale and the sum of
+/// that column's weights.
+#[inline(always)]
+fn scaled(sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32) -> f32 {
+    // What wraps around in one of the two does so in the other.
+    sum.cast_signed().wrapping_sub(zero.wrapping_mul(total)) as f32 * (of_row * scale)
 }
 
 multiversion! {
@@ -148,6 +191,6 @@ multiversion! {
     /// Brings a tile's sums of products of bytes to scale, and goes on as [`finish`].
     /// What comes out of them is rounded to bytes again before it is multiplied, so that a nonlinearity need not be exact.
     pub(super) fn finish_quantized<'a>(tile: Bytes<'a>, nonlinearity: Nonlinearity) {
-        activation::run_inline_for_bytes::<FMA>(nonlinearity, tile);
+        activation::run_inline_for_bytes::<FMA>(nonlinearity, Scaled::<FMA>(tile));
     }
 }

@@ -201,15 +201,8 @@ impl Product<'_> {
                     Operands { inputs: words, words: words_per_line, stride, panel, width, next };
                 let Quantization { scales, sums: totals, .. } = matrix.quantization();
                 let (scales, totals) = (&scales[columns.clone()], &totals[columns.clone()]);
-                let outliers = OutlierProducts {
-                    isa,
-                    inputs: steps.outliers,
-                    panel: matrix.outlier_panel(index),
-                    width,
-                };
-                let [products] = split(floats, [ROWS * MAX_PANEL]);
+                let outliers = matrix.outlier_panel(index);
                 self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
-                    let outliers = outliers.multiply(&finish.rows, products);
                     let tile = Bytes { finish, steps, scales, sums: totals, outliers };
                     finish_quantized(isa, tile, nonlinearity);
                 });
@@ -275,40 +268,6 @@ impl Product<'_> {
                 }
             }
         }
-    }
-}
-
-/// The part of a product of bytes that is of `f32`: a few inputs times one panel.
-#[derive(Clone, Copy)]
-struct OutlierProducts<'a> {
-    isa: Isa,
-    /// `[T, channels]`
-    inputs: &'a [f32],
-    /// A line for each channel.
-    panel: &'a [f32],
-    width: usize,
-}
-
-impl OutlierProducts<'_> {
-    /// Those of a tile's rows, the panel's width apart; nothing if there are no outliers.
-    fn multiply<'b>(self, rows: &Range<usize>, products: &'b mut [f32]) -> &'b [f32] {
-        let Self { isa, inputs, panel, width } = self;
-        let channels = panel.len() / width;
-        if channels == 0 {
-            return &[];
-        }
-        let tile = Tile {
-            inputs: &inputs[rows.start * channels..],
-            stride: channels,
-            rows: rows.len(),
-            panel,
-            depth: channels,
-            width,
-            accumulate: false,
-            next: &[],
-        };
-        tile::float(isa, tile, packed::bits(products));
-        products
     }
 }
 
