@@ -40,8 +40,9 @@ answer, with a small model that has learnt nothing before.
 Usage: finetune_question_answering [--train FILE --validation FILE]
                                    [--version-2] [--doc-stride N] [options]
 
-  Files are SQuAD's JSON, or that flattened as run_qa takes it. What the model answers to the questions held out is
-  left in predictions.json, as the official scorers take it.
+  Files are SQuAD's JSON, or that flattened as run_qa takes it. What the model
+  answers to the questions held out is left in predictions.json, as the official
+  scorers take it.
 
   --version-2         a text may not have the answer, as in SQuAD 2.0 (so is the
                       data that comes with this crate)

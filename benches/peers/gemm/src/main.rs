@@ -39,7 +39,7 @@ fn compare(isa: InstructionSet, threads: usize, (m, k, n): (usize, usize, usize)
     let (a, weight) = (noise(m * k, 1), noise(n * k, 2));
     let matrix = Matrix::new(isa, Precision::F32, &weight, k);
     let mut encoder = Encoder::default();
-    let inputs = encoder.encode(isa, Precision::F32, &a, k);
+    let inputs = encoder.encode(&matrix, &a);
     let mut outs = [vec![0.0f32; m * n], vec![0.0; m * n], vec![0.0; m * n]];
     let mut seconds: [Vec<f64>; 3] = Default::default();
     let parallelism =
