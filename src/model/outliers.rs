@@ -32,7 +32,8 @@ const MOST: usize = 8;
 /// of its own, however few they are.
 const LEAST_GAIN: f32 = 2.0;
 
-/// How much finer one more outlier must make the steps: by 1 in 1 of a matrix with so many inputs, less of a larger one.
+/// What each outlier adds to that price: 1 where a matrix has so many inputs, and less where it has
+/// more.
 const INPUTS_PER_OUTLIER: f32 = 64.0;
 
 /// The largest magnitude of each channel, over tokens and applications.
