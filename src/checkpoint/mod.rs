@@ -39,6 +39,7 @@
 
 mod decoder;
 mod dtype;
+mod exits;
 mod foreign;
 mod index;
 mod locate;

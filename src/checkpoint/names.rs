@@ -13,9 +13,10 @@ use ndarray::{Array, ArrayViewD, ArrayViewMutD, Dimension};
 use crate::config::{AlbertConfig, ConfigFields, Int8Outliers};
 use crate::error::Result;
 use crate::model::heads::{
-    AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSequenceClassification,
-    ClassifierParameters, DecoderParameters, MaskedLmHeadParameters, PreTrainingHeadParameters,
-    QuestionAnsweringHeadParameters, SentenceOrderHeadParameters,
+    AlbertForPreTraining, AlbertForQuestionAnswering, AlbertForSentenceOrder,
+    AlbertForSequenceClassification, ClassifierParameters, DecoderParameters,
+    MaskedLmHeadParameters, PreTrainingHeadParameters, QuestionAnsweringHeadParameters,
+    SentenceOrderHeadParameters,
 };
 use crate::model::{
     AlbertParameters, EmbeddingParameters, EncoderParameters, Model, ModelParameters,
@@ -78,9 +79,7 @@ names! {
         decoder: "predictions.decoder",
     }
     DecoderParameters { weight: "weight", bias: "bias" }
-    SentenceOrderHeadParameters { classifier: "sop_classifier.classifier" }
     PreTrainingHeadParameters { masked_lm: "", sentence_order: "" }
-    ClassifierParameters { classifier: "classifier" }
     QuestionAnsweringHeadParameters { qa_outputs: "qa_outputs" }
 }
 
@@ -114,6 +113,57 @@ impl<P: Parameters> Parameters for Option<P> {
             parameters.visit_mut(prefix, visitor);
         }
     }
+}
+
+/// Classifiers after each exit, as PABEE names them, or a single one after the last layer.
+macro_rules! classifiers {
+    ($($type:ident: $prefix:literal),+) => {$(
+        impl Parameters for $type {
+            fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'_, 'a>) {
+                let prefix = join(prefix, $prefix);
+                for (i, exit) in self.exits.iter().enumerate() {
+                    exit.visit(&exit_name(&prefix, i), visitor);
+                }
+                self.classifier.visit(&last_name(&prefix, self.exits.len()), visitor);
+            }
+
+            fn visit_mut<'a>(&'a mut self, prefix: &str, visitor: &mut VisitorMut<'_, 'a>) {
+                let prefix = join(prefix, $prefix);
+                let last = last_name(&prefix, self.exits.len());
+                for (i, exit) in self.exits.iter_mut().enumerate() {
+                    exit.visit_mut(&exit_name(&prefix, i), visitor);
+                }
+                self.classifier.visit_mut(&last, visitor);
+            }
+        }
+    )+};
+}
+classifiers!(ClassifierParameters: "", SentenceOrderHeadParameters: "sop_classifier");
+
+/// The name of an exit's classifier.
+pub(super) fn exit_name(prefix: &str, exit: usize) -> String {
+    join(prefix, &format!("classifiers.{exit}"))
+}
+
+/// The name of the classifier after the last layer, which follows so many exits.
+fn last_name(prefix: &str, exits: usize) -> String {
+    if exits == 0 { join(prefix, "classifier") } else { exit_name(prefix, exits) }
+}
+
+/// What precedes the names of a model's classifiers of pooled outputs, which may have exits; none in other models.
+pub(super) fn exit_prefix(parameters: &impl Parameters) -> Option<&'static str> {
+    let mut found = None;
+    parameters.visit("", &mut |name, _| match name {
+        "classifiers.0.weight" => found = Some(""),
+        "sop_classifier.classifiers.0.weight" => found = Some("sop_classifier"),
+        _ => {}
+    });
+    found
+}
+
+/// The name by which models without exits know the classifier after the last layer.
+pub(super) fn single_name(prefix: &str) -> String {
+    last_name(prefix, 0)
 }
 
 /// Blocks by group and inner layer.
@@ -176,6 +226,11 @@ impl Table {
         };
         AlbertForPreTraining::zero_parameters(&config).visit("", &mut add);
         AlbertForSequenceClassification::zero_parameters(&config).visit("", &mut add);
+        let exits =
+            ConfigFields { num_hidden_layers: 2, exit_layers: vec![1, 2], ..config.to_fields() };
+        let exits = AlbertConfig::new(exits)?;
+        AlbertForSequenceClassification::zero_parameters(&exits).visit("", &mut add);
+        AlbertForSentenceOrder::zero_parameters(&exits).visit("", &mut add);
         AlbertForQuestionAnswering::zero_parameters(&config).visit("", &mut add);
         Ok(table)
     }
@@ -208,7 +263,9 @@ impl Table {
     /// Whether a head has a parameter of that canonical name.
     pub fn is_head(&self, canonical: &str) -> bool {
         let is_tied = |tie: Tie| tie.tensor == canonical;
-        self.heads.contains(canonical) || is_tied(DECODER_WEIGHT) || is_tied(DECODER_BIAS)
+        // Exits are counted as groups are.
+        let known = || self.heads.contains(&of_first_layer(canonical));
+        (canonical.len() <= MAX_NAME && known()) || is_tied(DECODER_WEIGHT) || is_tied(DECODER_BIAS)
     }
 }
 
@@ -359,6 +416,8 @@ mod tests {
         }
         assert_eq!(table.essential().count(), 23);
         assert!(table.is_head("qa_outputs.bias") && table.is_head("predictions.decoder.weight"));
+        assert!(table.is_head("classifier.weight") && table.is_head("classifiers.11.bias"));
+        assert!(table.is_head("sop_classifier.classifiers.3.weight"));
         assert!(!table.is_head("mask_predictor.weight") && !table.is_head("pooler.weight"));
     }
 }

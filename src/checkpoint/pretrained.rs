@@ -10,8 +10,8 @@ use serde_json::json;
 use super::locate::Located;
 use super::write::{stage_safetensors, stage_stored};
 use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
-use super::{decoder, names, quantized};
-use crate::config::{AlbertConfig, different_labels, made_up_labels};
+use super::{decoder, exits, names, quantized};
+use crate::config::{AlbertConfig, ConfigFields, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, commit_all, stage_json};
 use crate::hub::{self, Files};
@@ -41,6 +41,7 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 pub struct LoadOptions {
     seed: u64,
     labels: Option<Labels>,
+    exit_layers: Option<Vec<usize>>,
     ignore_mismatched_sizes: bool,
     initialize_missing_backbone: bool,
     tensors_under: Option<String>,
@@ -100,6 +101,17 @@ impl LoadOptions {
     #[must_use]
     pub fn labels(mut self, labels: impl IntoIterator<Item: Into<String>>) -> Self {
         self.labels = Some(Labels::Names(labels.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Gives models that classify whole sequences exits after these layers instead of the config's
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): counted from 1, ascending, the last one the model's last layer. With
+    /// none, the model has the single classifier after its last layer.
+    ///
+    /// Classifiers that the checkpoint lacks are newly initialised; see [`exits`](crate::exits).
+    #[must_use]
+    pub fn exit_layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
+        self.exit_layers = Some(layers.into_iter().collect());
         self
     }
 
@@ -205,9 +217,10 @@ pub trait PreTrainedModel: Model {
             None => unsaid_labels(&checkpoint, &config)?,
         };
         if let Some(labels) = labels {
-            config = AlbertConfig::new(crate::ConfigFields { labels, ..config.to_fields() })?;
+            config = AlbertConfig::new(ConfigFields { labels, ..config.to_fields() })?;
         }
         let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
+        let config = loader.settle_exits(config, exit_prefix::<Self>()?)?;
         loader.check_sizes(&config)?;
         let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
         let config = loader.settle_decoder(&config, has_decoder)?;
@@ -283,6 +296,22 @@ pub trait PreTrainedModel: Model {
 
 impl<M: Model> PreTrainedModel for M {}
 
+/// What precedes the names of a model's classifiers, if it may have exits.
+fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {
+    let smallest = AlbertConfig::new(ConfigFields {
+        vocab_size: 1,
+        embedding_size: 1,
+        hidden_size: 1,
+        num_hidden_layers: 2,
+        num_attention_heads: 1,
+        intermediate_size: 1,
+        max_position_embeddings: 1,
+        exit_layers: vec![1, 2],
+        ..ConfigFields::default()
+    })?;
+    Ok(names::exit_prefix(&M::zero_parameters(&smallest)))
+}
+
 /// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing about labels: Google's have no
 /// such key.
 fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Option<Vec<String>>> {
@@ -311,7 +340,10 @@ pub(crate) fn stage_model<M: Model>(
     check_path(directory, "a directory to save to")?;
     fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
     let mut tensors = Vec::new();
-    parameters.visit("", &mut |name, values| tensors.push((name.to_owned(), values)));
+    parameters.visit("", &mut |name, values| {
+        tensors.extend(exits::single_of(name, config).map(|single| (single, values.clone())));
+        tensors.push((name.to_owned(), values));
+    });
     let mut json = config.to_json();
     json["architectures"] = json!([M::ARCHITECTURE]);
     let name = match dtype {
@@ -386,7 +418,8 @@ impl<'a> Loader<'a> {
             + config.masked_lm_head_parameter_count()
             // No larger than the word embeddings, which the checkpoint has.
             - config.decoder_parameter_count()
-            + config.classifier_parameter_count(config.num_labels());
+            + config.classifier_parameter_count(config.num_labels())
+                * config.exit_layers.len().max(1);
         let new = match self.options.initialize_missing_backbone {
             true => MAX_NEW_MODEL,
             false => MAX_NEW_HEAD,
@@ -397,6 +430,19 @@ impl<'a> Loader<'a> {
             return Err(Error::tensor(self.checkpoint.path(), "(all)", expected, found));
         }
         Ok(())
+    }
+
+    /// The configuration with the exits of what is loaded, whose names begin with `prefix` if the model may have any.
+    fn settle_exits(&mut self, config: AlbertConfig, prefix: Option<&str>) -> Result<AlbertConfig> {
+        let Some(prefix) = prefix else { return Ok(config) };
+        let asked = self.options.exit_layers.clone();
+        let layers = asked.or_else(|| exits::unsaid(&self.unused, &config, prefix));
+        let config = match layers {
+            Some(layers) => exits::with_exits(&config, layers)?,
+            None => config,
+        };
+        exits::settle(&mut self.unused, &config, prefix);
+        Ok(config)
     }
 
     /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.

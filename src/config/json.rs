@@ -13,6 +13,7 @@ use crate::nn::Activation;
 
 const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
 const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
+const EXIT_LAYERS: &str = "exit_layers";
 
 impl AlbertConfig {
     /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
@@ -78,6 +79,7 @@ impl AlbertConfig {
             },
             labels: labels::read(&mut keys)?,
             problem_type: keys.problem_type()?,
+            exit_layers: keys.sizes(EXIT_LAYERS)?,
             int8_outliers: Int8Outliers::read(&mut keys)?,
             other: keys.0,
         };
@@ -127,6 +129,9 @@ impl AlbertConfig {
             let name = ProblemType::NAMES.iter().find(|(_, known)| *known == problem);
             map.insert("problem_type".into(), json!(name.map(|(name, _)| name)));
         }
+        if !self.exit_layers.is_empty() {
+            map.insert(EXIT_LAYERS.into(), json!(self.exit_layers));
+        }
         if let Some(outliers) = &self.int8_outliers {
             outliers.write(&mut map);
         }
@@ -170,6 +175,17 @@ impl Keys {
                 .and_then(|number| usize::try_from(number).ok())
                 .ok_or_else(|| Error::config(key, "a whole number", shown(&value))),
         }
+    }
+
+    /// A list of whole numbers; empty where there is none.
+    fn sizes(&mut self, key: &str) -> Result<Vec<usize>> {
+        let value = match self.0.remove(key) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(value) => value,
+        };
+        let size = |value: &Value| whole(value).and_then(|number| usize::try_from(number).ok());
+        let sizes = value.as_array().and_then(|list| list.iter().map(size).collect());
+        sizes.ok_or_else(|| Error::config(key, "a list of whole numbers", shown(&value)))
     }
 
     fn number(&mut self, key: &str, default: f64) -> Result<f64> {
@@ -281,7 +297,7 @@ mod tests {
             "layer_norm_eps": 1e-7, "classifier_dropout_prob": null, "pad_token_id": 1,
             "bos_token_id": null, "eos_token_id": [4, 5], "parameter_sharing": "ffn",
             "tie_word_embeddings": false, "tie_decoder_bias": false,
-            "id2label": {"1": "b", "0": "a", "2": "c"}, "problem_type": "regression"}"#;
+            "id2label": {"1": "b", "0": "a", "2": "c"}, "problem_type": "regression", "exit_layers": [2, 5]}"#;
         let config = read(text).unwrap();
         assert_eq!(config.labels, ["a", "b", "c"]);
         assert_eq!(config.eos_token_id, Some(4));
@@ -332,6 +348,11 @@ mod tests {
             (r#"{"id2label": {}}"#, "num_labels", "0"),
             (r#"{"num_labels": 99999999999}"#, "num_labels", "99999999999"),
             (r#"{"problem_type": "x"}"#, "problem_type", "x"),
+            (r#"{"exit_layers": [6]}"#, "exit_layers", "[6]"),
+            (r#"{"exit_layers": [0, 12]}"#, "exit_layers", "[0, 12]"),
+            (r#"{"exit_layers": [4, 4, 12]}"#, "exit_layers", "[4, 4, 12]"),
+            (r#"{"exit_layers": 12}"#, "exit_layers", "12"),
+            (r#"{"exit_layers": [1.5, 12]}"#, "exit_layers", "1.5"),
             (r#"{"tie_word_embeddings": "false"}"#, "tie_word_embeddings", "false"),
             (r#"{"model_type": "bert"}"#, "model_type", "bert"),
             (

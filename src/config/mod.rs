@@ -177,6 +177,10 @@ pub struct ConfigFields {
     pub labels: Vec<String>,
     /// What a sequence classifier is trained for; `None` lets the labels decide, as in transformers.
     pub problem_type: Option<ProblemType>,
+    /// The layers, counted from 1 and in ascending order, that a classifier of the pooled output follows: a model with
+    /// exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
+    /// Not a Hugging Face key.
+    pub exit_layers: Vec<usize>,
     /// What a model in int8 computes in single precision, where it is known: it then is not looked for when the model is
     /// built. Not a Hugging Face key.
     pub int8_outliers: Option<Int8Outliers>,
@@ -211,6 +215,7 @@ impl Default for ConfigFields {
             parameter_sharing: ParameterSharing::All,
             labels: vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
             problem_type: None,
+            exit_layers: Vec::new(),
             int8_outliers: None,
             other: Map::new(),
         }
@@ -282,6 +287,7 @@ impl AlbertConfig {
         check_sizes(&fields)?;
         check_layout(&fields)?;
         check_numbers(&fields)?;
+        check_exits(&fields)?;
         if let Some(outliers) = &fields.int8_outliers {
             outliers.check(&fields)?;
         }
@@ -403,6 +409,26 @@ fn check_layout(fields: &ConfigFields) -> Result<()> {
         return Err(Error::config("pad_token_id", expected, pad.to_string()));
     }
     counts::check_total(fields)
+}
+
+fn check_exits(fields: &ConfigFields) -> Result<()> {
+    let (exits, layers) = (&fields.exit_layers, fields.num_hidden_layers);
+    let ascends = exits.windows(2).all(|pair| pair[0] < pair[1]);
+    let fits = exits.first() != Some(&0) && exits.last().is_none_or(|&last| last == layers);
+    if ascends && fits {
+        return Ok(());
+    }
+    let expected = format!("layers from 1 on, ascending, the last num_hidden_layers = {layers}");
+    Err(Error::config("exit_layers", expected, shortened(exits)))
+}
+
+/// A list as an error shows it: never pages of it.
+fn shortened(list: &[usize]) -> String {
+    const MOST: usize = 12;
+    match list {
+        [first @ .., _] if first.len() >= MOST => format!("{:?}…", &list[..MOST]),
+        _ => format!("{list:?}"),
+    }
 }
 
 fn check_numbers(fields: &ConfigFields) -> Result<()> {

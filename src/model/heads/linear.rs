@@ -13,15 +13,29 @@ use crate::nn::{Linear, PackedLinear};
 /// The parameters of a classifier over C classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierParameters {
-    /// H → C.
+    /// H → C, after the last layer.
     pub classifier: Linear,
+    /// H → C, one for each exit before the last layer; none in a model without
+    /// [`exit_layers`](crate::ConfigFields::exit_layers), and in those that classify tokens.
+    pub exits: Vec<Linear>,
 }
 
 impl ClassifierParameters {
-    /// Zeros of the configuration's width, to be filled.
+    /// Zeros of the configuration's width, to be filled, without exits.
     pub fn zeros(config: &AlbertConfig, classes: usize) -> Self {
-        Self { classifier: Linear::zeros(config.hidden_size, classes) }
+        Self { classifier: Linear::zeros(config.hidden_size, classes), exits: Vec::new() }
     }
+
+    /// As [`zeros`](Self::zeros), with the configuration's exits.
+    pub fn zeros_with_exits(config: &AlbertConfig, classes: usize) -> Self {
+        Self { exits: exit_zeros(config, classes), ..Self::zeros(config, classes) }
+    }
+}
+
+/// Classifiers of the exits before the last layer.
+pub(super) fn exit_zeros(config: &AlbertConfig, classes: usize) -> Vec<Linear> {
+    let early = config.exit_layers.len().saturating_sub(1);
+    (0..early).map(|_| Linear::zeros(config.hidden_size, classes)).collect()
 }
 
 /// A head that is one linear layer, logits = x·Wᵀ + b: the classifiers of sequences, tokens and choices, sentence order,

@@ -41,6 +41,7 @@
 //! [`nn::loss`](crate::nn::loss). Zero parameters of a whole model are
 //! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has `zeros` of its own.
 
+mod classifier;
 mod linear;
 mod masked_lm;
 mod multiple_choice;
@@ -50,6 +51,7 @@ mod sentence_order;
 mod sequence_classification;
 mod token_classification;
 
+pub use classifier::ClassifierHead;
 pub use linear::{ClassifierParameters, LinearHead};
 pub use masked_lm::{
     AlbertForMaskedLM, DecoderParameters, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput,

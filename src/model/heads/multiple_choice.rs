@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::linear::{ClassifierParameters, LinearHead};
+use super::classifier::{ClassifierHead, Classifiers};
+use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::error::{Error, Result};
@@ -13,15 +14,15 @@ use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 #[derive(Debug)]
 pub struct AlbertForMultipleChoice {
     albert: Albert,
-    head: LinearHead,
+    head: ClassifierHead,
 }
 
 impl_model!(
-    AlbertForMultipleChoice, "AlbertForMultipleChoice", pooler: true, head: LinearHead,
+    AlbertForMultipleChoice, "AlbertForMultipleChoice", pooler: true, head: ClassifierHead,
     parameters: ClassifierParameters,
-    zeros: |config| ClassifierParameters::zeros(config, 1),
-    build: |_, parameters| LinearHead::new(parameters.classifier),
-    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
+    zeros: |config| ClassifierParameters::zeros_with_exits(config, 1),
+    build: |_, parameters| parameters.build(),
+    unpack: |head| Classifiers::unpack(head),
 );
 
 /// Scores of choices.
@@ -83,7 +84,7 @@ impl AlbertForMultipleChoice {
             return Err(Error::input("number of sequences", expected, sequences.to_string()));
         }
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
-        let logits = self.head.forward(pooled.view())?;
+        let logits = self.head.classifier().forward(pooled.view())?;
         let logits = logits
             .into_shape_with_order((sequences / num_choices, num_choices))
             .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;

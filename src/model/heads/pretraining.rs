@@ -58,6 +58,7 @@ impl PreTrainingHead {
             masked_lm: self.masked_lm.to_parameters(),
             sentence_order: SentenceOrderHeadParameters {
                 classifier: self.sentence_order.to_linear(),
+                exits: Vec::new(),
             },
         }
     }

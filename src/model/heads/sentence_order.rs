@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::linear::LinearHead;
+use super::classifier::{ClassifierHead, Classifiers};
+use super::linear::exit_zeros;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::AlbertConfig;
@@ -17,14 +18,22 @@ const CLASSES: usize = 2;
 /// The head's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentenceOrderHeadParameters {
-    /// H → 2, on the pooled output (`sop_classifier.classifier`).
+    /// H → 2, on the pooled output after the last layer (`sop_classifier.classifier`).
     pub classifier: Linear,
+    /// H → 2, one for each exit before the last layer; none in pre-training, and in a model without
+    /// [`exit_layers`](crate::ConfigFields::exit_layers).
+    pub exits: Vec<Linear>,
 }
 
 impl SentenceOrderHeadParameters {
-    /// Zeros of the configuration's width, to be filled.
+    /// Zeros of the configuration's width, to be filled, without exits.
     pub fn zeros(config: &AlbertConfig) -> Self {
-        Self { classifier: Linear::zeros(config.hidden_size, CLASSES) }
+        Self { classifier: Linear::zeros(config.hidden_size, CLASSES), exits: Vec::new() }
+    }
+
+    /// As [`zeros`](Self::zeros), with the configuration's exits.
+    pub fn zeros_with_exits(config: &AlbertConfig) -> Self {
+        Self { exits: exit_zeros(config, CLASSES), ..Self::zeros(config) }
     }
 }
 
@@ -35,15 +44,15 @@ impl SentenceOrderHeadParameters {
 #[derive(Debug)]
 pub struct AlbertForSentenceOrder {
     albert: Albert,
-    head: LinearHead,
+    head: ClassifierHead,
 }
 
 impl_model!(
-    AlbertForSentenceOrder, "AlbertForPreTraining", pooler: true, head: LinearHead,
+    AlbertForSentenceOrder, "AlbertForPreTraining", pooler: true, head: ClassifierHead,
     parameters: SentenceOrderHeadParameters,
-    zeros: |config| SentenceOrderHeadParameters::zeros(config),
-    build: |_, parameters| LinearHead::new(parameters.classifier),
-    unpack: |head| SentenceOrderHeadParameters { classifier: head.to_linear() },
+    zeros: |config| SentenceOrderHeadParameters::zeros_with_exits(config),
+    build: |_, parameters| parameters.build(),
+    unpack: |head| Classifiers::unpack(head),
 );
 
 /// Scores of "in order" and "swapped".
@@ -92,7 +101,7 @@ impl AlbertForSentenceOrder {
         options: OutputOptions,
     ) -> Result<SentenceOrderOutput> {
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
-        let logits = self.head.forward(pooled.view())?;
+        let logits = self.head.classifier().forward(pooled.view())?;
         Ok(SentenceOrderOutput { logits, hidden_states, attentions })
     }
 }

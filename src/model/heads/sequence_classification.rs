@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
-use super::linear::{ClassifierParameters, LinearHead};
+use super::classifier::{ClassifierHead, Classifiers};
+use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::ProblemType;
@@ -16,15 +17,15 @@ use crate::nn::loss::{
 #[derive(Debug)]
 pub struct AlbertForSequenceClassification {
     albert: Albert,
-    head: LinearHead,
+    head: ClassifierHead,
 }
 
 impl_model!(
-    AlbertForSequenceClassification, "AlbertForSequenceClassification", pooler: true, head: LinearHead,
+    AlbertForSequenceClassification, "AlbertForSequenceClassification", pooler: true, head: ClassifierHead,
     parameters: ClassifierParameters,
-    zeros: |config| ClassifierParameters::zeros(config, config.num_labels()),
-    build: |_, parameters| LinearHead::new(parameters.classifier),
-    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
+    zeros: |config| ClassifierParameters::zeros_with_exits(config, config.num_labels()),
+    build: |_, parameters| parameters.build(),
+    unpack: |head| Classifiers::unpack(head),
 );
 
 /// Scores of classes.
@@ -126,7 +127,7 @@ impl AlbertForSequenceClassification {
         options: OutputOptions,
     ) -> Result<SequenceClassificationOutput> {
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
-        let logits = self.head.forward(pooled.view())?;
+        let logits = self.head.classifier().forward(pooled.view())?;
         Ok(SequenceClassificationOutput {
             logits,
             hidden_states,

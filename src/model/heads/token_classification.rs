@@ -21,7 +21,7 @@ impl_model!(
     parameters: ClassifierParameters,
     zeros: |config| ClassifierParameters::zeros(config, config.num_labels()),
     build: |_, parameters| LinearHead::new(parameters.classifier),
-    unpack: |head| ClassifierParameters { classifier: head.to_linear() },
+    unpack: |head| ClassifierParameters { classifier: head.to_linear(), exits: Vec::new() },
 );
 
 /// Scores of classes, token by token.

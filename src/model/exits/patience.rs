@@ -1,0 +1,89 @@
+//! Leave when several exits in a row have said the same (PABEE).
+
+use super::policy::{ExitPolicy, Predictions};
+use crate::config::ProblemType;
+use crate::error::{Error, Result};
+
+/// Leaves when this many exits in a row have predicted what the exit before them did.
+///
+/// That is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3, an input leaves after
+/// its fourth exit at the earliest. In a regression, a prediction that moved by no more than a tolerance counts as the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patience {
+    exits: usize,
+    tolerance: Option<f32>,
+}
+
+impl Patience {
+    /// After so many exits in a row that agree with the one before; with 0, an input leaves at its first exit.
+    pub fn new(exits: usize) -> Self {
+        Self { exits, tolerance: None }
+    }
+
+    /// How far a regression's prediction may move and still count as the same. A regression needs it; classes do not.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f32) -> Self {
+        self.tolerance = Some(tolerance);
+        self
+    }
+
+    /// How many exits in a row, up to the newest, have agreed with the one before.
+    fn in_a_row(&self, predictions: &Predictions<'_>) -> usize {
+        let tolerance = self.tolerance.unwrap_or(0.0);
+        (1..predictions.count())
+            .rev()
+            .take_while(|&exit| predictions.agree(exit - 1, exit, tolerance))
+            .count()
+    }
+}
+
+impl ExitPolicy for Patience {
+    fn leaves(&self, predictions: &Predictions<'_>) -> bool {
+        self.in_a_row(predictions) >= self.exits
+    }
+
+    fn may_leave_next(&self, predictions: &Predictions<'_>) -> bool {
+        // The next exit adds one more, if it agrees.
+        self.in_a_row(predictions) + 1 >= self.exits
+    }
+
+    fn check(&self, problem: ProblemType) -> Result<()> {
+        let lacks = problem == ProblemType::Regression && self.tolerance.is_none();
+        if lacks {
+            return Err(Error::input("patience of a regression", "a tolerance", "none"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::tests::predictions;
+    use super::*;
+
+    #[test]
+    fn it_counts_agreements_in_a_row() {
+        let logits = [1.0, 0.0, 0.0, 1.0, 0.0, 2.0, 0.0, 3.0];
+        let leaves = |patience, exits: usize| {
+            let policy = Patience::new(patience);
+            let problem = ProblemType::SingleLabelClassification;
+            let predictions = predictions(problem, 2, &logits[..2 * exits]);
+            (policy.leaves(&predictions), policy.may_leave_next(&predictions))
+        };
+        assert_eq!(leaves(0, 1), (true, true));
+        assert_eq!([1, 2, 3, 4].map(|exits| leaves(1, exits).0), [false, false, true, true]);
+        assert_eq!([1, 2, 3, 4].map(|exits| leaves(2, exits).0), [false, false, false, true]);
+        assert_eq!([1, 2, 3].map(|exits| leaves(2, exits).1), [false, false, true]);
+        assert!(!leaves(3, 4).0);
+    }
+
+    #[test]
+    fn numbers_need_a_tolerance() {
+        assert!(Patience::new(1).check(ProblemType::Regression).is_err());
+        assert!(Patience::new(1).check(ProblemType::MultiLabelClassification).is_ok());
+        let policy = Patience::new(1).tolerance(0.1);
+        policy.check(ProblemType::Regression).unwrap();
+        let leaves = |logits| policy.leaves(&predictions(ProblemType::Regression, 1, logits));
+        assert!(leaves(&[1.0, 1.05]) && !leaves(&[1.0, 1.2]));
+    }
+}
