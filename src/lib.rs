@@ -57,7 +57,7 @@ pub use model::heads::{
 };
 pub use model::{
     Albert, AlbertOutput, AlbertParameters, EmbeddingParameters, EncoderParameters, Model,
-    ModelParameters, OutputOptions, Workspace, heads,
+    ModelParameters, OutputOptions, Workspace, exits, heads,
 };
 pub use ndarray;
 pub use nn::loss::Labels;

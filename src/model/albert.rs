@@ -1,11 +1,13 @@
 //! The backbone: embeddings → encoder → pooler.
 
 use std::fmt;
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::embeddings::FactorizedEmbeddings;
 use super::encoder::{EncoderOutput, SharedEncoder};
+use super::exits::{Exits, Outcome, Run};
 use super::parameters::{AlbertParameters, EncoderParameters};
 use super::workspace::Workspace;
 use super::{Model, check_shapes, outliers};
@@ -14,7 +16,7 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::{Isa, Precision, parallel};
-use crate::nn::PackedLinear;
+use crate::nn::{PackedLinear, contiguous};
 
 /// The ALBERT backbone (`AlbertModel` in transformers), ready to run.
 ///
@@ -239,6 +241,29 @@ impl Albert {
             let embedded = self.embeddings.forward(batch);
             let first = self.encoder.forward_first(embedded, batch, workspace);
             pooler.forward(first.view(), Nonlinearity::Tanh)
+        }))
+    }
+
+    /// Brings each input, which is some sequences of the batch, through as many layers as its exits say.
+    pub(super) fn run_exits(
+        &self,
+        batch: &Batch,
+        inputs: &[Range<usize>],
+        exits: Exits<'_>,
+    ) -> Result<Vec<Outcome>> {
+        let Some(pooler) = &self.pooler else { return Err(no_pooler()) };
+        batch.check(&self.config)?;
+        Ok(parallel::in_pool(|| {
+            let embedded = self.embeddings.forward(batch);
+            let run = Run {
+                encoder: &self.encoder,
+                pooler,
+                workspace: &self.workspace,
+                states: contiguous(&embedded),
+                sequences: &batch.layout.sequences,
+                inputs,
+            };
+            run.outcomes(exits)
         }))
     }
 

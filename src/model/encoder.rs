@@ -213,13 +213,30 @@ impl SharedEncoder {
         groups::split(sequences, parallel::threads()).into_iter().map(cut).collect()
     }
 
-    fn sizes(&self, states: &[f32]) -> Sizes {
+    /// H.
+    pub(super) fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// Whether all layers are the same blocks.
+    pub(super) fn is_one_layer(&self) -> bool {
+        self.plan.chunks(self.inner).all(|layer| layer == &self.plan[..self.inner])
+    }
+
+    /// What a layer consists of, counted from 0.
+    pub(super) fn applications(&self, layer: usize) -> &[Application] {
+        &self.plan[layer * self.inner..][..self.inner]
+    }
+
+    /// The sizes of the buffers that a group's states `[T, H]` need.
+    pub(super) fn sizes(&self, states: &[f32]) -> Sizes {
         let tokens = states.len() / self.hidden;
         let parts = groups::parts(tokens, parallel::threads(), self.min_tokens_alone);
         Sizes { tokens, parts, hidden: self.hidden, intermediate: self.intermediate }
     }
 
-    fn layer(&self, application: &Application) -> Layer<'_> {
+    /// The blocks of an application.
+    pub(super) fn layer(&self, application: &Application) -> Layer<'_> {
         Layer {
             attention: &self.attentions[application.attention],
             feed_forward: &self.feed_forwards[application.feed_forward],

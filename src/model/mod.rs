@@ -7,6 +7,7 @@
 mod albert;
 mod embeddings;
 mod encoder;
+pub mod exits;
 mod groups;
 pub mod heads;
 mod layer;

@@ -51,7 +51,8 @@ impl ExitPolicy for Agreement {
         self.score(predictions) >= self.least
     }
 
-    fn may_leave_next(&self, predictions: &Predictions<'_>) -> bool {
+    fn may_leave_next(&self, predictions: Option<&Predictions<'_>>) -> bool {
+        let Some(predictions) = predictions else { return true };
         let next = predictions.count();
         let most = predictions.exit_layers().get(next).map(|_| self.weight(predictions, next));
         self.score(predictions).max(0.0) + most.unwrap_or(0.0) >= self.least
@@ -96,7 +97,7 @@ mod tests {
         let ask = |classes: &[usize]| {
             let logits = sure(classes);
             let predictions = predictions(ProblemType::SingleLabelClassification, 2, &logits);
-            (policy.leaves(&predictions), policy.may_leave_next(&predictions))
+            (policy.leaves(&predictions), policy.may_leave_next(Some(&predictions)))
         };
         assert_eq!(ask(&[0]), (false, false));
         assert_eq!(ask(&[0, 0]), (false, true));

@@ -72,7 +72,9 @@ mod tests {
             (predictions(problem, 2, &logits[..2]), predictions(problem, 2, &logits));
         assert!(Confidence::new(0.9).leaves(&first) && !Confidence::new(0.9).leaves(&both));
         assert!(Confidence::new(0.74).leaves(&both));
-        assert!(Confidence::entropy(0.57).leaves(&both) && !Confidence::entropy(0.55).leaves(&both));
+        assert!(
+            Confidence::entropy(0.57).leaves(&both) && !Confidence::entropy(0.55).leaves(&both)
+        );
     }
 
     #[test]
@@ -80,6 +82,8 @@ mod tests {
         assert!(Confidence::new(0.5).check(ProblemType::Regression).is_err());
         let unknown = [f32::NAN, 1.0];
         let unknown = predictions(ProblemType::SingleLabelClassification, 2, &unknown);
-        assert!(!Confidence::new(0.0).leaves(&unknown) && !Confidence::entropy(9.0).leaves(&unknown));
+        assert!(
+            !Confidence::new(0.0).leaves(&unknown) && !Confidence::entropy(9.0).leaves(&unknown)
+        );
     }
 }

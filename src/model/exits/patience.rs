@@ -42,9 +42,9 @@ impl ExitPolicy for Patience {
         self.in_a_row(predictions) >= self.exits
     }
 
-    fn may_leave_next(&self, predictions: &Predictions<'_>) -> bool {
-        // The next exit adds one more, if it agrees.
-        self.in_a_row(predictions) + 1 >= self.exits
+    fn may_leave_next(&self, predictions: Option<&Predictions<'_>>) -> bool {
+        // The next exit adds one more, if there is one before it that it agrees with.
+        predictions.map_or(0, |predictions| self.in_a_row(predictions) + 1) >= self.exits
     }
 
     fn check(&self, problem: ProblemType) -> Result<()> {
@@ -68,13 +68,14 @@ mod tests {
             let policy = Patience::new(patience);
             let problem = ProblemType::SingleLabelClassification;
             let predictions = predictions(problem, 2, &logits[..2 * exits]);
-            (policy.leaves(&predictions), policy.may_leave_next(&predictions))
+            (policy.leaves(&predictions), policy.may_leave_next(Some(&predictions)))
         };
         assert_eq!(leaves(0, 1), (true, true));
         assert_eq!([1, 2, 3, 4].map(|exits| leaves(1, exits).0), [false, false, true, true]);
         assert_eq!([1, 2, 3, 4].map(|exits| leaves(2, exits).0), [false, false, false, true]);
         assert_eq!([1, 2, 3].map(|exits| leaves(2, exits).1), [false, false, true]);
         assert!(!leaves(3, 4).0);
+        assert!(Patience::new(0).may_leave_next(None) && !Patience::new(1).may_leave_next(None));
     }
 
     #[test]

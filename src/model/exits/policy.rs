@@ -36,11 +36,12 @@ pub trait ExitPolicy: fmt::Debug + Send + Sync {
     /// Whether the input leaves, after the newest of its predictions. After the last layer, nobody is asked.
     fn leaves(&self, predictions: &Predictions<'_>) -> bool;
 
-    /// Whether the input could leave at the next exit, whatever is predicted there.
+    /// Whether the input could leave at the next exit, whatever is predicted there, given the predictions so far: none
+    /// before the first exit.
     ///
     /// Where it could, and others in its group could, too, the first tokens are computed before the rest, which those that leave
     /// then save. An answer that is too hopeful costs time; one that is not hopeful enough saves less. The decision is the same.
-    fn may_leave_next(&self, _predictions: &Predictions<'_>) -> bool {
+    fn may_leave_next(&self, _predictions: Option<&Predictions<'_>>) -> bool {
         true
     }
 
@@ -58,7 +59,7 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Arc<P> {
         (**self).leaves(predictions)
     }
 
-    fn may_leave_next(&self, predictions: &Predictions<'_>) -> bool {
+    fn may_leave_next(&self, predictions: Option<&Predictions<'_>>) -> bool {
         (**self).may_leave_next(predictions)
     }
 
@@ -80,8 +81,7 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Arc<P> {
 /// [`Error::Input`] for any other text.
 pub fn parse(text: &str) -> Result<Arc<dyn ExitPolicy>> {
     let wrong = || {
-        let expected =
-            "patience=N, patience=N,tolerance=X, confidence=P, entropy=X or agreement=X";
+        let expected = "patience=N, patience=N,tolerance=X, confidence=P, entropy=X or agreement=X";
         Error::input("exit policy", expected, format!("{text:?}"))
     };
     let (first, rest) = text.split_once(',').map_or((text, None), |(a, b)| (a, Some(b)));
@@ -285,7 +285,8 @@ pub(super) mod tests {
         ] {
             assert_eq!(format!("{:?}", parse(text).unwrap()), policy);
         }
-        for text in ["", "patience", "patience=-1", "patience=3,x=1", "entropy=1,tolerance=1", "x=1"]
+        for text in
+            ["", "patience", "patience=-1", "patience=3,x=1", "entropy=1,tolerance=1", "x=1"]
         {
             assert!(parse(text).unwrap_err().to_string().contains("patience=N"), "{text}");
         }

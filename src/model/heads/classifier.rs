@@ -1,8 +1,17 @@
 //! The classifier of a pooled output, and those of earlier layers where a model has exits.
 
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+
 use super::linear::{ClassifierParameters, LinearHead};
 use super::sentence_order::SentenceOrderHeadParameters;
-use crate::error::Result;
+use crate::batch::Batch;
+use crate::config::ProblemType;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::albert::Albert;
+use crate::model::exits::{ExitPolicy, Exits, Outcome};
 use crate::nn::Linear;
 
 /// The head of models that classify whole sequences: a linear layer on the pooled output after the last layer and, where
@@ -45,6 +54,54 @@ impl ClassifierHead {
     fn to_linears(&self) -> (Linear, Vec<Linear>) {
         let exits = self.exits.iter().map(LinearHead::to_linear).collect();
         (self.classifier.to_linear(), exits)
+    }
+}
+
+/// What runs a batch as far as a policy says.
+#[derive(Clone, Copy)]
+pub(super) struct Until<'a> {
+    pub(super) albert: &'a Albert,
+    pub(super) head: &'a ClassifierHead,
+    pub(super) policy: &'a dyn ExitPolicy,
+    pub(super) problem: ProblemType,
+    /// Makes the policy's prediction of the logits `[n, C]` of an input's sequences.
+    pub(super) predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
+}
+
+impl Until<'_> {
+    /// Classifies inputs, each of `sequences` sequences that follow each other: the logits `[B, C]` of all sequences, and how
+    /// many layers each input took.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the model has no exits, or the policy no meaning for its predictions.
+    pub(super) fn run(self, batch: &Batch, sequences: usize) -> Result<(Array2<f32>, Vec<usize>)> {
+        let ends = (sequences..=batch.num_sequences()).step_by(sequences);
+        let inputs: Vec<Range<usize>> = ends.map(|end| end - sequences..end).collect();
+        let outcomes = self.outcomes(batch, &inputs)?;
+        let layers = outcomes.iter().map(|outcome| outcome.layer).collect();
+        let logits: Vec<_> = outcomes.iter().map(|outcome| outcome.logits.view()).collect();
+        let logits = concatenate(Axis(0), &logits)
+            .map_err(|error| Error::input("logits", "[B, C]", error.to_string()))?;
+        Ok((logits, layers))
+    }
+
+    /// What each input, which is some sequences of the batch, is left with.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) fn outcomes(self, batch: &Batch, inputs: &[Range<usize>]) -> Result<Vec<Outcome>> {
+        let Self { albert, head, policy, problem, predict } = self;
+        let layers = &albert.config().exit_layers;
+        if layers.is_empty() {
+            let expected = "one with exits (`exit_layers` in config.json)";
+            return Err(Error::input(
+                "model",
+                expected,
+                "one that classifies after its last layer",
+            ));
+        }
+        policy.check(problem)?;
+        albert.run_exits(batch, inputs, Exits { head, layers, policy, problem, predict })
     }
 }
 

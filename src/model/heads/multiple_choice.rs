@@ -1,13 +1,17 @@
 //! Multiple choice: which of N continuations fits a prompt? (The article's demo.)
 
-use ndarray::Array2;
+use std::ops::Range;
 
-use super::classifier::{ClassifierHead, Classifiers};
+use ndarray::{Array1, Array2};
+
+use super::classifier::{ClassifierHead, Classifiers, Until};
 use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
+use crate::config::ProblemType;
 use crate::error::{Error, Result};
 use crate::model::albert::{Albert, OutputOptions};
+use crate::model::exits::{EarlyExit, ExitPolicy, Outcome};
 use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 
 /// ALBERT that scores choices: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
@@ -75,19 +79,71 @@ impl AlbertForMultipleChoice {
         num_choices: usize,
         options: OutputOptions,
     ) -> Result<MultipleChoiceOutput> {
-        let sequences = batch.num_sequences();
-        if !sequences.is_multiple_of(num_choices) {
-            let expected = match num_choices {
-                0 => "at least 1 choice for each prompt".to_owned(),
-                _ => format!("a multiple of {num_choices} choices"),
-            };
-            return Err(Error::input("number of sequences", expected, sequences.to_string()));
-        }
+        check_choices(batch, num_choices)?;
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
         let logits = self.head.classifier().forward(pooled.view())?;
-        let logits = logits
-            .into_shape_with_order((sequences / num_choices, num_choices))
-            .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;
+        let logits = by_prompt(logits, num_choices)?;
         Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
     }
+
+    /// As [`forward`](Self::forward), but all choices of a prompt leave together at the first exit where `policy` lets them,
+    /// going by how it ranks them: see [`exits`](crate::exits).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and [`Error::Input`] if the model has no exits.
+    pub fn forward_until(
+        &self,
+        batch: &Batch,
+        num_choices: usize,
+        policy: &dyn ExitPolicy,
+    ) -> Result<EarlyExit<MultipleChoiceOutput>> {
+        check_choices(batch, num_choices)?;
+        let (logits, layers) = self.until(policy).run(batch, num_choices)?;
+        let logits = by_prompt(logits, num_choices)?;
+        Ok(EarlyExit { output: MultipleChoiceOutput::new(logits), layers })
+    }
+
+    /// As [`forward_until`](Self::forward_until), of prompts that have any number of choices: their logits, and the layers
+    /// that they took.
+    pub(crate) fn forward_prompts_until(
+        &self,
+        batch: &Batch,
+        prompts: &[Range<usize>],
+        policy: &dyn ExitPolicy,
+    ) -> Result<Vec<(Array1<f32>, usize)>> {
+        let outcomes = self.until(policy).outcomes(batch, prompts)?;
+        let with_layers = |outcome: Outcome| (outcome.logits.column(0).to_owned(), outcome.layer);
+        Ok(outcomes.into_iter().map(with_layers).collect())
+    }
+
+    fn until<'a>(&'a self, policy: &'a dyn ExitPolicy) -> Until<'a> {
+        Until {
+            albert: &self.albert,
+            head: &self.head,
+            policy,
+            problem: ProblemType::SingleLabelClassification,
+            predict: |logits, prediction| prediction.extend(logits.column(0)),
+        }
+    }
+}
+
+/// Checks that sequences can be divided into prompts of N choices.
+fn check_choices(batch: &Batch, num_choices: usize) -> Result<()> {
+    let sequences = batch.num_sequences();
+    if sequences.is_multiple_of(num_choices) {
+        return Ok(());
+    }
+    let expected = match num_choices {
+        0 => "at least 1 choice for each prompt".to_owned(),
+        _ => format!("a multiple of {num_choices} choices"),
+    };
+    Err(Error::input("number of sequences", expected, sequences.to_string()))
+}
+
+/// Logits `[B·N, 1]` as `[B, N]`.
+fn by_prompt(logits: Array2<f32>, num_choices: usize) -> Result<Array2<f32>> {
+    let prompts = logits.nrows() / num_choices;
+    logits
+        .into_shape_with_order((prompts, num_choices))
+        .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))
 }

@@ -2,13 +2,15 @@
 
 use ndarray::Array2;
 
-use super::classifier::{ClassifierHead, Classifiers};
+use super::classifier::{ClassifierHead, Classifiers, Until};
 use super::linear::exit_zeros;
+use super::sequence_classification::first_row;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
-use crate::config::AlbertConfig;
+use crate::config::{AlbertConfig, ProblemType};
 use crate::error::Result;
 use crate::model::albert::{Albert, OutputOptions};
+use crate::model::exits::{EarlyExit, ExitPolicy};
 use crate::nn::Linear;
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 
@@ -103,5 +105,23 @@ impl AlbertForSentenceOrder {
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
         let logits = self.head.classifier().forward(pooled.view())?;
         Ok(SentenceOrderOutput { logits, hidden_states, attentions })
+    }
+
+    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy` lets it: see
+    /// [`exits`](crate::exits).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits or the policy no
+    /// meaning for its predictions.
+    pub fn forward_until(
+        &self,
+        batch: &Batch,
+        policy: &dyn ExitPolicy,
+    ) -> Result<EarlyExit<SentenceOrderOutput>> {
+        let problem = ProblemType::SingleLabelClassification;
+        let (albert, head) = (&self.albert, &self.head);
+        let until = Until { albert, head, policy, problem, predict: first_row };
+        let (logits, layers) = until.run(batch, 1)?;
+        Ok(EarlyExit { output: SentenceOrderOutput::new(logits), layers })
     }
 }

@@ -1,14 +1,18 @@
 //! Classification of, or regression on, whole sequences.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
-use super::classifier::{ClassifierHead, Classifiers};
+use super::classifier::{ClassifierHead, Classifiers, Until};
 use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
 use crate::config::ProblemType;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::model::albert::{Albert, OutputOptions};
+use crate::model::exits::{EarlyExit, ExitPolicy};
 use crate::nn::loss::{
     IGNORE_INDEX, Labels, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
@@ -132,7 +136,59 @@ impl AlbertForSequenceClassification {
             logits,
             hidden_states,
             attentions,
-            problem_type: crate::model::Model::config(self).problem_type,
+            problem_type: self.config().problem_type,
         })
     }
+
+    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy` lets it: see
+    /// [`exits`](crate::exits).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits or the policy no
+    /// meaning for its predictions.
+    pub fn forward_until(
+        &self,
+        batch: &Batch,
+        policy: &dyn ExitPolicy,
+    ) -> Result<EarlyExit<SequenceClassificationOutput>> {
+        let (logits, layers) = self.until(policy, first_row).run(batch, 1)?;
+        let problem_type = self.albert.config().problem_type;
+        Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
+    }
+
+    /// As [`forward_until`](Self::forward_until), of inputs that consist of several sequences which leave together when the
+    /// policy says so of what `predict` makes of their logits.
+    pub(crate) fn forward_together_until(
+        &self,
+        batch: &Batch,
+        inputs: &[Range<usize>],
+        policy: &dyn ExitPolicy,
+        predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
+    ) -> Result<Vec<(Array2<f32>, usize)>> {
+        let until = Until {
+            problem: ProblemType::SingleLabelClassification,
+            ..self.until(policy, predict)
+        };
+        let outcomes = until.outcomes(batch, inputs)?;
+        Ok(outcomes.into_iter().map(|outcome| (outcome.logits, outcome.layer)).collect())
+    }
+
+    fn until<'a>(
+        &'a self,
+        policy: &'a dyn ExitPolicy,
+        predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
+    ) -> Until<'a> {
+        let config = self.albert.config();
+        // As the loss decides, where the configuration does not say.
+        let problem = config.problem_type.unwrap_or(match config.num_labels() {
+            1 => ProblemType::Regression,
+            _ => ProblemType::SingleLabelClassification,
+        });
+        Until { albert: &self.albert, head: &self.head, policy, problem, predict }
+    }
+}
+
+/// The prediction of an input that is one sequence: its logits.
+pub(super) fn first_row(logits: ArrayView2<'_, f32>, prediction: &mut Vec<f32>) {
+    prediction.extend(logits.row(0));
 }
