@@ -27,11 +27,13 @@ Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S]
                [--lengths N,N,...] [--precision f32|bf16|int8] [--threads N]
                [--output base|pooled] [--iterations N] [--callers N]
                [--seed N] [--ids FILE] [--dump FILE]
+               [--exit-layers A..B|FILE]
 
   --model DIR      a checkpoint [default: seeded random weights of the preset]
   --preset NAME    base, large, xlarge, xxlarge, ... [default: base]
   --batch B        sequences [default: 8]
-  --seq S          tokens in each [default: 128]
+  --seq S          tokens in each; with A..B, a number drawn from A to B for
+                   each [default: 128]
   --lengths N,...  the tokens of each sequence, instead of both
   --precision P    what the layers are executed in [default: f32]
   --threads N      [default: all]
@@ -42,6 +44,10 @@ Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S]
                    then those of N calls together [default: 1]
   --seed N         of random weights and ids [default: 0]
   --ids FILE       a JSON array of arrays of token ids, instead of random ones
+  --exit-layers W  what leaving early costs: has each sequence leave after a
+                   layer drawn from A to B (or given in a JSON file, one for
+                   each), and compares that with the whole depth; the ratio is
+                   of the time's share to the layers' share
   --dump FILE      write the output as raw f32 (little-endian), row after row
   --help
 ";
@@ -76,6 +82,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, Failure> {
             Long("callers") => options.callers = arguments.value()?.parse()?,
             Long("seed") => options.seed = arguments.value()?.parse()?,
             Long("ids") => options.inputs.file = Some(arguments.value()?.into()),
+            Long("exit-layers") => options.exit_layers = Some(arguments.value()?.parse()?),
             Long("dump") => options.dump = Some(arguments.value()?.into()),
             Long("help") => return Ok(None),
             other => return Err(other.unexpected().into()),

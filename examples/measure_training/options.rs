@@ -23,7 +23,12 @@ impl Options {
         Self {
             model: None,
             preset: "base".to_owned(),
-            inputs: inputs::Options { batch: 8, seq: 128, lengths: None, file: None },
+            inputs: inputs::Options {
+                batch: 8,
+                seq: inputs::Spread::one(128),
+                lengths: None,
+                file: None,
+            },
             labels: None,
             training: TrainingOptions::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),

@@ -4,6 +4,7 @@
 mod read_text;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use ndalbert::AlbertConfig;
 use serde::de::DeserializeOwned;
@@ -14,9 +15,44 @@ use read_text::read_text;
 /// Where ids come from: a file, or random ones of certain lengths.
 pub struct Options {
     pub batch: usize,
-    pub seq: usize,
+    pub seq: Spread,
     pub lengths: Option<Vec<usize>>,
     pub file: Option<PathBuf>,
+}
+
+/// A number, or one from the first to the last, each as likely: `128` or `16..128`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub first: usize,
+    pub last: usize,
+}
+
+impl Spread {
+    pub fn one(number: usize) -> Self {
+        Self { first: number, last: number }
+    }
+
+    /// As many numbers as asked for.
+    pub fn draw(self, count: usize, random: &mut Random) -> Result<Vec<usize>, Failure> {
+        let choices = u32::try_from(self.last - self.first + 1)?;
+        Ok((0..count).map(|_| self.first + random.below(choices) as usize).collect())
+    }
+}
+
+impl FromStr for Spread {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.parse().map_err(|_| format!("{text:?}: expected a number, or two as in 16..128"))
+        };
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let spread = Self { first: number(first)?, last: number(last)? };
+        if spread.first > spread.last {
+            return Err(format!("{text:?}: expected the smaller number first"));
+        }
+        Ok(spread)
+    }
 }
 
 /// A list of ids for each sequence. Random ones leave out the first word, which is padding as a rule.
@@ -24,9 +60,13 @@ pub fn ids(options: &Options, config: &AlbertConfig, seed: u64) -> Result<Vec<Ve
     if let Some(path) = &options.file {
         return json(path);
     }
-    let lengths = options.lengths.clone().unwrap_or_else(|| vec![options.seq; options.batch]);
     let words = u32::try_from(config.vocab_size - 1)?;
     let mut random = Random(seed);
+    let lengths = match &options.lengths {
+        Some(lengths) => lengths.clone(),
+        None if options.seq.first == options.seq.last => vec![options.seq.first; options.batch],
+        None => options.seq.draw(options.batch, &mut random)?,
+    };
     Ok(lengths
         .iter()
         .map(|&length| (0..length).map(|_| 1 + random.below(words)).collect())

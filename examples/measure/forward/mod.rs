@@ -1,6 +1,7 @@
 //! A forward pass, measured: shared by the example `measure` and the command of that name.
 
 mod arithmetic;
+pub mod exits;
 pub mod inputs;
 #[path = "../../common/timing.rs"]
 mod timing;
@@ -38,6 +39,8 @@ pub struct Options {
     pub callers: usize,
     pub seed: u64,
     pub dump: Option<PathBuf>,
+    /// Has sequences leave early, and compares that with the whole depth.
+    pub exit_layers: Option<exits::ExitLayers>,
 }
 
 /// What is asked of the model.
@@ -54,7 +57,12 @@ impl Options {
             model: None,
             load: LoadOptions::new(),
             preset: "base".to_owned(),
-            inputs: inputs::Options { batch: 8, seq: 128, lengths: None, file: None },
+            inputs: inputs::Options {
+                batch: 8,
+                seq: inputs::Spread::one(128),
+                lengths: None,
+                file: None,
+            },
             precision: Precision::F32,
             threads: thread::available_parallelism().map_or(1, usize::from),
             output: Output::Base,
@@ -62,6 +70,7 @@ impl Options {
             callers: 1,
             seed: 0,
             dump: None,
+            exit_layers: None,
         }
     }
 }
@@ -74,6 +83,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     let ids = inputs::ids(&options.inputs, config, options.seed)?;
     let batch = Batch::from_sequences(&ids)?;
     let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+    if let Some(exit_layers) = &options.exit_layers {
+        let measured = exits::measure(&albert, &batch, exit_layers, options)?;
+        let line = measured.line(options, &lengths, (load_s, build_s))?;
+        return Ok(writeln!(out, "{line}")?);
+    }
 
     let call = || -> Result<f64, ndalbert::Error> {
         let start = Instant::now();

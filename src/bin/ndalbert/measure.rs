@@ -13,7 +13,7 @@ use ndalbert::hub::Files;
 
 use crate::arguments::{Tensors, precision};
 use crate::{Failure, models};
-use forward::inputs;
+use forward::{exits, inputs};
 
 /// Measure the speed and memory of a forward pass
 ///
@@ -32,9 +32,9 @@ pub struct Options {
     /// Sequences
     #[arg(long, default_value_t = 8, value_name = "B")]
     pub batch: usize,
-    /// Tokens in each
-    #[arg(long, default_value_t = 128, value_name = "S")]
-    pub seq: usize,
+    /// Tokens in each; with A..B, a number drawn from A to B for each
+    #[arg(long, default_value = "128", value_name = "S")]
+    pub seq: inputs::Spread,
     /// The tokens of each sequence, separated by commas, instead of both
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub lengths: Option<Vec<usize>>,
@@ -59,6 +59,10 @@ pub struct Options {
     /// Write the output as raw f32 (little-endian), row after row
     #[arg(long, value_name = "FILE")]
     pub dump: Option<PathBuf>,
+    /// What leaving early costs: each sequence leaves after a layer drawn from A to B (or given in a JSON file, one for each),
+    /// and that is compared with the whole depth; the ratio is of the time's share to the layers' share
+    #[arg(long, value_name = "A..B|FILE")]
+    pub exit_layers: Option<exits::ExitLayers>,
 }
 
 /// What is asked of the model.
@@ -95,6 +99,7 @@ pub fn run(options: Options, threads: Option<NonZero<usize>>) -> Result<(), Fail
         callers: options.callers.get(),
         seed: options.seed,
         dump: options.dump,
+        exit_layers: options.exit_layers,
         ..measured
     };
     forward::run(&measured, &mut io::stdout().lock())
