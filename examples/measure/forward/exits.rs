@@ -39,7 +39,8 @@ impl FromStr for ExitLayers {
 impl ExitLayers {
     fn of(&self, sequences: usize, layers: usize, seed: u64) -> Result<Vec<usize>, Failure> {
         let list = match self {
-            Self::Spread(spread) => spread.draw(sequences, &mut Random(seed))?,
+            // Not the numbers that lengths are drawn from: long sequences would be the deep ones.
+            Self::Spread(spread) => spread.draw(sequences, &mut Random(!seed))?,
             Self::File(path) => read_json(path)?,
         };
         if list.len() != sequences || list.iter().any(|layer| !(1..=layers).contains(layer)) {

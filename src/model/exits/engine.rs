@@ -31,7 +31,7 @@ use crate::model::workspace::{LayerBuffers, Workspace};
 use crate::nn::PackedLinear;
 
 /// What first tokens alone cost, in rows of the whole: the weights have to be fetched, however few rows there are.
-const FIRST_TOKENS_COST: f64 = 16.0;
+const FIRST_TOKENS_COST: f64 = 8.0;
 
 /// The classifiers of a model with exits, and what decides where an input leaves.
 #[derive(Clone, Copy)]
