@@ -178,3 +178,27 @@ macro_rules! impl_construction {
     };
 }
 pub(super) use impl_construction;
+
+/// Implements `exit` for a pipeline whose model may have exits.
+macro_rules! impl_exit {
+    ($pipeline:ident, |$config:ident| $problem:expr) => {
+        impl $pipeline {
+            /// Lets each input leave the model at the first exit where `policy` says so, which saves the layers after it; see
+            /// [`exits`](crate::exits). Each output says how many layers it took.
+            ///
+            /// # Errors
+            /// [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy no meaning for its
+            /// predictions.
+            pub fn exit(
+                mut self,
+                policy: impl $crate::exits::ExitPolicy + 'static,
+            ) -> $crate::Result<Self> {
+                let $config = self.base.model.config();
+                $crate::model::heads::check_exits($config, &policy, $problem)?;
+                self.exit = Some(std::sync::Arc::new(policy));
+                Ok(self)
+            }
+        }
+    };
+}
+pub(super) use impl_exit;

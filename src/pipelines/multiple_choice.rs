@@ -1,11 +1,16 @@
 //! Which of several choices goes with a prompt? (The article's demo.)
 
+use std::sync::Arc;
+
 use ndarray::ArrayView1;
 
-use super::base::{Base, impl_construction};
+use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::{best, check_finite};
+use crate::config::ProblemType;
 use crate::error::Result;
+use crate::model::Model;
+use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForMultipleChoice;
 use crate::nn::softmax;
 
@@ -30,9 +35,11 @@ use crate::nn::softmax;
 #[derive(Debug)]
 pub struct MultipleChoice {
     base: Base<AlbertForMultipleChoice>,
+    exit: Option<Arc<dyn ExitPolicy>>,
 }
 
-impl_construction!(MultipleChoice, AlbertForMultipleChoice, |base| Ok(Self { base }));
+impl_construction!(MultipleChoice, AlbertForMultipleChoice, |base| Ok(Self { base, exit: None }));
+impl_exit!(MultipleChoice, |config| ProblemType::SingleLabelClassification);
 
 /// A prompt, and what could go with it. Made of a pair, too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,13 +73,16 @@ pub struct RankedChoice {
     pub score: f32,
     /// The model's number for it.
     pub logit: f32,
+    /// How many layers were computed for the prompt and its choices: all, or fewer where they left
+    /// [early](MultipleChoice::exit).
+    pub layers: usize,
 }
 
 /// All choices of a prompt, best first.
 pub type RankedChoices = Vec<RankedChoice>;
 
 /// Choices with their logits, best first.
-fn ranked(choices: &[String], logits: ArrayView1<'_, f32>) -> Result<RankedChoices> {
+fn ranked(choices: &[String], logits: ArrayView1<'_, f32>, layers: usize) -> Result<RankedChoices> {
     check_finite("logits", logits)?;
     let scores = softmax(logits);
     let ranked = |index: usize| RankedChoice {
@@ -80,6 +90,7 @@ fn ranked(choices: &[String], logits: ArrayView1<'_, f32>) -> Result<RankedChoic
         choice: choices[index].clone(),
         score: scores[index],
         logit: logits[index],
+        layers,
     };
     // Scores of logits that differ may be the same 0.
     Ok(best(&logits.to_vec(), usize::MAX).into_iter().map(ranked).collect())
@@ -98,11 +109,22 @@ impl Pipeline for MultipleChoice {
     }
 
     fn infer(&self, group: Group<'_, Vec<String>>) -> Result<Vec<Result<RankedChoices>>> {
-        let logits = self.base.model.forward(&group.batch()?, 1)?.logits;
-        let logits = logits.column(0);
-        let ranked = group.items().map(|(sequences, prepared)| {
-            ranked(&prepared.kept, logits.slice(ndarray::s![sequences]))
-        });
+        let (batch, model) = (group.batch()?, &self.base.model);
+        let Some(policy) = &self.exit else {
+            let (logits, depth) =
+                (model.forward(&batch, 1)?.logits, model.config().num_hidden_layers);
+            let logits = logits.column(0);
+            let ranked = group.items().map(|(sequences, prepared)| {
+                ranked(&prepared.kept, logits.slice(ndarray::s![sequences]), depth)
+            });
+            return Ok(ranked.collect());
+        };
+        let prompts: Vec<_> = group.items().map(|(sequences, _)| sequences).collect();
+        let early = model.forward_prompts_until(&batch, &prompts, policy)?;
+        let ranked = group
+            .items()
+            .zip(early)
+            .map(|((_, prepared), (logits, layers))| ranked(&prepared.kept, logits.view(), layers));
         Ok(ranked.collect())
     }
 

@@ -1,11 +1,16 @@
 //! Do two segments stand in their original order?
 
+use std::sync::Arc;
+
 use ndarray::ArrayView1;
 
-use super::base::{Base, impl_construction};
+use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::check_finite;
+use crate::config::ProblemType;
 use crate::error::Result;
+use crate::model::Model;
+use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForSentenceOrder;
 use crate::nn::softmax;
 
@@ -28,9 +33,11 @@ use crate::nn::softmax;
 #[derive(Debug)]
 pub struct SentenceOrder {
     base: Base<AlbertForSentenceOrder>,
+    exit: Option<Arc<dyn ExitPolicy>>,
 }
 
-impl_construction!(SentenceOrder, AlbertForSentenceOrder, |base| Ok(Self { base }));
+impl_construction!(SentenceOrder, AlbertForSentenceOrder, |base| Ok(Self { base, exit: None }));
+impl_exit!(SentenceOrder, |config| ProblemType::SingleLabelClassification);
 
 /// Two stretches of text. Made of a pair, too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,12 +62,14 @@ pub struct SentenceOrderPrediction {
     pub in_order: f32,
     /// The model's numbers for "in order" and for "swapped".
     pub logits: [f32; 2],
+    /// How many layers were computed for them: all, or fewer where the pair left [early](SentenceOrder::exit).
+    pub layers: usize,
 }
 
-fn prediction(logits: ArrayView1<'_, f32>) -> Result<SentenceOrderPrediction> {
+fn prediction(logits: ArrayView1<'_, f32>, layers: usize) -> Result<SentenceOrderPrediction> {
     check_finite("logits", logits)?;
     let logits = [logits[0], logits[1]];
-    Ok(SentenceOrderPrediction { in_order: softmax(ndarray::aview1(&logits))[0], logits })
+    Ok(SentenceOrderPrediction { in_order: softmax(ndarray::aview1(&logits))[0], logits, layers })
 }
 
 impl Pipeline for SentenceOrder {
@@ -74,8 +83,14 @@ impl Pipeline for SentenceOrder {
     }
 
     fn infer(&self, group: Group<'_, ()>) -> Result<Vec<Result<SentenceOrderPrediction>>> {
-        let logits = self.base.model.forward(&group.batch()?)?.logits;
-        Ok(logits.outer_iter().map(prediction).collect())
+        let (batch, model) = (group.batch()?, &self.base.model);
+        let Some(policy) = &self.exit else {
+            let (logits, depth) = (model.forward(&batch)?.logits, model.config().num_hidden_layers);
+            return Ok(logits.outer_iter().map(|logits| prediction(logits, depth)).collect());
+        };
+        let early = model.forward_until(&batch, policy)?;
+        let logits = early.output.logits.outer_iter().zip(early.layers);
+        Ok(logits.map(|(logits, layers)| prediction(logits, layers)).collect())
     }
 
     fn tokens_per_batch(&self) -> usize {

@@ -1,16 +1,18 @@
 //! Which class does a text, or a pair of texts, belong to?
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ndarray::ArrayView1;
 
-use super::base::{Base, impl_construction};
+use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::{best, check_finite, sigmoid};
 use crate::config::ProblemType;
 use crate::error::Result;
 use crate::model::Model;
-use crate::model::heads::AlbertForSequenceClassification;
+use crate::model::exits::ExitPolicy;
+use crate::model::heads::{AlbertForSequenceClassification, problem};
 use crate::nn::softmax;
 
 /// Classes of texts or of pairs of texts, with their scores (`text-classification` in transformers).
@@ -32,12 +34,14 @@ pub struct TextClassification {
     base: Base<AlbertForSequenceClassification>,
     top_k: Option<usize>,
     function: Function,
+    exit: Option<Arc<dyn ExitPolicy>>,
 }
 
 impl_construction!(TextClassification, AlbertForSequenceClassification, |base| {
     let function = Function::of(base.model.config());
-    Ok(Self { base, top_k: Some(1), function })
+    Ok(Self { base, top_k: Some(1), function, exit: None })
 });
+impl_exit!(TextClassification, |config| problem(config));
 
 /// A text to classify, or a pair of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +77,9 @@ pub struct Classification {
     pub label: String,
     /// What the [`Function`] makes of its logit; in a regression, the prediction.
     pub score: f32,
+    /// How many layers were computed for it: all of them, or fewer where the input left
+    /// [early](TextClassification::exit).
+    pub layers: usize,
 }
 
 /// What logits become.
@@ -124,12 +131,15 @@ impl TextClassification {
         self
     }
 
-    fn ranked(&self, logits: ArrayView1<'_, f32>) -> Result<Vec<Classification>> {
+    fn ranked(&self, logits: ArrayView1<'_, f32>, layers: usize) -> Result<Vec<Classification>> {
         check_finite("logits", logits)?;
         let scores = self.function.apply(logits);
         let labels = &self.base.model.config().labels;
-        let class =
-            |place: usize| Classification { label: labels[place].clone(), score: scores[place] };
+        let class = |place: usize| Classification {
+            label: labels[place].clone(),
+            score: scores[place],
+            layers,
+        };
         Ok(best(&scores, self.top_k.unwrap_or(usize::MAX)).into_iter().map(class).collect())
     }
 }
@@ -150,8 +160,14 @@ impl Pipeline for TextClassification {
     }
 
     fn infer(&self, group: Group<'_, ()>) -> Result<Vec<Result<Self::Output>>> {
-        let logits = self.base.model.forward(&group.batch()?)?.logits;
-        Ok(logits.outer_iter().map(|logits| self.ranked(logits)).collect())
+        let (batch, model) = (group.batch()?, &self.base.model);
+        let Some(policy) = &self.exit else {
+            let (logits, depth) = (model.forward(&batch)?.logits, model.config().num_hidden_layers);
+            return Ok(logits.outer_iter().map(|logits| self.ranked(logits, depth)).collect());
+        };
+        let early = model.forward_until(&batch, policy)?;
+        let logits = early.output.logits.outer_iter().zip(early.layers);
+        Ok(logits.map(|(logits, layers)| self.ranked(logits, layers)).collect())
     }
 
     fn tokens_per_batch(&self) -> usize {

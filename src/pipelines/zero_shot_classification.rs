@@ -1,13 +1,17 @@
 //! Which of any labels fits a text, by a model of natural language inference?
 
-use ndarray::ArrayView2;
+use std::sync::Arc;
 
-use super::base::{Base, impl_construction};
+use ndarray::{Array2, ArrayView2, s};
+
+use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
 use super::ranking::check_finite;
 use super::text_classification::Classification;
+use crate::config::ProblemType;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForSequenceClassification;
 use crate::nn::softmax;
 
@@ -43,6 +47,7 @@ pub struct ZeroShotClassification {
     template: String,
     multi_label: bool,
     entailment: Option<usize>,
+    exit: Option<Arc<dyn ExitPolicy>>,
 }
 
 impl_construction!(ZeroShotClassification, AlbertForSequenceClassification, |base| {
@@ -53,8 +58,10 @@ impl_construction!(ZeroShotClassification, AlbertForSequenceClassification, |bas
         labels: Vec::new(),
         template: "This example is {}.".to_owned(),
         multi_label: false,
+        exit: None,
     })
 });
+impl_exit!(ZeroShotClassification, |config| ProblemType::SingleLabelClassification);
 
 /// A text, and the labels that it may have. Made of a text alone, too, or of a pair of both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -155,18 +162,54 @@ impl ZeroShotClassification {
         })
     }
 
+    /// Contradiction's and entailment's class, of so many.
+    fn pair(&self, classes: usize) -> Result<[usize; 2]> {
+        let entailment = self.entailment()?;
+        Ok([if entailment == 0 { classes - 1 } else { 0 }, entailment])
+    }
+
+    /// Whether each of so many labels is judged by itself, rather than all of them ranked.
+    fn judges_alone(&self, labels: usize) -> bool {
+        self.multi_label || labels == 1
+    }
+
     /// The probabilities of labels, of the logits `[N, C]` of their hypotheses.
     fn scores(&self, logits: ArrayView2<'_, f32>) -> Result<Vec<f32>> {
         check_finite("logits", logits)?;
-        let entailment = self.entailment()?;
-        if !self.multi_label && logits.nrows() > 1 {
-            return Ok(softmax(logits.column(entailment)).to_vec());
+        let pair = self.pair(logits.ncols())?;
+        if !self.judges_alone(logits.nrows()) {
+            return Ok(softmax(logits.column(pair[1])).to_vec());
         }
-        let contradiction = if entailment == 0 { logits.ncols() - 1 } else { 0 };
         let score = |logits: ndarray::ArrayView1<'_, f32>| {
-            softmax(ndarray::aview1(&[logits[contradiction], logits[entailment]]))[1]
+            softmax(ndarray::aview1(&pair.map(|class| logits[class])))[1]
         };
         Ok(logits.outer_iter().map(score).collect())
+    }
+
+    /// The logits `[B, C]` of a group's sequences, and how many layers each took. Where labels are ranked, all sequences of a
+    /// text leave together.
+    fn logits(&self, group: Group<'_, Vec<String>>) -> Result<(Array2<f32>, Vec<usize>)> {
+        let (batch, model) = (group.batch()?, &self.base.model);
+        let config = model.config();
+        let Some(policy) = &self.exit else {
+            let depth = vec![config.num_hidden_layers; batch.num_sequences()];
+            return Ok((model.forward(&batch)?.logits, depth));
+        };
+        let mut inputs = Vec::new();
+        for (sequences, prepared) in group.items() {
+            match self.judges_alone(prepared.kept.len()) {
+                true => inputs.extend(sequences.map(|sequence| sequence..sequence + 1)),
+                false => inputs.push(sequences),
+            }
+        }
+        let pair = self.pair(config.num_labels())?;
+        let predict = |logits: ArrayView2<'_, f32>, prediction: &mut Vec<f32>| match logits.nrows()
+        {
+            1 => prediction.extend(pair.map(|class| logits[[0, class]])),
+            _ => prediction.extend(logits.column(pair[1])),
+        };
+        let early = model.forward_together_until(&batch, &inputs, policy, &predict)?;
+        Ok((early.output.logits, early.layers))
     }
 
     /// Labels with their scores, best first; of equals, the last first, as in transformers.
@@ -174,12 +217,13 @@ impl ZeroShotClassification {
         &self,
         labels: &[String],
         logits: ArrayView2<'_, f32>,
+        layers: &[usize],
     ) -> Result<Vec<Classification>> {
-        let scores = self.scores(logits)?;
+        let scores = self.scores(logits)?.into_iter().zip(layers);
         let mut classes: Vec<Classification> = labels
             .iter()
             .zip(scores)
-            .map(|(label, score)| Classification { label: label.clone(), score })
+            .map(|(label, (score, &layers))| Classification { label: label.clone(), score, layers })
             .collect();
         classes.reverse();
         classes.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -207,9 +251,10 @@ impl Pipeline for ZeroShotClassification {
     }
 
     fn infer(&self, group: Group<'_, Vec<String>>) -> Result<Vec<Result<Self::Output>>> {
-        let logits = self.base.model.forward(&group.batch()?)?.logits;
+        let (logits, layers) = self.logits(group)?;
         let ranked = group.items().map(|(sequences, prepared)| {
-            self.ranked(&prepared.kept, logits.slice(ndarray::s![sequences, ..]))
+            let layers = &layers[sequences.clone()];
+            self.ranked(&prepared.kept, logits.slice(s![sequences, ..]), layers)
         });
         Ok(ranked.collect())
     }

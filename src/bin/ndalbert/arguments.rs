@@ -2,10 +2,13 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ndalbert::exits::{self, ExitPolicy};
 use ndalbert::{LoadOptions, Precision};
+use serde_json::Value;
 
 use crate::convert;
 use crate::inspect;
@@ -115,6 +118,29 @@ impl Tensors {
             None => LoadOptions::new(),
         }
     }
+}
+
+/// Where inputs leave a model with exits.
+#[derive(Args)]
+pub struct Exit {
+    /// Have each input leave the model at the first exit where it may: patience=3, confidence=0.9, entropy=0.2 or
+    /// agreement=1.5. Answers say how many layers they took
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
+    pub exit: Option<Arc<dyn ExitPolicy>>,
+}
+
+impl Exit {
+    /// An answer with its layers, where some may be left out.
+    pub fn with_layers(&self, mut answer: Value, layers: usize) -> Value {
+        if self.exit.is_some() {
+            answer["layers"] = layers.into();
+        }
+        answer
+    }
+}
+
+fn policy(text: &str) -> Result<Arc<dyn ExitPolicy>, String> {
+    exits::parse(text).map_err(|error| error.to_string())
 }
 
 /// What all tasks have in common.

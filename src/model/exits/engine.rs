@@ -42,8 +42,11 @@ pub(in crate::model) struct Exits<'a> {
     pub(in crate::model) policy: &'a dyn ExitPolicy,
     pub(in crate::model) problem: ProblemType,
     /// Makes the policy's prediction of the logits `[n, C]` of an input's sequences.
-    pub(in crate::model) predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
+    pub(in crate::model) predict: &'a Predict<'a>,
 }
+
+/// Appends a prediction that is made of logits.
+pub(in crate::model) type Predict<'a> = dyn Fn(ArrayView2<'_, f32>, &mut Vec<f32>) + Sync + 'a;
 
 /// What an input is left with.
 pub(in crate::model) struct Outcome {

@@ -34,8 +34,8 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! Pipelines take a policy by [`PipelineOptions::exit`](crate::pipelines::PipelineOptions::exit), and the command line as
-//! `--exit patience=3`. Exits are trained as all classifiers are, with a loss of all of them
+//! Pipelines take a policy by a method `exit`
+//! ([`TextClassification::exit`](crate::pipelines::TextClassification::exit)), and the command line as `--exit patience=3`. Exits are trained as all classifiers are, with a loss of all of them
 //! ([`TrainingOptions`](crate::train::TrainingOptions)); checkpoints of PABEE load as they are.
 
 mod agreement;
@@ -47,7 +47,7 @@ mod policy;
 
 pub use agreement::Agreement;
 pub use confidence::Confidence;
-pub(super) use engine::{Exits, Outcome, Run};
+pub(super) use engine::{Exits, Outcome, Predict, Run};
 pub use patience::Patience;
 pub use policy::{ExitPolicy, Predictions, parse};
 

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate};
 
 use super::linear::{ClassifierParameters, LinearHead};
 use super::sentence_order::SentenceOrderHeadParameters;
 use crate::batch::Batch;
-use crate::config::ProblemType;
+use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::albert::Albert;
-use crate::model::exits::{ExitPolicy, Exits, Outcome};
+use crate::model::exits::{ExitPolicy, Exits, Outcome, Predict};
 use crate::nn::Linear;
 
 /// The head of models that classify whole sequences: a linear layer on the pooled output after the last layer and, where
@@ -65,19 +65,21 @@ pub(super) struct Until<'a> {
     pub(super) policy: &'a dyn ExitPolicy,
     pub(super) problem: ProblemType,
     /// Makes the policy's prediction of the logits `[n, C]` of an input's sequences.
-    pub(super) predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
+    pub(super) predict: &'a Predict<'a>,
 }
 
 impl Until<'_> {
-    /// Classifies inputs, each of `sequences` sequences that follow each other: the logits `[B, C]` of all sequences, and how
-    /// many layers each input took.
+    /// Classifies inputs, each of some sequences, that follow each other in the batch: the logits `[B, C]` of all sequences, and
+    /// how many layers each input took.
     ///
     /// # Errors
     /// [`Error::Input`] if the model has no exits, or the policy no meaning for its predictions.
-    pub(super) fn run(self, batch: &Batch, sequences: usize) -> Result<(Array2<f32>, Vec<usize>)> {
-        let ends = (sequences..=batch.num_sequences()).step_by(sequences);
-        let inputs: Vec<Range<usize>> = ends.map(|end| end - sequences..end).collect();
-        let outcomes = self.outcomes(batch, &inputs)?;
+    pub(super) fn run(
+        self,
+        batch: &Batch,
+        inputs: &[Range<usize>],
+    ) -> Result<(Array2<f32>, Vec<usize>)> {
+        let outcomes = self.outcomes(batch, inputs)?;
         let layers = outcomes.iter().map(|outcome| outcome.layer).collect();
         let logits: Vec<_> = outcomes.iter().map(|outcome| outcome.logits.view()).collect();
         let logits = concatenate(Axis(0), &logits)
@@ -92,17 +94,28 @@ impl Until<'_> {
     pub(super) fn outcomes(self, batch: &Batch, inputs: &[Range<usize>]) -> Result<Vec<Outcome>> {
         let Self { albert, head, policy, problem, predict } = self;
         let layers = &albert.config().exit_layers;
-        if layers.is_empty() {
-            let expected = "one with exits (`exit_layers` in config.json)";
-            return Err(Error::input(
-                "model",
-                expected,
-                "one that classifies after its last layer",
-            ));
-        }
-        policy.check(problem)?;
+        check_exits(albert.config(), policy, problem)?;
         albert.run_exits(batch, inputs, Exits { head, layers, policy, problem, predict })
     }
+}
+
+/// Inputs of so many sequences each.
+pub(super) fn each(batch: &Batch, sequences: usize) -> Vec<Range<usize>> {
+    let ends = (sequences..=batch.num_sequences()).step_by(sequences);
+    ends.map(|end| end - sequences..end).collect()
+}
+
+/// Checks that a model has exits, and that a policy has a meaning for what it predicts.
+pub(crate) fn check_exits(
+    config: &AlbertConfig,
+    policy: &dyn ExitPolicy,
+    problem: ProblemType,
+) -> Result<()> {
+    if config.exit_layers.is_empty() {
+        let expected = "one with exits (`exit_layers` in config.json)";
+        return Err(Error::input("model", expected, "one that classifies after its last layer"));
+    }
+    policy.check(problem)
 }
 
 /// Parameters of a [`ClassifierHead`].

@@ -52,6 +52,7 @@ mod sequence_classification;
 mod token_classification;
 
 pub use classifier::ClassifierHead;
+pub(crate) use classifier::check_exits;
 pub use linear::{ClassifierParameters, LinearHead};
 pub use masked_lm::{
     AlbertForMaskedLM, DecoderParameters, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput,
@@ -67,6 +68,7 @@ pub use question_answering::{
 pub use sentence_order::{
     AlbertForSentenceOrder, SentenceOrderHeadParameters, SentenceOrderOutput,
 };
+pub(crate) use sequence_classification::problem;
 pub use sequence_classification::{AlbertForSequenceClassification, SequenceClassificationOutput};
 pub(super) use sequence_classification::{Comparison, comparison};
 pub use token_classification::{AlbertForTokenClassification, TokenClassificationOutput};

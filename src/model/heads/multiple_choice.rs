@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2};
 
-use super::classifier::{ClassifierHead, Classifiers, Until};
+use super::classifier::{ClassifierHead, Classifiers, Until, each};
 use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
@@ -98,7 +98,7 @@ impl AlbertForMultipleChoice {
         policy: &dyn ExitPolicy,
     ) -> Result<EarlyExit<MultipleChoiceOutput>> {
         check_choices(batch, num_choices)?;
-        let (logits, layers) = self.until(policy).run(batch, num_choices)?;
+        let (logits, layers) = self.until(policy).run(batch, &each(batch, num_choices))?;
         let logits = by_prompt(logits, num_choices)?;
         Ok(EarlyExit { output: MultipleChoiceOutput::new(logits), layers })
     }
@@ -122,7 +122,7 @@ impl AlbertForMultipleChoice {
             head: &self.head,
             policy,
             problem: ProblemType::SingleLabelClassification,
-            predict: |logits, prediction| prediction.extend(logits.column(0)),
+            predict: &|logits, prediction| prediction.extend(logits.column(0)),
         }
     }
 }

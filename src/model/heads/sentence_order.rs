@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::classifier::{ClassifierHead, Classifiers, Until};
+use super::classifier::{ClassifierHead, Classifiers, Until, each};
 use super::linear::exit_zeros;
 use super::sequence_classification::first_row;
 use super::{Pooled, impl_model, pooled};
@@ -120,8 +120,8 @@ impl AlbertForSentenceOrder {
     ) -> Result<EarlyExit<SentenceOrderOutput>> {
         let problem = ProblemType::SingleLabelClassification;
         let (albert, head) = (&self.albert, &self.head);
-        let until = Until { albert, head, policy, problem, predict: first_row };
-        let (logits, layers) = until.run(batch, 1)?;
+        let until = Until { albert, head, policy, problem, predict: &first_row };
+        let (logits, layers) = until.run(batch, &each(batch, 1))?;
         Ok(EarlyExit { output: SentenceOrderOutput::new(logits), layers })
     }
 }

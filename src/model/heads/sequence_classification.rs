@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
-use super::classifier::{ClassifierHead, Classifiers, Until};
+use super::classifier::{ClassifierHead, Classifiers, Until, each};
 use super::linear::ClassifierParameters;
 use super::{Pooled, impl_model, pooled};
 use crate::batch::{AttentionProbabilities, Batch, Packed};
-use crate::config::ProblemType;
+use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::albert::{Albert, OutputOptions};
-use crate::model::exits::{EarlyExit, ExitPolicy};
+use crate::model::exits::{EarlyExit, ExitPolicy, Predict};
 use crate::nn::loss::{
     IGNORE_INDEX, Labels, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
@@ -151,41 +151,44 @@ impl AlbertForSequenceClassification {
         batch: &Batch,
         policy: &dyn ExitPolicy,
     ) -> Result<EarlyExit<SequenceClassificationOutput>> {
-        let (logits, layers) = self.until(policy, first_row).run(batch, 1)?;
+        let (logits, layers) = self.until(policy, &first_row).run(batch, &each(batch, 1))?;
         let problem_type = self.albert.config().problem_type;
         Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
     }
 
     /// As [`forward_until`](Self::forward_until), of inputs that consist of several sequences which leave together when the
-    /// policy says so of what `predict` makes of their logits.
+    /// policy says so of what `predict` makes of their logits. The layers are those of each sequence.
     pub(crate) fn forward_together_until(
         &self,
         batch: &Batch,
         inputs: &[Range<usize>],
         policy: &dyn ExitPolicy,
-        predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
-    ) -> Result<Vec<(Array2<f32>, usize)>> {
-        let until = Until {
-            problem: ProblemType::SingleLabelClassification,
-            ..self.until(policy, predict)
-        };
-        let outcomes = until.outcomes(batch, inputs)?;
-        Ok(outcomes.into_iter().map(|outcome| (outcome.logits, outcome.layer)).collect())
+        predict: &Predict<'_>,
+    ) -> Result<EarlyExit<SequenceClassificationOutput>> {
+        let problem = ProblemType::SingleLabelClassification;
+        let until = Until { problem, ..self.until(policy, predict) };
+        let (logits, layers) = until.run(batch, inputs)?;
+        let of_sequences = inputs.iter().zip(layers);
+        let layers =
+            of_sequences.flat_map(|(input, layers)| std::iter::repeat_n(layers, input.len()));
+        let layers = layers.collect();
+        let problem_type = self.albert.config().problem_type;
+        Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
     }
 
-    fn until<'a>(
-        &'a self,
-        policy: &'a dyn ExitPolicy,
-        predict: fn(ArrayView2<'_, f32>, &mut Vec<f32>),
-    ) -> Until<'a> {
-        let config = self.albert.config();
-        // As the loss decides, where the configuration does not say.
-        let problem = config.problem_type.unwrap_or(match config.num_labels() {
-            1 => ProblemType::Regression,
-            _ => ProblemType::SingleLabelClassification,
-        });
+    fn until<'a>(&'a self, policy: &'a dyn ExitPolicy, predict: &'a Predict<'a>) -> Until<'a> {
+        let problem = problem(self.albert.config());
         Until { albert: &self.albert, head: &self.head, policy, problem, predict }
     }
+}
+
+/// What a classifier predicts: what the configuration says or, where it says nothing, a number if there is one label, else a
+/// class.
+pub(crate) fn problem(config: &AlbertConfig) -> ProblemType {
+    config.problem_type.unwrap_or(match config.num_labels() {
+        1 => ProblemType::Regression,
+        _ => ProblemType::SingleLabelClassification,
+    })
 }
 
 /// The prediction of an input that is one sequence: its logits.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{listed, string, strings};
 use crate::Failure;
-use crate::arguments::Common;
+use crate::arguments::{Common, Exit};
 use crate::input::{Raw, Shape};
 use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
@@ -22,6 +22,8 @@ use crate::task::Task;
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub exit: Exit,
     /// A text, followed by the choices; without them, those of the input
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
@@ -39,7 +41,11 @@ impl Task<4> for Options {
     }
 
     fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<MultipleChoice, Failure> {
-        Ok(MultipleChoice::from_pretrained_with(directory, options)?)
+        let pipeline = MultipleChoice::from_pretrained_with(directory, options)?;
+        Ok(match &self.exit.exit {
+            Some(policy) => pipeline.exit(policy.clone())?,
+            None => pipeline,
+        })
     }
 
     fn report<'a>(&self, pipeline: &'a MultipleChoice) -> Option<&'a LoadReport> {
@@ -73,7 +79,8 @@ impl Task<4> for Options {
         };
         let rows = choices.iter().map(row).collect();
         let json = choices.iter().map(|choice| {
-            json!({ "index": choice.index, "choice": choice.choice, "score": number(choice.score), "logit": number(choice.logit) })
+            let json = json!({ "index": choice.index, "choice": choice.choice, "score": number(choice.score), "logit": number(choice.logit) });
+            self.exit.with_layers(json, choice.layers)
         });
         Answer { json: listed("choices", json), rows }
     }

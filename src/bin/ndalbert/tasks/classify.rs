@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{listed, string, strings, text, texts};
 use crate::Failure;
-use crate::arguments::Common;
+use crate::arguments::{Common, Exit};
 use crate::input::{Raw, Shape};
 use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
@@ -26,6 +26,8 @@ use crate::task::{self, Task};
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub exit: Exit,
     /// A line is a pair of texts, separated by a tab
     #[arg(long, conflicts_with = "labels")]
     pub pairs: bool,
@@ -90,6 +92,10 @@ impl Task<4> for Options {
     ) -> Result<TextClassification, Failure> {
         let pipeline = TextClassification::from_pretrained_with(directory, options)?;
         let pipeline = pipeline.top_k(Some(self.top_k).filter(|&count| count > 0));
+        let pipeline = match &self.exit.exit {
+            Some(policy) => pipeline.exit(policy.clone())?,
+            None => pipeline,
+        };
         Ok(match self.function {
             None => pipeline,
             Some(Score::Softmax) => pipeline.function(Function::Softmax),
@@ -118,7 +124,7 @@ impl Task<4> for Options {
     }
 
     fn answer(&self, line: u64, input: &TextInput, classes: Vec<Classification>) -> Answer<4> {
-        answer(line, &input.text, &classes)
+        self.answer_of(line, &input.text, &classes)
     }
 }
 
@@ -149,6 +155,9 @@ impl Task<4> for ZeroShot<'_> {
         let mut pipeline = pipeline.labels(labels).multi_label(self.0.multi_label);
         if let Some(class) = self.0.entailment {
             pipeline = pipeline.entailment_id(class)?;
+        }
+        if let Some(policy) = &self.0.exit.exit {
+            pipeline = pipeline.exit(policy.clone())?;
         }
         Ok(pipeline.hypothesis_template(&self.0.template)?)
     }
@@ -182,7 +191,7 @@ impl Task<4> for ZeroShot<'_> {
         if self.0.top_k > 0 {
             classes.truncate(self.0.top_k);
         }
-        answer(line, &input.text, &classes)
+        self.0.answer_of(line, &input.text, &classes)
     }
 }
 
@@ -190,15 +199,18 @@ fn split(labels: &str) -> Vec<String> {
     ZeroShotClassification::split_labels(labels)
 }
 
-fn answer(line: u64, text: &str, classes: &[Classification]) -> Answer<4> {
-    let row = |class: &Classification| {
-        [line.to_string(), score(class.score), class.label.clone(), shown(text)]
-    };
-    let json = |class: &Classification| -> Value {
-        json!({ "label": class.label, "score": number(class.score) })
-    };
-    Answer {
-        json: listed("classes", classes.iter().map(json)),
-        rows: classes.iter().map(row).collect(),
+impl Options {
+    fn answer_of(&self, line: u64, text: &str, classes: &[Classification]) -> Answer<4> {
+        let row = |class: &Classification| {
+            [line.to_string(), score(class.score), class.label.clone(), shown(text)]
+        };
+        let json = |class: &Classification| -> Value {
+            let json = json!({ "label": class.label, "score": number(class.score) });
+            self.exit.with_layers(json, class.layers)
+        };
+        Answer {
+            json: listed("classes", classes.iter().map(json)),
+            rows: classes.iter().map(row).collect(),
+        }
     }
 }

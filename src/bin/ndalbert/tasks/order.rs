@@ -5,11 +5,11 @@ use std::path::Path;
 use clap::Args;
 use ndalbert::LoadReport;
 use ndalbert::pipelines::{PipelineOptions, SentenceOrder, SentenceOrderPrediction, SentencePair};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::texts;
 use crate::Failure;
-use crate::arguments::Common;
+use crate::arguments::{Common, Exit};
 use crate::input::{Raw, Shape};
 use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
@@ -22,6 +22,8 @@ use crate::task::Task;
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub exit: Exit,
     /// Two sentences; without them, those of the input
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
@@ -39,7 +41,11 @@ impl Task<4> for Options {
     }
 
     fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<SentenceOrder, Failure> {
-        Ok(SentenceOrder::from_pretrained_with(directory, options)?)
+        let pipeline = SentenceOrder::from_pretrained_with(directory, options)?;
+        Ok(match &self.exit.exit {
+            Some(policy) => pipeline.exit(policy.clone())?,
+            None => pipeline,
+        })
     }
 
     fn report<'a>(&self, pipeline: &'a SentenceOrder) -> Option<&'a LoadReport> {
@@ -54,10 +60,11 @@ impl Task<4> for Options {
     fn answer(&self, line: u64, pair: &SentencePair, order: SentenceOrderPrediction) -> Answer<4> {
         let row =
             [line.to_string(), score(order.in_order), shown(&pair.first), shown(&pair.second)];
-        let json = [
-            ("in_order".to_owned(), number(order.in_order)),
-            ("logits".to_owned(), json!(order.logits.map(number))),
-        ];
-        Answer { json: Map::from_iter(json), rows: vec![row] }
+        let json = json!({
+            "in_order": number(order.in_order),
+            "logits": order.logits.map(number),
+        });
+        let json = self.exit.with_layers(json, order.layers);
+        Answer { json: json.as_object().cloned().unwrap_or_default(), rows: vec![row] }
     }
 }
