@@ -61,8 +61,11 @@ where
     let of_data =
         DatasetOptions { batch_size: options.batch, seed: options.seed, ..Default::default() };
     let validation = Dataset::new(validation, DatasetOptions { shuffle: false, ..of_data })?;
-    let training =
-        TrainingOptions { precision: options.precision, activations: options.activations };
+    let training = TrainingOptions {
+        precision: options.precision,
+        activations: options.activations,
+        ..TrainingOptions::default()
+    };
     let model = TrainingModel::<M>::new(config.clone(), parameters, training)?;
     let measure = |model: &TrainingModel<M>| {
         measure(&M::from_parameters(model.config().clone(), model.parameters().clone())?)

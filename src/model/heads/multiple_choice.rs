@@ -75,19 +75,44 @@ impl AlbertForMultipleChoice {
         num_choices: usize,
         options: OutputOptions,
     ) -> Result<MultipleChoiceOutput> {
-        let sequences = batch.num_sequences();
-        if !sequences.is_multiple_of(num_choices) {
-            let expected = match num_choices {
-                0 => "at least 1 choice for each prompt".to_owned(),
-                _ => format!("a multiple of {num_choices} choices"),
-            };
-            return Err(Error::input("number of sequences", expected, sequences.to_string()));
-        }
+        check_choices(batch, num_choices)?;
         let Pooled { pooled, hidden_states, attentions } = pooled(&self.albert, batch, options)?;
         let logits = self.head.classifier().forward(pooled.view())?;
-        let logits = logits
-            .into_shape_with_order((sequences / num_choices, num_choices))
-            .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;
+        let logits = by_prompt(logits, num_choices)?;
         Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
     }
+
+    /// The logits of every exit, `[B, N]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch, num_choices: usize) -> Result<Vec<Array2<f32>>> {
+        check_choices(batch, num_choices)?;
+        let logits = self.head.forward_exits(&self.albert, batch)?;
+        logits.into_iter().map(|logits| by_prompt(logits, num_choices)).collect()
+    }
+}
+
+/// # Errors
+/// [`Error::Input`] if the sequences cannot be divided into prompts of so many choices.
+fn check_choices(batch: &Batch, num_choices: usize) -> Result<()> {
+    let sequences = batch.num_sequences();
+    if sequences.is_multiple_of(num_choices) {
+        return Ok(());
+    }
+    let expected = match num_choices {
+        0 => "at least 1 choice for each prompt".to_owned(),
+        _ => format!("a multiple of {num_choices} choices"),
+    };
+    Err(Error::input("number of sequences", expected, sequences.to_string()))
+}
+
+/// Logits `[B·N, 1]` as `[B, N]`.
+fn by_prompt(logits: Array2<f32>, num_choices: usize) -> Result<Array2<f32>> {
+    let prompts = logits.len() / num_choices;
+    logits
+        .into_shape_with_order((prompts, num_choices))
+        .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))
 }

@@ -104,4 +104,14 @@ impl AlbertForSentenceOrder {
         let logits = self.head.classifier().forward(pooled.view())?;
         Ok(SentenceOrderOutput { logits, hidden_states, attentions })
     }
+
+    /// The logits of every exit, `[B, 2]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch) -> Result<Vec<Array2<f32>>> {
+        self.head.forward_exits(&self.albert, batch)
+    }
 }

@@ -135,4 +135,14 @@ impl AlbertForSequenceClassification {
             problem_type: crate::model::Model::config(self).problem_type,
         })
     }
+
+    /// The logits of every exit, `[B, C]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch) -> Result<Vec<Array2<f32>>> {
+        self.head.forward_exits(&self.albert, batch)
+    }
 }
