@@ -67,7 +67,8 @@ fn layers(text: &str) -> Result<Layers, String> {
     if text == "all" {
         return Ok(Layers::All);
     }
-    let layers = text.split(',').map(|layer| layer.trim().parse().ok()).collect();
+    let layers: Option<Vec<usize>> =
+        text.split(',').map(|layer| layer.trim().parse().ok()).collect();
     layers.map(Layers::List).ok_or_else(|| "expected all, or a list such as 2,4,6".to_owned())
 }
 
