@@ -92,7 +92,10 @@ fn passes(criterion: &mut Criterion, name: &str, config: &AlbertConfig) {
     let mut group = criterion.benchmark_group(name);
     for precision in [Precision::F32, Precision::Bf16] {
         for (name, activations) in POLICIES {
-            let mut model = model(config, TrainingOptions { precision, activations });
+            let mut model = model(
+                config,
+                TrainingOptions { precision, activations, ..TrainingOptions::default() },
+            );
             let (mut gradients, mut optimizer) = (model.zero_gradients(), adamw(config));
             for (sequences, length) in SIZES {
                 let lengths = vec![length; sequences];

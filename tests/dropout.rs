@@ -272,7 +272,7 @@ fn gradients_are_the_slopes_of_the_loss_with_the_same_seed() {
     fn compare<M: Labelled>(problem: Problem, activations: ActivationPolicy) {
         const SEED: Option<u64> = Some(21);
         let example = example::<M>(problem, EVERYWHERE);
-        let options = TrainingOptions { precision: Precision::F32, activations };
+        let options = TrainingOptions { activations, ..TrainingOptions::default() };
         let batch = example.inputs.batch();
         let mut model = example.training_model(options);
         let mut gradients = model.zero_gradients();

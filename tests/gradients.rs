@@ -3,8 +3,8 @@
 mod common;
 
 use common::gradients::{
-    GoldenGradients, NOTHING, RELATIVE, assert_gradients, direction, golden_gradients, length,
-    tree_dot, tree_length,
+    GoldenGradients, LOSS, RELATIVE, STEP, assert_gradients, assert_slopes_of, direction, element,
+    golden_gradients, length, some_directions, tree_dot,
 };
 use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem};
@@ -14,16 +14,6 @@ use ndalbert::train::TrainingOptions;
 use ndalbert::{Activation, AlbertForMaskedLM, AlbertForPreTraining, AlbertForSentenceOrder};
 use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
-
-/// How far a loss in single precision is from that in double precision.
-const LOSS: f64 = 1e-5;
-
-/// The step of central differences along directions of length 1. The reference's rounding, 1e-15, is far below what this
-/// leaves of a loss's change, and so is the third derivative.
-const STEP: f64 = 1e-6;
-
-/// Elements of each tensor that are looked at one by one.
-const ELEMENTS: usize = 2;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // PyTorch
@@ -36,7 +26,9 @@ fn gradients_are_those_of_pytorch() {
         assert!(difference <= LOSS, "{}: {} {}", golden.name, output.loss, golden.loss);
         assert_gradients(&golden.name, &golden.gradients(), &gradients);
     }
-    golden_gradients().par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
+    golden_gradients("gradients")
+        .par_iter()
+        .for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -60,36 +52,13 @@ fn assert_slopes<M: Labelled>(
     directions: impl Fn(&str, &[usize]) -> Vec<ArrayD<f64>>,
 ) {
     let reference = example.reference();
-    let nothing = NOTHING * tree_length(gradients);
-    for (tensor, gradient) in gradients {
-        let length = length(gradient);
-        for along in directions(tensor, gradient.shape()) {
-            let found = (gradient * &along).sum();
-            let along = Tree::from([(tensor.clone(), along)]);
-            let expected = reference.slope(&along, STEP, |moved| example.reference_loss(moved));
-            let limit = RELATIVE * length + nothing;
-            let is_within = (found - expected).abs() <= limit;
-            assert!(
-                is_within,
-                "{what}, {tensor}: expected {expected:e}, found {found:e}, ±{limit:e}"
-            );
-        }
-    }
-}
-
-/// A single element of an array, as a direction.
-fn element(shape: &[usize], index: usize) -> ArrayD<f64> {
-    let mut along = ArrayD::zeros(shape);
-    *along.iter_mut().nth(index).unwrap() = 1.0;
-    along
-}
-
-/// Some elements, and a direction that all elements have a part in.
-fn some_directions(shape: &[usize]) -> Vec<ArrayD<f64>> {
-    let len: usize = shape.iter().product();
-    let elements = numbers(len as u64, len as u32).take(ELEMENTS);
-    let elements = elements.map(|index| element(shape, index as usize));
-    elements.chain([direction(shape, len as u64)]).collect()
+    assert_slopes_of(
+        what,
+        &reference,
+        |moved| example.reference_loss(moved),
+        gradients,
+        directions,
+    );
 }
 
 /// An example of a problem; its weights depend on the layout and the activation.

@@ -65,7 +65,7 @@ fn the_reference_has_the_losses_of_pytorch() {
         let difference = (found - golden.loss).abs() / golden.loss.abs().max(1.0);
         assert!(difference <= 1e-7, "{}: expected {}, found {found}", golden.name, golden.loss);
     }
-    let all = golden_gradients();
+    let all = golden_gradients("gradients");
     assert_eq!(all.len(), 65);
     all.par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
@@ -98,5 +98,7 @@ fn the_reference_has_the_slopes_of_pytorch() {
             assert!(difference <= limit, "{what}: expected {expected:e}, found {found:e}");
         }
     }
-    golden_gradients().par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
+    golden_gradients("gradients")
+        .par_iter()
+        .for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }

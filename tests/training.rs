@@ -23,12 +23,16 @@ use rayon::ThreadPoolBuilder;
 /// Two orders of the same sums in single precision.
 const ROUNDING: f64 = 1e-5;
 
+const fn options(precision: Precision, activations: ActivationPolicy) -> TrainingOptions {
+    TrainingOptions { precision, activations, ..TrainingOptions::DEFAULT }
+}
+
 /// Options of all kinds.
 const OPTIONS: [TrainingOptions; 4] = [
-    TrainingOptions { precision: Precision::F32, activations: ActivationPolicy::Keep },
-    TrainingOptions { precision: Precision::F32, activations: ActivationPolicy::Recompute },
-    TrainingOptions { precision: Precision::Bf16, activations: ActivationPolicy::Keep },
-    TrainingOptions { precision: Precision::Bf16, activations: ActivationPolicy::Recompute },
+    options(Precision::F32, ActivationPolicy::Keep),
+    options(Precision::F32, ActivationPolicy::Recompute),
+    options(Precision::Bf16, ActivationPolicy::Keep),
+    options(Precision::Bf16, ActivationPolicy::Recompute),
 ];
 
 /// Loss and gradients with dropout of the config's rates.

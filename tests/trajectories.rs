@@ -85,7 +85,7 @@ impl Trajectory {
     ) {
         let initial =
             parameters_of::<AlbertForPreTraining>(&self.config, &self.runs["initial"].floats);
-        let options = TrainingOptions { precision: Precision::F32, activations };
+        let options = TrainingOptions { activations, ..TrainingOptions::default() };
         let mut model: TrainingModel<AlbertForPreTraining> =
             TrainingModel::new(self.config.clone(), initial, options).unwrap();
         let schedule = Schedule::new(self.setting("peak"), self.count("warmup"), decay).unwrap();

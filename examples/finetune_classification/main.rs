@@ -50,8 +50,13 @@ Usage: finetune_classification [--train FILE --validation FILE]
                       [default: as the task has it]
 ";
 
-const DEFAULTS: Defaults =
-    Defaults { example: "finetune_classification", model: None, epochs: 16, rate: 5e-4 };
+const DEFAULTS: Defaults = Defaults {
+    example: "finetune_classification",
+    model: None,
+    epochs: 16,
+    rate: 5e-4,
+    has_exits: true,
+};
 
 struct Options {
     common: finetune::Options,
@@ -91,6 +96,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         validation,
         metric: metric(&options, &task),
         measure: &|model: &_| measure::measure(model, &task, &held_out),
+        exits: Some(&|model: &_| measure::by_exit(model, &task, &held_out)),
         baselines: measure::baseline(&task, &held_out)?.into_iter().collect(),
     };
     finetune::finetune(common, &tokenizer, model, task, out)?;

@@ -22,10 +22,50 @@ pub fn measure(
         let logits = model.forward(batch)?.logits;
         Ok(logits.axis_iter(Axis(0)).map(|row| row.to_vec()).collect())
     })?;
+    of_logits(&logits, task, features)
+}
+
+/// Judges each exit of a model in the same way, and by its accuracy.
+pub fn by_exit(
+    model: &AlbertForSequenceClassification,
+    task: &ClassificationTask,
+    features: &[ClassificationFeatures],
+) -> Result<Vec<Metrics>> {
+    // Of each example, those of all exits.
+    let logits = predict(features, |batch| {
+        let exits = model.forward_exits(batch)?;
+        let of = |i| exits.iter().map(|logits| logits.row(i).to_vec()).collect::<Vec<_>>();
+        Ok((0..batch.num_sequences()).map(of).collect())
+    })?;
+    let exits = logits.first().map_or(0, Vec::len);
+    let of_exit = |exit: usize| logits.iter().map(|exits| exits[exit].clone()).collect::<Vec<_>>();
+    let judge = |exit| {
+        let logits = of_exit(exit);
+        let mut metrics = of_logits(&logits, task, features)?;
+        if let ClassificationTask::SingleLabel(_) = task {
+            metrics.insert(0, ("accuracy".to_owned(), accuracy(&logits, features)));
+        }
+        Ok(metrics)
+    };
+    (0..exits).map(judge).collect()
+}
+
+/// The share of examples whose class is predicted.
+fn accuracy(logits: &[Vec<f32>], features: &[ClassificationFeatures]) -> f64 {
+    let pairs = logits.iter().zip(features);
+    let right = pairs.filter(|(logits, features)| features.class() == Some(argmax(*logits)));
+    right.count() as f64 / features.len() as f64
+}
+
+fn of_logits(
+    logits: &[Vec<f32>],
+    task: &ClassificationTask,
+    features: &[ClassificationFeatures],
+) -> Result<Metrics> {
     let metrics = match task {
-        ClassificationTask::SingleLabel(names) => of_classes(&logits, features, names.len())?,
-        ClassificationTask::MultiLabel(names) => of_sets(&logits, features, names.len())?,
-        ClassificationTask::Regression(_) => of_numbers(&logits, features)?,
+        ClassificationTask::SingleLabel(names) => of_classes(logits, features, names.len())?,
+        ClassificationTask::MultiLabel(names) => of_sets(logits, features, names.len())?,
+        ClassificationTask::Regression(_) => of_numbers(logits, features)?,
     };
     Ok(metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -5,10 +5,15 @@
 //! cargo run --release --example finetune_multiple_choice -- --model DIR --train FILE --validation FILE --output DIR
 //! ```
 
+#[path = "../common/argmax.rs"]
+mod argmax;
 #[path = "../common/cli.rs"]
 mod cli;
 #[path = "../common/finetune/mod.rs"]
 mod finetune;
+mod measure;
+#[path = "../common/predict.rs"]
+mod predict;
 
 use std::io::Write;
 use std::path::Path;
@@ -42,6 +47,7 @@ const DEFAULTS: Defaults = Defaults {
     model: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/albert-chinese-demo")),
     epochs: 3,
     rate: 1e-4,
+    has_exits: true,
 };
 
 struct Options {
@@ -75,12 +81,14 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let (train, validation) = (features(train)?, features(validation)?);
     let chance = chance(&validation);
+    let held_out = validation.clone();
     let task = Task {
         train,
         validation,
         metric: "accuracy",
         // There is no more to it than loss and accuracy.
         measure: &|_: &AlbertForMultipleChoice| Ok(Vec::new()),
+        exits: Some(&|model: &_| measure::by_exit(model, &held_out)),
         baselines: vec![format!("by chance: accuracy {chance:.4}")],
     };
     let model = common.load::<AlbertForMultipleChoice>(&tokenizer, |_| ())?;

@@ -54,8 +54,13 @@ Usage: finetune_question_answering [--train FILE --validation FILE]
   --scorer NAME       squad, or cmrc for Chinese [default: squad]
 ";
 
-const DEFAULTS: Defaults =
-    Defaults { example: "finetune_question_answering", model: None, epochs: 24, rate: 1e-3 };
+const DEFAULTS: Defaults = Defaults {
+    example: "finetune_question_answering",
+    model: None,
+    epochs: 24,
+    rate: 1e-3,
+    has_exits: false,
+};
 
 struct Options {
     common: finetune::Options,
@@ -95,6 +100,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             let scores = score(options.scorer, &validation, |i| &answers[i].text)?;
             Ok(vec![("exact_match".to_owned(), scores.exact_match), ("f1".to_owned(), scores.f1)])
         },
+        exits: None,
         baselines: vec![baseline(&options, &validation)?],
     };
     let model = common.load::<AlbertForQuestionAnswering>(&tokenizer, |_| ())?;

@@ -53,7 +53,7 @@ Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
 ";
 
 const DEFAULTS: Defaults =
-    Defaults { example: "finetune_tokens", model: None, epochs: 16, rate: 1e-3 };
+    Defaults { example: "finetune_tokens", model: None, epochs: 16, rate: 1e-3, has_exits: false };
 
 struct Options {
     common: finetune::Options,
@@ -103,6 +103,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
             let metrics = [("precision", precision), ("recall", recall), ("f1", f1)];
             Ok(metrics.map(|(name, value)| (name.to_owned(), value)).into())
         },
+        exits: None,
         baselines: Vec::from_iter(
             by_heart.map(|f1| format!("the tags that words most often have: f1 {f1:.4}")),
         ),

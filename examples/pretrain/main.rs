@@ -42,8 +42,11 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let (batches, mut held_out) = data(&options, &tokenizer, &config)?;
     let baselines = baseline::baselines(&mut held_out, &tokenizer)?;
 
-    let training =
-        TrainingOptions { precision: options.precision, activations: options.activations };
+    let training = TrainingOptions {
+        precision: options.precision,
+        activations: options.activations,
+        ..TrainingOptions::default()
+    };
     tokenizer.save_pretrained(options.output.path())?;
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
     let settings = Settings {

@@ -207,11 +207,8 @@ impl Albert {
             let embedded = self.embeddings.forward(batch);
             let EncoderOutput { states, hidden_states, attentions } =
                 self.encoder.forward(embedded, batch, options, workspace);
-            let pooler_output = self.pooler.as_ref().map(|pooler| {
-                let first: Vec<usize> = batch.layout.first_rows().collect();
-                pooler.forward(states.select(Axis(0), &first).view(), Nonlinearity::Tanh)
-            });
             let last_hidden_state = Packed::new(states, batch.layout.clone());
+            let pooler_output = self.pooler.as_ref().map(|pooler| pool(pooler, &last_hidden_state));
             AlbertOutput { last_hidden_state, pooler_output, hidden_states, attentions }
         }))
     }
@@ -267,10 +264,25 @@ impl Albert {
         }))
     }
 
+    /// The pooled output `[B, H]` of the states of any layer.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if the model has no pooler.
+    pub(super) fn pool(&self, states: &Packed) -> Result<Array2<f32>> {
+        let pooler = self.pooler.as_ref().ok_or_else(no_pooler)?;
+        Ok(parallel::in_pool(|| pool(pooler, states)))
+    }
+
     /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
     pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
         self.embeddings.word_embeddings()
     }
+}
+
+/// tanh(W·h + b) of first tokens.
+fn pool(pooler: &PackedLinear, states: &Packed) -> Array2<f32> {
+    let first: Vec<usize> = states.layout().first_rows().collect();
+    pooler.forward(states.rows().select(Axis(0), &first).view(), Nonlinearity::Tanh)
 }
 
 /// What is said where the pooled output is needed of a model without a pooler.

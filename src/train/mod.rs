@@ -24,8 +24,9 @@ pub use trainer::{
 };
 
 pub use crate::model::training::{
-    ActivationPolicy, AnswerPositions, BackboneParameters, BackboneStates, LossOutput, LossTerm,
-    PreTrainingLabels, Targets, TrainableModel, TrainingModel, TrainingOptions,
+    ActivationPolicy, AnswerPositions, BackboneParameters, BackboneStates, Distillation, ExitLoss,
+    LossOutput, LossTerm, PreTrainingLabels, Targets, TrainableModel, TrainingModel,
+    TrainingOptions,
 };
 
 use crate::batch::Batch;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndalbert::train::{Distillation, ExitLoss, TrainingOptions};
 use ndalbert::{AlbertConfig, Parameters};
 use ndarray::ArrayD;
 use ndarray_rand::rand::SeedableRng;
@@ -14,8 +15,19 @@ use serde_json::Value;
 use super::golden::{Run, read_runs};
 use super::inputs::Inputs;
 use super::problems::{Example, Labelled, Problem};
-use super::reference::{Tree, tree_of};
+use super::random::numbers;
+use super::reference::{Reference, Tree, tree_of};
 use super::weights::parameters_of;
+
+/// How far a loss in single precision is from that in double precision.
+pub const LOSS: f64 = 1e-5;
+
+/// The step of central differences along directions of length 1. The reference's rounding, 1e-15, is far below what this
+/// leaves of a loss's change, and so is the third derivative.
+pub const STEP: f64 = 1e-6;
+
+/// Elements of each tensor that are looked at one by one.
+const ELEMENTS: usize = 2;
 
 /// The length of a gradient's error over that of the gradient, tensor by tensor.
 pub const RELATIVE: f64 = 1e-4;
@@ -32,19 +44,18 @@ pub struct GoldenGradients {
     pub name: String,
     pub problem: Problem,
     pub config: AlbertConfig,
+    /// How the losses of exits add up.
+    pub options: TrainingOptions,
     pub inputs: Run,
     parameters: Run,
     gradients: Run,
     pub loss: f64,
 }
 
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gradients")
-}
-
-/// Every golden file, by name.
-pub fn golden_gradients() -> Vec<GoldenGradients> {
-    let entries = fs::read_dir(directory()).unwrap();
+/// Every golden file of a folder, by name.
+pub fn golden_gradients(folder: &str) -> Vec<GoldenGradients> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let entries = fs::read_dir(directory).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| GoldenGradients::read(path)).collect()
@@ -57,6 +68,20 @@ pub fn metadata(path: &Path) -> Value {
     serde_json::from_str(&header.metadata().as_ref().unwrap()["golden"]).unwrap()
 }
 
+/// How a golden file says that the losses of exits add up.
+fn options_of(metadata: &Value) -> TrainingOptions {
+    let exit_loss = match metadata["exit_loss"].as_str() {
+        None | Some("by_layer") => ExitLoss::ByLayer,
+        Some("mean") => ExitLoss::Mean,
+        Some(other) => panic!("no loss of exits {other}"),
+    };
+    let number = |name| metadata["distillation"][name].as_f64();
+    let distillation = number("weight").zip(number("temperature"));
+    let distillation =
+        distillation.map(|(weight, temperature)| Distillation { weight, temperature });
+    TrainingOptions { exit_loss, distillation, ..TrainingOptions::default() }
+}
+
 impl GoldenGradients {
     fn read(path: &Path) -> Self {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -66,6 +91,7 @@ impl GoldenGradients {
         Self {
             problem: Problem::from_name(metadata["problem"].as_str().unwrap()),
             config: AlbertConfig::from_json(metadata["config"].clone()).unwrap(),
+            options: options_of(&metadata),
             inputs,
             parameters,
             gradients,
@@ -145,4 +171,45 @@ pub fn direction(shape: &[usize], seed: u64) -> ArrayD<f64> {
     let drawn = ArrayD::from_shape_simple_fn(shape, || StandardNormal.sample(&mut generator));
     let length = length(&drawn);
     drawn / length
+}
+
+/// A single element of an array, as a direction.
+pub fn element(shape: &[usize], index: usize) -> ArrayD<f64> {
+    let mut along = ArrayD::zeros(shape);
+    *along.iter_mut().nth(index).unwrap() = 1.0;
+    along
+}
+
+/// Some elements, and a direction that all elements have a part in.
+pub fn some_directions(shape: &[usize]) -> Vec<ArrayD<f64>> {
+    let len: usize = shape.iter().product();
+    let elements = numbers(len as u64, len as u32).take(ELEMENTS);
+    let elements = elements.map(|index| element(shape, index as usize));
+    elements.chain([direction(shape, len as u64)]).collect()
+}
+
+/// Asserts that the slope of the reference's loss along directions of single tensors, of which `directions` draws some
+/// for a shape, is that which the gradient says.
+pub fn assert_slopes_of(
+    what: &str,
+    reference: &Reference<'_>,
+    loss: impl Fn(&Reference<'_>) -> f64,
+    gradients: &Tree,
+    directions: impl Fn(&str, &[usize]) -> Vec<ArrayD<f64>>,
+) {
+    let nothing = NOTHING * tree_length(gradients);
+    for (tensor, gradient) in gradients {
+        let length = length(gradient);
+        for along in directions(tensor, gradient.shape()) {
+            let found = (gradient * &along).sum();
+            let along = Tree::from([(tensor.clone(), along)]);
+            let expected = reference.slope(&along, STEP, &loss);
+            let limit = RELATIVE * length + nothing;
+            let is_within = (found - expected).abs() <= limit;
+            assert!(
+                is_within,
+                "{what}, {tensor}: expected {expected:e}, found {found:e}, ±{limit:e}"
+            );
+        }
+    }
 }

@@ -254,6 +254,74 @@ fn finetune_question_answering_writes_predictions_for_the_scorer() {
     assert!(same == fs::read(found).unwrap(), "other answers");
 }
 
+/// The accuracy of each exit, as an example prints it at the end.
+fn exits_shown(run: &Run) -> Vec<(usize, f64)> {
+    let lines = run.stdout.lines().filter_map(|line| line.strip_prefix("after layer "));
+    let exit = |line: &str| {
+        let (layer, metrics) = line.split_once(": accuracy ").unwrap();
+        let accuracy = metrics.split(',').next().unwrap();
+        (layer.trim().parse().unwrap(), accuracy.parse().unwrap())
+    };
+    lines.map(exit).collect()
+}
+
+#[test]
+fn exits_are_trained_and_each_is_judged() {
+    let place = Place::new();
+    let train = place.head("sentiment/train.jsonl", 16, "train.jsonl");
+    let test = place.head("sentiment/held-out.jsonl", 12, "test.jsonl");
+    let output = place.path("output");
+    let files = [train.as_str(), &test, &output];
+    let more = ["--exits", "all", "--exit-loss", "mean", "--distill", "0.5,2"];
+    let run = finetune("finetune_classification", files, &more);
+    let exits = exits_shown(&run);
+    assert_eq!(exits.iter().map(|exit| exit.0).collect::<Vec<_>>(), [1, 2, 3]);
+    let config = AlbertConfig::from_pretrained(&output).unwrap();
+    assert_eq!(config.exit_layers, [1, 2, 3]);
+    assert_eq!(load::<AlbertForSequenceClassification>(&output).0.head().num_exits(), 3);
+    // The last exit is what the model is evaluated by.
+    let run = evaluate("finetune_classification", &output, &test, "accuracy", &[]);
+    assert_eq!(exits_shown(&run), exits);
+    let shown = format!("accuracy {:.4}", exits[2].1);
+    assert!(run.stdout.matches(&shown).count() >= 2, "{}", run.stdout);
+
+    // What came out keeps its exits, or gets others.
+    for (name, more, layers) in [
+        ("kept", &[][..], &[1, 2, 3][..]),
+        ("fewer", &["--exits", "2,3"], &[2, 3]),
+        ("none", &["--exits", "3"], &[3]),
+    ] {
+        let again = place.path(name);
+        let data = ["--train", &train, "--validation", &test, "--output", &again];
+        let steps = ["--model", &output, "--steps", "2"];
+        succeed("finetune_classification", &[&data[..], &steps, more].concat());
+        assert_eq!(AlbertConfig::from_pretrained(&again).unwrap().exit_layers, layers, "{name}");
+    }
+}
+
+#[test]
+fn choices_are_trained_with_exits() {
+    let place = Place::new();
+    let model = tiny_model(&place);
+    // Two choices, and three.
+    let item = |label: usize, choices: &[&str]| {
+        let prompt = "今天".repeat(label + 1);
+        json!({ "prompt": prompt, "choices": choices, "label": label }).to_string()
+    };
+    let two = ["吃了.", "没吃."];
+    let three = ["吃了.", "没吃.", "我没吃上吉士果."];
+    let items = [item(0, &two), item(1, &two), item(2, &three), item(0, &three)].join("\n");
+    let items = place.write("items.jsonl", &items);
+    let output = place.path("output");
+    let more = ["--model", &model, "--exits", "1,2"];
+    let run = finetune("finetune_multiple_choice", [&items, &items, &output], &more);
+    let exits = exits_shown(&run);
+    assert_eq!(exits.iter().map(|exit| exit.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(load::<AlbertForMultipleChoice>(&output).0.head().num_exits(), 2);
+    let run = evaluate("finetune_multiple_choice", &output, &items, "accuracy", &[]);
+    assert_eq!(exits_shown(&run), exits);
+}
+
 #[test]
 fn wrong_options_are_answered_in_one_line() {
     let place = Place::new();
@@ -284,6 +352,13 @@ fn wrong_options_are_answered_in_one_line() {
     refused(&["--precision", "int8"], &["f32 or bf16", "int8"]);
     refused(&["--steps", "1", "--every", "1", "--metric", "bleu"], &["bleu", "accuracy"]);
     refused(&["--labels", "good,bad"], &["label", "good"]);
+    refused(&["--exits", "some"], &["some", "all", "2,4,6"]);
+    refused(&["--exits", "1,2"], &["exit_layers", "[1, 2]", "num_hidden_layers = 3"]);
+    refused(&["--exits", "all", "--exit-loss", "sum"], &["sum", "by-layer or mean"]);
+    refused(&["--exits", "all", "--distill", "much"], &["much", "weight"]);
+    refused(&["--exits", "all", "--distill", "-1"], &["weight of distillation", "-1"]);
+    refused(&["--distill", "1"], &["--distill", "--exits"]);
+    fail("finetune_tokens", &["--exits", "all"], &["--exits"]);
 }
 
 #[test]

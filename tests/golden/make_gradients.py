@@ -169,7 +169,7 @@ def stored_name(name, layout):
 
 def inputs_of(problem, config, seed, pad_in_text):
     """A batch with every kind of padding. What is padding has id 0, except first tokens, which the pooler reads."""
-    model_class, _, labels, _, mask = ALL_PROBLEMS[problem]
+    _, _, labels, _, mask = ALL_PROBLEMS[problem]
     rng = np.random.default_rng(seed)
     ids = rng.integers(1, config.vocab_size, mask.shape)
     ids[:, 1:][mask[:, 1:] == 0] = 0
@@ -177,7 +177,7 @@ def inputs_of(problem, config, seed, pad_in_text):
         ids[0, 0] = ids[1, 2] = 0
     types = (np.arange(mask.shape[1]) >= np.array([[3], [2], [4], [1]])).astype(np.int64)
     inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    if model_class is AlbertForMultipleChoice:
+    if problem.startswith("choice"):
         inputs = {name: values.reshape(2, 2, -1) for name, values in inputs.items()}
     inputs.update(labels(rng, config, mask))
     return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in inputs.items()}
@@ -218,7 +218,7 @@ def well_conditioned(name, problem, layout, options, pad_in_text):
     raise AssertionError(f"{name}: transformers' own float32 gradients are never less than {NOISE} away")
 
 
-def write(directory, problem, layout, index, pad_in_text=False):
+def write(directory, problem, layout, index, pad_in_text=False, described=None):
     strategy, layers, groups, inner = layout
     name = f"{problem}_{strategy}_{groups}_of_{layers}_inner_{inner}" + ("_pad_in_text" if pad_in_text else "")
     options = {**ALL_PROBLEMS[problem][1], "hidden_act": ACTIVATIONS[index % len(ACTIVATIONS)]}
@@ -234,30 +234,35 @@ def write(directory, problem, layout, index, pad_in_text=False):
         tensors[f"gradients.{stored_name(tensor, layout)}"] = torch.where(values.abs() < ZERO * total, 0, values).float()
     path = directory / f"{name}.safetensors"
     # One key only: safetensors writes several in any order.
-    save_file(tensors, path, {"golden": json.dumps({"config": config, "problem": problem}, sort_keys=True)})
+    save_file(tensors, path, {"golden": json.dumps({"config": config, **(described or {"problem": problem})}, sort_keys=True)})
     print(f"{name:50} {config.get('hidden_act', 'gelu_new'):18} {path.stat().st_size / 1024:5.1f} KB, {remark}")
     return path.stat().st_size
 
 
-def main(check):
-    target = Path(tempfile.mkdtemp()) if check else HERE / "gradients"
+def write_all(directory):
+    cases = [(problem, layout) for problem in PROBLEMS for layout in LAYOUTS]
+    cases += [("pretraining", layout) for layout in MORE_LAYOUTS]
+    sizes = [write(directory, *case, index) for index, case in enumerate(cases)]
+    sizes += [write(directory, problem, LAYOUTS[0], index, pad_in_text=True)
+              for index, problem in enumerate(["masked_lm", "sentence_order"])]
+    return sizes + [write(directory, problem, LAYOUTS[0], index) for index, problem in enumerate(UNTIED)]
+
+
+def main(folder, write_all, check):
+    """Writes all files of a folder beside this script, or compares them."""
+    target = Path(tempfile.mkdtemp()) if check else HERE / folder
     if not check:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-    cases = [(problem, layout) for problem in PROBLEMS for layout in LAYOUTS]
-    cases += [("pretraining", layout) for layout in MORE_LAYOUTS]
-    sizes = [write(target, *case, index) for index, case in enumerate(cases)]
-    sizes += [write(target, problem, LAYOUTS[0], index, pad_in_text=True)
-              for index, problem in enumerate(["masked_lm", "sentence_order"])]
-    sizes += [write(target, problem, LAYOUTS[0], index) for index, problem in enumerate(UNTIED)]
+    sizes = write_all(target)
     print(f"{len(sizes)} files, {sum(sizes) / 1024:.0f} KB")
     if check:
-        names = {path.name for directory in (target, HERE / "gradients") for path in directory.iterdir()}
-        same, *_ = filecmp.cmpfiles(target, HERE / "gradients", names, shallow=False)
+        names = {path.name for directory in (target, HERE / folder) for path in directory.iterdir()}
+        same, *_ = filecmp.cmpfiles(target, HERE / folder, names, shallow=False)
         shutil.rmtree(target)
         print("\n".join(f"different: {name}" for name in sorted(names - set(same))) or "all the same")
         sys.exit(set(same) != names)
 
 
 if __name__ == "__main__":
-    main("--check" in sys.argv[1:])
+    main("gradients", write_all, "--check" in sys.argv[1:])

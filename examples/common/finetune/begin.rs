@@ -68,16 +68,26 @@ impl Options {
             (fields.hidden_dropout_prob, fields.attention_probs_dropout_prob) = (rate, rate);
         }
         change(&mut fields);
+        let exits = self.exits.layers(fields.num_hidden_layers);
+        if let (None, Some(layers)) = (&self.model, &exits) {
+            fields.exit_layers.clone_from(layers);
+        }
         let config = AlbertConfig::new(fields)?;
         let Some(model) = &self.model else {
             let parameters = draw::<M>(&config, self.seed, RESIDUAL_SCALE)?;
             return Ok((config, parameters));
         };
-        let load = LoadOptions::new().seed(self.seed).labels(&config.labels);
-        let (_, parameters, report) = M::load_parameters(model, &load)?;
+        let mut load = LoadOptions::new().seed(self.seed).labels(&config.labels);
+        if let Some(layers) = exits {
+            load = load.exit_layers(layers);
+        }
+        let (loaded, parameters, report) = M::load_parameters(model, &load)?;
         if !report.is_clean() {
             eprintln!("{report}");
         }
+        // Also those that a checkpoint has without saying so.
+        let exit_layers = loaded.exit_layers.clone();
+        let config = AlbertConfig::new(ConfigFields { exit_layers, ..config.to_fields() })?;
         Ok((config, parameters))
     }
 }

@@ -4,10 +4,12 @@
 //! options.rs    what all examples can be asked for
 //! data.rs       examples → features
 //! begin.rs      tokenizer and parameters to begin with
+//! exits.rs      classifiers after several layers
 //! ```
 
 mod begin;
 mod data;
+mod exits;
 #[path = "../new_model.rs"]
 mod new_model;
 mod options;
@@ -38,6 +40,8 @@ pub struct Task<'a, M, F> {
     pub metric: &'a str,
     /// Judges the model on the examples held out, besides by its loss.
     pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
+    /// Judges each exit of a model on the examples held out; none where there are no exits.
+    pub exits: Option<&'a dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>>>,
     /// How well it can be done without a model.
     pub baselines: Vec<String>,
 }
@@ -56,13 +60,17 @@ where
     M::Parameters: Clone,
     F: Features<Labels = M::Labels> + Clone,
 {
-    let Task { train: examples, validation, metric, measure, baselines } = task;
+    let Task { train: examples, validation, metric, measure, exits, baselines } = task;
     let (count, held_out) = (examples.len(), validation.len());
     let of_data =
         DatasetOptions { batch_size: options.batch, seed: options.seed, ..Default::default() };
     let validation = Dataset::new(validation, DatasetOptions { shuffle: false, ..of_data })?;
-    let training =
-        TrainingOptions { precision: options.precision, activations: options.activations };
+    let training = TrainingOptions {
+        precision: options.precision,
+        activations: options.activations,
+        ..TrainingOptions::default()
+    };
+    let training = options.exits.training(&config, training)?;
     let model = TrainingModel::<M>::new(config.clone(), parameters, training)?;
     let measure = |model: &TrainingModel<M>| {
         measure(&M::from_parameters(model.config().clone(), model.parameters().clone())?)
@@ -70,7 +78,9 @@ where
     if options.only_evaluates() {
         writeln!(out, "{held_out} examples to evaluate on")?;
         let parameters = evaluate(model, validation, measure, &baselines, out)?;
-        return Ok(Some(M::from_parameters(config, parameters)?));
+        let model = M::from_parameters(config, parameters)?;
+        report_exits(&model, exits, out)?;
+        return Ok(Some(model));
     }
     writeln!(out, "{count} examples to train on, {held_out} held out")?;
     let examples = Dataset::new(examples, of_data)?;
@@ -93,7 +103,22 @@ where
     let best = best::<M>(&trained.outcome, out)?.unwrap_or(trained.parameters);
     M::save_parameters_as(output, &config, &best, options.dtype)?;
     writeln!(out, "saved to {}", output.display())?;
-    Ok(Some(M::from_parameters(config, best)?))
+    let model = M::from_parameters(config, best)?;
+    report_exits(&model, exits, out)?;
+    Ok(Some(model))
+}
+
+/// Says how good each exit is, if there are several.
+fn report_exits<M: PreTrainedModel>(
+    model: &M,
+    measure: Option<&dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>>>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let layers = &model.config().exit_layers;
+    match measure {
+        Some(measure) if layers.len() > 1 => exits::report(layers, &measure(model)?, out),
+        _ => Ok(()),
+    }
 }
 
 /// The parameters that were the best, if they are others than the last.

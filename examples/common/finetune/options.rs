@@ -8,6 +8,7 @@ use ndalbert::checkpoint::DType;
 use ndalbert::train::{ActivationPolicy, Decay, Interval, Schedule, TrainerOptions};
 
 use super::Failure;
+use super::exits::{self, ExitOptions};
 use super::output::{Output, dtype};
 
 /// What suits published checkpoints: a rate between the paper's, 1e-5 to 5e-5.
@@ -24,6 +25,8 @@ pub struct Defaults {
     pub epochs: u64,
     /// ... the rate, with that model.
     pub rate: f64,
+    /// Whether the model may have exits.
+    pub has_exits: bool,
 }
 
 pub struct Options {
@@ -49,13 +52,15 @@ pub struct Options {
     pub precision: Precision,
     pub dtype: DType,
     pub activations: ActivationPolicy,
+    pub exits: ExitOptions,
     pub seed: u64,
 }
 
 impl Defaults {
     /// The lines of help for the options that all examples have.
     pub fn help(&self) -> String {
-        let Self { example, model, epochs, rate } = self;
+        let Self { example, model, epochs, rate, has_exits } = self;
+        let exits = if *has_exits { exits::HELP } else { "" };
         let model = if model.is_some() { "that of this crate" } else { "a new, small one" };
         format!(
             "\
@@ -87,7 +92,7 @@ impl Defaults {
   --dtype D           of the weights that are saved, f32, f16 or bf16
                       [default: f32]
   --recompute         keep one layer's activations at a time
-  --seed N            of order, dropout and new weights [default: 1]
+{exits}  --seed N            of order, dropout and new weights [default: 1]
   --help
 "
         )
@@ -101,7 +106,7 @@ impl Options {
         mut arguments: lexopt::Parser,
         mut own: impl FnMut(&str, &mut lexopt::Parser) -> Result<bool, Failure>,
     ) -> Result<Option<Self>, Failure> {
-        let Defaults { example, model, epochs, rate } = defaults;
+        let Defaults { example, model, epochs, rate, has_exits } = defaults;
         let mut options = Self::new(example);
         let (mut own_epochs, mut own_rate) = (None, None);
         while let Some(argument) = arguments.next()? {
@@ -114,6 +119,7 @@ impl Options {
                 "epochs" => own_epochs = Some(arguments.value()?.parse()?),
                 "rate" => own_rate = Some(arguments.value()?.parse()?),
                 name if own(name, &mut arguments)? || options.take(name, &mut arguments)? => {}
+                name if has_exits && options.exits.take(name, &mut arguments)? => {}
                 name => return Err(format!("invalid option '--{name}'").into()),
             }
         }
@@ -155,6 +161,7 @@ impl Options {
             precision: Precision::F32,
             dtype: DType::F32,
             activations: ActivationPolicy::Keep,
+            exits: ExitOptions::default(),
             seed: 1,
         }
     }

@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::model::albert::Albert;
+use crate::model::albert::{Albert, OutputOptions};
 use crate::model::exits::{ExitPolicy, Exits, Outcome, Predict};
 use crate::nn::Linear;
 
@@ -48,6 +48,24 @@ impl ClassifierHead {
     /// How many exits there are, the one after the last layer included.
     pub fn num_exits(&self) -> usize {
         self.exits.len() + 1
+    }
+
+    /// The logits `[B, C]` of every exit, all computed at the full depth of a backbone.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`], and if the backbone has no pooler.
+    pub(super) fn forward_exits(&self, albert: &Albert, batch: &Batch) -> Result<Vec<Array2<f32>>> {
+        if self.exits.is_empty() {
+            return Ok(vec![self.classifier.forward(albert.pooler_output(batch)?.view())?]);
+        }
+        let options = OutputOptions { hidden_states: true, ..OutputOptions::default() };
+        let states = albert.forward_with(batch, options)?.hidden_states;
+        let config = albert.config();
+        let logits = config.exit_layers.iter().enumerate().map(|(exit, layer)| {
+            let pooled = albert.pool(&states[layer * config.inner_group_num])?;
+            self.exit(exit).forward(pooled.view())
+        });
+        logits.collect()
     }
 
     /// The linear layers, to the bit what was packed: the last classifier, and those of the exits before it.

@@ -116,6 +116,18 @@ impl AlbertForMultipleChoice {
         Ok(outcomes.into_iter().map(with_layers).collect())
     }
 
+    /// The logits of every exit, `[B, N]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch, num_choices: usize) -> Result<Vec<Array2<f32>>> {
+        check_choices(batch, num_choices)?;
+        let logits = self.head.forward_exits(&self.albert, batch)?;
+        logits.into_iter().map(|logits| by_prompt(logits, num_choices)).collect()
+    }
+
     fn until<'a>(&'a self, policy: &'a dyn ExitPolicy) -> Until<'a> {
         Until {
             albert: &self.albert,

@@ -124,4 +124,14 @@ impl AlbertForSentenceOrder {
         let (logits, layers) = until.run(batch, &each(batch, 1))?;
         Ok(EarlyExit { output: SentenceOrderOutput::new(logits), layers })
     }
+
+    /// The logits of every exit, `[B, 2]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch) -> Result<Vec<Array2<f32>>> {
+        self.head.forward_exits(&self.albert, batch)
+    }
 }

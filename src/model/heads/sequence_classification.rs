@@ -176,6 +176,16 @@ impl AlbertForSequenceClassification {
         Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
     }
 
+    /// The logits of every exit, `[B, C]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
+    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
+    /// layer alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_exits(&self, batch: &Batch) -> Result<Vec<Array2<f32>>> {
+        self.head.forward_exits(&self.albert, batch)
+    }
+
     fn until<'a>(&'a self, policy: &'a dyn ExitPolicy, predict: &'a Predict<'a>) -> Until<'a> {
         let problem = problem(self.albert.config());
         Until { albert: &self.albert, head: &self.head, policy, problem, predict }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
-use super::encoder::{DropoutRates, Pass, TrainingEncoder, product};
+use super::encoder::{DropoutRates, ExitGradient, Pass, TrainingEncoder, product};
 use super::linear::TrainingLinear;
 use super::memory::EncoderMemory;
 use super::norm::{TrainingNorm, add_parts, parts};
@@ -43,6 +43,8 @@ pub(super) struct BackbonePass<'a> {
     pub(super) batch: &'a Batch,
     /// The tokens whose states are to come out.
     pub(super) wanted: &'a Wanted,
+    /// The layers before the last, counted from 1, after which the pooled output is to come out, too.
+    pub(super) exits: &'a [usize],
     /// The seed of dropout; none where there is none.
     pub(super) seed: Option<u64>,
 }
@@ -54,6 +56,9 @@ pub struct BackboneStates {
     pub tokens: Array2<f32>,
     /// The pooled output, `[B, H]`; none without a pooler.
     pub pooled: Option<Array2<f32>>,
+    /// The same pooler's output after each exit before the last layer, `[B, H]` each, in the order of the configuration's
+    /// [`exit_layers`](crate::ConfigFields::exit_layers); none without exits or without a pooler.
+    pub exits: Vec<Array2<f32>>,
 }
 
 impl BackboneStates {
@@ -63,6 +68,7 @@ impl BackboneStates {
         Self {
             tokens: Array2::zeros(self.tokens.raw_dim()),
             pooled: self.pooled.as_ref().map(|pooled| Array2::zeros(pooled.raw_dim())),
+            exits: self.exits.iter().map(|pooled| Array2::zeros(pooled.raw_dim())).collect(),
         }
     }
 
@@ -71,14 +77,23 @@ impl BackboneStates {
     /// # Errors
     /// [`Error::Input`] if they are not of the shapes of `states`.
     pub(super) fn like(self, states: &Self) -> Result<Self> {
-        let shapes = |of: &Self| (of.tokens.dim(), of.pooled.as_ref().map(Array2::dim));
+        let shapes = |of: &Self| {
+            let exits: Vec<_> = of.exits.iter().map(Array2::dim).collect();
+            (of.tokens.dim(), of.pooled.as_ref().map(Array2::dim), exits)
+        };
         let (expected, found) = (shapes(states), shapes(&self));
         if expected != found {
-            let shown = |(tokens, pooled)| format!("tokens {tokens:?}, pooled {pooled:?}");
+            let shown = |(tokens, pooled, exits)| {
+                format!("tokens {tokens:?}, pooled {pooled:?}, exits {exits:?}")
+            };
             return Err(Error::input("gradients of states", shown(expected), shown(found)));
         }
         let standard = |array: Array2<f32>| array.as_standard_layout().into_owned();
-        Ok(Self { tokens: standard(self.tokens), pooled: self.pooled.map(standard) })
+        Ok(Self {
+            tokens: standard(self.tokens),
+            pooled: self.pooled.map(standard),
+            exits: self.exits.into_iter().map(standard).collect(),
+        })
     }
 }
 
@@ -106,6 +121,20 @@ impl BackbonePass<'_> {
         let rows: Vec<usize> = self.batch.layout.first_rows().collect();
         self.wanted.positions(&rows)
     }
+
+    /// How many applications have been made after a layer, counted from 1.
+    fn applications(&self, layer: usize) -> usize {
+        layer * self.config.inner_group_num
+    }
+
+    /// The states of first tokens after a layer before the last, `[B, H]`.
+    fn first_states(&self, layer: usize, memory: &EncoderMemory) -> Array2<f32> {
+        let states = &memory.states[self.applications(layer)];
+        let shape = (self.batch.num_tokens(), self.config.hidden_size);
+        let states = ArrayView2::from_shape(shape, states).expect("made for this batch");
+        let rows: Vec<usize> = self.batch.layout.first_rows().collect();
+        states.select(Axis(0), &rows)
+    }
 }
 
 impl TrainingBackbone {
@@ -116,7 +145,7 @@ impl TrainingBackbone {
         config: &AlbertConfig,
         parameters: &AlbertParameters,
     ) -> Self {
-        let TrainingOptions { precision, activations } = options;
+        let TrainingOptions { precision, activations, .. } = options;
         let AlbertParameters { encoder, pooler, .. } = parameters;
         // What the inference model has in single precision, in whatever precision it is.
         let linear = |linear| TrainingLinear::new(isa, Precision::F32, [linear]);
@@ -141,15 +170,13 @@ impl TrainingBackbone {
         let shape = (pass.wanted.rows.len(), pass.config.hidden_size);
         let states = memory.encoder.states.last().map_or(&[][..], Vec::as_slice);
         let tokens = ArrayView2::from_shape(shape, states).expect("made for this batch").to_owned();
-        let pooled = self.pooler.as_ref().map(|pooler| {
-            let first = tokens.select(Axis(0), &pass.first_rows());
-            let mut pooled = Array2::zeros(first.raw_dim());
-            let mut buffer = InputBuffer::default();
-            pooler.forward_into(contiguous(&first), &mut buffer, contiguous_mut(&mut pooled));
-            pooled.mapv_inplace(f32::tanh);
-            pooled
-        });
-        BackboneStates { tokens, pooled }
+        let Some(pooler) = &self.pooler else {
+            return BackboneStates { tokens, pooled: None, exits: Vec::new() };
+        };
+        let exits = pass.exits.iter().map(|&layer| pass.first_states(layer, &memory.encoder));
+        let exits = exits.map(|first| pool(pooler, &first)).collect();
+        let pooled = pool(pooler, &tokens.select(Axis(0), &pass.first_rows()));
+        BackboneStates { tokens, pooled: Some(pooled), exits }
     }
 
     /// Goes back from gradients of what [`forward`](Self::forward) returned as `states`, and adds those of the parameters.
@@ -161,14 +188,12 @@ impl TrainingBackbone {
         d_states: BackboneStates,
         gradients: &mut AlbertParameters,
     ) {
-        let BackboneStates { tokens: mut d, pooled: d_pooled } = d_states;
-        if let (Some(pooled), Some(d_pooled)) = (&states.pooled, d_pooled) {
-            self.pooler_backward(pass, (&states.tokens, pooled), d_pooled, &mut d, gradients);
-        }
+        let (mut d, exits) =
+            self.pooler_backward(pass, &memory.encoder, states, d_states, gradients);
         let eps = pass.config.layer_norm_eps;
         let (encoder, of_encoder) = (&self.encoder, &mut gradients.encoder);
         let mut d_embedded = vec![0.0; pass.batch.num_tokens() * pass.config.hidden_size];
-        let d = (contiguous_mut(&mut d), &mut d_embedded[..]);
+        let d = (contiguous_mut(&mut d), &exits[..], &mut d_embedded[..]);
         encoder.backward(eps, pass.encoder(), &mut memory.encoder, d, of_encoder);
         self.embed_backward(pass, memory, &d_embedded, gradients);
     }
@@ -235,33 +260,57 @@ impl TrainingBackbone {
         }
     }
 
-    /// tanh(W·h + b) backwards: adds to the gradients of first tokens' states.
+    /// tanh(W·h + b) backwards, of the last layer and of all exits: one product for the pooler's gradient. Returns the
+    /// gradients of the last layer's states, and of first tokens' at exits.
     fn pooler_backward(
         &self,
         pass: BackbonePass<'_>,
-        (tokens, pooled): (&Array2<f32>, &Array2<f32>),
-        mut d_pooled: Array2<f32>,
-        d: &mut Array2<f32>,
+        memory: &EncoderMemory,
+        states: &BackboneStates,
+        d_states: BackboneStates,
         gradients: &mut AlbertParameters,
-    ) {
-        let (Some(pooler), Some(gradient)) = (&self.pooler, &mut gradients.pooler) else { return };
-        Zip::from(&mut d_pooled).and(pooled).for_each(|d, y| *d *= 1.0 - y * y);
-        let rows = pass.first_rows();
-        let first = tokens.select(Axis(0), &rows);
-        let width = pass.config.hidden_size;
-        let stretch = Stretch {
-            d_out: Strided::dense(contiguous(&d_pooled), width),
-            inputs: Strided::dense(contiguous(&first), width),
+    ) -> (Array2<f32>, Vec<ExitGradient>) {
+        let BackboneStates { tokens: mut d, pooled: d_pooled, exits: d_exits } = d_states;
+        let (Some(pooler), Some(gradient)) = (&self.pooler, &mut gradients.pooler) else {
+            return (d, Vec::new());
         };
-        weight_gradients(self.isa, false, vec![product(vec![stretch], gradient)]);
-        let mut d_first = first;
-        let mut buffer = InputBuffer::default();
-        pooler.backward_into(contiguous(&d_pooled), &mut buffer, contiguous_mut(&mut d_first));
-        for (row, d_first) in rows.into_iter().zip(d_first.outer_iter()) {
-            let mut row = d.row_mut(row);
-            row += &d_first;
+        let rows = pass.first_rows();
+        let mut first = vec![states.tokens.select(Axis(0), &rows)];
+        first.extend(pass.exits.iter().map(|&layer| pass.first_states(layer, memory)));
+        let mut d_pooled: Vec<Array2<f32>> = d_pooled.into_iter().chain(d_exits).collect();
+        for (d, pooled) in d_pooled.iter_mut().zip(states.pooled.iter().chain(&states.exits)) {
+            Zip::from(d).and(pooled).for_each(|d, y| *d *= 1.0 - y * y);
         }
+        let width = pass.config.hidden_size;
+        let stretches = d_pooled.iter().zip(&first).map(|(d, first)| Stretch {
+            d_out: Strided::dense(contiguous(d), width),
+            inputs: Strided::dense(contiguous(first), width),
+        });
+        weight_gradients(self.isa, false, vec![product(stretches.collect(), gradient)]);
+        for (d_pooled, d_first) in d_pooled.iter().zip(&mut first) {
+            let mut buffer = InputBuffer::default();
+            pooler.backward_into(contiguous(d_pooled), &mut buffer, contiguous_mut(d_first));
+        }
+        let mut d_first = first.into_iter();
+        let d_last = d_first.next().unwrap_or_default();
+        for (row, d_last) in rows.into_iter().zip(d_last.outer_iter()) {
+            let mut row = d.row_mut(row);
+            row += &d_last;
+        }
+        let exits = pass.exits.iter().zip(d_first);
+        let exits =
+            exits.map(|(&layer, d)| ExitGradient { applications: pass.applications(layer), d });
+        (d, exits.collect())
     }
+}
+
+/// tanh(W·h + b) of states `[B, H]`.
+fn pool(pooler: &TrainingLinear, first: &Array2<f32>) -> Array2<f32> {
+    let mut pooled = Array2::zeros(first.raw_dim());
+    let mut buffer = InputBuffer::default();
+    pooler.forward_into(contiguous(first), &mut buffer, contiguous_mut(&mut pooled));
+    pooled.mapv_inplace(f32::tanh);
+    pooled
 }
 
 /// Adds row t of `rows` `[T, E]` to row `ids[t]` of `table` `[V, E]`, but for one id.

@@ -1,5 +1,7 @@
 //! The encoder, forward and backward: L applications of a few layers.
 
+use ndarray::Array2;
+
 use super::ActivationPolicy;
 use super::layer::{
     AttentionBlock, FeedForwardBlock, LayerDropout, LayerSettings, Scratch, TrainingLayer,
@@ -10,6 +12,7 @@ use super::saved::{SavedLayer, Widths, take};
 use super::wanted::Wanted;
 use crate::batch::Batch;
 use crate::config::AlbertConfig;
+use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::convert::{InputBuffer, Strided};
 use crate::kernels::dropout::Dropout;
 use crate::kernels::weight_gradient::{Stretch, WeightGradient, weight_gradients};
@@ -51,6 +54,14 @@ impl DropoutRates {
             hidden: Dropout::new(self.hidden, self.seed, place + 1),
         }
     }
+}
+
+/// Gradients of states before the last layer's, at each sequence's first token.
+pub(super) struct ExitGradient {
+    /// How many applications have made these states.
+    pub(super) applications: usize,
+    /// `[B, H]`.
+    pub(super) d: Array2<f32>,
 }
 
 /// One pass over one batch.
@@ -131,26 +142,26 @@ impl TrainingEncoder {
         self.layer(index, eps, pass).forward(x, group.sequences, wanted, saved, inputs, out);
     }
 
-    /// Goes back from the gradient `d_wanted` `[W, H]` of the output, which is used up, to that of the embedded states, `d` `[T, H]`, and
-    /// adds the layers' gradients. What was saved is used up.
+    /// Goes back from the gradient `d_wanted` `[W, H]` of the output, which is used up, and those of exits, to that of the
+    /// embedded states, `d` `[T, H]`, and adds the layers' gradients. What was saved is used up.
     pub(super) fn backward(
         &self,
         eps: f64,
         pass: Pass<'_>,
         memory: &mut EncoderMemory,
-        (d_wanted, d): (&mut [f32], &mut [f32]),
+        (d_wanted, exits, d): (&mut [f32], &[ExitGradient], &mut [f32]),
         gradients: &mut EncoderParameters,
     ) {
         let all: Vec<usize> = (0..self.plan.len()).rev().collect();
         match self.policy {
             ActivationPolicy::Keep => {
-                self.backward_through(&all, eps, pass, memory, (d_wanted, d));
+                self.backward_through(&all, eps, pass, memory, (d_wanted, exits, d));
                 self.add_gradients(&all, memory, gradients);
             }
             ActivationPolicy::Recompute => {
                 for index in all {
                     memory.make_room(self.widths, index);
-                    self.backward_through(&[index], eps, pass, memory, (d_wanted, d));
+                    self.backward_through(&[index], eps, pass, memory, (d_wanted, exits, d));
                     self.add_gradients(&[index], memory, gradients);
                 }
             }
@@ -164,7 +175,7 @@ impl TrainingEncoder {
         eps: f64,
         pass: Pass<'_>,
         memory: &mut EncoderMemory,
-        (mut d_wanted, mut d): (&mut [f32], &mut [f32]),
+        (mut d_wanted, exits, mut d): (&mut [f32], &[ExitGradient], &mut [f32]),
     ) {
         let hidden = self.widths.hidden;
         let tasks: Vec<_> = memory
@@ -191,6 +202,9 @@ impl TrainingEncoder {
                     let of_wanted = (&mut *d_wanted, &group.wanted);
                     layer.backward_wanted(of_wanted, d, group.sequences, saved, &mut scratch);
                 } else {
+                    for exit in exits.iter().filter(|exit| exit.applications == index + 1) {
+                        exit.add_to(group.sequences, group.size.sequences.start, d);
+                    }
                     layer.backward(d, group.sequences, saved, &mut scratch);
                 }
             }
@@ -267,6 +281,18 @@ impl TrainingEncoder {
             feed_forward: &self.feed_forwards[feed_forward],
             output_norm: norm(&feed_forwards[group][j].layer_norm),
             dropout: pass.dropout.map(|rates| rates.layer(index)).unwrap_or_default(),
+        }
+    }
+}
+
+impl ExitGradient {
+    /// Adds what is of some sequences, the first of which is `first` in the batch, to the gradient of their tokens' states
+    /// `[t, H]`.
+    fn add_to(&self, sequences: &[Sequence], first: usize, d: &mut [f32]) {
+        let (start, hidden) = (first_row(sequences), self.d.ncols());
+        for (sequence, from) in sequences.iter().zip(self.d.outer_iter().skip(first)) {
+            let to = &mut d[(sequence.start - start) * hidden..][..hidden];
+            to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
         }
     }
 }

@@ -3,14 +3,11 @@
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::backbone::BackboneStates;
-use super::loss::{
-    binary_cross_entropy_term, cross_entropy, soft_cross_entropy_term, squared_error_term,
-};
 use super::wanted::Wanted;
-use super::{LossOutput, LossTerm, Targets};
+use super::{LossOutput, LossTerm, TrainingOptions};
 use crate::batch::Batch;
 use crate::config::AlbertConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::convert::{Inputs, Strided};
 use crate::kernels::dropout::Dropout;
@@ -19,13 +16,13 @@ use crate::kernels::packed::PackedMatrix;
 use crate::kernels::weight_gradient::{Stretch, weight_gradients};
 use crate::kernels::{Isa, Precision};
 use crate::model::albert::no_pooler;
-use crate::model::heads::{Comparison, comparison};
 use crate::nn::{Linear, PackedLinear, contiguous, contiguous_mut};
 
 /// What a head and its loss get to see.
 pub struct HeadPass<'a> {
     pub(super) isa: Isa,
     pub(super) config: &'a AlbertConfig,
+    pub(super) options: TrainingOptions,
     pub(super) batch: &'a Batch,
     /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
     pub(super) words: &'a Array2<f32>,
@@ -59,20 +56,20 @@ impl HeadPass<'_> {
     ///
     /// # Errors
     /// If there is no pooler.
-    fn pooled(&self) -> Result<ArrayView2<'_, f32>> {
+    pub(super) fn pooled(&self) -> Result<ArrayView2<'_, f32>> {
         let pooled = self.states.pooled.as_ref().ok_or_else(no_pooler)?;
         Ok(pooled.view())
     }
 
-    /// The dropout before a classifier.
-    fn dropout(&self, rate: Option<f64>) -> Option<Dropout> {
-        // Layers count from 0 on.
-        const PLACE: u64 = u64::MAX;
-        self.seed.and_then(|seed| Dropout::new(rate.unwrap_or(0.0), seed, PLACE))
+    /// The dropout before a classifier: that after the last layer or, of an exit, after a layer before.
+    pub(super) fn dropout(&self, rate: Option<f64>, exit: Option<usize>) -> Option<Dropout> {
+        // Places in layers count from 0 on.
+        let place = u64::MAX - exit.unwrap_or(0) as u64;
+        self.seed.and_then(|seed| Dropout::new(rate.unwrap_or(0.0), seed, place))
     }
 
     /// Scores `states`.
-    fn classify(
+    pub(super) fn classify(
         &self,
         linear: &Linear,
         states: ArrayView2<'_, f32>,
@@ -88,7 +85,7 @@ impl HeadPass<'_> {
     }
 
     /// The gradient of what was classified, from the logits' in `classified`.
-    fn classify_backward(
+    pub(super) fn classify_backward(
         &self,
         linear: &Linear,
         classified: &Classified,
@@ -146,28 +143,6 @@ impl HeadPass<'_> {
     }
 }
 
-/// A classifier of the pooled output against a loss that makes gradients of its logits.
-///
-/// # Errors
-/// Those of the loss, and if there is no pooler.
-pub(super) fn pooled_classifier(
-    pass: &HeadPass<'_>,
-    linear: &Linear,
-    gradients: Option<(&mut Linear, &mut BackboneStates)>,
-    loss: impl FnOnce(&mut Array2<f32>) -> Result<LossTerm>,
-) -> Result<LossTerm> {
-    let dropout = pass.dropout(pass.config.classifier_dropout_prob);
-    let mut classified = pass.classify(linear, pass.pooled()?, dropout);
-    let term = loss(&mut classified.logits)?;
-    if let Some((gradient, states)) = gradients {
-        let d = pass.classify_backward(linear, &classified, gradient);
-        if let Some(pooled) = &mut states.pooled {
-            *pooled += &d;
-        }
-    }
-    Ok(term)
-}
-
 /// A classifier of chosen tokens against a loss that makes gradients of its logits.
 ///
 /// # Errors
@@ -182,7 +157,7 @@ pub(super) fn token_classifier(
 ) -> Result<LossTerm> {
     let rows = pass.wanted.positions(rows);
     let states = pass.states.tokens.select(Axis(0), &rows);
-    let mut classified = pass.classify(linear, states.view(), pass.dropout(dropout));
+    let mut classified = pass.classify(linear, states.view(), pass.dropout(dropout, None));
     let term = loss(&mut classified.logits)?;
     if let Some((gradient, states)) = gradients {
         let d = pass.classify_backward(linear, &classified, gradient);
@@ -196,59 +171,6 @@ pub(super) fn add_rows(d: &Array2<f32>, rows: &[usize], states: &mut Array2<f32>
     for (d, &row) in d.outer_iter().zip(rows) {
         let mut to = states.row_mut(row);
         to += &d;
-    }
-}
-
-/// The loss of choices: logits `[B·N, 1]` against labels of B prompts.
-pub(super) fn choices_term(
-    pass: &HeadPass<'_>,
-    logits: &mut Array2<f32>,
-    targets: &Targets,
-) -> Result<LossTerm> {
-    let rows = logits.nrows();
-    let prompts = match targets {
-        Targets::Classes(classes) => classes.len(),
-        Targets::Values(values) => values.nrows(),
-    };
-    if prompts == 0 || !rows.is_multiple_of(prompts) {
-        let expected = format!("a number that divides the {rows} sequences");
-        return Err(Error::input("number of labels", expected, prompts.to_string()));
-    }
-    let shape = (prompts, rows / prompts);
-    let mut of_prompts = std::mem::take(logits)
-        .into_shape_with_order(shape)
-        .map_err(|error| Error::input("logits", "[B, N]", error.to_string()))?;
-    let term = match targets {
-        Targets::Classes(classes) => {
-            cross_entropy(pass.isa, "loss", &mut of_prompts, classes, pass.scale)
-        }
-        Targets::Values(values) => {
-            soft_cross_entropy_term("loss", &mut of_prompts, values.view(), pass.scale)
-        }
-    };
-    *logits = of_prompts
-        .into_shape_with_order((rows, 1))
-        .map_err(|error| Error::input("logits", "[B·N, 1]", error.to_string()))?;
-    term
-}
-
-/// The loss of a sequence classifier, of whichever kind its problem is.
-pub(super) fn classes_term(
-    pass: &HeadPass<'_>,
-    logits: &mut Array2<f32>,
-    targets: &Targets,
-) -> Result<LossTerm> {
-    let (kind, scale) = (pass.config.problem_type, pass.scale);
-    match comparison(kind, logits.ncols(), targets.as_labels())? {
-        Comparison::CrossEntropy(classes) => {
-            cross_entropy(pass.isa, "loss", logits, classes, scale)
-        }
-        Comparison::SquaredError(values) => {
-            squared_error_term("loss", logits, values.view(), scale)
-        }
-        Comparison::BinaryCrossEntropy(values) => {
-            binary_cross_entropy_term("loss", logits, values, scale)
-        }
     }
 }
 

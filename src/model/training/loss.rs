@@ -126,6 +126,58 @@ pub(super) fn binary_cross_entropy_term(
     Ok(LossTerm { name, loss, correct, count, has_classes: true })
 }
 
+/// Mean over `rows` of T²·KL(softmax(teacher / T) ‖ softmax(student / T)), of logits `[N, C]`; `scale` times its gradient by the
+/// student's is added to `d`.
+pub(super) fn divergence(
+    (student, teacher): (&Array2<f32>, &Array2<f32>),
+    rows: &[usize],
+    temperature: f64,
+    scale: f64,
+    d: &mut Array2<f32>,
+) -> f64 {
+    let mean = 1.0 / rows.len() as f64;
+    let mut loss = 0.0;
+    for &row in rows {
+        let [p, q] = [teacher, student].map(|x| log_probabilities(x.row(row), temperature));
+        for (d, (&p, &q)) in d.row_mut(row).iter_mut().zip(p.iter().zip(&q)) {
+            loss += p.exp() * (p - q);
+            *d += (scale * mean * temperature * (q.exp() - p.exp())) as f32;
+        }
+    }
+    temperature.powi(2) * loss * mean
+}
+
+/// As [`divergence`], where each logit is a prediction: the mean over all of them.
+pub(super) fn binary_divergence(
+    (student, teacher): (&Array2<f32>, &Array2<f32>),
+    temperature: f64,
+    scale: f64,
+    d: &mut Array2<f32>,
+) -> f64 {
+    // ln σ(x)
+    let log_sigmoid = |x: f64| x.min(0.0) - (-x.abs()).exp().ln_1p();
+    let mean = 1.0 / student.len() as f64;
+    let mut loss = 0.0;
+    for (d, (&teacher, &student)) in d.iter_mut().zip(teacher.iter().zip(student)) {
+        let [p, q] = [teacher, student].map(|x| f64::from(x) / temperature);
+        for sign in [1.0, -1.0] {
+            let [p, q] = [p, q].map(|x| log_sigmoid(sign * x));
+            loss += p.exp() * (p - q);
+        }
+        let [p, q] = [p, q].map(|x| log_sigmoid(x).exp());
+        *d += (scale * mean * temperature * (q - p)) as f32;
+    }
+    temperature.powi(2) * loss * mean
+}
+
+/// ln softmax(logits / T) of a row.
+fn log_probabilities(logits: ndarray::ArrayView1<'_, f32>, temperature: f64) -> Vec<f64> {
+    let scaled = logits.iter().map(|&x| f64::from(x) / temperature);
+    let largest = scaled.clone().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = scaled.clone().map(|x| (x - largest).exp()).sum();
+    scaled.map(|x| x - largest - sum.ln()).collect()
+}
+
 /// The index of the largest value, the first of equals.
 fn largest(row: ndarray::ArrayView1<'_, f32>) -> usize {
     let better = |best: usize, i: usize| if row[i] > row[best] { i } else { best };

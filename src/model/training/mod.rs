@@ -1,11 +1,12 @@
 //! Forward passes that remember, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`] and [`norm`] as parts, [`saved`]
-//! being what is remembered, [`memory`] where, and [`wanted`] of which tokens the last layer is wanted; [`heads`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states. [`models`]
+//! being what is remembered, [`memory`] where, and [`wanted`] of which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying which. [`models`]
 //! says which model has which, and [`model`] does all of it.
 
 mod backbone;
 mod encoder;
+mod exits;
 mod heads;
 mod labels;
 mod layer;
@@ -16,11 +17,13 @@ mod memory;
 mod model;
 mod models;
 mod norm;
+mod objective;
 mod question_answering;
 mod saved;
 mod wanted;
 
 pub use backbone::BackboneStates;
+pub use exits::{Distillation, ExitLoss};
 pub use heads::{HeadGradients, HeadPass};
 pub use labels::{AnswerPositions, PreTrainingLabels, Targets};
 pub use model::{BackboneParameters, TrainingModel};
@@ -46,6 +49,12 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
         Ok(Vec::new())
     }
 
+    /// How many exits before the last layer a head reads.
+    #[doc(hidden)]
+    fn num_exits(_head: &Self::Head) -> usize {
+        0
+    }
+
     /// The head and its loss, forward and, where there are gradients, backward. Where it fails, gradients are as they were.
     #[doc(hidden)]
     fn head_pass(
@@ -59,18 +68,32 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 /// How a model is trained.
 ///
 /// To be written with `..TrainingOptions::default()`, so that it still compiles when there is more to choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingOptions {
     /// The precision of matrix products: [`Precision::F32`] or [`Precision::Bf16`]. Weights, sums, norms, softmax and
     /// gradients are `f32` in any case.
     pub precision: Precision,
     /// Whether what the backward pass needs is kept or computed again.
     pub activations: ActivationPolicy,
+    /// How the losses of the exits add up, in a model that has several.
+    pub exit_loss: ExitLoss,
+    /// Whether earlier exits learn from the last one, besides from labels, in a model that has several.
+    pub distillation: Option<Distillation>,
+}
+
+impl TrainingOptions {
+    /// Single precision; everything is kept; the loss of exits by layer, without distillation.
+    pub const DEFAULT: Self = Self {
+        precision: Precision::F32,
+        activations: ActivationPolicy::Keep,
+        exit_loss: ExitLoss::ByLayer,
+        distillation: None,
+    };
 }
 
 impl Default for TrainingOptions {
     fn default() -> Self {
-        Self { precision: Precision::F32, activations: ActivationPolicy::Keep }
+        Self::DEFAULT
     }
 }
 
@@ -100,9 +123,9 @@ pub struct LossOutput {
 pub struct LossTerm {
     /// `masked_lm`, `sentence_order`, or `loss` of a model with a single head.
     pub name: &'static str,
-    /// Its mean over what counts.
+    /// Its mean over what counts; of a model with exits, what these add up to (see [`ExitLoss`]).
     pub loss: f64,
-    /// Predictions that were right; 0 where a loss has no classes.
+    /// Predictions that were right, those after the last layer where there are exits; 0 where a loss has no classes.
     pub correct: usize,
     /// Predictions that count.
     pub count: usize,

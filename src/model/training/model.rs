@@ -106,6 +106,9 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         if options.precision == Precision::Int8 {
             return Err(Error::input("precision of training", "f32 or bf16", "int8"));
         }
+        if let Some(distillation) = options.distillation {
+            distillation.check()?;
+        }
         let mut zeros = M::zero_parameters(&config);
         check_shapes(&parameters, &zeros)?;
         let parameters = if is_standard(&parameters) {
@@ -155,7 +158,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     pub fn states(&self, batch: &Batch) -> Result<BackboneStates> {
         batch.check(&self.config)?;
         let all = Wanted::all(&batch.layout);
-        Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, &all, None))))
+        let exits = self.early_exits();
+        Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, (&all, exits), None))))
     }
 
     /// Adds the gradient of a loss of one's own to `gradients`.
@@ -196,6 +200,10 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// # Ok::<(), ndalbert::Error>(())
     /// ```
     ///
+    /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled outputs of earlier exits are
+    /// in [`BackboneStates::exits`], and their gradients go back through the layers before that exit alone. So a loss of
+    /// exits of one's own, such as distillation from another model, takes no second pass.
+    ///
     /// # Errors
     /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
     /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The
@@ -211,17 +219,25 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         R: Send,
     {
         let all = Wanted::all(&batch.layout);
-        self.backward_pass(batch, &all, dropout_seed, gradients, |_, _, states, gradients| {
+        let exits = self.early_exits().to_vec();
+        let read = (&all, &exits[..]);
+        self.backward_pass(batch, read, dropout_seed, gradients, |_, _, states, gradients| {
             let (result, d_states) = loss(states, gradients)?;
             Ok((result, d_states.like(states)?))
         })
     }
 
-    /// Forward, what `loss` makes of the states, and backward.
+    /// The layers of the configuration's exits but the last.
+    fn early_exits(&self) -> &[usize] {
+        self.config.exit_layers.split_last().map_or(&[], |(_, early)| early)
+    }
+
+    /// Forward, what `loss` makes of the states, and backward. What is read of the states: of the last layer, and which
+    /// exits.
     fn backward_pass<R: Send>(
         &mut self,
         batch: &Batch,
-        wanted: &Wanted,
+        read: (&Wanted, &[usize]),
         dropout_seed: Option<u64>,
         gradients: &mut M::Parameters,
         loss: impl FnOnce(
@@ -239,7 +255,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         }
         let mut memory = std::mem::take(&mut self.memory);
         let output = parallel::in_pool(|| {
-            let pass = self.backbone_pass(batch, wanted, dropout_seed);
+            let pass = self.backbone_pass(batch, read, dropout_seed);
             let backbone = self.backbone();
             let states = backbone.forward(pass, self.options.activations, &mut memory);
             let (output, d_states) = loss(self, pass, &states, gradients)?;
@@ -281,11 +297,11 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     fn backbone_pass<'a>(
         &'a self,
         batch: &'a Batch,
-        wanted: &'a Wanted,
+        (wanted, exits): (&'a Wanted, &'a [usize]),
         seed: Option<u64>,
     ) -> BackbonePass<'a> {
         let parameters = self.parameters.backbone();
-        BackbonePass { config: &self.config, parameters, batch, wanted, seed }
+        BackbonePass { config: &self.config, parameters, batch, wanted, exits, seed }
     }
 }
 
@@ -298,7 +314,7 @@ impl<M: TrainableModel> TrainingModel<M> {
         batch.check(&self.config)?;
         let wanted = self.wanted(batch, labels)?;
         parallel::in_pool(|| {
-            let pass = self.backbone_pass(batch, &wanted, None);
+            let pass = self.backbone_pass(batch, (&wanted, self.exits_read()), None);
             let states = self.forward(pass);
             M::head_pass(&self.head_pass(pass, &states, 1.0), &self.parameters.head, labels, None)
         })
@@ -318,10 +334,10 @@ impl<M: TrainableModel> TrainingModel<M> {
         scale: f32,
         gradients: &mut M::Parameters,
     ) -> Result<LossOutput> {
-        let wanted = self.wanted(batch, labels)?;
+        let (wanted, exits) = (self.wanted(batch, labels)?, self.exits_read().to_vec());
         self.backward_pass(
             batch,
-            &wanted,
+            (&wanted, &exits),
             dropout_seed,
             gradients,
             |model, pass, states, gradients| {
@@ -345,6 +361,12 @@ impl<M: TrainableModel> TrainingModel<M> {
         Ok(Wanted::new(&batch.layout, rows))
     }
 
+    /// The layers before the last whose pooled output the head reads.
+    fn exits_read(&self) -> &[usize] {
+        let early = self.early_exits();
+        &early[..M::num_exits(&self.parameters.head).min(early.len())]
+    }
+
     fn head_pass<'a>(
         &'a self,
         pass: BackbonePass<'a>,
@@ -353,7 +375,8 @@ impl<M: TrainableModel> TrainingModel<M> {
     ) -> HeadPass<'a> {
         let words = &self.parameters.albert.embeddings.word_embeddings;
         let BackbonePass { config, batch, wanted, seed, .. } = pass;
-        HeadPass { isa: self.isa, config, batch, wanted, words, states, seed, scale }
+        let (isa, options) = (self.isa, self.options);
+        HeadPass { isa, config, options, batch, wanted, words, states, seed, scale }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use ndarray::Array2;
 
-use super::heads::{
-    HeadGradients, HeadPass, choices_term, classes_term, pooled_classifier, single,
-    token_classifier,
-};
+use super::exits::pooled_classifiers;
+use super::heads::{HeadGradients, HeadPass, single, token_classifier};
 use super::loss::cross_entropy;
 use super::masked_lm::{check_words, masked_lm};
+use super::objective::Objective;
 use super::question_answering::positions_term;
 use super::{AnswerPositions, LossOutput, PreTrainingLabels, Targets, TrainableModel};
 use crate::batch::Batch;
@@ -55,10 +54,9 @@ impl TrainableModel for AlbertForPreTraining {
     ) -> Result<LossOutput> {
         let classifier = &head.sentence_order.classifier;
         let order = |gradients| {
-            pooled_classifier(pass, classifier, gradients, |logits| {
-                let labels = &labels.sentence_order;
-                cross_entropy(pass.isa, "sentence_order", logits, labels, pass.scale)
-            })
+            let labels = &labels.sentence_order;
+            let objective = Objective::classes(labels, classifier.weight.nrows());
+            pooled_classifiers(pass, "sentence_order", (classifier, &[]), gradients, &objective)
         };
         let words = &labels.masked_lm;
         let terms = match gradients {
@@ -67,7 +65,7 @@ impl TrainableModel for AlbertForPreTraining {
                 // Before anything is added to gradients.
                 check_words(pass, words)?;
                 let of_order = &mut gradient.sentence_order.classifier;
-                let order = order(Some((of_order, &mut *states)))?;
+                let order = order(Some((of_order, &mut [][..], &mut *states)))?;
                 let gradients =
                     HeadGradients { head: &mut gradient.masked_lm, words: d_words, states };
                 [masked_lm(pass, "masked_lm", &head.masked_lm, words, Some(gradients))?, order]
@@ -88,17 +86,21 @@ impl TrainableModel for AlbertForSentenceOrder {
         Ok(batch.layout.first_rows().collect())
     }
 
+    fn num_exits(head: &Self::Head) -> usize {
+        head.exits.len()
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
         labels: &Self::Labels,
         gradients: Option<HeadGradients<'_, Self::Head>>,
     ) -> Result<LossOutput> {
-        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
-        pooled_classifier(pass, &head.classifier, gradients, |logits| {
-            cross_entropy(pass.isa, "sentence_order", logits, labels, pass.scale)
-        })
-        .map(single)
+        let objective = Objective::classes(labels, head.classifier.weight.nrows());
+        let gradients =
+            gradients.map(|g| (&mut g.head.classifier, &mut g.head.exits[..], g.states));
+        let classifiers = (&head.classifier, &head.exits[..]);
+        pooled_classifiers(pass, "sentence_order", classifiers, gradients, &objective).map(single)
     }
 }
 
@@ -110,17 +112,21 @@ impl TrainableModel for AlbertForMultipleChoice {
         Ok(batch.layout.first_rows().collect())
     }
 
+    fn num_exits(head: &Self::Head) -> usize {
+        head.exits.len()
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
         labels: &Self::Labels,
         gradients: Option<HeadGradients<'_, Self::Head>>,
     ) -> Result<LossOutput> {
-        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
-        pooled_classifier(pass, &head.classifier, gradients, |logits| {
-            choices_term(pass, logits, labels)
-        })
-        .map(single)
+        let objective = Objective::of_choices(pass.batch.num_sequences(), labels)?;
+        let gradients =
+            gradients.map(|g| (&mut g.head.classifier, &mut g.head.exits[..], g.states));
+        let classifiers = (&head.classifier, &head.exits[..]);
+        pooled_classifiers(pass, "loss", classifiers, gradients, &objective).map(single)
     }
 }
 
@@ -132,17 +138,24 @@ impl TrainableModel for AlbertForSequenceClassification {
         Ok(batch.layout.first_rows().collect())
     }
 
+    fn num_exits(head: &Self::Head) -> usize {
+        head.exits.len()
+    }
+
     fn head_pass(
         pass: &HeadPass<'_>,
         head: &Self::Head,
         labels: &Self::Labels,
         gradients: Option<HeadGradients<'_, Self::Head>>,
     ) -> Result<LossOutput> {
-        let gradients = gradients.map(|g| (&mut g.head.classifier, g.states));
-        pooled_classifier(pass, &head.classifier, gradients, |logits| {
-            classes_term(pass, logits, labels)
-        })
-        .map(single)
+        let objective = {
+            let outputs = head.classifier.weight.nrows();
+            Objective::of_problem(pass.config.problem_type, outputs, labels)?
+        };
+        let gradients =
+            gradients.map(|g| (&mut g.head.classifier, &mut g.head.exits[..], g.states));
+        let classifiers = (&head.classifier, &head.exits[..]);
+        pooled_classifiers(pass, "loss", classifiers, gradients, &objective).map(single)
     }
 }
 

@@ -9,7 +9,7 @@ use super::manifest::{FileRecord, Manifest, record};
 use super::{BestEvaluation, Trainer};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, read_small, read_text, write_atomically};
-use crate::train::{Optimizer, TrainableModel};
+use crate::train::{Optimizer, TrainableModel, TrainingOptions};
 
 /// The file's name in a checkpoint.
 pub(super) const STATE: &str = "trainer_state.json";
@@ -110,7 +110,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     /// What the weights to come depend on, besides the data, by name.
     pub(super) fn options_that_matter(&self) -> Map<String, Value> {
         let options = &self.options;
-        let named = [
+        let mut named = vec![
             ("model", json!(M::NAME)),
             ("precision", json!(self.model.options().precision.name())),
             ("instruction_set", json!(self.model.instruction_set())),
@@ -122,6 +122,11 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             (METRIC, json!(options.metric_for_best_model)),
             (DIRECTION, json!(options.greater_is_better)),
         ];
+        if self.model.config().exit_layers.len() > 1 {
+            let TrainingOptions { exit_loss, distillation, .. } = self.model.options();
+            named.push(("exit_loss", json!(exit_loss)));
+            named.push(("distillation", json!(distillation)));
+        }
         named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

@@ -6,13 +6,12 @@ use ndalbert::train::{AnswerPositions, PreTrainingLabels, Targets, TrainableMode
 use ndalbert::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
     AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification, Batch,
-    Model, ProblemType, Result,
+    Model, Result,
 };
 use ndarray::{Array2, Axis};
 
-use super::loss::{
-    binary_cross_entropy, cross_entropy, mean_squared_error, position_loss, soft_cross_entropy,
-};
+use super::exits::{Exiting, exit_logits};
+use super::loss::{cross_entropy, position_loss};
 use super::{Reference, select};
 use crate::common::inputs::Inputs;
 
@@ -49,9 +48,10 @@ fn by_token(
     cross_entropy(&ndarray::concatenate(Axis(0), &views).unwrap(), &counted)
 }
 
-fn sentence_order(reference: &Reference<'_>, inputs: &Inputs, labels: &[i64]) -> f64 {
-    let pooled = reference.pooled(inputs);
-    cross_entropy(&reference.linear("sop_classifier.classifier", &pooled), labels)
+/// The loss after the last layer, of a model without exits.
+fn full_depth<M: Exiting>(reference: &Reference<'_>, inputs: &Inputs, labels: &M::Labels) -> f64 {
+    let [logits] = exit_logits::<M>(reference, inputs).try_into().unwrap();
+    M::loss_of(reference.config, logits, labels)
 }
 
 impl Judged for AlbertForMaskedLM {
@@ -67,7 +67,7 @@ impl Judged for AlbertForMaskedLM {
 impl Judged for AlbertForPreTraining {
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64 {
         masked_lm(reference, inputs, &labels.masked_lm)
-            + sentence_order(reference, inputs, &labels.sentence_order)
+            + full_depth::<AlbertForSentenceOrder>(reference, inputs, &labels.sentence_order)
     }
 
     fn inference_loss(&self, batch: &Batch, labels: &Self::Labels) -> Result<f32> {
@@ -78,7 +78,7 @@ impl Judged for AlbertForPreTraining {
 
 impl Judged for AlbertForSentenceOrder {
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64 {
-        sentence_order(reference, inputs, labels)
+        full_depth::<Self>(reference, inputs, labels)
     }
 
     fn inference_loss(&self, batch: &Batch, labels: &Self::Labels) -> Result<f32> {
@@ -87,7 +87,7 @@ impl Judged for AlbertForSentenceOrder {
 }
 
 /// The number of prompts.
-fn rows(labels: &Targets) -> usize {
+pub fn rows(labels: &Targets) -> usize {
     match labels {
         Targets::Classes(classes) => classes.len(),
         Targets::Values(values) => values.nrows(),
@@ -96,13 +96,7 @@ fn rows(labels: &Targets) -> usize {
 
 impl Judged for AlbertForMultipleChoice {
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64 {
-        let logits = reference.linear("classifier", &reference.pooled(inputs));
-        let logits =
-            logits.into_shape_with_order((rows(labels), inputs.sequences() / rows(labels)));
-        match labels {
-            Targets::Classes(classes) => cross_entropy(&logits.unwrap(), classes),
-            Targets::Values(values) => soft_cross_entropy(&logits.unwrap(), values.view()),
-        }
+        full_depth::<Self>(reference, inputs, labels)
     }
 
     fn inference_loss(&self, batch: &Batch, labels: &Self::Labels) -> Result<f32> {
@@ -112,19 +106,7 @@ impl Judged for AlbertForMultipleChoice {
 
 impl Judged for AlbertForSequenceClassification {
     fn reference_loss(reference: &Reference<'_>, inputs: &Inputs, labels: &Self::Labels) -> f64 {
-        let logits = reference.linear("classifier", &reference.pooled(inputs));
-        match (reference.config.problem_type.unwrap(), labels) {
-            (ProblemType::SingleLabelClassification, Targets::Classes(classes)) => {
-                cross_entropy(&logits, classes)
-            }
-            (ProblemType::Regression, Targets::Values(values)) => {
-                mean_squared_error(&logits, values.view())
-            }
-            (ProblemType::MultiLabelClassification, Targets::Values(values)) => {
-                binary_cross_entropy(&logits, values.view())
-            }
-            other => panic!("no reference for {other:?}"),
-        }
+        full_depth::<Self>(reference, inputs, labels)
     }
 
     fn inference_loss(&self, batch: &Batch, labels: &Self::Labels) -> Result<f32> {

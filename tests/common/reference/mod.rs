@@ -4,6 +4,7 @@
 //! matrices and no backward pass, and takes nothing from the crate but configs and parameters.
 
 mod activation;
+pub mod exits;
 pub mod heads;
 pub mod loss;
 
@@ -45,7 +46,7 @@ impl<'a> Reference<'a> {
     }
 
     /// x·Wᵀ + b of rows.
-    fn linear(&self, layer: &str, x: &Array2<f64>) -> Array2<f64> {
+    pub fn linear(&self, layer: &str, x: &Array2<f64>) -> Array2<f64> {
         let [weight, bias] = ["weight", "bias"].map(|name| self.values(&format!("{layer}.{name}")));
         products(x, weight, bias)
     }
@@ -129,11 +130,17 @@ impl<'a> Reference<'a> {
 
     /// The last layer's states of every position, masked ones too, `[S, H]`.
     pub fn states(&self, inputs: &Inputs, sequence: usize) -> Array2<f64> {
+        self.states_after(self.config.num_hidden_layers, inputs, sequence)
+    }
+
+    /// The states after so many layers, as [`states`](Self::states).
+    fn states_after(&self, layers: usize, inputs: &Inputs, sequence: usize) -> Array2<f64> {
         let path = |(group, inner): Block| {
             format!("albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}")
         };
         let mut x = self.embed(inputs, sequence);
-        for [attention, ffn] in applications(self.config) {
+        let count = layers * self.config.inner_group_num;
+        for [attention, ffn] in applications(self.config).into_iter().take(count) {
             x = self.attention(&path(attention), &x, inputs.mask.row(sequence));
             x = self.feed_forward(&path(ffn), &x);
         }
@@ -142,7 +149,12 @@ impl<'a> Reference<'a> {
 
     /// tanh(W·h + b) of each sequence's first state, `[B, H]`.
     pub fn pooled(&self, inputs: &Inputs) -> Array2<f64> {
-        let first = |sequence| self.states(inputs, sequence).row(0).to_owned();
+        self.pooled_after(self.config.num_hidden_layers, inputs)
+    }
+
+    /// The pooler's output of the states after so many layers, as [`pooled`](Self::pooled).
+    pub fn pooled_after(&self, layers: usize, inputs: &Inputs) -> Array2<f64> {
+        let first = |sequence| self.states_after(layers, inputs, sequence).row(0).to_owned();
         let mut states = Array2::zeros((inputs.sequences(), self.config.hidden_size));
         for (sequence, mut row) in states.outer_iter_mut().enumerate() {
             row.assign(&first(sequence));
