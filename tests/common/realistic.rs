@@ -4,8 +4,8 @@
 //! What makes bytes hard is what training leaves. The sizes here are those of a trained ALBERT of the same width (Kokoro's).
 //! One channel is large in every token, with one sign: about −11 in a layer's input and −24 between its blocks, 30 and 80
 //! times the median (25 and 70 there). Four are moderately large. Keys have biases of up to 12. The outputs of GELU have one long
-//! tail, and one of them, as two of the contexts, is the same in all tokens. The blocks' outputs are larger than what they are
-//! added to, so what is rounded in them counts.
+//! tail, and one of them, as two of the contexts, is the same in all tokens. Its blocks change their
+//! input by much, so what is rounded in them counts.
 //!
 //! One layer is applied twelve times, so whatever it does to all tokens alike adds up until they are all the same. Three
 //! things prevent that: heads whose queries resemble their keys (a token attends to its like), biases that take off what
