@@ -61,7 +61,9 @@ fn pytorch_weights_where_there_are_no_others() {
 #[test]
 fn kokoro_has_weights_and_phonemes_of_its_own_names() {
     let (server, home) = (fixture(), Home::new());
-    ["model.safetensors", "pytorch_model.bin", "vocab.txt"].map(|file| server.remove(file));
+    for file in ["model.safetensors", "pytorch_model.bin", "vocab.txt"] {
+        server.remove(file);
+    }
     server.set("kokoro-v1_0.pth", "pickle");
     // Of another model, whatever it is.
     refused(home.get(&server, Files::Model), &["no weights"]);
