@@ -16,6 +16,13 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::files::directory_of;
 
+/// The files that hold a tokenizer's vocabulary, in the order in which they are looked for.
+pub(crate) const VOCABULARIES: [&str; 3] = ["tokenizer.json", "spiece.model", "vocab.txt"];
+
+/// A tokenizer's other files.
+pub(crate) const TOKENIZER: [&str; 3] =
+    ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+
 /// What the name of a TensorFlow checkpoint's index ends with.
 pub(crate) const INDEX: &str = ".index";
 

@@ -12,6 +12,7 @@ use common::random::{ids, lively, small_config};
 use common::refused;
 use common::weights::{Weights, weights_of};
 use ndalbert::checkpoint::{Checkpoint, DType};
+use ndalbert::train::{TrainingModel, TrainingOptions};
 use ndalbert::{
     Albert, AlbertConfig, AlbertForMaskedLM, AlbertForSequenceClassification, Batch, ConfigFields,
     Int8Outliers, LoadOptions, LoadReport, Model, ParameterSharing, PreTrainedModel, Precision,
@@ -395,4 +396,18 @@ fn shards_are_joined() {
     fs::write(path, index.to_string()).unwrap();
     let model: Albert = load_clean(directory.path(), Precision::Int8);
     assert_same_tensors("shards", &expected, &weights_in(&model));
+}
+
+#[test]
+fn training_forgets_outliers_of_the_weights_it_changes() {
+    let config = with_outliers(&config(|_| ()));
+    assert!(config.int8_outliers.is_some());
+    let parameters = Albert::random_parameters(&config, 1).unwrap();
+    let model =
+        TrainingModel::<Albert>::new(config, parameters, TrainingOptions::default()).unwrap();
+    assert_eq!(model.config().int8_outliers, None);
+    let directory = tempfile::tempdir().unwrap();
+    Albert::save_parameters(directory.path(), model.config(), model.parameters()).unwrap();
+    let config = AlbertConfig::from_pretrained(directory.path()).unwrap();
+    assert_eq!(config.int8_outliers, None);
 }

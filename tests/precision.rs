@@ -50,9 +50,10 @@ struct Agreement {
     least_pooled: f64,
 }
 
-/// What the means must be, at least, or for the largest difference at most. For int8, they let the errors measured grow by
-/// an eighth, single tokens' and the largest by a third or so. Symmetric bytes without outliers or centred keys, as int8 was once,
-/// had twice the errors. What is promised is a pooled cosine of 0.999.
+/// What the means must be, at least, or for the largest difference at most. They let the errors measured grow by an eighth,
+/// single tokens' and the largest by a third. Symmetric bytes without outliers or centred keys, as int8 was once, have nine
+/// times the errors that are allowed here: cosines of tokens of 0.9932, as 0.990 on the trained model. What is promised is
+/// a mean pooled cosine of 0.999.
 fn limits(precision: Precision) -> Agreement {
     match precision {
         Precision::F32 => Agreement {
@@ -64,19 +65,19 @@ fn limits(precision: Precision) -> Agreement {
             least_pooled: 1.0,
         },
         Precision::Bf16 => Agreement {
-            token: 0.99999,
-            least_token: 0.99996,
-            apart: 0.99996,
-            largest: 0.005,
-            pooled: 0.99999,
-            least_pooled: 0.99998,
+            token: 0.999948,
+            least_token: 0.99977,
+            apart: 0.99948,
+            largest: 0.007,
+            pooled: 0.999942,
+            least_pooled: 0.99987,
         },
         Precision::Int8 => Agreement {
-            token: 0.99941,
-            least_token: 0.9978,
-            apart: 0.99746,
-            largest: 0.052,
-            pooled: 0.99929,
+            token: 0.99922,
+            least_token: 0.9974,
+            apart: 0.99205,
+            largest: 0.025,
+            pooled: 0.99914,
             least_pooled: 0.9986,
         },
     }
@@ -194,8 +195,7 @@ fn within(
         let normalized = (&row - mean) / deviation * &norm.weight + &norm.bias;
         row.assign(&normalized);
     }
-    let gelu = |x: f32| 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x.powi(3))).tanh());
-    let products = linear(ffn, &middle).mapv(gelu);
+    let products = linear(ffn, &middle).mapv(realistic::gelu);
     [contexts, middle, products]
 }
 
@@ -225,8 +225,8 @@ fn assert_realistic(
     let input = all.slice(s![all.nrows() - count.., ..]).to_owned();
     let heads = output.attentions[layer].sequence(LENGTHS.len() - 1);
     let [contexts, middle, products] = within(parameters, &input, heads.view());
-    println!("seed {seed}: input {}", assert_outlier(&all, -10.5, 20.0..35.0, 13.0));
-    println!("seed {seed}: middle {}", assert_outlier(&middle, -22.0, 50.0..90.0, 8.0));
+    println!("seed {seed}: input {}", assert_outlier(&all, -11.0, 25.0..40.0, 6.0));
+    println!("seed {seed}: middle {}", assert_outlier(&middle, -24.0, 65.0..95.0, 4.0));
     let large = LARGE.map(|i| mean(all.column(i).iter().map(|x| f64::from(x.abs()))));
     let peaks = |values: &Array2<f32>| -> Vec<f64> {
         values.outer_iter().map(|row| magnitude(row.iter().copied())).collect()
@@ -238,16 +238,21 @@ fn assert_realistic(
         "seed {seed}: large {large:.1?}, contexts to {contexts_most:.1}, GELU {half:.2}, to \
          {products_most:.1}"
     );
-    assert!(large.iter().all(|size| (1.5..5.0).contains(size)), "seed {seed}: {large:?}");
+    let usual = mean(large.iter().copied());
+    assert!((1.5..3.5).contains(&usual), "seed {seed}: {large:?}");
+    assert!(large.iter().all(|size| (0.8..5.0).contains(size)), "seed {seed}: {large:?}");
+    let keys = &parameters.encoder.attentions[0][0].key.bias;
+    let largest_bias = magnitude(keys.iter().copied());
+    assert!((9.0..14.0).contains(&largest_bias), "seed {seed}: key biases to {largest_bias}");
     for (channel, value) in CONTEXTS {
         let (mean, deviation) = spread(contexts.column(channel));
         assert!((mean / value - 1.0).abs() < 0.1 && deviation < 0.2, "{channel}: {mean}");
     }
-    assert!((3.0..8.0).contains(&contexts_most), "seed {seed}: contexts to {contexts_most}");
+    assert!((2.5..8.0).contains(&contexts_most), "seed {seed}: contexts to {contexts_most}");
     let (mean_product, deviation) = spread(products.column(PRODUCT.0));
     assert!((mean_product - PRODUCT.1).abs() < 0.7 && deviation < 0.3, "{mean_product}");
     assert!((6.0..9.0).contains(&products_most), "seed {seed}: GELU to {products_most}");
-    assert!((0.07..0.18).contains(&half), "seed {seed}: GELU's median {half}");
+    assert!((0.06..0.13).contains(&half), "seed {seed}: GELU's median {half}");
     let states = output.last_hidden_state.rows();
 
     // Tokens that differ have states that differ, beside the outlier, which they all have.
@@ -265,7 +270,7 @@ fn assert_realistic(
         "seed {seed}: cosine of tokens {average:.2}, {:.1} % above 0.95",
         100.0 * alike as f64 / cosines.len() as f64
     );
-    assert!(average < 0.92, "seed {seed}: tokens' cosine {average}");
+    assert!(average < 0.94, "seed {seed}: tokens' cosine {average}");
     assert!(alike * 4 < cosines.len(), "seed {seed}: {alike} of {} pairs", cosines.len());
 
     // Halfway up, some heads look at one token, and some at many. The sequence has 28.
@@ -274,7 +279,7 @@ fn assert_realistic(
     };
     let mut peaks: Vec<f64> = heads.outer_iter().map(peak).collect();
     peaks.sort_by(f64::total_cmp);
-    assert!(peaks[0] < 0.2 && peaks[11] > 0.8, "seed {seed}: the heads' largest {peaks:.2?}");
+    assert!(peaks[0] < 0.2 && peaks[11] > 0.75, "seed {seed}: the heads' largest {peaks:.2?}");
 }
 
 #[test]

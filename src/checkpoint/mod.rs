@@ -42,6 +42,7 @@ mod dtype;
 mod exits;
 mod foreign;
 mod index;
+mod load_options;
 mod locate;
 mod names;
 mod open;
@@ -61,10 +62,11 @@ pub use crate::files::write_atomically;
 pub use dtype::DType;
 #[cfg(feature = "hub")]
 pub(crate) use index::shards;
+pub use load_options::LoadOptions;
 #[cfg(feature = "hub")]
 pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
-pub use pretrained::{LoadOptions, PreTrainedModel};
+pub use pretrained::PreTrainedModel;
 pub(crate) use pretrained::{saved_type, stage_model};
 pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;

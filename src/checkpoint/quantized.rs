@@ -11,6 +11,7 @@
 //! with a byte is exact, and rounding the matrix to bytes again gives the same bytes and scales.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use ndarray::{ArrayView2, ArrayViewD};
@@ -86,6 +87,11 @@ impl Part {
 }
 
 impl Quantized {
+    /// The tensors that it consists of.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &TensorInfo> {
+        iter::once(&self.scales).chain(&self.outliers).map(|part| &part.tensor)
+    }
+
     /// Reads a matrix of bytes, which has some, as `f32`.
     pub(super) fn fill(&self, matrix: &TensorInfo, name: &str, values: &mut [f32]) -> Result<()> {
         let (rows, columns) = (matrix.shape[0], matrix.shape[1]);

@@ -54,6 +54,15 @@ pub(super) struct Layout {
 }
 
 impl TensorInfo {
+    /// The bytes that it takes in the file, with the scales and outliers of a matrix of bytes; none if its type
+    /// has no size of its own.
+    pub fn size(&self) -> Option<usize> {
+        let parts = self.quantized.iter().flat_map(|quantized| quantized.parts());
+        parts.fold(self.dtype.size().map(|size| size * self.len()), |sum, part| {
+            Some(sum? + part.size()?)
+        })
+    }
+
     /// The type of the elements in the file.
     pub fn dtype(&self) -> DType {
         self.dtype

@@ -322,9 +322,9 @@ impl AlbertConfig {
         Self::from_file(json)
     }
 
-    /// With what was found for int8.
-    pub(crate) fn with_int8_outliers(mut self, outliers: Int8Outliers) -> Self {
-        self.0.int8_outliers = Some(outliers);
+    /// With what was found for int8 or, where weights change, with nothing.
+    pub(crate) fn with_int8_outliers(mut self, outliers: Option<Int8Outliers>) -> Self {
+        self.0.int8_outliers = outliers;
         self
     }
 

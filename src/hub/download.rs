@@ -232,7 +232,8 @@ impl Transfer<'_> {
 
     /// How long such a file may be.
     fn limit(&self) -> u64 {
-        let is_weights = self.file.ends_with(".safetensors") || self.file.ends_with(".bin");
+        let is_weights =
+            [".safetensors", ".bin", ".pth"].iter().any(|end| self.file.ends_with(end));
         if is_weights { MAX_WEIGHTS } else { MAX_VOCABULARY }
     }
 

@@ -9,13 +9,15 @@ use super::failure::Failure;
 use super::name::is_relative;
 use crate::checkpoint::{WEIGHTS, shards};
 use crate::files::{MAX_JSON, read_text};
+use crate::layout::{TOKENIZER, VOCABULARIES};
 
 const CONFIG: &str = "config.json";
 
-/// What a tokenizer is read from. All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
-const TOKENIZER: [&str; 3] =
-    ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
-const VOCABULARIES: [&str; 3] = ["tokenizer.json", "spiece.model", "vocab.txt"];
+/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and keys of its `config.json`: that of the
+/// ALBERT in it, and that of the phonemes.
+const KOKORO: [&str; 2] = ["kokoro-v1_0.pth", "kokoro-v1_1-zh.pth"];
+const PLBERT: &str = "plbert";
+const PHONEMES: &str = "vocab";
 
 /// What a sentence-transformers model has beside its first module, which is a checkpoint like any other.
 const MODULES: &str = "modules.json";
@@ -35,7 +37,7 @@ pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure>
     }
     if all || files == Files::Tokenizer {
         let has_vocabulary = find_tokenizer(find)?;
-        if !all && !has_vocabulary {
+        if !all && !has_vocabulary && !has_key(PHONEMES, find)? {
             return Err(Failure::Missing("tokenizer.json, spiece.model and vocab.txt"));
         }
     }
@@ -48,8 +50,17 @@ pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure>
     Ok(())
 }
 
+/// Whether the configuration has a key. If it is no JSON, whoever loads it says so.
+fn has_key(key: &str, find: &mut Find<'_>) -> Result<bool, Failure> {
+    let Some(path) = find(CONFIG)? else { return Ok(false) };
+    let bytes = read_text(&path, MAX_JSON).map_err(Failure::Local)?;
+    let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(config.get(key).is_some())
+}
+
 /// Whether there is a vocabulary. A model without one is a model.
 fn find_tokenizer(find: &mut Find<'_>) -> Result<bool, Failure> {
+    // All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
     for file in TOKENIZER {
         find(file)?;
     }
@@ -75,6 +86,13 @@ fn find_weights(find: &mut Find<'_>) -> Result<(), Failure> {
             }
         }
         return Ok(());
+    }
+    if has_key(PLBERT, find)? {
+        for name in KOKORO {
+            if find(name)?.is_some() {
+                return Ok(());
+            }
+        }
     }
     Err(Failure::NoWeights)
 }

@@ -83,7 +83,7 @@ pub(super) fn round(
         Some(_) => config,
         None => {
             let outliers = find(isa, &config, embeddings, encoder)?;
-            config.with_int8_outliers(outliers)
+            config.with_int8_outliers(Some(outliers))
         }
     };
     if let (Some(pooler), Some(outliers)) = (pooler, &config.int8_outliers) {

@@ -101,6 +101,11 @@ fn conversion_to_int8_keeps_the_answers_of_int8() {
     let is_bytes = |tensor: &&Value| tensor["dtype"] == "i8";
     let tensors = shown[0]["tensors"].as_array().unwrap();
     assert_eq!(tensors.iter().filter(is_bytes).count(), 9);
+    // All that follows the header, scales and outliers included.
+    let sizes: u64 = tensors.iter().map(|tensor| tensor["bytes"].as_u64().unwrap()).sum();
+    let file = file(&target);
+    let header = u64::from_le_bytes(file[..8].try_into().unwrap());
+    assert_eq!(8 + header + sizes, file.len() as u64);
 }
 
 /// The decoder of its own is in the copy, which then says so and gives no more occasion for a warning.

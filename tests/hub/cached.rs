@@ -59,6 +59,26 @@ fn pytorch_weights_where_there_are_no_others() {
 }
 
 #[test]
+fn kokoro_has_weights_and_phonemes_of_its_own_names() {
+    let (server, home) = (fixture(), Home::new());
+    for file in ["model.safetensors", "pytorch_model.bin", "vocab.txt"] {
+        server.remove(file);
+    }
+    server.set("kokoro-v1_0.pth", "pickle");
+    // Of another model, whatever it is.
+    refused(home.get(&server, Files::Model), &["no weights"]);
+    server.set("config.json", r#"{"plbert": {}, "n_token": 178, "vocab": {"a": 43}}"#);
+    let home = Home::new();
+    home.get(&server, Files::Model).unwrap();
+    assert_eq!(home.names(), ["config.json", "kokoro-v1_0.pth"]);
+    let home = Home::new();
+    home.get(&server, Files::Tokenizer).unwrap();
+    assert_eq!(home.names(), ["config.json", "tokenizer_config.json"]);
+    server.set("config.json", r#"{"plbert": {}, "n_token": 178}"#);
+    refused(Home::new().get(&server, Files::Tokenizer), &["vocab.txt"]);
+}
+
+#[test]
 fn an_index_brings_its_shards() {
     let (server, home) = (fixture(), Home::new());
     server.remove("model.safetensors");

@@ -61,8 +61,7 @@ fn tensors<'a>(checkpoint: &'a Checkpoint, under: Option<&str>) -> impl Iterator
     };
     checkpoint.names().filter(is_under).filter_map(|name| {
         let tensor = checkpoint.get(name)?;
-        let bytes = tensor.dtype().size().map(|size| size * tensor.len());
-        Some((name, tensor, bytes))
+        Some((name, tensor, tensor.size()))
     })
 }
 

@@ -118,10 +118,13 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
             zeros
         };
         let backbone = Some(TrainingBackbone::new(isa, options, &config, parameters.backbone()));
+        // Those of other weights than training leaves.
+        let config = config.with_int8_outliers(None);
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
-    /// The configuration.
+    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they are those of weights that
+    /// training changes, and are found again when a model in int8 is built.
     pub fn config(&self) -> &AlbertConfig {
         &self.config
     }

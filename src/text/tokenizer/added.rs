@@ -11,13 +11,14 @@ use tokenizers::AddedToken;
 use super::config_files::{Declared, JsonFile};
 use super::pipeline::Family;
 use crate::error::Result;
+use crate::layout;
 
 /// The seven names, in the order in which `transformers` walks them.
 const NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The files that are asked where the config has no `added_tokens_decoder`.
-pub(super) const OTHERS: [&str; 2] = ["special_tokens_map.json", "added_tokens.json"];
+pub(super) const OTHERS: [&str; 2] = [layout::TOKENIZER[1], layout::TOKENIZER[2]];
 
 /// Every token that the JSON files of a directory declare.
 #[derive(Debug)]

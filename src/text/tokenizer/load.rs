@@ -18,15 +18,15 @@ use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
 use crate::hub::{self, Files};
 use crate::layout;
 
-pub(super) const CONFIG: &str = "tokenizer_config.json";
+pub(super) const CONFIG: &str = layout::TOKENIZER[0];
 
 type Reader = fn(&Path, &[u8], &Settings, &Declarations) -> Result<Draft>;
 
 /// The files that hold a vocabulary; the first one there is read.
 pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
-    ("tokenizer.json", tokenizer_json::read),
-    ("spiece.model", sentencepiece::read),
-    ("vocab.txt", wordpiece::read),
+    (layout::VOCABULARIES[0], tokenizer_json::read),
+    (layout::VOCABULARIES[1], sentencepiece::read),
+    (layout::VOCABULARIES[2], wordpiece::read),
 ];
 
 /// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's (`vocab_chinese.txt`), and what

@@ -1,5 +1,6 @@
 //! A directory of checkpoints.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{self, Path, PathBuf};
@@ -10,6 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::files::{ASIDE, is_temporary, leftovers};
+use crate::layout::{TOKENIZER, VOCABULARIES};
 
 /// The file of moments in a checkpoint. Their names are `<moment>.<name of the parameter>`.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
@@ -148,19 +150,11 @@ pub(super) fn prepare(
     Ok(lock)
 }
 
-/// What a trainer writes into a checkpoint.
-const FILES: [&str; 10] = [
-    "config.json",
-    "model.safetensors",
-    OPTIMIZER,
-    STATE,
-    "tokenizer.json",
-    "spiece.model",
-    "vocab.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-];
+/// Whether a trainer writes a file of this name into a checkpoint.
+fn is_written(name: &OsStr) -> bool {
+    const OWN: [&str; 4] = ["config.json", "model.safetensors", OPTIMIZER, STATE];
+    OWN.into_iter().chain(VOCABULARIES).chain(TOKENIZER).any(|file| name == file)
+}
 
 /// Removes what a run that was killed has begun to save or to remove. What has anything else in it
 /// was made by somebody else.
@@ -184,7 +178,7 @@ fn is_unfinished(directory: &Path, is_outer: bool) -> Result<bool> {
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let (name, kind) = (entry.file_name(), entry.file_type().map_err(failed)?);
-        let is_known = FILES.iter().any(|file| name == *file) || is_temporary(&name);
+        let is_known = is_written(&name) || is_temporary(&name);
         let is_aside = is_outer && kind.is_dir() && name == ASIDE;
         if !(kind.is_file() && is_known || is_aside && is_unfinished(&entry.path(), false)?) {
             return Ok(false);
