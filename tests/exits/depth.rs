@@ -171,7 +171,7 @@ fn policies() -> Vec<Box<dyn ExitPolicy>> {
     vec![
         Box::new(Patience::new(0)),
         Box::new(Patience::new(1)),
-        Box::new(Patience::new(3)),
+        Box::new(Patience::new(2)),
         Box::new(Confidence::new(0.6)),
         Box::new(Confidence::entropy(0.8)),
         Box::new(Agreement::new(1.0)),
