@@ -1,4 +1,5 @@
-//! Gradients of models with exits: against PyTorch's autograd and central differences, and what they do not depend on.
+//! Gradients of models with exits: against PyTorch's autograd and central differences, and what
+//! they do not depend on.
 
 mod common;
 
@@ -104,7 +105,8 @@ fn gradients_are_those_of_pytorch() {
     all.par_iter().for_each(|golden| for_exits!(golden.problem, assert_golden(golden)));
 }
 
-/// Every problem in every layout, with exits after all layers and after some, and all ways to add up losses.
+/// Every problem in every layout, with exits after all layers and after some, and all ways to add
+/// up losses.
 #[test]
 fn every_tensor_has_the_slopes_of_the_reference() {
     fn compare<M: Labelled + Exiting>(

@@ -22,8 +22,8 @@ use super::weights::{parameters_of, weights_of};
 /// How far a loss in single precision is from that in double precision.
 pub const LOSS: f64 = 1e-5;
 
-/// The step of central differences along directions of length 1. The reference's rounding, 1e-15, is far below what this
-/// leaves of a loss's change, and so is the third derivative.
+/// The step of central differences along directions of length 1. The reference's rounding, 1e-15,
+/// is far below what this leaves of a loss's change, and so is the third derivative.
 pub const STEP: f64 = 1e-6;
 
 /// Elements of each tensor that are looked at one by one.
@@ -188,8 +188,8 @@ pub fn some_directions(shape: &[usize]) -> Vec<ArrayD<f64>> {
     elements.chain([direction(shape, len as u64)]).collect()
 }
 
-/// Asserts that the slope of the reference's loss along directions of single tensors, of which `directions` draws some
-/// for a shape, is that which the gradient says.
+/// Asserts that the slope of the reference's loss along directions of single tensors, of which
+/// `directions` draws some for a shape, is that which the gradient says.
 pub fn assert_slopes_of(
     what: &str,
     reference: &Reference<'_>,
@@ -222,11 +222,13 @@ pub fn assert_golden<M: Labelled>(golden: &GoldenGradients) {
     assert_gradients(&golden.name, &golden.gradients(), &gradients);
 }
 
-/// A step in which the loss changes by much more than its rounding, and the remainder of the differences below is small.
+/// A step in which the loss changes by much more than its rounding, and the remainder of the
+/// differences below is small.
 const WIDE_STEP: f64 = 0.02;
 
-/// Asserts that the loss of a model with dropout as a function of its parameters has the slope that its gradient says. In
-/// single precision: differences of the fourth order, along the gradient of each tensor, where the slope is its length.
+/// Asserts that the loss of a model with dropout as a function of its parameters has the slope that
+/// its gradient says. In single precision: differences of the fourth order, along the gradient of
+/// each tensor, where the slope is its length.
 pub fn assert_slopes_with_dropout<M: Labelled>(
     what: &str,
     example: &Example<M>,
