@@ -3,16 +3,15 @@
 mod common;
 
 use common::compare::assert_same_tensors;
-use common::gradients::length;
+use common::gradients::assert_slopes_with_dropout;
 use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Problem, for_problem};
-use common::reference::{Tree, tree_of};
-use common::weights::{Weights, parameters_of, weights_of};
+use common::weights::{Weights, weights_of};
 use ndalbert::train::{ActivationPolicy, TrainingOptions};
 use ndalbert::{
     Activation, AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertForQuestionAnswering,
     AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,
-    ConfigFields, ParameterSharing, Precision,
+    ConfigFields, ParameterSharing,
 };
 use ndarray::{Array1, Axis};
 
@@ -262,52 +261,13 @@ fn every_place_draws_for_itself() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Gradients with dropout
 
-/// Where the loss changes by much more than its rounding, and the remainder of the differences below is small.
-const STEP: f64 = 0.02;
-
-/// The loss of a model with dropout as a function of its parameters has the slope that its gradient says. In single
-/// precision: differences of the fourth order, along the gradient of each tensor, where the slope is its length.
+/// Which keeps its slopes, where a seed decides what is dropped.
 #[test]
 fn gradients_are_the_slopes_of_the_loss_with_the_same_seed() {
     fn compare<M: Labelled>(problem: Problem, activations: ActivationPolicy) {
-        const SEED: Option<u64> = Some(21);
         let example = example::<M>(problem, EVERYWHERE);
         let options = TrainingOptions { activations, ..TrainingOptions::default() };
-        let batch = example.inputs.batch();
-        let mut model = example.training_model(options);
-        let mut gradients = model.zero_gradients();
-        model.backward(&batch, &example.labels, SEED, 1.0, &mut gradients).unwrap();
-        let gradients = tree_of(&gradients);
-        let start = weights_of(&example.parameters);
-
-        let mut loss_at = |along: &Tree, distance: f64| {
-            let mut moved = start.clone();
-            for (tensor, values) in along {
-                let values = values.mapv(|value| (distance * value) as f32);
-                *moved.get_mut(tensor).unwrap() += &values;
-            }
-            let moved = parameters_of::<M>(&example.config, &moved);
-            model
-                .update(|parameters| {
-                    *parameters = moved;
-                    Ok(())
-                })
-                .unwrap();
-            let mut unused = model.zero_gradients();
-            model.backward(&batch, &example.labels, SEED, 1.0, &mut unused).unwrap().loss
-        };
-        for (tensor, gradient) in &gradients {
-            let length = length(gradient);
-            if length < 1e-4 {
-                continue;
-            }
-            let along = Tree::from([(tensor.clone(), gradient / length)]);
-            let mut difference = |step: f64| loss_at(&along, step) - loss_at(&along, -step);
-            let (near, far) = (difference(STEP), difference(2.0 * STEP));
-            let slope = (8.0 * near - far) / (12.0 * STEP);
-            let is_within = (slope - length).abs() <= 0.01 * length + 3e-4;
-            assert!(is_within, "{problem:?}, {tensor}: {slope} along a gradient of {length}");
-        }
+        assert_slopes_with_dropout(&format!("{problem:?}"), &example, options, 21);
     }
     for problem in Problem::ALL {
         for_problem!(problem, compare(problem, ActivationPolicy::Keep));

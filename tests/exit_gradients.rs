@@ -1,10 +1,11 @@
-//! Gradients of models with exits: against PyTorch's autograd and central differences, and what they do not depend on.
+//! Gradients of models with exits: against PyTorch's autograd and central differences, and what
+//! they do not depend on.
 
 mod common;
 
 use common::compare::assert_same_tensors;
 use common::gradients::{
-    GoldenGradients, LOSS, assert_gradients, assert_slopes_of, golden_gradients, length,
+    LOSS, assert_golden, assert_slopes_of, assert_slopes_with_dropout, golden_gradients,
     some_directions,
 };
 use common::inputs::Inputs;
@@ -12,7 +13,7 @@ use common::problems::{Example, Labelled, Layout, Problem};
 use common::random::lively;
 use common::reference::exits::{Exiting, exit_logits, exit_loss};
 use common::reference::{Reference, Tree, tree_of};
-use common::weights::{parameters_of, weights_of};
+use common::weights::weights_of;
 use ndalbert::train::{
     ActivationPolicy, Distillation, ExitLoss, LossOutput, TrainingModel, TrainingOptions,
 };
@@ -99,18 +100,13 @@ fn run<M: Labelled>(
 
 #[test]
 fn gradients_are_those_of_pytorch() {
-    fn compare<M: Labelled>(golden: &GoldenGradients) {
-        let (output, gradients) = golden.example::<M>().gradients(golden.options);
-        let difference = (output.loss - golden.loss).abs() / golden.loss.abs().max(1.0);
-        assert!(difference <= LOSS, "{}: {} {}", golden.name, output.loss, golden.loss);
-        assert_gradients(&golden.name, &golden.gradients(), &gradients);
-    }
     let all = golden_gradients("exit_gradients");
     assert!(all.len() >= 12 && all.iter().any(|golden| golden.options.distillation.is_some()));
-    all.par_iter().for_each(|golden| for_exits!(golden.problem, compare(golden)));
+    all.par_iter().for_each(|golden| for_exits!(golden.problem, assert_golden(golden)));
 }
 
-/// Every problem in every layout, with exits after all layers and after some, and all ways to add up losses.
+/// Every problem in every layout, with exits after all layers and after some, and all ways to add
+/// up losses.
 #[test]
 fn every_tensor_has_the_slopes_of_the_reference() {
     fn compare<M: Labelled + Exiting>(
@@ -149,10 +145,6 @@ fn every_tensor_has_the_slopes_of_the_reference() {
     });
 }
 
-/// Where the loss changes by much more than its rounding, as in `dropout.rs`.
-const STEP: f64 = 0.02;
-
-/// As without exits: differences of the fourth order along the gradient of each tensor, with the same seed.
 #[test]
 fn gradients_with_dropout_are_slopes_of_the_loss_with_the_same_seed() {
     fn compare<M: Labelled>(problem: Problem, options: TrainingOptions) {
@@ -160,37 +152,7 @@ fn gradients_with_dropout_are_slopes_of_the_loss_with_the_same_seed() {
             fields.hidden_act = Activation::Gelu;
             set_dropout(fields);
         });
-        let batch = example.inputs.batch();
-        let gradients = tree_of(&run(&example, options, Some(21)).1);
-        let start = weights_of(&example.parameters);
-        let mut model = example.training_model(options);
-        let mut loss_at = |along: &Tree, distance: f64| {
-            let mut moved = start.clone();
-            for (tensor, values) in along {
-                *moved.get_mut(tensor).unwrap() += &values.mapv(|x| (distance * x) as f32);
-            }
-            let moved = parameters_of::<M>(&example.config, &moved);
-            model
-                .update(|parameters| {
-                    *parameters = moved;
-                    Ok(())
-                })
-                .unwrap();
-            let mut unused = model.zero_gradients();
-            model.backward(&batch, &example.labels, Some(21), 1.0, &mut unused).unwrap().loss
-        };
-        for (tensor, gradient) in &gradients {
-            let length = length(gradient);
-            if length < 1e-4 {
-                continue;
-            }
-            let along = Tree::from([(tensor.clone(), gradient / length)]);
-            let mut difference = |step: f64| loss_at(&along, step) - loss_at(&along, -step);
-            let (near, far) = (difference(STEP), difference(2.0 * STEP));
-            let slope = (8.0 * near - far) / (12.0 * STEP);
-            let is_within = (slope - length).abs() <= 0.01 * length + 3e-4;
-            assert!(is_within, "{problem:?}, {tensor}: {slope} along a gradient of {length}");
-        }
+        assert_slopes_with_dropout(&format!("{problem:?}"), &example, options, 21);
     }
     for problem in PROBLEMS {
         for_exits!(problem, compare(problem, BY_LAYER));

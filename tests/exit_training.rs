@@ -32,7 +32,8 @@ const DISTILLED: TrainingOptions = TrainingOptions {
 // ---------------------------------------------------------------------------------------------------------------------
 // All exits at full depth
 
-/// The exit after the last layer, and the others by their own classifiers: as models that end there.
+/// The exit after the last layer, and the others by their own classifiers: as models that end
+/// there.
 #[test]
 fn the_logits_of_an_exit_are_those_of_a_model_that_ends_there() {
     let example = example::<AlbertForSequenceClassification>(Problem::SingleLabel, &[1, 3, 4]);

@@ -3,8 +3,8 @@
 mod common;
 
 use common::gradients::{
-    GoldenGradients, LOSS, RELATIVE, STEP, assert_gradients, assert_slopes_of, direction, element,
-    golden_gradients, length, some_directions, tree_dot,
+    LOSS, RELATIVE, STEP, assert_golden, assert_slopes_of, direction, element, golden_gradients,
+    length, some_directions, tree_dot,
 };
 use common::inputs::Inputs;
 use common::problems::{Example, Labelled, Layout, Problem, covering, for_problem};
@@ -20,15 +20,9 @@ use rayon::prelude::*;
 
 #[test]
 fn gradients_are_those_of_pytorch() {
-    fn compare<M: Labelled>(golden: &GoldenGradients) {
-        let (output, gradients) = golden.example::<M>().gradients(TrainingOptions::default());
-        let difference = (output.loss - golden.loss).abs() / golden.loss.abs().max(1.0);
-        assert!(difference <= LOSS, "{}: {} {}", golden.name, output.loss, golden.loss);
-        assert_gradients(&golden.name, &golden.gradients(), &gradients);
-    }
     golden_gradients("gradients")
         .par_iter()
-        .for_each(|golden| for_problem!(golden.problem, compare(golden)));
+        .for_each(|golden| for_problem!(golden.problem, assert_golden(golden)));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

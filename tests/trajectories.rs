@@ -14,7 +14,7 @@ use ndalbert::train::{
     ActivationPolicy, AdamOptions, AdamW, AdamWeightDecay, Decay, Lamb, Optimizer, Schedule,
     TrainingModel, TrainingOptions, clip_global_norm,
 };
-use ndalbert::{AlbertConfig, AlbertForPreTraining, Model, Precision};
+use ndalbert::{AlbertConfig, AlbertForPreTraining, Model};
 use ndarray::ArrayD;
 use serde_json::Value;
 

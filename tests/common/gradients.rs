@@ -17,13 +17,13 @@ use super::inputs::Inputs;
 use super::problems::{Example, Labelled, Problem};
 use super::random::numbers;
 use super::reference::{Reference, Tree, tree_of};
-use super::weights::parameters_of;
+use super::weights::{parameters_of, weights_of};
 
 /// How far a loss in single precision is from that in double precision.
 pub const LOSS: f64 = 1e-5;
 
-/// The step of central differences along directions of length 1. The reference's rounding, 1e-15, is far below what this
-/// leaves of a loss's change, and so is the third derivative.
+/// The step of central differences along directions of length 1. The reference's rounding, 1e-15,
+/// is far below what this leaves of a loss's change, and so is the third derivative.
 pub const STEP: f64 = 1e-6;
 
 /// Elements of each tensor that are looked at one by one.
@@ -188,8 +188,8 @@ pub fn some_directions(shape: &[usize]) -> Vec<ArrayD<f64>> {
     elements.chain([direction(shape, len as u64)]).collect()
 }
 
-/// Asserts that the slope of the reference's loss along directions of single tensors, of which `directions` draws some
-/// for a shape, is that which the gradient says.
+/// Asserts that the slope of the reference's loss along directions of single tensors, of which
+/// `directions` draws some for a shape, is that which the gradient says.
 pub fn assert_slopes_of(
     what: &str,
     reference: &Reference<'_>,
@@ -211,5 +211,61 @@ pub fn assert_slopes_of(
                 "{what}, {tensor}: expected {expected:e}, found {found:e}, ±{limit:e}"
             );
         }
+    }
+}
+
+/// Asserts that loss and gradients of a golden file are PyTorch's.
+pub fn assert_golden<M: Labelled>(golden: &GoldenGradients) {
+    let (output, gradients) = golden.example::<M>().gradients(golden.options);
+    let difference = (output.loss - golden.loss).abs() / golden.loss.abs().max(1.0);
+    assert!(difference <= LOSS, "{}: {} {}", golden.name, output.loss, golden.loss);
+    assert_gradients(&golden.name, &golden.gradients(), &gradients);
+}
+
+/// A step in which the loss changes by much more than its rounding, and the remainder of the
+/// differences below is small.
+const WIDE_STEP: f64 = 0.02;
+
+/// Asserts that the loss of a model with dropout as a function of its parameters has the slope that
+/// its gradient says. In single precision: differences of the fourth order, along the gradient of
+/// each tensor, where the slope is its length.
+pub fn assert_slopes_with_dropout<M: Labelled>(
+    what: &str,
+    example: &Example<M>,
+    options: TrainingOptions,
+    seed: u64,
+) {
+    let batch = example.inputs.batch();
+    let mut model = example.training_model(options);
+    let mut gradients = model.zero_gradients();
+    model.backward(&batch, &example.labels, Some(seed), 1.0, &mut gradients).unwrap();
+    let start = weights_of(&example.parameters);
+    let mut loss_at = |along: &Tree, distance: f64| {
+        let mut moved = start.clone();
+        for (tensor, values) in along {
+            let values = values.mapv(|value| (distance * value) as f32);
+            *moved.get_mut(tensor).unwrap() += &values;
+        }
+        let moved = parameters_of::<M>(&example.config, &moved);
+        model
+            .update(|parameters| {
+                *parameters = moved;
+                Ok(())
+            })
+            .unwrap();
+        let mut unused = model.zero_gradients();
+        model.backward(&batch, &example.labels, Some(seed), 1.0, &mut unused).unwrap().loss
+    };
+    for (tensor, gradient) in &tree_of(&gradients) {
+        let length = length(gradient);
+        if length < 1e-4 {
+            continue;
+        }
+        let along = Tree::from([(tensor.clone(), gradient / length)]);
+        let mut difference = |step: f64| loss_at(&along, step) - loss_at(&along, -step);
+        let (near, far) = (difference(WIDE_STEP), difference(2.0 * WIDE_STEP));
+        let slope = (8.0 * near - far) / (12.0 * WIDE_STEP);
+        let is_within = (slope - length).abs() <= 0.01 * length + 3e-4;
+        assert!(is_within, "{what}, {tensor}: {slope} along a gradient of {length}");
     }
 }

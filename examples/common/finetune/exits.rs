@@ -9,8 +9,8 @@ use ndalbert::train::{Distillation, ExitLoss, TrainingOptions};
 use super::{Failure, Metrics};
 
 pub const HELP: &str =
-    "  --exits LAYERS      classifiers after several layers: all, or a list such as 2,4,6
-                      that ends with the last [default: those of --model]
+    "  --exits LAYERS      layers that classifiers follow: all, or a list such as
+                      2,4,6 that ends with the last [default: those of --model]
   --exit-loss L       their losses, weighted by-layer (as PABEE does) or mean
                       [default: by-layer]
   --distill W[,T]     earlier exits learn from the last one, too: weight and

@@ -30,6 +30,9 @@ pub use options::{Defaults, Options};
 pub use training::Metrics;
 use training::{Algorithm, Settings, evaluate, train};
 
+/// What judges each exit of a model.
+type MeasureExits<'a, M> = dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>> + 'a;
+
 /// What is learnt, and how it is judged.
 pub struct Task<'a, M, F> {
     /// To learn from; none if the model is only evaluated.
@@ -41,7 +44,7 @@ pub struct Task<'a, M, F> {
     /// Judges the model on the examples held out, besides by its loss.
     pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
     /// Judges each exit of a model on the examples held out; none where there are no exits.
-    pub exits: Option<&'a dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>>>,
+    pub exits: Option<&'a MeasureExits<'a, M>>,
     /// How well it can be done without a model.
     pub baselines: Vec<String>,
 }
@@ -111,7 +114,7 @@ where
 /// Says how good each exit is, if there are several.
 fn report_exits<M: PreTrainedModel>(
     model: &M,
-    measure: Option<&dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>>>,
+    measure: Option<&MeasureExits<'_, M>>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let layers = &model.config().exit_layers;

@@ -28,6 +28,8 @@ Usage: web-service [--listen ADDRESS] [--choose DIR] [--model DIR] ...
                        [default: a small Chinese one that comes with the crate]
   --model DIR          a checkpoint for /fill-mask and /embed
                        [default: another one]
+  --exit POLICY        has questions to /choose leave the model early, if it has
+                       exits: patience=2, confidence=0.8, ...
   --precision P        f32, bf16 or int8 [default: f32]
   --queue N            requests that may wait, for each model; more are
                        answered with 503 [default: 256]
@@ -154,6 +156,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error
             Long("listen") => *listen = arguments.value()?.parse()?,
             Long("choose") => models.choose = Some(arguments.value()?.into()),
             Long("model") => models.model = Some(arguments.value()?.into()),
+            Long("exit") => models.exit = Some(arguments.value()?.string()?),
             Long("precision") => models.precision = arguments.value()?.parse_with(precision)?,
             Long("queue") => models.limits.queue = at_least_one(&mut arguments)?,
             Long("tokens") => models.limits.tokens = at_least_one(&mut arguments)?,

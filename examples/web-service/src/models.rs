@@ -9,7 +9,7 @@ use ndalbert::pipelines::{
     FillMask, MaskPrediction, MultipleChoice, MultipleChoiceInput, Pipeline, PipelineOptions,
     RankedChoice, SentenceEmbedding,
 };
-use ndalbert::{Precision, shipped_checkpoint};
+use ndalbert::{Precision, exits, shipped_checkpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::batcher::{Answer, Batcher, Limits};
@@ -36,6 +36,8 @@ pub struct Choice {
     pub choice: String,
     pub score: f32,
     pub logit: f32,
+    /// How many layers were computed.
+    pub layers: usize,
 }
 
 /// A word that could stand for a mask, in the answer to `/fill-mask`: a list for each mask, the best first.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub choose: Option<PathBuf>,
     /// For `/fill-mask` and `/embed`; without one, `albert-chinese-demo`.
     pub model: Option<PathBuf>,
+    /// Where questions to `/choose` leave their model early, if that has exits: `patience=2`, say.
+    pub exit: Option<String>,
     pub precision: Precision,
     pub limits: Limits,
 }
@@ -77,6 +81,7 @@ impl Default for Settings {
         Self {
             choose: None,
             model: None,
+            exit: None,
             precision: Precision::F32,
             limits: Limits { queue: 256, tokens: 2048 },
         }
@@ -91,7 +96,10 @@ impl Models {
         let options = PipelineOptions::new().precision(settings.precision);
         let choose = given_or(&settings.choose, "albert-chinese-next-sentence")?;
         let model = given_or(&settings.model, "albert-chinese-demo")?;
-        let choose = MultipleChoice::from_pretrained_with(choose, &options)?;
+        let mut choose = MultipleChoice::from_pretrained_with(choose, &options)?;
+        if let Some(policy) = &settings.exit {
+            choose = choose.exit(exits::parse(policy)?)?;
+        }
         let fill_mask = FillMask::from_pretrained_with(&model, &options)?;
         let embed = SentenceEmbedding::from_pretrained_with(&model, &options)?;
 
@@ -149,8 +157,8 @@ impl From<Text> for String {
 
 impl From<RankedChoice> for Choice {
     fn from(ranked: RankedChoice) -> Self {
-        let RankedChoice { index, choice, score, logit, .. } = ranked;
-        Self { index, choice, score, logit }
+        let RankedChoice { index, choice, score, logit, layers, .. } = ranked;
+        Self { index, choice, score, logit, layers }
     }
 }
 

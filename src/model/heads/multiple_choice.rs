@@ -116,9 +116,10 @@ impl AlbertForMultipleChoice {
         Ok(outcomes.into_iter().map(with_layers).collect())
     }
 
-    /// The logits of every exit, `[B, N]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
-    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
-    /// layer alone.
+    /// The logits of every exit, `[B, N]` each, in the order of
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
+    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
+    /// those after the last layer alone.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

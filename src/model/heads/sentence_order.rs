@@ -125,9 +125,10 @@ impl AlbertForSentenceOrder {
         Ok(EarlyExit { output: SentenceOrderOutput::new(logits), layers })
     }
 
-    /// The logits of every exit, `[B, 2]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
-    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
-    /// layer alone.
+    /// The logits of every exit, `[B, 2]` each, in the order of
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
+    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
+    /// those after the last layer alone.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

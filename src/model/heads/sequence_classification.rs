@@ -176,9 +176,10 @@ impl AlbertForSequenceClassification {
         Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
     }
 
-    /// The logits of every exit, `[B, C]` each, in the order of [`exit_layers`](crate::ConfigFields::exit_layers): what each of them
-    /// would say if all sequences left there, to see what depth is worth. All layers are computed. Without exits, those after the last
-    /// layer alone.
+    /// The logits of every exit, `[B, C]` each, in the order of
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
+    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
+    /// those after the last layer alone.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -43,7 +43,8 @@ pub(super) struct BackbonePass<'a> {
     pub(super) batch: &'a Batch,
     /// The tokens whose states are to come out.
     pub(super) wanted: &'a Wanted,
-    /// The layers before the last, counted from 1, after which the pooled output is to come out, too.
+    /// The layers before the last, counted from 1, after which the pooled output is to come out,
+    /// too.
     pub(super) exits: &'a [usize],
     /// The seed of dropout; none where there is none.
     pub(super) seed: Option<u64>,
@@ -56,8 +57,9 @@ pub struct BackboneStates {
     pub tokens: Array2<f32>,
     /// The pooled output, `[B, H]`; none without a pooler.
     pub pooled: Option<Array2<f32>>,
-    /// The same pooler's output after each exit before the last layer, `[B, H]` each, in the order of the configuration's
-    /// [`exit_layers`](crate::ConfigFields::exit_layers); none without exits or without a pooler.
+    /// The same pooler's output after each exit before the last layer, `[B, H]` each, in the order
+    /// of the configuration's [`exit_layers`](crate::ConfigFields::exit_layers); none without exits
+    /// or without a pooler.
     pub exits: Vec<Array2<f32>>,
 }
 
@@ -260,8 +262,8 @@ impl TrainingBackbone {
         }
     }
 
-    /// tanh(W·h + b) backwards, of the last layer and of all exits: one product for the pooler's gradient. Returns the
-    /// gradients of the last layer's states, and of first tokens' at exits.
+    /// tanh(W·h + b) backwards, of the last layer and of all exits: one product for the pooler's
+    /// gradient. Returns the gradients of the last layer's states, and of first tokens' at exits.
     fn pooler_backward(
         &self,
         pass: BackbonePass<'_>,

@@ -142,8 +142,9 @@ impl TrainingEncoder {
         self.layer(index, eps, pass).forward(x, group.sequences, wanted, saved, inputs, out);
     }
 
-    /// Goes back from the gradient `d_wanted` `[W, H]` of the output, which is used up, and those of exits, to that of the
-    /// embedded states, `d` `[T, H]`, and adds the layers' gradients. What was saved is used up.
+    /// Goes back from the gradient `d_wanted` `[W, H]` of the output, which is used up, and those
+    /// of exits, to that of the embedded states, `d` `[T, H]`, and adds the layers' gradients. What
+    /// was saved is used up.
     pub(super) fn backward(
         &self,
         eps: f64,
@@ -286,8 +287,8 @@ impl TrainingEncoder {
 }
 
 impl ExitGradient {
-    /// Adds what is of some sequences, the first of which is `first` in the batch, to the gradient of their tokens' states
-    /// `[t, H]`.
+    /// Adds what is of some sequences, the first of which is `first` in the batch, to the gradient
+    /// of their tokens' states `[t, H]`.
     fn add_to(&self, sequences: &[Sequence], first: usize, d: &mut [f32]) {
         let (start, hidden) = (first_row(sequences), self.d.ncols());
         for (sequence, from) in sequences.iter().zip(self.d.outer_iter().skip(first)) {

@@ -1,4 +1,5 @@
-//! Classifiers of pooled outputs, after the last layer and after earlier ones: how their losses add up.
+//! Classifiers of pooled outputs, after the last layer and after earlier ones: how their losses add
+//! up.
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -12,27 +13,31 @@ use crate::nn::Linear;
 
 /// How the losses of a model's exits add up to the one that is minimised.
 ///
-/// Lⱼ is the loss of the classifier after layer j, with the labels of all, for j in the configuration's
-/// [`exit_layers`](crate::ConfigFields::exit_layers). Without exits, either is the loss after the last layer.
+/// Lⱼ is the loss of the classifier after layer j, with the labels of all, for j in the
+/// configuration's [`exit_layers`](crate::ConfigFields::exit_layers). Without exits, either is the
+/// loss after the last layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExitLoss {
-    /// Σ j·Lⱼ / Σ j, the weighting of PABEE: later exits count for more, as they have more to go by. See section 3 of
-    /// ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al., 2020).
+    /// Σ j·Lⱼ / Σ j, the weighting of PABEE: later exits count for more, as they have more to go
+    /// by. See section 3 of ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al.,
+    /// 2020).
     #[default]
     ByLayer,
     /// The plain mean of all Lⱼ.
     Mean,
 }
 
-/// What earlier exits learn from the last one: its probabilities, besides the labels (self-distillation).
+/// What earlier exits learn from the last one: its probabilities, besides the labels
+/// (self-distillation).
 ///
-/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the probabilities of the last and of
-/// this exit, both of logits that were divided by the temperature T, and the mean is taken over what counts. Where each label is
-/// predicted for itself, it is the mean of the labels' divergences. The last exit is taken as it is: it has no gradient from that. T² keeps the
-/// gradients' scale the same at any temperature, as in
-/// ["Distilling the Knowledge in a Neural Network"](https://arxiv.org/abs/1503.02531) (Hinton et al., 2015).
+/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the
+/// probabilities of the last and of this exit, both of logits that were divided by the temperature
+/// T, and the mean is taken over what counts. Where each label is predicted for itself, it is the
+/// mean of the labels' divergences. The last exit is taken as it is: it has no gradient from that.
+/// T² keeps the gradients' scale the same at any temperature, as in ["Distilling the Knowledge in a
+/// Neural Network"](https://arxiv.org/abs/1503.02531) (Hinton et al., 2015).
 ///
 /// A regression has no probabilities: there, it is an error of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -73,12 +78,13 @@ impl ExitLoss {
     }
 }
 
-/// Where the gradients go of the classifier after the last layer, of those of the exits before it, and of what they read.
+/// Where the gradients go of the classifier after the last layer, of those of the exits before it,
+/// and of what they read.
 pub(super) type ClassifierGradients<'g> =
     (&'g mut Linear, &'g mut [Linear], &'g mut BackboneStates);
 
-/// The classifier after the last layer, and those of the exits before it, against one objective. What was right is counted
-/// after the last layer.
+/// The classifier after the last layer, and those of the exits before it, against one objective.
+/// What was right is counted after the last layer.
 ///
 /// # Errors
 /// Those of the loss, and if there is no pooler.

@@ -61,7 +61,8 @@ impl HeadPass<'_> {
         Ok(pooled.view())
     }
 
-    /// The dropout before a classifier: that after the last layer or, of an exit, after a layer before.
+    /// The dropout before a classifier: that after the last layer or, of an exit, after a layer
+    /// before.
     pub(super) fn dropout(&self, rate: Option<f64>, exit: Option<usize>) -> Option<Dropout> {
         // Places in layers count from 0 on.
         let place = u64::MAX - exit.unwrap_or(0) as u64;

@@ -126,8 +126,8 @@ pub(super) fn binary_cross_entropy_term(
     Ok(LossTerm { name, loss, correct, count, has_classes: true })
 }
 
-/// Mean over `rows` of T²·KL(softmax(teacher / T) ‖ softmax(student / T)), of logits `[N, C]`; `scale` times its gradient by the
-/// student's is added to `d`.
+/// Mean over `rows` of T²·KL(softmax(teacher / T) ‖ softmax(student / T)), of logits `[N, C]`;
+/// `scale` times its gradient by the student's is added to `d`.
 pub(super) fn divergence(
     (student, teacher): (&Array2<f32>, &Array2<f32>),
     rows: &[usize],

@@ -1,8 +1,10 @@
 //! Forward passes that remember, and backward passes.
 //!
-//! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`] and [`norm`] as parts, [`saved`]
-//! being what is remembered, [`memory`] where, and [`wanted`] of which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying which. [`models`]
-//! says which model has which, and [`model`] does all of it.
+//! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`]
+//! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of
+//! which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and
+//! [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying
+//! which. [`models`] says which model has which, and [`model`] does all of it.
 
 mod backbone;
 mod encoder;
@@ -77,7 +79,8 @@ pub struct TrainingOptions {
     pub activations: ActivationPolicy,
     /// How the losses of the exits add up, in a model that has several.
     pub exit_loss: ExitLoss,
-    /// Whether earlier exits learn from the last one, besides from labels, in a model that has several.
+    /// Whether earlier exits learn from the last one, besides from labels, in a model that has
+    /// several.
     pub distillation: Option<Distillation>,
 }
 
@@ -125,7 +128,8 @@ pub struct LossTerm {
     pub name: &'static str,
     /// Its mean over what counts; of a model with exits, what these add up to (see [`ExitLoss`]).
     pub loss: f64,
-    /// Predictions that were right, those after the last layer where there are exits; 0 where a loss has no classes.
+    /// Predictions that were right, those after the last layer where there are exits; 0 where a
+    /// loss has no classes.
     pub correct: usize,
     /// Predictions that count.
     pub count: usize,

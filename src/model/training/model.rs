@@ -203,9 +203,10 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// # Ok::<(), ndalbert::Error>(())
     /// ```
     ///
-    /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled outputs of earlier exits are
-    /// in [`BackboneStates::exits`], and their gradients go back through the layers before that exit alone. So a loss of
-    /// exits of one's own, such as distillation from another model, takes no second pass.
+    /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled
+    /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients go back
+    /// through the layers before that exit alone. So a loss of exits of one's own, such as
+    /// distillation from another model, takes no second pass.
     ///
     /// # Errors
     /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
@@ -235,8 +236,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.config.exit_layers.split_last().map_or(&[], |(_, early)| early)
     }
 
-    /// Forward, what `loss` makes of the states, and backward. What is read of the states: of the last layer, and which
-    /// exits.
+    /// Forward, what `loss` makes of the states, and backward. What is read of the states: of the
+    /// last layer, and which exits.
     fn backward_pass<R: Send>(
         &mut self,
         batch: &Batch,

@@ -50,7 +50,8 @@ impl<'a> Objective<'a> {
         Ok(Self { columns: outputs, against })
     }
 
-    /// Of choices: a logit for each of `sequences`, and targets of as many prompts as these belong to.
+    /// Of choices: a logit for each of `sequences`, and targets of as many prompts as these belong
+    /// to.
     ///
     /// # Errors
     /// [`Error::Input`] if the sequences cannot be shared out to the prompts.
@@ -94,7 +95,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// How far `student` is from `teacher`, a mean over what counts; `scale` times its gradient is added to `d`.
+    /// How far `student` is from `teacher`, a mean over what counts; `scale` times its gradient is
+    /// added to `d`.
     ///
     /// # Errors
     /// [`Error::Input`] in a regression, where there is no distribution.

@@ -22,7 +22,8 @@ pub trait Exiting: Judged {
     /// The loss of logits `[B, C]`, or `[B·N, 1]` of choices.
     fn loss_of(config: &AlbertConfig, logits: Array2<f64>, labels: &Self::Labels) -> f64;
 
-    /// Logits in rows, of which each is a distribution, as far as they count; nothing in a regression.
+    /// Logits in rows, of which each is a distribution, as far as they count; nothing in a
+    /// regression.
     fn distributions(
         config: &AlbertConfig,
         logits: &Array2<f64>,
