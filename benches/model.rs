@@ -14,7 +14,10 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
-use ndalbert::{Albert, AlbertConfig, Model, Precision};
+use ndalbert::exits::{ExitPolicy, Predictions};
+use ndalbert::{
+    Albert, AlbertConfig, AlbertForSequenceClassification, ConfigFields, Model, Precision,
+};
 
 /// As many tokens as 8x128, in sequences of lengths that differ.
 const MIXED: [usize; 12] = [12, 250, 33, 64, 180, 9, 128, 47, 96, 160, 21, 24];
@@ -25,7 +28,7 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = model
+    targets = model, exits
 }
 criterion_main!(models);
 
@@ -41,6 +44,37 @@ fn model(criterion: &mut Criterion) {
         let tokens: usize = MIXED.iter().sum();
         forward(&mut group, &albert, &format!("mixed/{}of{tokens}", MIXED.len()), &MIXED);
         pooled(&mut group, &albert, "8x128", &[128; 8]);
+    }
+    group.finish();
+}
+
+/// Sequences that leave after a third of the layers, two thirds, or all of them.
+#[derive(Debug)]
+struct Thirds;
+
+impl ExitPolicy for Thirds {
+    fn leaves(&self, predictions: &Predictions<'_>) -> bool {
+        3 * predictions.count() >= (predictions.input() % 3 + 1) * predictions.exit_layers().len()
+    }
+}
+
+/// A batch whose sequences leave early, beside all of its layers.
+fn exits(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("exits");
+    let base = AlbertConfig::base_v2();
+    let exit_layers = (1..=base.num_hidden_layers).collect();
+    let config = AlbertConfig::new(ConfigFields { exit_layers, ..base.to_fields() })
+        .expect("as many exits as layers");
+    let batch = batches::batch(&MIXED.repeat(2));
+    for precision in Precision::ALL {
+        let model = AlbertForSequenceClassification::from_config_in(config.clone(), 0, precision)
+            .expect("a model of random parameters");
+        group.bench_function(BenchmarkId::new(precision.name(), "whole"), |bencher| {
+            bencher.iter(|| model.forward(black_box(&batch)).expect("ids are known"));
+        });
+        group.bench_function(BenchmarkId::new(precision.name(), "two_thirds"), |bencher| {
+            bencher.iter(|| model.forward_until(black_box(&batch), &Thirds).expect("it has exits"));
+        });
     }
     group.finish();
 }

@@ -12,6 +12,7 @@ impl Seconds {
         Self(seconds)
     }
 
+    #[allow(dead_code)] // Not every example asks.
     pub fn least(&self) -> f64 {
         self.0[0]
     }
@@ -27,6 +28,7 @@ impl Seconds {
 }
 
 /// The most memory that the process has had resident so far, where the system tells.
+#[allow(dead_code)] // Not every example asks.
 pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

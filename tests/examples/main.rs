@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod early_exit;
 mod extract_features;
 mod finetuning;
 mod phonemes;
@@ -20,7 +21,7 @@ use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
 use ndalbert::{AlbertForPreTraining, Batch, LoadOptions, Parameters, PreTrainedModel};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 17] = [
+const EXAMPLES: [&str; 18] = [
     "multiple_choice",
     "fill_mask",
     "parameter_table",
@@ -37,6 +38,7 @@ const EXAMPLES: [&str; 17] = [
     "attention_map",
     "layer_dynamics",
     "similarity_matrix",
+    "early_exit",
     "phoneme_states",
 ];
 
