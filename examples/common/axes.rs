@@ -21,6 +21,8 @@ pub struct Frame {
 pub struct Ranges {
     pub x: (f64, f64),
     pub y: (f64, f64),
+    /// How far apart the numbers of x are at least: 1 where there is nothing between whole ones.
+    pub x_step: f64,
 }
 
 /// Told apart whatever colours one sees (Okabe and Ito).
@@ -46,7 +48,7 @@ impl Ranges {
     pub fn of<'a>(series: impl IntoIterator<Item = &'a Series>) -> Self {
         let points = series.into_iter().flat_map(|series| &series.points);
         let (x, y): (Vec<f64>, Vec<f64>) = points.copied().unzip();
-        Self { x: range(x), y: range(y) }
+        Self { x: range(x), y: range(y), x_step: 1.0 }
     }
 }
 
@@ -65,7 +67,7 @@ impl Drawing {
             self.line(GRID, 1.0, vec![[left, y], [right, y]]);
             self.text(number(tick, [left - 8.0, y + 4.0], Anchor::End));
         }
-        for tick in ticks(ranges.x, 1.0) {
+        for tick in ticks(ranges.x, ranges.x_step) {
             let x = x_of(tick);
             self.line(GRID, 1.0, vec![[x, top], [x, bottom]]);
             self.text(number(tick, [x, bottom + 18.0], Anchor::Middle));

@@ -116,6 +116,9 @@ const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 420.0;
 const TOP: f64 = 150.0;
 
+/// Settings that are further below the best than this are in the table alone: the picture shows those that compete.
+const SHOWN: f64 = 0.08;
+
 /// Accuracy over speed: a line for each kind of setting.
 fn draw(measured: &[Measured], full: &Measured, options: &Options) -> Drawing {
     let title = "Accuracy against speed, leaving early";
@@ -145,7 +148,7 @@ fn draw(measured: &[Measured], full: &Measured, options: &Options) -> Drawing {
         let (right, bottom) = (left + 350.0, TOP + HEIGHT - 46.0);
         let frame = Frame { left, right, top: TOP + 16.0, bottom };
         drawing.text(text(&format!("right, % ({name})"), [left, TOP]));
-        drawing.lines(&frame, &Ranges::of(&series), &series);
+        drawing.lines(&frame, &Ranges { x_step: 0.0, ..Ranges::of(&series) }, &series);
         let at = [(left + right) / 2.0, bottom + 36.0];
         let label = "times as fast as the whole depth";
         drawing.text(Text { anchor: Anchor::Middle, color: GRAY, ..text(label, at) });
@@ -155,7 +158,8 @@ fn draw(measured: &[Measured], full: &Measured, options: &Options) -> Drawing {
 
 fn series(measured: &[Measured], speed: impl Fn(&Measured) -> f64) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
-    for row in measured {
+    let best = measured.iter().map(|row| row.accuracy).fold(0.0, f64::max);
+    for row in measured.iter().filter(|row| row.accuracy >= best - SHOWN) {
         let point = (speed(row), 100.0 * row.accuracy);
         let name = row.setting.kind();
         match series.iter_mut().find(|series| series.name == name) {
