@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::isa::multiversion;
 use super::precision::Encoding;
+use super::seven_bits::{self, Excess, most_excess};
 
 /// The largest magnitude of a signed byte, and the number of steps from zero to it.
 const STEPS: f32 = 127.0;
@@ -69,25 +70,36 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// The one that has the least and the largest of a row, and zero, in it. Its scale is NaN if there is one in the row.
-    /// What `mask` has no bits for is left out.
+    /// The one with so many steps from the least to the largest of a row. Its scale is NaN if there is one in the row.
     #[inline(always)]
-    fn of(row: &[f32], mask: &[u32]) -> Self {
-        // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
-        // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
-        let (mut high, mut low) = (0, 1 << 31);
-        let mut take = |bits: u32| {
-            high = high.max(bits.cast_signed());
-            low = low.max(bits);
-        };
-        match mask {
-            [] => row.iter().for_each(|x| take(x.to_bits())),
-            mask => row.iter().zip(mask).for_each(|(x, mask)| take(x.to_bits() & mask)),
-        }
-        let (low, high) = (f32::from_bits(low), f32::from_bits(high.cast_unsigned()));
-        let scale = (high - low) / STEPS_ACROSS;
+    pub(super) fn across(low: f32, high: f32, steps_across: f32) -> Self {
+        let scale = (high - low) / steps_across;
         Self { scale, zero: i32::from(steps(-low, inverse(scale), 0.0) as u8) }
     }
+
+    /// The row's values as bytes.
+    #[inline(always)]
+    pub(super) fn quantize(self, row: &[f32], bytes: &mut [u8]) {
+        let (inverse, zero) = (inverse(self.scale), self.zero as f32);
+        bytes.iter_mut().zip(row).for_each(|(to, &x)| *to = steps(x, inverse, zero) as u8);
+    }
+}
+
+/// The least and the largest of a row and of zero; NaN if there is one in the row. What `mask` has no bits for is left out.
+#[inline(always)]
+fn extremes(row: &[f32], mask: &[u32]) -> (f32, f32) {
+    // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
+    // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
+    let (mut high, mut low) = (0, 1 << 31);
+    let mut take = |bits: u32| {
+        high = high.max(bits.cast_signed());
+        low = low.max(bits);
+    };
+    match mask {
+        [] => row.iter().for_each(|x| take(x.to_bits())),
+        mask => row.iter().zip(mask).for_each(|(x, mask)| take(x.to_bits() & mask)),
+    }
+    (f32::from_bits(low), f32::from_bits(high.cast_unsigned()))
 }
 
 /// Channels of the inputs of a matrix that are multiplied in `f32`: they are so much larger than the others that these
@@ -148,56 +160,43 @@ pub(super) struct Rows<'a> {
     pub(super) zeros: &'a mut [i32],
     /// `[T, channels]`
     pub(super) outliers: &'a mut [f32],
+    /// What is beyond seven bits, if that is the encoding: [`most_excess`] for each row.
+    pub(super) excess: &'a mut [Excess],
 }
 
 multiversion! {
     /// Encodes rows of `k` values with a zero point each.
     pub(super) fn encode_with_zeros<'a>(encoding: Encoding, rows: &[f32], k: usize, outliers: &Outliers, to: Rows<'a>) {
-        let Rows { words, scales, zeros, outliers: values } = to;
+        let Rows { words, scales, zeros, outliers: values, excess } = to;
         let Outliers { channels, mask } = outliers;
         let stride = words.len() / scales.len();
         let mut words = words.chunks_exact_mut(stride);
         let mut values = values.chunks_exact_mut(channels.len().max(1));
+        let mut excess = excess.chunks_exact_mut(most_excess(k).max(1));
         for ((row, scale), zero) in rows.chunks_exact(k).zip(scales).zip(zeros) {
-            let (Some(words), range) = (words.next(), Range::of(row, mask)) else { return };
-            *scale = range.scale;
-            *zero = encode(encoding, row, range, words);
+            let (Some(words), (low, high)) = (words.next(), extremes(row, mask)) else { return };
+            (*scale, *zero) = if encoding == Encoding::Unsigned7 {
+                let excess = excess.next().unwrap_or_default();
+                seven_bits::encode(row, channels, (low, high), words, excess)
+            } else {
+                let range = Range::across(low, high, STEPS_ACROSS);
+                let zero = range.zero - encoding.middle();
+                to_bytes(row, inverse(range.scale), zero, words);
+                channels.iter().for_each(|&channel| clear(channel, zero as u8, words));
+                (range.scale, zero)
+            };
             if let Some(values) = values.next() {
-                for (value, &channel) in values.iter_mut().zip(channels) {
-                    *value = row[channel];
-                    clear(encoding, channel, range.zero, words);
-                }
+                values.iter_mut().zip(channels).for_each(|(to, &channel)| *to = row[channel]);
             }
         }
     }
 }
 
-/// Encodes a row, and returns what stands for zero.
+/// Makes the byte of a channel the one that stands for zero.
 #[inline(always)]
-fn encode(encoding: Encoding, row: &[f32], range: Range, words: &mut [u32]) -> i32 {
-    let (inverse, zero) = (inverse(range.scale), range.zero - encoding.middle());
-    if encoding == Encoding::Signed16 {
-        // With the zero point in it and then taken off, so that ties go the same way as in bytes.
-        let value =
-            |x| (steps(x, inverse, range.zero as f32) as u16).wrapping_sub(range.zero as u16);
-        sixteens(row, words, value);
-        return 0;
-    }
-    to_bytes(row, inverse, zero, words);
-    zero
-}
-
-/// Makes the value of a channel zero.
-#[inline(always)]
-fn clear(encoding: Encoding, channel: usize, zero: i32, words: &mut [u32]) {
-    let (group, place) = (channel / 4, channel % 4);
-    if encoding == Encoding::Signed16 {
-        words[2 * group + place % 2] &= 0xffff_u32 << (16 * (1 - place / 2));
-    } else {
-        let byte = u32::from((zero - encoding.middle()) as u8);
-        let word = &mut words[group];
-        *word = *word & !(0xff << (8 * place)) | byte << (8 * place);
-    }
+fn clear(channel: usize, zero: u8, words: &mut [u32]) {
+    let (word, shift) = (&mut words[channel / 4], 8 * (channel % 4));
+    *word = *word & !(0xff << shift) | u32::from(zero) << shift;
 }
 
 /// Encodes a row that is symmetric about zero, for which a byte stands; returns what a step is worth.
@@ -245,7 +244,8 @@ fn sixteens(row: &[f32], words: &mut [u32], value: impl Fn(f32) -> u16) {
     }
 }
 
-fn bytes(words: &mut [u32]) -> &mut [u8] {
+/// The bytes of words, in the order of memory.
+pub(super) fn bytes(words: &mut [u32]) -> &mut [u8] {
     // SAFETY: four bytes have the size of a u32 and no stricter alignment; any bits are valid.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
 }

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::packed::{self, Blocking, MAX_PANEL, PackedMatrix, Quantization, pack_panel};
 use super::parallel::{self, Buffers};
 use super::precision::{Encoding, Precision};
+use super::seven_bits;
 use super::split::split;
 use super::tile::{self, ROWS, Tile};
 
@@ -173,7 +174,8 @@ impl Product<'_> {
             (Values::Floats(values), weights) => {
                 let panel = weights.float_panel(isa, index, floats);
                 let next = weights.next_float_panel(index);
-                let operands = Operands { inputs: values, words: 1, stride: k, panel, width, next };
+                let operands =
+                    Operands { inputs: values, words: 1, stride: k, panel, width, next, pairs: &[] };
                 self.tiles(rows, &columns, operands, tile::float, sums, finish);
             }
             (Values::Halves { words, encoding }, Weights::Packed(matrix)) => {
@@ -186,23 +188,43 @@ impl Product<'_> {
                     convert::widen(isa, panel, width, widened);
                     let (inputs, next) = (packed::floats(words), packed::floats(next));
                     let panel = &*widened;
-                    let operands = Operands { inputs, words: 1, stride, panel, width, next };
+                    let operands =
+                        Operands { inputs, words: 1, stride, panel, width, next, pairs: &[] };
                     return self.tiles(rows, &columns, operands, tile::float, sums, finish);
                 }
-                let operands =
-                    Operands { inputs: words, words: encoding.words(), stride, panel, width, next };
+                let words_per_line = encoding.words();
+                let operands = Operands {
+                    inputs: words,
+                    words: words_per_line,
+                    stride,
+                    panel,
+                    width,
+                    next,
+                    pairs: &[],
+                };
                 self.tiles(rows, &columns, operands, tile::bf16, sums, finish);
             }
             (Values::Bytes { words, encoding, steps }, Weights::Packed(matrix)) => {
                 let (panel, next) = (matrix.panel(index), matrix.next_panel(index));
                 let (words_per_line, stride) =
                     (encoding.words(), panel.len() / width * encoding.words());
-                let operands =
-                    Operands { inputs: words, words: words_per_line, stride, panel, width, next };
+                let operands = Operands {
+                    inputs: words,
+                    words: words_per_line,
+                    stride,
+                    panel,
+                    width,
+                    next,
+                    pairs: matrix.pairs(index),
+                };
                 let Quantization { scales, sums: totals, .. } = matrix.quantization();
                 let (scales, totals) = (&scales[columns.clone()], &totals[columns.clone()]);
                 let outliers = matrix.outlier_panel(index);
-                self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
+                self.tiles(rows, &columns, operands, tile::int8_weights, sums, |finish| {
+                    if !steps.excess.is_empty() {
+                        let (rows, sums) = (finish.rows.clone(), &mut *finish.sums);
+                        seven_bits::add_excess(isa, steps.excess, rows, k, panel, width, sums);
+                    }
                     let tile = Bytes { finish, steps, scales, sums: totals, outliers };
                     finish_quantized(isa, tile, nonlinearity);
                 });
@@ -223,7 +245,7 @@ impl Product<'_> {
         sums: &mut Vec<u32>,
         mut finish: impl FnMut(Finish<'_>),
     ) {
-        let Operands { inputs, words, stride, panel, width, next } = operands;
+        let Operands { inputs, words, stride, panel, width, next, pairs } = operands;
         let bias = match self.epilogue.bias {
             [] => &ZEROS[..columns.len()],
             bias => &bias[columns.clone()],
@@ -238,8 +260,10 @@ impl Product<'_> {
         let kept = if parts == 1 { 1 } else { tiles };
         let [sums] = split(sums, [kept * ROWS * width]);
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
+        let mut pairs_of_parts = pairs.chunks(depth / 2);
         while let Some((part, panel)) = panels.next() {
             let lines = panel.len() / width;
+            let pairs = pairs_of_parts.next().unwrap_or_default();
             let mut next = panels.peek().map_or(next, |(_, panel)| panel);
             let share = next.len().div_ceil(tiles);
             let is_last = part + 1 == parts;
@@ -260,6 +284,7 @@ impl Product<'_> {
                     width,
                     accumulate: part > 0,
                     next: of_next,
+                    pairs,
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {
@@ -282,6 +307,8 @@ struct Operands<'a, W> {
     width: usize,
     /// The start of the panel that comes after this one.
     next: &'a [W],
+    /// See [`Tile::pairs`].
+    pairs: &'a [u8],
 }
 
 /// A packed matrix of n outputs, its panels one after the other.
@@ -312,7 +339,7 @@ pub(super) fn multiply_panels<W: Copy>(
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
-            let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+            let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[], pairs: &[] };
             if accumulate {
                 for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(rows) {
                     let out = &out[(first + i) * n..][columns.clone()];

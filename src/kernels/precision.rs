@@ -110,13 +110,23 @@ pub(super) enum Encoding {
     Unsigned8,
     /// The same less 128.
     Signed8,
-    /// The same less what stands for zero, as 16-bit integers, two words for four of them: the first and third, then the
-    /// second and fourth.
+    /// Four bytes from 0 to 129 per word, beside which there may be an excess ([`seven_bits`](super::seven_bits)).
+    Unsigned7,
+    /// Bytes as 16-bit integers with zero for zero, two words for four of them: the first and third, then the second and
+    /// fourth.
     Signed16,
 }
 
 impl Encoding {
-    /// What the body for `precision` on `isa` takes.
+    /// What the body takes that multiplies activations with packed weights of `precision` on `isa`.
+    pub(super) fn for_weights(precision: Precision, isa: Isa) -> Self {
+        match Self::of(precision, isa) {
+            Self::Signed16 => Self::Unsigned7,
+            encoding => encoding,
+        }
+    }
+
+    /// What the body takes that multiplies activations with each other as `precision` on `isa`.
     pub(super) fn of(precision: Precision, isa: Isa) -> Self {
         match (precision, isa.level()) {
             (Precision::F32, _) => Self::F32,
@@ -138,7 +148,7 @@ impl Encoding {
     pub(super) fn words(self) -> usize {
         match self {
             Self::Bf16Split | Self::Signed16 => 2,
-            Self::F32 | Self::Bf16 | Self::Unsigned8 | Self::Signed8 => 1,
+            Self::F32 | Self::Bf16 | Self::Unsigned8 | Self::Signed8 | Self::Unsigned7 => 1,
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Tile<'a, W> {
     pub(super) accumulate: bool,
     /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
     pub(super) next: &'a [W],
+    /// Which two lines may be added up in 16 bits ([`seven_bits`](super::seven_bits)), where inputs are of so many.
+    pub(super) pairs: &'a [u8],
 }
 
 impl<W> Tile<'_, W> {
@@ -88,6 +90,23 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
         #[cfg(target_arch = "aarch64")]
         Level::Neon | Level::NeonDot => unsafe { aarch64::bf16(tile, sums) },
     }
+}
+
+/// A product of fours of bytes with packed weights, inputs in the encoding for them. Writes as [`float`], but integers.
+pub(super) fn int8_weights(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    if Encoding::for_weights(Precision::Int8, isa) == Encoding::Unsigned7 {
+        tile.check(Encoding::Unsigned7.words(), sums);
+        assert_eq!(tile.pairs.len(), tile.depth.div_ceil(2), "pairs of lines");
+        match isa.level() {
+            // SAFETY: the `Isa` proves the instructions, the checks the sizes.
+            Level::Avx2 => return unsafe { avx2::int8_pairs(tile, sums) },
+            // SAFETY: as above.
+            Level::Avx512 => return unsafe { avx512::int8_pairs(tile, sums) },
+            _ => unreachable!("others have instructions for bytes"),
+        }
+    }
+    int8(isa, tile, sums);
 }
 
 /// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`], but integers.
