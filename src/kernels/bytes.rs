@@ -251,9 +251,12 @@ pub(super) fn bytes(words: &mut [u32]) -> &mut [u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Isa, reference};
     use super::*;
+
+    /// Those of rows with zero points.
+    const ENCODINGS: [Encoding; 3] = [Encoding::Unsigned8, Encoding::Signed8, Encoding::Unsigned7];
 
     #[test]
     fn bytes_are_within_half_a_step() {
@@ -307,7 +310,7 @@ mod tests {
         }
         for row in rows {
             for isa in Isa::available() {
-                for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+                for encoding in ENCODINGS {
                     let (values, scale) = decoded(isa, encoding, &row, &[]);
                     for (x, y) in values.iter().zip(&row) {
                         let bound = 0.500_1 * scale + f32::MIN_POSITIVE;
@@ -323,9 +326,9 @@ mod tests {
         let mut row = reference::noise(70, 9, 1.0);
         (row[1], row[66]) = (-900.0, 500.0);
         for isa in Isa::available() {
-            for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+            for encoding in ENCODINGS {
                 let (values, scale) = decoded(isa, encoding, &row, &[1, 66]);
-                assert!(scale < 2.1 / STEPS_ACROSS);
+                assert!(scale < 2.1 / 128.0);
                 for (i, (x, y)) in values.iter().zip(&row).enumerate() {
                     let expected = if [1, 66].contains(&i) { 0.0 } else { *y };
                     assert!((x - expected).abs() <= 0.500_1 * scale, "{encoding:?} {i}: {x} {y}");
@@ -337,40 +340,72 @@ mod tests {
     #[test]
     fn nan_and_infinity_make_a_rows_scale_useless() {
         for x in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for isa in Isa::available() {
-                let (_, scale) = decoded(isa, Encoding::Unsigned8, &[1.0, x, -2.0], &[]);
+            for (isa, encoding) in
+                Isa::available().flat_map(|isa| ENCODINGS.map(|encoding| (isa, encoding)))
+            {
+                let mut row = vec![1.0, x, -2.0];
+                row.resize(200, 0.5);
+                let (_, scale) = decoded(isa, encoding, &row, &[]);
                 assert!(!scale.is_finite(), "{x}: {scale}");
             }
         }
     }
 
+    /// Rows that are nearly all on one side have as many steps in seven bits as in eight, and the same values; others have
+    /// as many as the window has room for.
+    #[test]
+    fn seven_bits_have_the_steps_of_eight_where_few_values_are_beyond() {
+        let noise = reference::noise(768, 11, 1.0);
+        let gelu: Vec<f32> = noise.iter().map(|x| (x.powi(33) * 8.0).max(-0.17)).collect();
+        let steps_of = |row: &[f32], scale: f32| {
+            let (low, high) = extremes(row, &[]);
+            ((high - low) / scale).round()
+        };
+        for isa in Isa::available() {
+            let (values, scale) = decoded(isa, Encoding::Unsigned7, &gelu, &[]);
+            assert_eq!(steps_of(&gelu, scale), 254.0);
+            assert!((values, scale) == decoded(isa, Encoding::Unsigned8, &gelu, &[]), "{isa}");
+            let (_, scale) = decoded(isa, Encoding::Unsigned7, &noise, &[]);
+            assert_eq!(steps_of(&noise, scale), 128.0, "evenly spread");
+        }
+    }
+
     /// What a row is after it was encoded, and what a step is worth.
-    fn decoded(isa: Isa, encoding: Encoding, row: &[f32], outliers: &[usize]) -> (Vec<f32>, f32) {
+    pub(in super::super) fn decoded(
+        isa: Isa,
+        encoding: Encoding,
+        row: &[f32],
+        outliers: &[usize],
+    ) -> (Vec<f32>, f32) {
         let k = row.len();
         let outliers = Outliers::new(outliers, k);
-        let mut words = vec![7; k.div_ceil(4) * encoding.words()];
+        let mut words = vec![u32::MAX; k.div_ceil(4)];
         let (mut scales, mut zeros) = ([0.0], [0]);
         let mut values = vec![0.0; outliers.channels().len()];
+        let mut excess = vec![Excess { channel: 0, steps: 1000 }; most_excess(k)];
         let to = Rows {
             words: &mut words,
             scales: &mut scales,
             zeros: &mut zeros,
             outliers: &mut values,
+            excess: &mut excess,
         };
         encode_with_zeros(isa, encoding, row, k, &outliers, to);
         for (value, &channel) in values.iter().zip(outliers.channels()) {
             assert_eq!(*value, row[channel]);
         }
-        let step = |i: usize| {
-            let (group, place) = (i / 4, i % 4);
-            let byte = (words[group * encoding.words()] >> (8 * place)) as u8;
-            match encoding {
-                Encoding::Unsigned8 => i32::from(byte),
-                Encoding::Signed8 => i32::from(byte as i8),
-                _ => i32::from((words[2 * group + place % 2] >> (16 * (place / 2))) as i16),
-            }
+        let byte = |i: usize| (words[i / 4] >> (8 * (i % 4))) as u8;
+        let mut steps: Vec<i32> = match encoding {
+            Encoding::Signed8 => (0..k).map(|i| i32::from(byte(i) as i8)).collect(),
+            _ => (0..k).map(|i| i32::from(byte(i))).collect(),
         };
-        let [scale] = scales;
-        ((0..k).map(|i| (step(i) - zeros[0]) as f32 * scale).collect(), scale)
+        if encoding == Encoding::Unsigned7 {
+            assert!(steps.iter().all(|&x| x <= 129), "{steps:?}");
+            for excess in excess.iter().take_while(|excess| excess.steps != 0) {
+                steps[excess.channel as usize] += excess.steps;
+            }
+        }
+        let ([scale], [zero]) = (scales, zeros);
+        (steps.iter().map(|step| (step - zero) as f32 * scale).collect(), scale)
     }
 }

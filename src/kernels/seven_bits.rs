@@ -149,3 +149,66 @@ pub(super) fn pairs(panel: &[u32], width: usize) -> impl Iterator<Item = u8> {
         u8::from((0..width).all(is_small))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, reference};
+    use super::*;
+
+    /// The bytes of two lines, one for each output, as words.
+    fn panel(width: usize, bytes: impl Fn(usize, usize) -> i8) -> Vec<u32> {
+        let words = (0..2 * width).map(|i| {
+            let (line, output) = (i / width, i % width);
+            let four = std::array::from_fn(|place| bytes(output, 4 * line + place) as u8);
+            u32::from_le_bytes(four)
+        });
+        words.collect()
+    }
+
+    /// What is said to fit 16 bits does so with the largest inputs, and one step more would not.
+    #[test]
+    fn lines_are_added_up_only_where_16_bits_have_room() {
+        let noise = reference::noise(64 * 8, 3, 127.0);
+        for trial in 0..200 {
+            let size = trial as f32 / 100.0;
+            let byte = |output: usize, i: usize| {
+                (noise[(output * 8 + i + 37 * trial) % noise.len()] * size).clamp(-127.0, 127.0)
+                    as i8
+            };
+            let largest = (0..16).flat_map(|output| {
+                [[0, 1, 4, 5], [2, 3, 6, 7]].map(|four| {
+                    let sum = |sign: i32| {
+                        four.map(|i| (sign * i32::from(byte(output, i))).max(0)).iter().sum::<i32>()
+                    };
+                    sum(1).max(sum(-1)) * i32::from(WINDOW)
+                })
+            });
+            let fits = largest.max().unwrap() <= i32::from(i16::MAX);
+            let found: Vec<u8> = pairs(&panel(16, byte), 16).collect();
+            assert_eq!(found, [u8::from(fits)], "trial {trial}");
+        }
+        let single = &panel(16, |_, _| -127)[..16];
+        assert_eq!(pairs(single, 16).collect::<Vec<u8>>(), [1], "one line never overflows");
+        assert!(i32::from(WINDOW) * 127 * 2 <= i32::from(i16::MAX));
+    }
+
+    #[test]
+    fn what_is_beyond_is_added() {
+        let (width, k) = (16, 128);
+        let panel: Vec<u32> = panel(width, |output, i| (output * 8 + i) as i8 - 60).repeat(k / 8);
+        let weight = |output: usize, channel: usize| (output * 8 + channel % 8) as i32 - 60;
+        let rows = [[(127, -5), (3, 126)], [(64, 7), (0, 0)], [(0, 0), (0, 0)]];
+        let excess: Vec<Excess> =
+            rows.as_flattened().iter().map(|&(channel, steps)| Excess { channel, steps }).collect();
+        for isa in Isa::available() {
+            let mut sums = vec![1000_u32; 2 * width];
+            add_excess(isa, &excess, 0..2, k, &panel, width, &mut sums);
+            for (i, sum) in sums.iter().enumerate() {
+                let (row, output) = (i / width, i % width);
+                let of = |(channel, steps): (u32, i32)| weight(output, channel as usize) * steps;
+                let expected = 1000 + rows[row].map(of).iter().sum::<i32>();
+                assert_eq!(sum.cast_signed(), expected, "{isa}");
+            }
+        }
+    }
+}
