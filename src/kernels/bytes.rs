@@ -15,8 +15,8 @@ use super::seven_bits::{self, Excess, most_excess};
 /// The largest magnitude of a signed byte, and the number of steps from zero to it.
 const STEPS: f32 = 127.0;
 
-/// The steps between the least and the largest of a row with a zero point. Not 255: with the zero point rounded, the
-/// largest could come out as 256.
+/// The steps between the least and the largest of a row with a zero point, where inputs are of eight bits. Not 255:
+/// with the zero point rounded, the largest could come out as 256.
 const STEPS_ACROSS: f32 = 254.0;
 
 /// 1.5·2²³: adding it rounds to a whole number, which then stands in the lowest bits.
@@ -207,12 +207,22 @@ pub(super) fn encode_symmetric(row: &[f32], zero: i32, words: &mut [u32]) -> f32
     scale
 }
 
-/// The same as 16-bit integers.
+/// The same as 16-bit integers: fours of values, the last filled up with 0, as two words, the first and third, then the
+/// second and fourth.
 #[inline(always)]
 pub(super) fn encode_sixteens(row: &[f32], words: &mut [u32]) -> f32 {
     let scale = scale(row);
     let inverse = inverse(scale);
-    sixteens(row, words, |x| steps(x, inverse, 0.0) as u16);
+    let encode = |four: [f32; 4]| {
+        let [a, b, c, d] = four.map(|x| u32::from(steps(x, inverse, 0.0) as u16));
+        [a | c << 16, b | d << 16]
+    };
+    let (fours, rest) = row.as_chunks::<4>();
+    let (pairs, _) = words.as_chunks_mut::<2>();
+    pairs.iter_mut().zip(fours).for_each(|(to, &four)| *to = encode(four));
+    if let (Some(to), false) = (pairs.get_mut(fours.len()), rest.is_empty()) {
+        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
+    }
     scale
 }
 
@@ -226,21 +236,6 @@ fn to_bytes(row: &[f32], inverse: f32, zero: i32, words: &mut [u32]) {
     // They were written in the order of memory.
     if cfg!(target_endian = "big") {
         words.iter_mut().for_each(|word| *word = word.to_le());
-    }
-}
-
-/// Fours of values, the last filled up with 0, as two words: the first and third, then the second and fourth.
-#[inline(always)]
-fn sixteens(row: &[f32], words: &mut [u32], value: impl Fn(f32) -> u16) {
-    let encode = |four: [f32; 4]| {
-        let [a, b, c, d] = four.map(|x| u32::from(value(x)));
-        [a | c << 16, b | d << 16]
-    };
-    let (fours, rest) = row.as_chunks::<4>();
-    let (pairs, _) = words.as_chunks_mut::<2>();
-    pairs.iter_mut().zip(fours).for_each(|(to, &four)| *to = encode(four));
-    if let (Some(to), false) = (pairs.get_mut(fours.len()), rest.is_empty()) {
-        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
     }
 }
 

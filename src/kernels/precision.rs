@@ -17,8 +17,8 @@ use crate::error::Error;
 /// costs in accuracy, `docs/performance.md` what it brings in speed.
 ///
 /// Results are the same to the bit for any batch composition and number of threads in every precision. The products of
-/// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly; whole
-/// models are not, because of attention, and because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
+/// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly (but
+/// on x86 without VNNI, activations of `Int8` have seven bits where eight would take longer); whole models are not, because of attention, and because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.

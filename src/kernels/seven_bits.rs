@@ -15,6 +15,7 @@ use std::ops::Range as Span;
 
 use super::bytes::{self, Range};
 use super::isa::multiversion;
+use super::packed::LANES;
 
 /// The largest input.
 const WINDOW: u8 = 129;
@@ -116,14 +117,17 @@ multiversion! {
     ) {
         let most = most_excess(k);
         for (row, sums) in rows.zip(sums.chunks_exact_mut(width)) {
-            for excess in &excess[row * most..][..most] {
-                if excess.steps == 0 {
-                    break;
-                }
-                let (line, place) = (excess.channel as usize / 4, excess.channel % 4);
-                for (sum, word) in sums.iter_mut().zip(&panel[line * width..][..width]) {
-                    let weight = (word << (24 - 8 * place)).cast_signed() >> 24;
-                    *sum = sum.wrapping_add((weight * excess.steps).cast_unsigned());
+            let excess = &excess[row * most..][..most];
+            let count = excess.iter().position(|excess| excess.steps == 0).unwrap_or(most);
+            // A register of sums at a time, which stays one.
+            for (block, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                for excess in &excess[..count] {
+                    let (line, place) = (excess.channel as usize / 4, excess.channel % 4);
+                    let words = &panel[line * width + block * LANES..][..LANES];
+                    for (sum, word) in sums.iter_mut().zip(words) {
+                        let weight = (word << (24 - 8 * place)).cast_signed() >> 24;
+                        *sum = sum.wrapping_add((weight * excess.steps).cast_unsigned());
+                    }
                 }
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! There is a body for every precision and instruction set. All bodies of one precision of [`Precision::Bf16`] and
 //! [`Precision::Int8`](super::precision::Precision) give the same bits: `vdpbf16ps` and `vpdpbusd` are used where the
-//! processor has them, and emulated exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. Every sum runs over the inputs in ascending order (in bfloat16
+//! processor has them, and emulated exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. With packed
+//! weights, x86 without VNNI multiplies inputs of seven bits ([`seven_bits`](super::seven_bits)), exactly as well. Every sum runs over the inputs in ascending order (in bfloat16
 //! the second of each pair before the first, as `vdpbf16ps` does), whatever the tile's shape.
 //!
 //! [`Precision::Bf16`]: super::precision::Precision::Bf16

@@ -60,7 +60,7 @@ avx2_tile! { tile_body!
 avx2_tile! { pair_body!
     /// Fours of bytes, the inputs of seven bits, with `vpmaddubsw`.
     fn int8_pairs, int8_pairs_tile, features: "avx2",
-    registers: __m256i as _mm256_setzero_si256, lanes: 8, sums: _mm256_loadu_si256 and _mm256_storeu_si256, at most: 4 by 2,
+    registers: __m256i as _mm256_setzero_si256, lanes: 8, sums: _mm256_loadu_si256 and _mm256_storeu_si256, at most: 6 by 1,
     input: _mm256_set1_epi32, product: _mm256_maddubs_epi16, both: _mm256_add_epi16,
     widen: |sums| _mm256_madd_epi16(sums, _mm256_set1_epi16(1)), add: _mm256_add_epi32,
 }
