@@ -174,15 +174,7 @@ impl Product<'_> {
             (Values::Floats(values), weights) => {
                 let panel = weights.float_panel(isa, index, floats);
                 let next = weights.next_float_panel(index);
-                let operands = Operands {
-                    inputs: values,
-                    words: 1,
-                    stride: k,
-                    panel,
-                    width,
-                    next,
-                    pairs: &[],
-                };
+                let operands = Operands::new(values, 1, k, (panel, width), next);
                 self.tiles(rows, &columns, operands, tile::float, sums, finish);
             }
             (Values::Halves { words, encoding }, Weights::Packed(matrix)) => {
@@ -195,20 +187,10 @@ impl Product<'_> {
                     convert::widen(isa, panel, width, widened);
                     let (inputs, next) = (packed::floats(words), packed::floats(next));
                     let panel = &*widened;
-                    let operands =
-                        Operands { inputs, words: 1, stride, panel, width, next, pairs: &[] };
+                    let operands = Operands::new(inputs, 1, stride, (panel, width), next);
                     return self.tiles(rows, &columns, operands, tile::float, sums, finish);
                 }
-                let words_per_line = encoding.words();
-                let operands = Operands {
-                    inputs: words,
-                    words: words_per_line,
-                    stride,
-                    panel,
-                    width,
-                    next,
-                    pairs: &[],
-                };
+                let operands = Operands::new(words, encoding.words(), stride, (panel, width), next);
                 self.tiles(rows, &columns, operands, tile::bf16, sums, finish);
             }
             (Values::Bytes { words, encoding, steps }, Weights::Packed(matrix)) => {
@@ -216,13 +198,8 @@ impl Product<'_> {
                 let (words_per_line, stride) =
                     (encoding.words(), panel.len() / width * encoding.words());
                 let operands = Operands {
-                    inputs: words,
-                    words: words_per_line,
-                    stride,
-                    panel,
-                    width,
-                    next,
                     pairs: matrix.pairs(index),
+                    ..Operands::new(words, words_per_line, stride, (panel, width), next)
                 };
                 let Quantization { scales, sums: totals, .. } = matrix.quantization();
                 let (scales, totals) = (&scales[columns.clone()], &totals[columns.clone()]);
@@ -316,6 +293,18 @@ struct Operands<'a, W> {
     next: &'a [W],
     /// See [`Tile::pairs`].
     pairs: &'a [u8],
+}
+
+impl<'a, W> Operands<'a, W> {
+    fn new(
+        inputs: &'a [W],
+        words: usize,
+        stride: usize,
+        (panel, width): (&'a [W], usize),
+        next: &'a [W],
+    ) -> Self {
+        Self { inputs, words, stride, panel, width, next, pairs: &[] }
+    }
 }
 
 /// A packed matrix of n outputs, its panels one after the other.
