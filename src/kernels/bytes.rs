@@ -10,12 +10,13 @@ use rayon::prelude::*;
 
 use super::isa::multiversion;
 use super::precision::Encoding;
+use super::seven_bits::{self, Excess, most_excess};
 
 /// The largest magnitude of a signed byte, and the number of steps from zero to it.
 const STEPS: f32 = 127.0;
 
-/// The steps between the least and the largest of a row with a zero point. Not 255: with the zero point rounded, the
-/// largest could come out as 256.
+/// The steps between the least and the largest of a row with a zero point, where inputs are of eight bits. Not 255:
+/// with the zero point rounded, the largest could come out as 256.
 const STEPS_ACROSS: f32 = 254.0;
 
 /// 1.5·2²³: adding it rounds to a whole number, which then stands in the lowest bits.
@@ -69,25 +70,36 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// The one that has the least and the largest of a row, and zero, in it. Its scale is NaN if there is one in the row.
-    /// What `mask` has no bits for is left out.
+    /// The one with so many steps from the least to the largest of a row. Its scale is NaN if there is one in the row.
     #[inline(always)]
-    fn of(row: &[f32], mask: &[u32]) -> Self {
-        // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
-        // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
-        let (mut high, mut low) = (0, 1 << 31);
-        let mut take = |bits: u32| {
-            high = high.max(bits.cast_signed());
-            low = low.max(bits);
-        };
-        match mask {
-            [] => row.iter().for_each(|x| take(x.to_bits())),
-            mask => row.iter().zip(mask).for_each(|(x, mask)| take(x.to_bits() & mask)),
-        }
-        let (low, high) = (f32::from_bits(low), f32::from_bits(high.cast_unsigned()));
-        let scale = (high - low) / STEPS_ACROSS;
+    pub(super) fn across(low: f32, high: f32, steps_across: f32) -> Self {
+        let scale = (high - low) / steps_across;
         Self { scale, zero: i32::from(steps(-low, inverse(scale), 0.0) as u8) }
     }
+
+    /// The row's values as bytes.
+    #[inline(always)]
+    pub(super) fn quantize(self, row: &[f32], bytes: &mut [u8]) {
+        let (inverse, zero) = (inverse(self.scale), self.zero as f32);
+        bytes.iter_mut().zip(row).for_each(|(to, &x)| *to = steps(x, inverse, zero) as u8);
+    }
+}
+
+/// The least and the largest of a row and of zero; NaN if there is one in the row. What `mask` has no bits for is left out.
+#[inline(always)]
+fn extremes(row: &[f32], mask: &[u32]) -> (f32, f32) {
+    // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
+    // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
+    let (mut high, mut low) = (0, 1 << 31);
+    let mut take = |bits: u32| {
+        high = high.max(bits.cast_signed());
+        low = low.max(bits);
+    };
+    match mask {
+        [] => row.iter().for_each(|x| take(x.to_bits())),
+        mask => row.iter().zip(mask).for_each(|(x, mask)| take(x.to_bits() & mask)),
+    }
+    (f32::from_bits(low), f32::from_bits(high.cast_unsigned()))
 }
 
 /// Channels of the inputs of a matrix that are multiplied in `f32`: they are so much larger than the others that these
@@ -148,56 +160,43 @@ pub(super) struct Rows<'a> {
     pub(super) zeros: &'a mut [i32],
     /// `[T, channels]`
     pub(super) outliers: &'a mut [f32],
+    /// What is beyond seven bits, if that is the encoding: [`most_excess`] for each row.
+    pub(super) excess: &'a mut [Excess],
 }
 
 multiversion! {
     /// Encodes rows of `k` values with a zero point each.
     pub(super) fn encode_with_zeros<'a>(encoding: Encoding, rows: &[f32], k: usize, outliers: &Outliers, to: Rows<'a>) {
-        let Rows { words, scales, zeros, outliers: values } = to;
+        let Rows { words, scales, zeros, outliers: values, excess } = to;
         let Outliers { channels, mask } = outliers;
         let stride = words.len() / scales.len();
         let mut words = words.chunks_exact_mut(stride);
         let mut values = values.chunks_exact_mut(channels.len().max(1));
+        let mut excess = excess.chunks_exact_mut(most_excess(k).max(1));
         for ((row, scale), zero) in rows.chunks_exact(k).zip(scales).zip(zeros) {
-            let (Some(words), range) = (words.next(), Range::of(row, mask)) else { return };
-            *scale = range.scale;
-            *zero = encode(encoding, row, range, words);
+            let (Some(words), (low, high)) = (words.next(), extremes(row, mask)) else { return };
+            (*scale, *zero) = if encoding == Encoding::Unsigned7 {
+                let excess = excess.next().unwrap_or_default();
+                seven_bits::encode(row, channels, (low, high), words, excess)
+            } else {
+                let range = Range::across(low, high, STEPS_ACROSS);
+                let zero = range.zero - encoding.middle();
+                to_bytes(row, inverse(range.scale), zero, words);
+                channels.iter().for_each(|&channel| clear(channel, zero as u8, words));
+                (range.scale, zero)
+            };
             if let Some(values) = values.next() {
-                for (value, &channel) in values.iter_mut().zip(channels) {
-                    *value = row[channel];
-                    clear(encoding, channel, range.zero, words);
-                }
+                values.iter_mut().zip(channels).for_each(|(to, &channel)| *to = row[channel]);
             }
         }
     }
 }
 
-/// Encodes a row, and returns what stands for zero.
+/// Makes the byte of a channel the one that stands for zero.
 #[inline(always)]
-fn encode(encoding: Encoding, row: &[f32], range: Range, words: &mut [u32]) -> i32 {
-    let (inverse, zero) = (inverse(range.scale), range.zero - encoding.middle());
-    if encoding == Encoding::Signed16 {
-        // With the zero point in it and then taken off, so that ties go the same way as in bytes.
-        let value =
-            |x| (steps(x, inverse, range.zero as f32) as u16).wrapping_sub(range.zero as u16);
-        sixteens(row, words, value);
-        return 0;
-    }
-    to_bytes(row, inverse, zero, words);
-    zero
-}
-
-/// Makes the value of a channel zero.
-#[inline(always)]
-fn clear(encoding: Encoding, channel: usize, zero: i32, words: &mut [u32]) {
-    let (group, place) = (channel / 4, channel % 4);
-    if encoding == Encoding::Signed16 {
-        words[2 * group + place % 2] &= 0xffff_u32 << (16 * (1 - place / 2));
-    } else {
-        let byte = u32::from((zero - encoding.middle()) as u8);
-        let word = &mut words[group];
-        *word = *word & !(0xff << (8 * place)) | byte << (8 * place);
-    }
+fn clear(channel: usize, zero: u8, words: &mut [u32]) {
+    let (word, shift) = (&mut words[channel / 4], 8 * (channel % 4));
+    *word = *word & !(0xff << shift) | u32::from(zero) << shift;
 }
 
 /// Encodes a row that is symmetric about zero, for which a byte stands; returns what a step is worth.
@@ -208,12 +207,22 @@ pub(super) fn encode_symmetric(row: &[f32], zero: i32, words: &mut [u32]) -> f32
     scale
 }
 
-/// The same as 16-bit integers.
+/// The same as 16-bit integers: fours of values, the last filled up with 0, as two words, the first and third, then the
+/// second and fourth.
 #[inline(always)]
 pub(super) fn encode_sixteens(row: &[f32], words: &mut [u32]) -> f32 {
     let scale = scale(row);
     let inverse = inverse(scale);
-    sixteens(row, words, |x| steps(x, inverse, 0.0) as u16);
+    let encode = |four: [f32; 4]| {
+        let [a, b, c, d] = four.map(|x| u32::from(steps(x, inverse, 0.0) as u16));
+        [a | c << 16, b | d << 16]
+    };
+    let (fours, rest) = row.as_chunks::<4>();
+    let (pairs, _) = words.as_chunks_mut::<2>();
+    pairs.iter_mut().zip(fours).for_each(|(to, &four)| *to = encode(four));
+    if let (Some(to), false) = (pairs.get_mut(fours.len()), rest.is_empty()) {
+        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
+    }
     scale
 }
 
@@ -230,30 +239,19 @@ fn to_bytes(row: &[f32], inverse: f32, zero: i32, words: &mut [u32]) {
     }
 }
 
-/// Fours of values, the last filled up with 0, as two words: the first and third, then the second and fourth.
-#[inline(always)]
-fn sixteens(row: &[f32], words: &mut [u32], value: impl Fn(f32) -> u16) {
-    let encode = |four: [f32; 4]| {
-        let [a, b, c, d] = four.map(|x| u32::from(value(x)));
-        [a | c << 16, b | d << 16]
-    };
-    let (fours, rest) = row.as_chunks::<4>();
-    let (pairs, _) = words.as_chunks_mut::<2>();
-    pairs.iter_mut().zip(fours).for_each(|(to, &four)| *to = encode(four));
-    if let (Some(to), false) = (pairs.get_mut(fours.len()), rest.is_empty()) {
-        *to = encode(std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)));
-    }
-}
-
-fn bytes(words: &mut [u32]) -> &mut [u8] {
+/// The bytes of words, in the order of memory.
+pub(super) fn bytes(words: &mut [u32]) -> &mut [u8] {
     // SAFETY: four bytes have the size of a u32 and no stricter alignment; any bits are valid.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Isa, reference};
     use super::*;
+
+    /// Those of rows with zero points.
+    const ENCODINGS: [Encoding; 3] = [Encoding::Unsigned8, Encoding::Signed8, Encoding::Unsigned7];
 
     #[test]
     fn bytes_are_within_half_a_step() {
@@ -307,7 +305,7 @@ mod tests {
         }
         for row in rows {
             for isa in Isa::available() {
-                for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+                for encoding in ENCODINGS {
                     let (values, scale) = decoded(isa, encoding, &row, &[]);
                     for (x, y) in values.iter().zip(&row) {
                         let bound = 0.500_1 * scale + f32::MIN_POSITIVE;
@@ -323,9 +321,9 @@ mod tests {
         let mut row = reference::noise(70, 9, 1.0);
         (row[1], row[66]) = (-900.0, 500.0);
         for isa in Isa::available() {
-            for encoding in [Encoding::Unsigned8, Encoding::Signed8, Encoding::Signed16] {
+            for encoding in ENCODINGS {
                 let (values, scale) = decoded(isa, encoding, &row, &[1, 66]);
-                assert!(scale < 2.1 / STEPS_ACROSS);
+                assert!(scale < 2.1 / 128.0);
                 for (i, (x, y)) in values.iter().zip(&row).enumerate() {
                     let expected = if [1, 66].contains(&i) { 0.0 } else { *y };
                     assert!((x - expected).abs() <= 0.500_1 * scale, "{encoding:?} {i}: {x} {y}");
@@ -337,40 +335,72 @@ mod tests {
     #[test]
     fn nan_and_infinity_make_a_rows_scale_useless() {
         for x in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for isa in Isa::available() {
-                let (_, scale) = decoded(isa, Encoding::Unsigned8, &[1.0, x, -2.0], &[]);
+            for (isa, encoding) in
+                Isa::available().flat_map(|isa| ENCODINGS.map(|encoding| (isa, encoding)))
+            {
+                let mut row = vec![1.0, x, -2.0];
+                row.resize(200, 0.5);
+                let (_, scale) = decoded(isa, encoding, &row, &[]);
                 assert!(!scale.is_finite(), "{x}: {scale}");
             }
         }
     }
 
+    /// Rows that are nearly all on one side have as many steps in seven bits as in eight, and the same values; others have
+    /// as many as the window has room for.
+    #[test]
+    fn seven_bits_have_the_steps_of_eight_where_few_values_are_beyond() {
+        let noise = reference::noise(768, 11, 1.0);
+        let gelu: Vec<f32> = noise.iter().map(|x| (x.powi(33) * 8.0).max(-0.17)).collect();
+        let steps_of = |row: &[f32], scale: f32| {
+            let (low, high) = extremes(row, &[]);
+            ((high - low) / scale).round()
+        };
+        for isa in Isa::available() {
+            let (values, scale) = decoded(isa, Encoding::Unsigned7, &gelu, &[]);
+            assert_eq!(steps_of(&gelu, scale), 254.0);
+            assert!((values, scale) == decoded(isa, Encoding::Unsigned8, &gelu, &[]), "{isa}");
+            let (_, scale) = decoded(isa, Encoding::Unsigned7, &noise, &[]);
+            assert_eq!(steps_of(&noise, scale), 128.0, "evenly spread");
+        }
+    }
+
     /// What a row is after it was encoded, and what a step is worth.
-    fn decoded(isa: Isa, encoding: Encoding, row: &[f32], outliers: &[usize]) -> (Vec<f32>, f32) {
+    pub(in super::super) fn decoded(
+        isa: Isa,
+        encoding: Encoding,
+        row: &[f32],
+        outliers: &[usize],
+    ) -> (Vec<f32>, f32) {
         let k = row.len();
         let outliers = Outliers::new(outliers, k);
-        let mut words = vec![7; k.div_ceil(4) * encoding.words()];
+        let mut words = vec![u32::MAX; k.div_ceil(4)];
         let (mut scales, mut zeros) = ([0.0], [0]);
         let mut values = vec![0.0; outliers.channels().len()];
+        let mut excess = vec![Excess { channel: 0, steps: 1000 }; most_excess(k)];
         let to = Rows {
             words: &mut words,
             scales: &mut scales,
             zeros: &mut zeros,
             outliers: &mut values,
+            excess: &mut excess,
         };
         encode_with_zeros(isa, encoding, row, k, &outliers, to);
         for (value, &channel) in values.iter().zip(outliers.channels()) {
             assert_eq!(*value, row[channel]);
         }
-        let step = |i: usize| {
-            let (group, place) = (i / 4, i % 4);
-            let byte = (words[group * encoding.words()] >> (8 * place)) as u8;
-            match encoding {
-                Encoding::Unsigned8 => i32::from(byte),
-                Encoding::Signed8 => i32::from(byte as i8),
-                _ => i32::from((words[2 * group + place % 2] >> (16 * (place / 2))) as i16),
-            }
+        let byte = |i: usize| (words[i / 4] >> (8 * (i % 4))) as u8;
+        let mut steps: Vec<i32> = match encoding {
+            Encoding::Signed8 => (0..k).map(|i| i32::from(byte(i) as i8)).collect(),
+            _ => (0..k).map(|i| i32::from(byte(i))).collect(),
         };
-        let [scale] = scales;
-        ((0..k).map(|i| (step(i) - zeros[0]) as f32 * scale).collect(), scale)
+        if encoding == Encoding::Unsigned7 {
+            assert!(steps.iter().all(|&x| x <= 129), "{steps:?}");
+            for excess in excess.iter().take_while(|excess| excess.steps != 0) {
+                steps[excess.channel as usize] += excess.steps;
+            }
+        }
+        let ([scale], [zero]) = (scales, zeros);
+        (steps.iter().map(|step| (step - zero) as f32 * scale).collect(), scale)
     }
 }

@@ -10,6 +10,7 @@ use super::isa::{Isa, multiversion};
 use super::packed::PackedMatrix;
 use super::parallel;
 use super::precision::{Encoding, Precision};
+use super::seven_bits::{Excess, most_excess};
 use super::split::split;
 
 /// The bits of the nearest bfloat16, ties to even; what would be subnormal becomes 0, as `vdpbf16ps` takes it for 0.
@@ -96,6 +97,8 @@ pub(super) struct Steps<'a> {
     pub(super) zeros: &'a [i32],
     /// The values of channels that are multiplied in `f32`, `[T, channels]`.
     pub(super) outliers: &'a [f32],
+    /// What is beyond seven bits, `[T, most_excess(k)]` if that is the encoding.
+    pub(super) excess: &'a [Excess],
 }
 
 /// Memory for activations while they are multiplied, to be used again and again.
@@ -104,13 +107,15 @@ pub(crate) struct InputBuffer {
     words: Vec<u32>,
     floats: Vec<f32>,
     zeros: Vec<i32>,
+    excess: Vec<Excess>,
 }
 
 impl InputBuffer {
     /// Bytes that it holds on to.
     pub(crate) fn capacity(&self) -> usize {
-        let Self { words, floats, zeros } = self;
+        let Self { words, floats, zeros, excess } = self;
         size_of::<u32>() * (words.capacity() + floats.capacity() + zeros.capacity())
+            + size_of::<Excess>() * excess.capacity()
     }
 
     /// Brings `rows` [T, k] into the form that products with a matrix read.
@@ -121,7 +126,7 @@ impl InputBuffer {
         rows: &'a [f32],
     ) -> Inputs<'a> {
         let (k, precision) = (matrix.k(), matrix.precision());
-        let encoding = Encoding::of(precision, isa);
+        let encoding = Encoding::for_weights(precision, isa);
         if encoding == Encoding::F32 {
             return Inputs::floats(rows, k);
         }
@@ -146,17 +151,19 @@ impl InputBuffer {
         let channels = matrix.outliers().channels().len();
         let [scales, outliers] = split(&mut self.floats, [count, count * channels]);
         let [zeros] = split(&mut self.zeros, [count]);
+        let most = if encoding == Encoding::Unsigned7 { most_excess(k) } else { 0 };
+        let [excess] = split(&mut self.excess, [count * most]);
         let steps = scales.chunks_mut(block).zip(zeros.chunks_mut(block));
-        let mut rest = &mut *outliers;
-        let parts = parts.zip(steps).map(|(part, (scales, zeros))| {
+        let (mut rest, mut rest_of_excess) = (&mut *outliers, &mut *excess);
+        let parts = parts.zip(steps).map(|((rows, words), (scales, zeros))| {
             let outliers = rest.split_off_mut(..scales.len() * channels).unwrap_or_default();
-            (part, (scales, zeros, outliers))
+            let excess = rest_of_excess.split_off_mut(..scales.len() * most).unwrap_or_default();
+            (rows, Rows { words, scales, zeros, outliers, excess })
         });
-        parallel::for_each_part(parts, |((rows, words), (scales, zeros, outliers))| {
-            let to = Rows { words, scales, zeros, outliers };
+        parallel::for_each_part(parts, |(rows, to)| {
             bytes::encode_with_zeros(isa, encoding, rows, k, matrix.outliers(), to);
         });
-        let steps = Steps { scales, zeros, outliers };
+        let steps = Steps { scales, zeros, outliers, excess };
         Inputs { rows: count, k, precision, values: Values::Bytes { words, encoding, steps } }
     }
 }
@@ -229,6 +236,7 @@ multiversion! {
                         *to = [0, split(*x)];
                     }
                 }
+                Encoding::Unsigned7 => unreachable!("has a zero point"),
                 Encoding::Signed16 => scales[index] = bytes::encode_sixteens(row, words),
                 Encoding::Unsigned8 | Encoding::Signed8 => {
                     let zero = encoding.symmetric_zero();
@@ -322,7 +330,7 @@ mod tests {
                             let quantized = bytes::quantize(at(j), inverse);
                             let byte = (words[group.min(stride - 1)] >> (8 * place)) as u8;
                             match encoding {
-                                F32 => unreachable!(),
+                                F32 | Unsigned7 => unreachable!(),
                                 Bf16 => {
                                     assert_eq!((words[group] >> (16 * place)) as u16, bf16(at(j)))
                                 }

@@ -16,7 +16,7 @@ pub(super) const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 
 /// What is made of the sums of a tile's rows, `width` each, on their way to certain columns of the output.
 pub(super) struct Finish<'a> {
-    pub(super) sums: &'a [u32],
+    pub(super) sums: &'a mut [u32],
     pub(super) width: usize,
     /// Of these columns.
     pub(super) bias: &'a [f32],
@@ -29,7 +29,7 @@ impl Finish<'_> {
     /// Calls `finish` with the number of each row, in all and in the tile, its sums, and where they belong.
     #[inline(always)]
     fn rows(&self, finish: impl Fn((usize, usize), &[u32], &mut [f32])) {
-        let Self { sums, width, out, ref rows, ref columns, .. } = *self;
+        let Self { ref sums, width, out, ref rows, ref columns, .. } = *self;
         for (i, row) in rows.clone().enumerate() {
             // Not by `chunks_exact`, which divides.
             let sums = &sums[i * width..][..width];

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::packed::{self, Blocking, MAX_PANEL, PackedMatrix, Quantization, pack_panel};
 use super::parallel::{self, Buffers};
 use super::precision::{Encoding, Precision};
+use super::seven_bits;
 use super::split::split;
 use super::tile::{self, ROWS, Tile};
 
@@ -173,7 +174,7 @@ impl Product<'_> {
             (Values::Floats(values), weights) => {
                 let panel = weights.float_panel(isa, index, floats);
                 let next = weights.next_float_panel(index);
-                let operands = Operands { inputs: values, words: 1, stride: k, panel, width, next };
+                let operands = Operands::new(values, 1, k, (panel, width), next);
                 self.tiles(rows, &columns, operands, tile::float, sums, finish);
             }
             (Values::Halves { words, encoding }, Weights::Packed(matrix)) => {
@@ -186,23 +187,28 @@ impl Product<'_> {
                     convert::widen(isa, panel, width, widened);
                     let (inputs, next) = (packed::floats(words), packed::floats(next));
                     let panel = &*widened;
-                    let operands = Operands { inputs, words: 1, stride, panel, width, next };
+                    let operands = Operands::new(inputs, 1, stride, (panel, width), next);
                     return self.tiles(rows, &columns, operands, tile::float, sums, finish);
                 }
-                let operands =
-                    Operands { inputs: words, words: encoding.words(), stride, panel, width, next };
+                let operands = Operands::new(words, encoding.words(), stride, (panel, width), next);
                 self.tiles(rows, &columns, operands, tile::bf16, sums, finish);
             }
             (Values::Bytes { words, encoding, steps }, Weights::Packed(matrix)) => {
                 let (panel, next) = (matrix.panel(index), matrix.next_panel(index));
                 let (words_per_line, stride) =
                     (encoding.words(), panel.len() / width * encoding.words());
-                let operands =
-                    Operands { inputs: words, words: words_per_line, stride, panel, width, next };
+                let operands = Operands {
+                    pairs: matrix.pairs(index),
+                    ..Operands::new(words, words_per_line, stride, (panel, width), next)
+                };
                 let Quantization { scales, sums: totals, .. } = matrix.quantization();
                 let (scales, totals) = (&scales[columns.clone()], &totals[columns.clone()]);
                 let outliers = matrix.outlier_panel(index);
-                self.tiles(rows, &columns, operands, tile::int8, sums, |finish| {
+                self.tiles(rows, &columns, operands, tile::int8_weights, sums, |finish| {
+                    if !steps.excess.is_empty() {
+                        let (rows, sums) = (finish.rows.clone(), &mut *finish.sums);
+                        seven_bits::add_excess(isa, steps.excess, rows, k, panel, width, sums);
+                    }
                     let tile = Bytes { finish, steps, scales, sums: totals, outliers };
                     finish_quantized(isa, tile, nonlinearity);
                 });
@@ -223,7 +229,7 @@ impl Product<'_> {
         sums: &mut Vec<u32>,
         mut finish: impl FnMut(Finish<'_>),
     ) {
-        let Operands { inputs, words, stride, panel, width, next } = operands;
+        let Operands { inputs, words, stride, panel, width, next, pairs } = operands;
         let bias = match self.epilogue.bias {
             [] => &ZEROS[..columns.len()],
             bias => &bias[columns.clone()],
@@ -238,8 +244,10 @@ impl Product<'_> {
         let kept = if parts == 1 { 1 } else { tiles };
         let [sums] = split(sums, [kept * ROWS * width]);
         let mut panels = panel.chunks(depth * width).enumerate().peekable();
+        let mut pairs_of_parts = pairs.chunks(depth / 2);
         while let Some((part, panel)) = panels.next() {
             let lines = panel.len() / width;
+            let pairs = pairs_of_parts.next().unwrap_or_default();
             let mut next = panels.peek().map_or(next, |(_, panel)| panel);
             let share = next.len().div_ceil(tiles);
             let is_last = part + 1 == parts;
@@ -260,6 +268,7 @@ impl Product<'_> {
                     width,
                     accumulate: part > 0,
                     next: of_next,
+                    pairs,
                 };
                 multiply(self.isa, tile, sums);
                 if is_last {
@@ -282,6 +291,20 @@ struct Operands<'a, W> {
     width: usize,
     /// The start of the panel that comes after this one.
     next: &'a [W],
+    /// See [`Tile::pairs`].
+    pairs: &'a [u8],
+}
+
+impl<'a, W> Operands<'a, W> {
+    fn new(
+        inputs: &'a [W],
+        words: usize,
+        stride: usize,
+        (panel, width): (&'a [W], usize),
+        next: &'a [W],
+    ) -> Self {
+        Self { inputs, words, stride, panel, width, next, pairs: &[] }
+    }
 }
 
 /// A packed matrix of n outputs, its panels one after the other.
@@ -312,7 +335,17 @@ pub(super) fn multiply_panels<W: Copy>(
             let (panel, after) = rest.split_at(width * depth);
             rest = after;
             let inputs = &inputs[first * stride..];
-            let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+            let tile = Tile {
+                inputs,
+                stride,
+                rows,
+                panel,
+                depth,
+                width,
+                accumulate,
+                next: &[],
+                pairs: &[],
+            };
             if accumulate {
                 for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(rows) {
                     let out = &out[(first + i) * n..][columns.clone()];
@@ -415,8 +448,9 @@ mod tests {
     }
 
     /// Rounded as activations of that precision are, but for the outliers: in int8 to 254 steps from the least to the largest
-    /// of a row, or zero.
+    /// of a row, or zero; to what they are encoded as where that is in seven bits.
     fn rounded_inputs(
+        isa: Isa,
         precision: Precision,
         rows: &[f32],
         k: usize,
@@ -424,6 +458,15 @@ mod tests {
     ) -> Vec<f32> {
         if precision != Precision::Int8 {
             return rounded_weights(precision, rows, k, outliers);
+        }
+        if Encoding::for_weights(precision, isa) == Encoding::Unsigned7 {
+            let row = |row: &[f32]| {
+                let (mut values, _) =
+                    bytes::tests::decoded(isa, Encoding::Unsigned7, row, outliers);
+                outliers.iter().for_each(|&channel| values[channel] = row[channel]);
+                values
+            };
+            return rows.chunks(k).flat_map(row).collect();
         }
         let row = |row: &[f32]| -> Vec<f32> {
             let kept = |i: usize| !outliers.contains(&i);
@@ -461,15 +504,17 @@ mod tests {
         let rows = a.len() / k;
         let b = reference::noise(n * k, 2, 1.0);
         let bias = reference::noise(n, 3, 1.0);
-        let inputs = rounded_inputs(precision, a, k, outliers);
-        let product = reference::matmul(&inputs, &rounded_weights(precision, &b, k, outliers), k);
-        let sums = product.iter().zip(bias.iter().cycle());
-        let expected: Vec<f64> = sums
-            .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Relu, x + f64::from(bias)))
-            .collect();
-        let mut before: Option<Vec<f32>> = None;
+        let weights = rounded_weights(precision, &b, k, outliers);
+        // Of those with eight bits, and of those with seven.
+        let mut before: [Option<Vec<f32>>; 2] = [None, None];
         let mut buffer = InputBuffer::default();
         for isa in Isa::available() {
+            let inputs = rounded_inputs(isa, precision, a, k, outliers);
+            let product = reference::matmul(&inputs, &weights, k);
+            let sums = product.iter().zip(bias.iter().cycle());
+            let expected: Vec<f64> = sums
+                .map(|(&x, &bias)| reference::nonlinearity(Nonlinearity::Relu, x + f64::from(bias)))
+                .collect();
             let packed = PackedMatrix::new(isa, vec![b.clone()], k, precision, outliers);
             let mut out = vec![f32::NAN; rows * n];
             let epilogue = Epilogue { bias: &bias, nonlinearity: Nonlinearity::Relu };
@@ -485,9 +530,45 @@ mod tests {
                 Precision::Int8 => outliers.is_empty() || isa.name() != "portable",
                 Precision::F32 | Precision::Bf16 => isa.name() != "avx512bf16",
             };
+            let of_seven = Encoding::for_weights(precision, isa) == Encoding::Unsigned7;
+            let before = &mut before[usize::from(of_seven)];
             if is_defined && let Some(before) = before.replace(out.clone()) {
                 assert_eq!(before, out, "{what}: to the bit");
             }
+        }
+    }
+
+    /// Sums of the largest products there are, which would saturate if they were added up in 16 bits: all weights ±127, all
+    /// inputs at the end of their range, in rows with a zero point at either end, in the middle, and with an excess.
+    #[test]
+    fn products_of_the_largest_bytes_are_exact() {
+        let (n, k) = (80, 520);
+        let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+        // Outputs with one sign, and with all patterns of signs within two lines.
+        let weight = |i: usize, j: usize| if i < 2 { sign(i) } else { sign(i >> (j % 8)) };
+        let b: Vec<f32> = (0..n * k).map(|i| weight(i / k, i % k)).collect();
+        let row = |value: &dyn Fn(usize) -> f32| (0..k).map(value).collect::<Vec<f32>>();
+        let rows = [
+            row(&|_| 1.0),
+            row(&|_| -1.0),
+            row(&sign),
+            row(&|i| if i < 3 { -1e-3 } else { 1.0 }),
+            // Few are large, so that the others have finer steps.
+            row(&|i| if i.is_multiple_of(100) { 1.0 } else { 0.5 }),
+            row(&|i| if i.is_multiple_of(100) { -1.0 } else { 0.45 * sign(i) }),
+        ];
+        let a = rows.concat();
+        let mut buffer = InputBuffer::default();
+        for isa in Isa::available() {
+            let packed = PackedMatrix::new(isa, vec![b.clone()], k, Precision::Int8, &[]);
+            let expected = rounded_inputs(isa, Precision::Int8, &a, k, &[]);
+            let expected = reference::matmul(&expected, &b, k);
+            let mut out = vec![f32::NAN; rows.len() * n];
+            let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
+            let inputs = buffer.encode(isa, &packed, &a);
+            multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
+            // Of sums that have more digits than `f32`; what saturates is missing at least a thousandth.
+            reference::assert_close(&out, &expected, 5e-4, isa.name());
         }
     }
 

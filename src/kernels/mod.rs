@@ -7,7 +7,8 @@
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`math`] and [`activation`]: scalar functions written so that compilers vectorise them;
 //! * [`vector`]: softmax and LayerNorm over rows, and [`columns`]: softmax over columns, compiled once per instruction set;
-//! * [`precision`]: what weights are held in; [`convert`] and [`bytes`]: to and from it;
+//! * [`precision`]: what weights are held in; [`convert`] and [`bytes`]: to and from it, and
+//!   [`seven_bits`] where there is no VNNI;
 //! * [`packed`]: a matrix laid out in panels; [`gemm`]: products with one; [`finish`]: bias and
 //!   nonlinearity on the way out; [`tile`]: the register tiles that those are made of, with bodies in `x86_64`, `aarch64` and [`portable`];
 //! * [`attention`]: scaled dot-product attention, of one head in [`attention_head`], with bytes in [`quantized_scores`]; and [`attention_backward`];
@@ -50,6 +51,7 @@ pub(crate) mod precision;
 mod quantized_scores;
 #[cfg(test)]
 pub(crate) mod reference;
+mod seven_bits;
 mod split;
 mod tile;
 mod transpose;

@@ -47,7 +47,8 @@ pub(super) fn multiply_panel<W: Copy>(
     for tile in 0..tiles {
         let rows = height + usize::from(tile < higher);
         let (sums, below) = out.split_at_mut(rows * width);
-        let tile = Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[] };
+        let tile =
+            Tile { inputs, stride, rows, panel, depth, width, accumulate, next: &[], pairs: &[] };
         before_tile();
         multiply(isa, tile, bits(sums));
         out = below;

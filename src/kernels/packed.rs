@@ -21,7 +21,8 @@ use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Vectors;
 use super::pages::Aligned;
-use super::precision::Precision;
+use super::precision::{Encoding, Precision};
+use super::seven_bits;
 use super::transpose::transpose_blocks;
 
 /// The most outputs in a panel: four 512-bit registers.
@@ -35,7 +36,7 @@ pub(super) const LANES: usize = 16;
 pub(super) struct Blocking {
     /// Outputs in a full panel.
     pub(super) panel: usize,
-    /// Lines of a panel that a product goes through with all rows of a task before it goes on to the next.
+    /// Lines of a panel, an even number, that a product goes through with all rows of a task before it goes on to the next.
     pub(super) depth: usize,
     /// The most rows of activations that a task multiplies with a panel before it goes on to the next.
     pub(super) rows: usize,
@@ -85,6 +86,8 @@ pub(super) struct Quantization {
     pub(super) sums: Vec<i32>,
     /// The weights of the outliers, panel by panel as the others are: a line of outputs for each.
     outliers: Vec<f32>,
+    /// Which lines may be added up two by two, panel by panel, where inputs are of seven bits.
+    pairs: Vec<u8>,
 }
 
 /// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
@@ -150,8 +153,15 @@ impl PackedMatrix {
                 pack(isa, matrices, (n, k), precision, &outliers, &mut quantization)
             }
         };
+        let blocking = Blocking::of(isa);
+        if Encoding::for_weights(precision, isa) == Encoding::Unsigned7 {
+            let depth = k.div_ceil(precision.inputs_per_word());
+            let panels = words.par_chunks(blocking.panel * depth);
+            let pairs = panels.map(|panel| seven_bits::pairs(panel, panel.len() / depth));
+            quantization.pairs = pairs.flat_map_iter(|pairs| pairs).collect();
+        }
         words.collapse();
-        Self { words, n, k, precision, blocking: Blocking::of(isa), quantization, outliers }
+        Self { words, n, k, precision, blocking, quantization, outliers }
     }
 
     /// Packs the transpose of matrices `[n_i, k]` that lie one below the other: k outputs, and inputs for each of their
@@ -219,6 +229,12 @@ impl PackedMatrix {
         let count = self.outliers.channels().len();
         let start = index * self.blocking.panel * count;
         &self.quantization.outliers[start..start + self.blocking.width(self.n, index) * count]
+    }
+
+    /// Which lines of one panel may be added up two by two; empty where that is not asked.
+    pub(super) fn pairs(&self, index: usize) -> &[u8] {
+        let count = self.depth().div_ceil(2);
+        self.quantization.pairs.get(index * count..(index + 1) * count).unwrap_or_default()
     }
 
     fn panels(&self) -> usize {

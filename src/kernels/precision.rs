@@ -17,8 +17,8 @@ use crate::error::Error;
 /// costs in accuracy, `docs/performance.md` what it brings in speed.
 ///
 /// Results are the same to the bit for any batch composition and number of threads in every precision. The products of
-/// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly; whole
-/// models are not, because of attention, and because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
+/// `Bf16` and `Int8` are also the same on every instruction set, because what a processor lacks is emulated exactly (but
+/// on x86 without VNNI, activations of `Int8` have seven bits where eight would take longer); whole models are not, because of attention, and because softmax and GELU, which are `f32`, use a fused multiply-add where there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.
@@ -110,13 +110,23 @@ pub(super) enum Encoding {
     Unsigned8,
     /// The same less 128.
     Signed8,
-    /// The same less what stands for zero, as 16-bit integers, two words for four of them: the first and third, then the
-    /// second and fourth.
+    /// Four bytes from 0 to 129 per word, beside which there may be an excess ([`seven_bits`](super::seven_bits)).
+    Unsigned7,
+    /// Bytes as 16-bit integers with zero for zero, two words for four of them: the first and third, then the second and
+    /// fourth.
     Signed16,
 }
 
 impl Encoding {
-    /// What the body for `precision` on `isa` takes.
+    /// What the body takes that multiplies activations with packed weights of `precision` on `isa`.
+    pub(super) fn for_weights(precision: Precision, isa: Isa) -> Self {
+        match Self::of(precision, isa) {
+            Self::Signed16 => Self::Unsigned7,
+            encoding => encoding,
+        }
+    }
+
+    /// What the body takes that multiplies activations with each other as `precision` on `isa`.
     pub(super) fn of(precision: Precision, isa: Isa) -> Self {
         match (precision, isa.level()) {
             (Precision::F32, _) => Self::F32,
@@ -138,7 +148,7 @@ impl Encoding {
     pub(super) fn words(self) -> usize {
         match self {
             Self::Bf16Split | Self::Signed16 => 2,
-            Self::F32 | Self::Bf16 | Self::Unsigned8 | Self::Signed8 => 1,
+            Self::F32 | Self::Bf16 | Self::Unsigned8 | Self::Signed8 | Self::Unsigned7 => 1,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! There is a body for every precision and instruction set. All bodies of one precision of [`Precision::Bf16`] and
 //! [`Precision::Int8`](super::precision::Precision) give the same bits: `vdpbf16ps` and `vpdpbusd` are used where the
-//! processor has them, and emulated exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. Every sum runs over the inputs in ascending order (in bfloat16
+//! processor has them, and emulated exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. With packed
+//! weights, x86 without VNNI multiplies inputs of seven bits ([`seven_bits`](super::seven_bits)), exactly as well. Every sum runs over the inputs in ascending order (in bfloat16
 //! the second of each pair before the first, as `vdpbf16ps` does), whatever the tile's shape.
 //!
 //! [`Precision::Bf16`]: super::precision::Precision::Bf16
@@ -38,6 +39,8 @@ pub(super) struct Tile<'a, W> {
     pub(super) accumulate: bool,
     /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
     pub(super) next: &'a [W],
+    /// Which two lines may be added up in 16 bits ([`seven_bits`](super::seven_bits)), where inputs are of so many.
+    pub(super) pairs: &'a [u8],
 }
 
 impl<W> Tile<'_, W> {
@@ -88,6 +91,23 @@ pub(super) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
         #[cfg(target_arch = "aarch64")]
         Level::Neon | Level::NeonDot => unsafe { aarch64::bf16(tile, sums) },
     }
+}
+
+/// A product of fours of bytes with packed weights, inputs in the encoding for them. Writes as [`float`], but integers.
+pub(super) fn int8_weights(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    if Encoding::for_weights(Precision::Int8, isa) == Encoding::Unsigned7 {
+        tile.check(Encoding::Unsigned7.words(), sums);
+        assert_eq!(tile.pairs.len(), tile.depth.div_ceil(2), "pairs of lines");
+        match isa.level() {
+            // SAFETY: the `Isa` proves the instructions, the checks the sizes.
+            Level::Avx2 => return unsafe { avx2::int8_pairs(tile, sums) },
+            // SAFETY: as above.
+            Level::Avx512 => return unsafe { avx512::int8_pairs(tile, sums) },
+            _ => unreachable!("others have instructions for bytes"),
+        }
+    }
+    int8(isa, tile, sums);
 }
 
 /// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`], but integers.

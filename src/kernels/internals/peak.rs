@@ -104,11 +104,11 @@ mod x86_64 {
             (Level::Avx512Bf16, Bf16) => peak("vdpbf16ps, 512 bits", false, 24 * 32, bf16_512),
             (_, F32 | Bf16) => peak("vfmadd231ps, 512 bits", precision == Bf16, 24 * 16, fma_512),
             (Level::Avx2, Int8) => {
-                peak("vpmaddwd + vpaddd, 256 bits", true, 6 * 32, bytes_emulated_256)
+                peak("vpmaddubsw, two lines at a time, 256 bits", true, 10 * 64, byte_pairs_256)
             }
             (Level::AvxVnni, Int8) => peak("vpdpbusd, 256 bits", false, 12 * 32, bytes_256),
             (Level::Avx512, Int8) => {
-                peak("vpmaddwd + vpaddd, 512 bits", true, 12 * 64, bytes_emulated_512)
+                peak("vpmaddubsw, two lines at a time, 512 bits", true, 12 * 128, byte_pairs_512)
             }
             (Level::Avx512Vnni | Level::Avx512Bf16, Int8) => {
                 peak("vpdpbusd, 512 bits", false, 24 * 64, bytes_512)
@@ -151,20 +151,20 @@ mod x86_64 {
     }
 
     peak_loop! {
-        fn bytes_emulated_256, features: "avx2", registers of: ymm_reg,
-        sums: [_mm256_setzero_si256(); 6] as [i32; 8], ones: _mm256_set1_epi16(1),
+        fn byte_pairs_256, features: "avx2", registers of: ymm_reg,
+        sums: [_mm256_setzero_si256(); 10] as [i32; 8], ones: _mm256_set1_epi8(1),
         step: |sum, x, y| {
-            let (first, second) = (_mm256_madd_epi16(x, y), _mm256_madd_epi16(y, y));
-            _mm256_add_epi32(_mm256_add_epi32(*sum, first), second)
+            let both = _mm256_add_epi16(_mm256_maddubs_epi16(x, y), _mm256_maddubs_epi16(y, y));
+            _mm256_add_epi32(*sum, _mm256_madd_epi16(both, _mm256_set1_epi16(1)))
         },
     }
 
     peak_loop! {
-        fn bytes_emulated_512, features: "avx512f,avx512bw", registers of: zmm_reg,
-        sums: [_mm512_setzero_si512(); 12] as [i32; 16], ones: _mm512_set1_epi16(1),
+        fn byte_pairs_512, features: "avx512f,avx512bw", registers of: zmm_reg,
+        sums: [_mm512_setzero_si512(); 12] as [i32; 16], ones: _mm512_set1_epi8(1),
         step: |sum, x, y| {
-            let (first, second) = (_mm512_madd_epi16(x, y), _mm512_madd_epi16(y, y));
-            _mm512_add_epi32(_mm512_add_epi32(*sum, first), second)
+            let both = _mm512_add_epi16(_mm512_maddubs_epi16(x, y), _mm512_maddubs_epi16(y, y));
+            _mm512_add_epi32(*sum, _mm512_madd_epi16(both, _mm512_set1_epi16(1)))
         },
     }
 }

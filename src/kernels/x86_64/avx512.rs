@@ -3,11 +3,11 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::super::body::{by_size, tile_body};
+use super::super::body::{by_size, pair_body, tile_body};
 use super::super::tile::{ROWS, Tile};
 use super::avx512_tile;
 
-avx512_tile! {
+avx512_tile! { tile_body!
     /// Multiply-adds of `f32`.
     fn float, float_tile, features: "avx512f",
     registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_ps and _mm512_loadu_ps, sums: _mm512_loadu_ps and _mm512_storeu_ps,
@@ -16,7 +16,7 @@ avx512_tile! {
     step: |sum, x, weights| _mm512_fmadd_ps(_mm512_set1_ps(*x.cast::<f32>()), weights, sum),
 }
 
-avx512_tile! {
+avx512_tile! { tile_body!
     /// Pairs of bfloat16 with `vdpbf16ps`.
     fn bf16, bf16_tile, features: "avx512f,avx512bf16",
     registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
@@ -30,7 +30,7 @@ avx512_tile! {
     ),
 }
 
-avx512_tile! {
+avx512_tile! { tile_body!
     /// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
     /// that a fused multiply-add rounds where that instruction does.
     fn bf16_emulated, bf16_emulated_tile, features: "avx512f",
@@ -46,7 +46,7 @@ avx512_tile! {
     },
 }
 
-avx512_tile! {
+avx512_tile! { tile_body!
     /// Fours of bytes with `vpdpbusd`.
     fn int8, int8_tile, features: "avx512f,avx512vnni",
     registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
@@ -57,7 +57,7 @@ avx512_tile! {
     },
 }
 
-avx512_tile! {
+avx512_tile! { tile_body!
     /// Fours of bytes by way of 16-bit integers, which no product of two bytes overflows.
     fn int8_emulated, int8_emulated_tile, features: "avx512f,avx512bw",
     registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
@@ -71,6 +71,14 @@ avx512_tile! {
         let second = _mm512_madd_epi16(_mm512_set1_epi32(x.add(1).read().cast_signed()), weights.1);
         _mm512_add_epi32(_mm512_add_epi32(sum, first), second)
     },
+}
+
+avx512_tile! { pair_body!
+    /// Fours of bytes, the inputs of seven bits, with `vpmaddubsw`.
+    fn int8_pairs, int8_pairs_tile, features: "avx512f,avx512bw",
+    registers: __m512i as _mm512_setzero_si512, lanes: 16, sums: _mm512_loadu_si512 and _mm512_storeu_si512, at most: 6 by 2,
+    input: _mm512_set1_epi32, product: _mm512_maddubs_epi16, both: _mm512_add_epi16,
+    widen: |sums| _mm512_madd_epi16(sums, _mm512_set1_epi16(1)), add: _mm512_add_epi32,
 }
 
 /// Transposes sixteen words of each of sixteen rows: word j of row i becomes word i of line j, lines being `width` apart.

@@ -40,7 +40,17 @@ pub(in crate::kernels) fn bf16_is_fast(isa: Isa) -> bool {
 /// [`ROWS`] rows of inputs, and a full panel.
 fn tile<'a, W>(inputs: &'a [W], panel: &'a [W]) -> Tile<'a, W> {
     let (width, depth) = (MAX_PANEL, panel.len() / MAX_PANEL);
-    Tile { inputs, stride: depth, rows: ROWS, panel, depth, width, accumulate: false, next: &[] }
+    Tile {
+        inputs,
+        stride: depth,
+        rows: ROWS,
+        panel,
+        depth,
+        width,
+        accumulate: false,
+        next: &[],
+        pairs: &[],
+    }
 }
 
 fn time(mut tile: impl FnMut()) -> Duration {
