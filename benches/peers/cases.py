@@ -62,12 +62,8 @@ def case(name):
     return [length] * batch, "base"
 
 
-def output_of(name):
-    return case(name)[1]
-
-
 def write_case(directory, model, name):
-    """Writes NAME.json for contestants.py, and NAME.ids.json for this crate."""
+    """Writes NAME.json for contestants.py, and NAME.ids.json for this crate. How many tokens it has."""
     lengths, output = case(name)
     if model in TRAINED:
         ids = kokoro.text(directory, lengths)
@@ -75,6 +71,7 @@ def write_case(directory, model, name):
         seed = SEED + (sorted(CASES).index(name) if name in CASES else len(CASES))
         ids = random_ids(lengths, MODELS[model]["vocab_size"], seed)
     write_ids(directory, name, ids, output)
+    return sum(lengths)
 
 
 def write_ids(directory, name, ids, output):

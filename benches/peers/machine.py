@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import subprocess
 import time
 import tomllib
@@ -36,7 +35,7 @@ def describe(extra="", packages=PACKAGES):
         "cpu": info.get("model name", platform.machine()),
         "microarchitecture": microarchitecture(info),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "flags": [flag for flag in FLAGS if flag in flags],
         "missing": [flag for flag in FLAGS if flag not in flags and flag.startswith(("avx", "amx")) and "flags" in info],
         "system": f"{platform.system()} {platform.release()}",
@@ -52,19 +51,6 @@ def microarchitecture(info):
     since = MICROARCHITECTURES.get((info["vendor_id"], family), {})
     name = since[max(first for first in since if first <= model)] if any(first <= model for first in since) else ""
     return name or f"family {family} model {model}"
-
-
-def title(machine):
-    """What people call the processor."""
-    name = re.sub(r"\((R|TM)\)| Processor| CPU", "", machine["cpu"]).split("@")[0].strip()
-    return f"{name}, {machine['microarchitecture']}"
-
-
-def slug(machine):
-    """The name of the processor's directory of results: maker, line and microarchitecture, such as amd-epyc-zen4."""
-    words = re.findall(r"[a-z0-9]+", title(machine).split(",")[0].lower())
-    line = [word for word in words if not any(digit in word for digit in "0123456789")][:3]
-    return "-".join([*line, re.sub(r"\W", "", machine["microarchitecture"].lower())])
 
 
 def crate_version():

@@ -1,28 +1,28 @@
 """Results as JSON: what run.py writes, and the files of benches/results that chart.py draws."""
 
 import json
-from datetime import date
+import re
 from pathlib import Path
 
-import machine
-
 KEPT = Path(__file__).resolve().parents[1] / "results"
-# Results of other conditions than these are not mixed.
-CONDITIONS = ("model", "threads", "rounds", "machine")
+PRECISIONS = ("f32", "bf16", "int8")
 
 
-def begin(options, path):
-    """What is known before the first case. With `--resume`, the results of `path` if they are of the same conditions."""
-    result = {"date": date.today().isoformat(), "commit": None if options.measure else machine.commit()}
-    result |= {"model": options.model, "threads": options.threads, "rounds": options.rounds}
-    result |= {"machine": machine.describe(options.extra), "busy_before": machine.busy_share(), "prepared_s": {}, "cases": {}, "busy_meanwhile": {}}
-    if options.resume and path.exists():
-        earlier = json.loads(path.read_text())
-        differing = [key for key in CONDITIONS if earlier[key] != result[key]]
-        if differing:
-            raise SystemExit(f"{path} was made under other conditions: {', '.join(differing)}")
-        return earlier
-    return result
+def ours(name):
+    return name.startswith("ndalbert")
+
+
+def title(machine):
+    """What people call the processor."""
+    name = re.sub(r"\((R|TM)\)| Processor| CPU", "", machine["cpu"]).split("@")[0].strip()
+    return f"{name}, {machine['microarchitecture']}"
+
+
+def slug(machine):
+    """The name of the processor's directory of results: maker, line and microarchitecture, such as amd-epyc-zen4."""
+    words = re.findall(r"[a-z0-9]+", title(machine).split(",")[0].lower())
+    line = [word for word in words if not any(digit in word for digit in "0123456789")][:3]
+    return "-".join([*line, re.sub(r"\W", "", machine["microarchitecture"].lower())])
 
 
 def as_text(result):
@@ -47,7 +47,7 @@ def rounded(value):
 
 def save(result):
     """One file for each processor and day: benches/results/PROCESSOR/DATE.json, of other models DATE-MODEL.json."""
-    directory = KEPT / machine.slug(result["machine"])
+    directory = KEPT / slug(result["machine"])
     directory.mkdir(parents=True, exist_ok=True)
     model = "" if result["model"] == "base" else f"-{result['model']}"
     (directory / f"{result['date']}{model}.json").write_text(as_text(result))

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,14 @@ import agreement
 import machine
 import results
 import table
-from cases import CASES, MODELS, PACKED, output_of, write_case
+from cases import CASES, MODELS, PACKED, write_case
 from contestants import CONTESTANTS
 from prepare import OF_CASE
 from processes import HERE, Failed, LongLived, Measure, build, fastest, prepare
 from rounds import check_idle, counts, take_turns
 
 REFERENCE = "PyTorch eager"
+CONDITIONS = ("model", "threads", "rounds", "machine")  # Results of different ones are not mixed.
 # Name: package, precision, settings of which the fastest is taken, what must have been prepared.
 RUST = {
     "candle": ("candle", "f32", ("",), ()),
@@ -52,6 +54,20 @@ def arguments():
     return parser.parse_args()
 
 
+def begin(options, path):
+    """What is known before the first case. With `--resume`, the results of `path` if they are of the same conditions."""
+    result = {"date": date.today().isoformat(), "commit": None if options.measure else machine.commit()}
+    result |= {"model": options.model, "threads": options.threads, "rounds": options.rounds}
+    result |= {"machine": machine.describe(options.extra), "busy_before": machine.busy_share(), "prepared_s": {}, "tokens": {}, "cases": {}, "busy_meanwhile": {}}
+    if options.resume and path.exists():
+        earlier = json.loads(path.read_text())
+        differing = [key for key in CONDITIONS if earlier[key] != result[key]]
+        if differing:
+            raise SystemExit(f"{path} was made under other conditions: {', '.join(differing)}")
+        return earlier
+    return result
+
+
 def starters(options, directory):
     """Name, precision, and for every case the ways to start it: {(setting, way): how}."""
     common = {"patience": options.patience, "threads": options.threads}
@@ -76,8 +92,8 @@ def starters(options, directory):
             measure = measure or [build(HERE.parents[1] / "Cargo.toml", None, "--example", "measure")]
 
             def ours(case, precision=precision):
-                ids = directory / f"{case}.ids.json"
-                words = ["--model", directory, "--ids", ids, "--precision", precision, "--output", output_of(case)]
+                ids, output = directory / f"{case}.ids.json", json.loads((directory / f"{case}.json").read_text())["output"]
+                words = ["--model", directory, "--ids", ids, "--precision", precision, "--output", output]
                 return {("", PACKED): lambda: Measure([*measure, *words], **common)}
 
             yield name, precision, ours
@@ -179,11 +195,11 @@ def main():
     directory.mkdir(parents=True, exist_ok=True)
     prepare(directory, options.model, "checkpoint")
     contestants = list(starters(options, directory))
-    result = results.begin(options, directory / "results.json")
+    result = begin(options, directory / "results.json")
     for case in options.cases.split(","):
         if case in result["cases"]:
             continue
-        write_case(directory, options.model, case)
+        result["tokens"][case] = write_case(directory, options.model, case)
         result["cases"][case], result["busy_meanwhile"][case] = measure_case(case, contestants, options, directory)
         result["prepared_s"] = {path.stem: json.loads(path.read_text())["seconds"] for path in sorted(directory.glob("*.done"))}
         # After each case, so that a run that is stopped is not lost.

@@ -1,12 +1,7 @@
 """Results as markdown."""
 
 from cases import TRAINED
-
-PRECISIONS = ("f32", "bf16", "int8")
-
-
-def ours(name):
-    return name.startswith("ndalbert")
+from results import PRECISIONS, ours
 
 
 def fastest_peer(rows, precision):
