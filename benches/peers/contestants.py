@@ -82,8 +82,11 @@ class Torch(Contestant):
         dynamic = setting.startswith("compiled dynamic")
         if compiled and how == "bf16" and "avx512_bf16" not in Path("/proc/cpuinfo").read_text().split():
             raise Unavailable("not worth compiling: this processor has no bf16 instructions")
-        if compiled and not dynamic and len({ids.shape for ids, _ in self.pieces}) > self.MOST_SHAPES:
+        shapes = len({ids.shape for ids, _ in self.pieces})
+        if compiled and not dynamic and shapes > self.MOST_SHAPES:
             raise Unavailable("too many shapes to compile")
+        if dynamic and shapes == 1:
+            raise Unavailable("there is one shape only")
         self.started = time.perf_counter()
         attention = "eager" if how == "eager" else "sdpa"
         model = AlbertModel.from_pretrained(directory, attn_implementation=attention).eval()

@@ -47,6 +47,7 @@ def arguments():
     parser.add_argument("--patience", type=float, default=60, help="seconds; a contestant whose forward takes longer is left out")
     parser.add_argument("--work", type=Path, help="where models are kept; default: a new temporary directory")
     parser.add_argument("--measure", help="command instead of this crate's example `measure`")
+    parser.add_argument("--choose", action="store_true", help="only find the fastest setting and way of each, for later runs")
     parser.add_argument("--resume", action="store_true", help="go on with results.json: cases that are there are not measured again")
     parser.add_argument("--save", action="store_true", help="write the results to benches/results, too")
     parser.add_argument("--before", help="shell command before the rounds of a case, such as one that stops what else runs")
@@ -200,12 +201,18 @@ def main():
         if case in result["cases"]:
             continue
         result["tokens"][case] = write_case(directory, options.model, case)
+        if options.choose:
+            for process in start_case(case, contestants, options, directory)[1].values():
+                process.close()
+            continue
         result["cases"][case], result["busy_meanwhile"][case] = measure_case(case, contestants, options, directory)
         result["prepared_s"] = {path.stem: json.loads(path.read_text())["seconds"] for path in sorted(directory.glob("*.done"))}
         # After each case, so that a run that is stopped is not lost.
         (directory / "results.json").write_text(results.as_text(result))
         if options.save:
             results.save(result)
+    if options.choose:
+        return
     text = table.markdown(result)
     (directory / "results.md").write_text(text)
     print(text)
