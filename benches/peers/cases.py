@@ -100,9 +100,11 @@ def padded(ids):
 
 
 def ways(lengths):
-    """Ways to compute sequences in pieces: name, and the numbers of the sequences of each piece. Those that come to the same are left out."""
+    """Ways to compute sequences in pieces: name, and the numbers of the sequences of each piece. Buckets are for those of different lengths."""
     order, found = sorted(range(len(lengths)), key=lengths.__getitem__), {}
     for name, size in TOGETHER.items():
+        if name.startswith("buckets") and len(set(lengths)) == 1:
+            continue
         size = size or len(order)
         pieces = [order[first : first + size] for first in range(0, len(order), size)]
         if pieces not in found.values():

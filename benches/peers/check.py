@@ -33,7 +33,8 @@ class Pieces(unittest.TestCase):
             self.assertEqual(lengths, sorted(lengths))
 
     def test_ways_that_come_to_the_same_are_left_out(self):
-        self.assertEqual([*ways([7] * 4)], [ONE_BATCH, "one by one"])
+        self.assertEqual([*ways([7] * 9)], [ONE_BATCH, "one by one"])
+        self.assertEqual([*ways([7, 8, 9, 9])], [ONE_BATCH, "one by one"])
         self.assertEqual([*ways([7])], [ONE_BATCH])
 
     def test_pieces_are_padded_to_their_own_longest(self):

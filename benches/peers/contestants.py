@@ -26,6 +26,7 @@ import numpy as np
 from cases import in_order, padded
 
 STREAMS = "streams"
+MOST_SHAPES = 8  # of fixed ones: a model for each keeps its own packed weights
 
 
 class Unavailable(Exception):
@@ -40,6 +41,8 @@ class Contestant:
         self.pieces = [padded([case["ids"][number] for number in piece]) for piece in pieces]
         self.pooled = case["output"] == "pooled"
         self.map, self.threads = map, threads  # of one piece
+        if setting == "static" and len({ids.shape for ids, _ in self.pieces}) > MOST_SHAPES:
+            raise Unavailable("too many shapes")
         if setting.endswith(STREAMS):
             if len(pieces) < threads:
                 raise Unavailable("there are fewer pieces than threads")
@@ -68,7 +71,7 @@ def variant(mask):
 
 
 class Torch(Contestant):
-    MOST_SHAPES = 4  # Each is compiled by itself, which takes up to a minute.
+    MOST_COMPILED = 4  # Each shape is compiled by itself, which takes up to a minute.
 
     def __init__(self, how, setting, directory, *case):
         super().__init__(setting, *case)
@@ -83,8 +86,8 @@ class Torch(Contestant):
         if compiled and how == "bf16" and "avx512_bf16" not in Path("/proc/cpuinfo").read_text().split():
             raise Unavailable("not worth compiling: this processor has no bf16 instructions")
         shapes = len({ids.shape for ids, _ in self.pieces})
-        if compiled and not dynamic and shapes > self.MOST_SHAPES:
-            raise Unavailable("too many shapes to compile")
+        if compiled and not dynamic and shapes > self.MOST_COMPILED:
+            raise Unavailable("too many shapes")
         if dynamic and shapes == 1:
             raise Unavailable("there is one shape only")
         self.started = time.perf_counter()

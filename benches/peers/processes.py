@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 from prepare import NEEDS, OF_CASE
 
 HERE = Path(__file__).resolve().parent
-HOPELESS = 1.5  # A way whose second iteration takes so many times as long as the best one's is not tried for longer.
+HOPELESS = 1.2  # A way whose second iteration takes so many times as long as the best one's is not tried for longer,
+LONG = 1.0  # and neither is one whose iterations take so many seconds.
 
 
 class Failed(Exception):
@@ -169,7 +169,7 @@ def build(manifest, target=None, *arguments):
     return [message["executable"] for message in messages if message.get("executable")][-1]
 
 
-def fastest(starters, trial=2):
+def fastest(starters, trial=1):
     """Starts each way of a contestant, {name: how}, and keeps the one that is fastest: its name and the process. Closes the others."""
     best, best_name, best_seconds, failure = None, None, float("inf"), None
     for name, start in starters.items():
@@ -179,9 +179,10 @@ def fastest(starters, trial=2):
             failure = error
             continue
         seconds = candidate.second()
-        if len(starters) > 1 and seconds < HOPELESS * best_seconds:
-            count = max(2, min(20, int(trial / seconds)))
-            seconds = min(candidate.run(count))  # what disturbs can only make it slower
+        if len(starters) > 1 and seconds < min(LONG, HOPELESS * best_seconds):
+            count = max(1, min(20, int(trial / seconds)))
+            seconds = min(seconds, *candidate.run(count))  # what disturbs can only make it slower
+        print(f"  {name}: {1000 * seconds:.1f} ms", file=sys.stderr)
         if seconds < best_seconds:
             candidate, best, best_name, best_seconds = best, candidate, name, seconds
         if candidate is not None:
