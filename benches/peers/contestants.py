@@ -226,7 +226,7 @@ class CTranslate2(Contestant):
 EAGER = ("", STREAMS)
 COMPILED = ("compiled", "compiled dynamic")
 SHAPES = ("static", "dynamic", STREAMS)
-BACKENDS = ("oneDNN", "MKL", "MKL packed", f"oneDNN {STREAMS}", f"MKL packed {STREAMS}")
+BACKENDS = ("oneDNN", "MKL packed", f"oneDNN {STREAMS}", f"MKL packed {STREAMS}")
 
 # Name: precision, class, its first argument, settings of which the fastest is taken, what must have been prepared.
 CONTESTANTS = {

@@ -30,8 +30,8 @@ RUST = {
     "candle": ("candle", "f32", ("",), ()),
     "tract": ("tract", "f32", ("plain",), ("plain",)),
     "tract int8": ("tract", "int8", ("plain-int8",), ("plain-int8",)),
-    "rten": ("rten", "f32", ("plain", "plain packed"), ("plain",)),
-    "rten int8": ("rten", "int8", ("plain-int8", "plain-int8 packed"), ("plain-int8",)),
+    "rten": ("rten", "f32", ("plain packed",), ("plain",)),
+    "rten int8": ("rten", "int8", ("plain-int8 packed",), ("plain-int8",)),
 }
 
 
