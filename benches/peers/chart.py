@@ -1,6 +1,6 @@
 """Draws results as bars, an SVG for docs/: those of `benches/results`, the newest of each processor, or those that are given.
 
-    python chart.py OUTPUT.svg [RESULTS.json ...] [--cases 8x128,mixed,1x16]
+    python chart.py OUTPUT.svg [RESULTS.json ...] [--cases 8x128,mixed]
 
 A panel for each processor, in it a group for each case, a column for each precision, and a row for each library, whose fastest contestant is drawn. The longest
 bar of each group fills its column.
@@ -121,7 +121,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("results", type=Path, nargs="*")
-    parser.add_argument("--cases", default="8x128,mixed,1x16", help="which, and in which order; default: %(default)s")
+    parser.add_argument("--cases", default="8x128,mixed", help="which, and in which order; default: %(default)s")
     options = parser.parse_args()
     found = [json.loads(path.read_text()) for path in options.results] or results.latest()
     cases = options.cases.split(",")
