@@ -32,6 +32,11 @@ MODELS = {
 }
 TRAINED = ("kokoro",)  # the others have random weights
 
+ONE_BATCH = "one batch"
+PACKED = "packed"  # this crate: all at once, without padding
+# How many sequences those who pad compute together. They are sorted by length first.
+TOGETHER = {ONE_BATCH: None, "buckets of 8": 8, "buckets of 4": 4, "one by one": 1}
+
 # Name: lengths of the sequences, and which output is wanted.
 CASES = {
     "1x16": ([16], "base"),
@@ -57,12 +62,8 @@ def case(name):
     return [length] * batch, "base"
 
 
-def output_of(name):
-    return case(name)[1]
-
-
 def write_case(directory, model, name):
-    """Writes NAME.json for contestants.py, and NAME.ids.json for this crate."""
+    """Writes NAME.json for contestants.py, and NAME.ids.json for this crate. How many tokens it has."""
     lengths, output = case(name)
     if model in TRAINED:
         ids = kokoro.text(directory, lengths)
@@ -70,10 +71,12 @@ def write_case(directory, model, name):
         seed = SEED + (sorted(CASES).index(name) if name in CASES else len(CASES))
         ids = random_ids(lengths, MODELS[model]["vocab_size"], seed)
     write_ids(directory, name, ids, output)
+    return sum(lengths)
 
 
 def write_ids(directory, name, ids, output):
-    (directory / f"{name}.json").write_text(json.dumps({"ids": ids, "output": output}))
+    case = {"ids": ids, "output": output, "ways": ways(list(map(len, ids)))}
+    (directory / f"{name}.json").write_text(json.dumps(case))
     (directory / f"{name}.ids.json").write_text(json.dumps(ids))
 
 
@@ -96,8 +99,23 @@ def padded(ids):
     return batch, None if mask.all() else mask
 
 
-def real_rows(output, mask):
-    """Rows of real tokens, packed; a pooled output [B, H] is that already."""
-    if output.ndim == 2:
-        return output
-    return output.reshape(-1, output.shape[-1]) if mask is None else output[mask.astype(bool)]
+def ways(lengths):
+    """Ways to compute sequences in pieces: name, and the numbers of the sequences of each piece. Buckets are for those of different lengths."""
+    order, found = sorted(range(len(lengths)), key=lengths.__getitem__), {}
+    for name, size in TOGETHER.items():
+        if name.startswith("buckets") and len(set(lengths)) == 1:
+            continue
+        size = size or len(order)
+        pieces = [order[first : first + size] for first in range(0, len(order), size)]
+        if pieces not in found.values():
+            found[name] = pieces
+    return found
+
+
+def in_order(outputs, pieces, lengths):
+    """Rows of real tokens, packed, in the order of the sequences. An output per piece: [B, S, H], or [B, H] if pooled."""
+    rows = {}
+    for output, sequences in zip(outputs, pieces, strict=True):
+        for number, values in zip(sequences, output, strict=True):
+            rows[number] = values[: lengths[number]] if output.ndim == 3 else values[None]
+    return np.concatenate([rows[number] for number in range(len(lengths))])

@@ -1,17 +1,26 @@
-"""Draws results.json of run.py as bars, an SVG for docs/: python chart.py DIR/base/results.json OUTPUT.svg [--cases 8x128,1x16]"""
+"""Draws results as bars, an SVG for docs/: those of `benches/results`, the newest of each processor, or those that are given.
+
+    python chart.py OUTPUT.svg [RESULTS.json ...] [--cases 8x128,mixed]
+
+A panel for each processor, in it a group for each case, a column for each precision, and a row for each library, whose fastest contestant is drawn. The longest
+bar of each group fills its column.
+"""
 
 import argparse
 import json
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from table import PRECISIONS, ours
+import results
+from results import PRECISIONS, ours
 
-WIDTH, MARGIN, GAP = 860, 20, 22
-HEADER, CASE, ROW, BAR = 84, 34, 20, 14
-LABEL, NUMBER = 130, 58  # beside a bar: the name, the milliseconds
-OURS, PEER, GRAY = "#0072b2", "#c9ced6", "#5a6069"
+WIDTH, MARGIN, GAP, NAMES = 860, 20, 18, 104
+TITLE, PANEL, CASE, ROW, BAR = 58, 58, 30, 18, 14
+INSIDE = 46  # Bars that are shorter have their number behind them.
+OURS, FASTEST, PEER, GRAY, LINE = "#0072b2", "#aab2bd", "#d5d9df", "#5a6069", "#e2e4e8"
 FONTS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+LIBRARIES = ("ONNX Runtime", "PyTorch")  # of several contestants
+FLAGS = {"avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vnni": "AVX-VNNI", "avx512_bf16": "BF16", "amx_tile": "AMX"}
 
 
 def text(x, y, content, size=12, color="#000", anchor="start", bold=False):
@@ -20,17 +29,22 @@ def text(x, y, content, size=12, color="#000", anchor="start", bold=False):
 
 
 def rectangle(x, y, width, height, color):
-    return f'<rect x="{x:.1f}" y="{y:g}" width="{width:.1f}" height="{height}" fill="{color}"/>'
+    return f'<rect x="{x:.1f}" y="{y:g}" width="{width:.1f}" height="{height:g}" fill="{color}"/>'
 
 
-def measured(rows, precision):
-    """Names and milliseconds of those who took part and were right, the fastest first."""
-    found = [
-        (name.removesuffix(f" {precision}"), 1000 * row["median_s"], ours(name))
-        for name, row in rows.items()
-        if row["precision"] == precision and "median_s" in row and not row.get("wrong")
-    ]
-    return sorted(found, key=lambda entry: entry[1])
+def library(name):
+    for word in (*LIBRARIES, *PRECISIONS):
+        name = word if word in LIBRARIES and name.startswith(word) else name.removesuffix(f" {word}")
+    return name
+
+
+def speeds(rows, tokens, precision):
+    """Tokens per second of each library that took part and was right, at its fastest."""
+    found = {}
+    for name, row in rows.items():
+        if row["precision"] == precision and "median_s" in row and not row.get("wrong"):
+            found[library(name)] = max(found.get(library(name), 0), tokens / row["median_s"])
+    return found
 
 
 def title_of(case):
@@ -41,36 +55,57 @@ def title_of(case):
     return f"{count} × {length} tokens"
 
 
-def bars(entries, x, y, width, longest):
-    """One bar per contestant, below each other; all of a case have one scale."""
-    for index, (name, milliseconds, is_ours) in enumerate(entries):
-        top = y + ROW * index
-        length = (width - LABEL - NUMBER) * milliseconds / longest
-        digits = 0 if milliseconds >= 100 else 1
-        yield text(x + LABEL - 8, top + 11, name, anchor="end", bold=is_ours)
-        yield rectangle(x + LABEL, top, max(length, 1), BAR, OURS if is_ours else PEER)
-        yield text(x + LABEL + length + 6, top + 11, f"{milliseconds:.{digits}f}", bold=is_ours)
+def bars(found, names, x, y, width):
+    """One bar per library. Ours says, too, how many times as fast as the fastest peer it is."""
+    fastest = max((speed for name, speed in found.items() if not ours(name)), default=None)
+    for row, name in enumerate(names):
+        top = y + ROW * row
+        if name not in found:
+            yield text(x, top + 11, "–", 11, GRAY)
+            continue
+        speed = found[name]
+        length = width * speed / max(found.values())
+        yield rectangle(x, top, length, BAR, OURS if ours(name) else FASTEST if speed == fastest else PEER)
+        inside = length >= INSIDE
+        color = "#fff" if ours(name) and inside else "#000"
+        yield text(x + length + (-5 if inside else 5), top + 11, f"{speed:,.0f}", 11, color, "end" if inside else "start", ours(name))
+        if ours(name) and fastest:
+            yield text(x + 5, top + 11, f"{speed / fastest:.2f} ×", 11, "#fff", bold=True)
 
 
-def chart(result, cases):
-    columns = [p for p in PRECISIONS if any(measured(result["cases"][case], p) for case in cases)]
-    width = (WIDTH - 2 * MARGIN - GAP * (len(columns) - 1)) / len(columns)
-    machine = result["machine"]
-    title = f"ALBERT {result['model']}, {result['threads']} threads: milliseconds, shorter is faster"
-    flags = [name for flag, name in (("avx512f", "AVX-512"), ("avx512_vnni", "VNNI"), ("avx512_bf16", "BF16")) if flag in machine["flags"]]
-    place = f"{machine['cpu']}, {machine['cores']} cores" + (f", {', '.join(flags)}" if flags else "")
-    parts = [text(MARGIN, 28, title, 17), text(MARGIN, 48, f"{place}; medians of {result['rounds']} rounds in alternation", color=GRAY)]
-    xs = [MARGIN + (width + GAP) * index for index in range(len(columns))]
-    parts += [text(x, HEADER - 8, precision, 13, bold=True) for x, precision in zip(xs, columns)]
-    y = HEADER
-    for case in cases:
-        groups = [measured(result["cases"][case], precision) for precision in columns]
-        longest = max((milliseconds for group in groups for _, milliseconds, _ in group), default=1)
-        parts.append(f'<path d="M{MARGIN} {y + 4}H{WIDTH - MARGIN}" stroke="#e2e4e8"/>')
-        parts.append(text(MARGIN, y + 22, title_of(case), 12, GRAY))
-        for x, group in zip(xs, groups):
-            parts += bars(group, x, y + CASE, width, longest)
-        y += CASE + ROW * max(map(len, groups)) + 6
+def panel(result, cases, y):
+    """The parts, and where the panel ends."""
+    groups = {case: {precision: speeds(result["cases"][case], result["tokens"][case], precision) for precision in PRECISIONS} for case in cases}
+    columns = [precision for precision in PRECISIONS if any(group[precision] for group in groups.values())]
+    found = dict.fromkeys(name for group in groups.values() for column in columns for name in group[column])
+    first = groups[cases[0]][columns[0]]
+    names = sorted(found, key=lambda name: (not ours(name), -first.get(name, 0)))
+    width = (WIDTH - 2 * MARGIN - NAMES - GAP * (len(columns) - 1)) / len(columns)
+    xs = [MARGIN + NAMES + (width + GAP) * index for index in range(len(columns))]
+    processor = result["machine"]
+    has = [name for flag, name in FLAGS.items() if flag in processor["flags"]]
+    place = ", ".join([f"{result['threads']} threads", *has, f"medians of {result['rounds']} rounds in alternation", result["date"]])
+    parts = [text(MARGIN, y + 14, results.title(processor), 14, bold=True), text(MARGIN, y + 31, place, color=GRAY)]
+    parts += [text(x, y + PANEL - 4, precision, 13, bold=True) for x, precision in zip(xs, columns)]
+    y += PANEL
+    for case, group in groups.items():
+        parts.append(f'<path d="M{MARGIN} {y + 4}H{WIDTH - MARGIN}" stroke="{LINE}"/>')
+        parts.append(text(MARGIN, y + 21, title_of(case), 12, GRAY))
+        parts += [text(MARGIN + NAMES - 8, y + CASE + ROW * row + 11, name, anchor="end", bold=ours(name)) for row, name in enumerate(names)]
+        for x, precision in zip(xs, columns):
+            parts += bars(group[precision], names, x, y + CASE, width)
+        y += CASE + ROW * len(names) + 6
+    return parts, y
+
+
+def chart(all_results, cases):
+    model = all_results[0]["model"]
+    title = f"ALBERT {model}: tokens per second, longer is faster"
+    legend = "n × : times as fast as the fastest peer. Every column of every group has its own scale."
+    parts, y = [text(MARGIN, 28, title, 17), text(MARGIN, 46, legend, color=GRAY)], TITLE
+    for result in all_results:
+        more, y = panel(result, cases, y + 12)
+        parts += more
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 8}" viewBox="0 0 {WIDTH} {y + 8}" role="img" font-family="{FONTS}">',
@@ -83,17 +118,20 @@ def chart(result, cases):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--cases", help="which, and in which order; default: all that were run")
+    parser.add_argument("results", type=Path, nargs="*")
+    parser.add_argument("--cases", default="8x128,mixed", help="which, and in which order; default: %(default)s")
     options = parser.parse_args()
-    result = json.loads(options.results.read_text())
-    cases = options.cases.split(",") if options.cases else list(result["cases"])
-    missing = [case for case in cases if case not in result["cases"]]
-    if missing:
-        parser.error(f"{options.results} has no case {', '.join(missing)}, only {', '.join(result['cases'])}")
-    options.output.write_text(chart(result, cases))
+    found = [json.loads(path.read_text()) for path in options.results] or results.latest()
+    cases = options.cases.split(",")
+    for result in found:
+        missing = [case for case in cases if case not in result["cases"]]
+        if missing:
+            parser.error(f"the results of {results.title(result['machine'])} have no case {', '.join(missing)}, only {', '.join(result['cases'])}")
+    if not found:
+        parser.error("there are no results yet: run.py --save")
+    options.output.write_text(chart(found, cases))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Makes what the contestants load, once: a checkpoint, ONNX graphs, OpenVINO models.
 
-    python prepare.py DIRECTORY MODEL WHAT
+    python prepare.py DIRECTORY MODEL WHAT [CASE]
 
-WHAT is checkpoint, pretraining, plain, plain-int8, fused, fused-int8, openvino or openvino-int8. Graphs come in two versions, with an attention mask and without,
+WHAT is checkpoint, pretraining, plain, plain-int8, fused, fused-int8, openvino, openvino-int8 or, for one case, ctranslate2. Graphs come in two versions, with an attention mask and without,
 so that nobody pays for a mask where nothing is padded.
 """
 
@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import bert
 import kokoro
 from cases import MODELS, SEED, TRAINED, calibration, padded, random_ids
 
@@ -174,7 +175,7 @@ def plain_int8(directory, model):
     for variant in VARIANTS:
         graph = onnx.load(directory / f"plain-{variant}.onnx")
         read_initializers(graph.graph)
-        quantize(graph, directory / f"plain-int8-{variant}.onnx", {"MatMulInteger": 1 + 6 * layers, "QAttention": 0})
+        quantize(graph, directory / f"plain-int8-{variant}.onnx", {"MatMulInteger": len(outputs(directory)) + 6 * layers, "QAttention": 0})
 
 
 def read_initializers(graph):
@@ -194,11 +195,12 @@ def fused_int8(directory, model):
     layers = MODELS[model]["num_hidden_layers"]
     for variant in VARIANTS:
         graph = onnx.load(directory / f"fused-{variant}.onnx")
-        quantize(graph, directory / f"fused-int8-{variant}.onnx", {"MatMulInteger": 1 + 3 * layers, "QAttention": layers})
+        expected = {"MatMulInteger": len(outputs(directory)) + 3 * layers, "QAttention": layers}
+        quantize(graph, directory / f"fused-int8-{variant}.onnx", expected)
 
 
 def quantize(graph, path, expected):
-    """Stops unless there are as many integer operators as expected."""
+    """Stops unless there are as many integer operators as expected: those of the layers, the mapping E -> H, and the pooler if there is one."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -259,6 +261,7 @@ STEPS = {
     "fused-int8": fused_int8,
     "openvino": openvino,
     "openvino-int8": openvino_int8,
+    "ctranslate2": bert.write,
 }
 NEEDS = {
     "plain": ["checkpoint"],
@@ -267,11 +270,13 @@ NEEDS = {
     "fused-int8": ["fused"],
     "openvino": ["checkpoint"],
     "openvino-int8": ["openvino"],
+    "ctranslate2": ["checkpoint"],
 }
+OF_CASE = ("ctranslate2",)  # made for each case anew
 
 if __name__ == "__main__":
-    directory, model, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    directory, model, step, *case = Path(sys.argv[1]), *sys.argv[2:]
     started = time.perf_counter()
-    STEPS[step](directory, model)
+    STEPS[step](directory, model, *case)
     seconds = time.perf_counter() - started
-    (directory / f"{step}.done").write_text(json.dumps({"seconds": seconds}))
+    (directory / f"{'-'.join([step, *case])}.done").write_text(json.dumps({"seconds": seconds}))

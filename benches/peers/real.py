@@ -11,7 +11,7 @@ import agreement
 import kokoro
 import machine
 import table
-from cases import MODELS, write_ids
+from cases import MODELS, ONE_BATCH, write_ids
 from contestants import CONTESTANTS
 from processes import HERE, Failed, LongLived, Measure, build, prepare
 
@@ -45,9 +45,10 @@ def contestants(directory, options):
         words = [measure, "--model", directory, "--ids", ids, "--precision", precision]
         yield f"ndalbert {precision}", partial(Measure, words, **common), converted.glob("*.safetensors")
     for name in PEERS:
-        step = CONTESTANTS[name][-1]
+        settings, step = CONTESTANTS[name][-2:]
+        setting = "dynamic" if "dynamic" in settings else settings[0]
         prepare(directory, MODEL, step)
-        words = [sys.executable, HERE / "contestants.py", name, "dynamic", directory, case, str(options.threads)]
+        words = [sys.executable, HERE / "contestants.py", name, setting, directory, case, ONE_BATCH, str(options.threads)]
         pattern = "model.safetensors" if step == "checkpoint" else f"{step}-mask.*"
         yield name, partial(LongLived, words, **common), directory.glob(pattern)
 

@@ -1,12 +1,7 @@
 """Results as markdown."""
 
 from cases import TRAINED
-
-PRECISIONS = ("f32", "bf16", "int8")
-
-
-def ours(name):
-    return name.startswith("ndalbert")
+from results import PRECISIONS, ours
 
 
 def fastest_peer(rows, precision):
@@ -49,14 +44,15 @@ def most(rows, key):
 def costs(result, names):
     """The worst over all cases: loading, first call, memory, agreement."""
     lines = [
-        line(["", "load s", "compile s", "peak MB", "largest difference", "least cosine", "setting, per case"]),
+        line(["", "load s", "compile s", "peak MB", "largest difference", "least cosine", "settings"]),
         line(["---", "---:", "---:", "---:", "---:", "---:", "---"]),
     ]
     for name in names:
-        rows = [rows[name] for rows in result["cases"].values() if "median_s" in rows.get(name, {})]
+        rows = {case: rows[name] for case, rows in result["cases"].items() if "median_s" in rows.get(name, {})}
         if not rows:
             continue
-        notes = ", ".join(dict.fromkeys(row["note"] for row in rows if row["note"]))
+        chosen = settings(rows)
+        rows = rows.values()
         lines.append(
             line(
                 [
@@ -66,11 +62,19 @@ def costs(result, names):
                     f"{most(rows, 'peak_bytes') / 1e6:.0f}",
                     f"{most(rows, 'difference') or 0:.2g}",
                     f"{min((row['cosine'] for row in rows if row['cosine'] is not None), default=0):.6f}",
-                    notes,
+                    chosen,
                 ]
             )
         )
     return lines
+
+
+def settings(rows):
+    """The settings that were the fastest, and the ways to compute a batch in pieces, each with its cases."""
+    found = {}
+    for case, row in rows.items():
+        found.setdefault(", ".join(filter(None, [row["setting"], row["way"]])), []).append(case)
+    return "; ".join(f"{name}: {', '.join(cases)}" for name, cases in found.items())
 
 
 def remarks(result):
@@ -100,9 +104,9 @@ def markdown(result):
         [
             f"ALBERT {result['model']}, {'trained' if result['model'] in TRAINED else 'random'} weights, {result['threads']} threads, medians of {result['rounds']} rounds in alternation.",
             *processor(result["machine"]),
-            f"Other processes used {result['busy_before']:.0%} of the machine before the run; during cases: {meanwhile}.",
+            f"Other processes used {result['busy_before']:.0%} of the machine before the run; during rounds: {meanwhile}.",
             "",
-            "Milliseconds, and in parentheses the ratio to the fastest peer of the same precision (less than 1 is faster):",
+            "Everyone at its fastest setting, and in the fastest way to compute a batch in pieces. Milliseconds, and in parentheses the ratio to the fastest peer of the same precision (less than 1 is faster):",
             "",
             *time_lines,
             "",

@@ -92,7 +92,7 @@ def start(contestants, options):
     for name, precision, ways in contestants:
         row = rows[name] = {"precision": precision}
         try:
-            process = fastest(ways)
+            _, process = fastest(dict(enumerate(ways)))
             if process.second() > options.patience:
                 process.close()
                 raise Failed(f"too slow: {process.second():.0f} s")

@@ -1,14 +1,12 @@
 //! ALBERT out of candle's parts: it has no ALBERT, but its BERT encoder does the same arithmetic. The layers' weights are read under other names,
-//! all from the one shared layer, and the embeddings are written here. The protocol is that of `contestants.py`.
-
-use std::io::{BufRead, Write};
-use std::time::Instant;
+//! all from the one shared layer, and the embeddings are written here.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, VarBuilder, embedding, layer_norm, linear};
 use candle_transformers::models::bert::{BertEncoder, Config, HiddenAct};
-use serde_json::{Value, json};
+use contestant::{Case, Contestant, Piece};
+use serde_json::Value;
 
 struct Albert {
     words: Embedding,
@@ -90,59 +88,38 @@ impl Albert {
     }
 }
 
-fn send(message: Value) -> Result<()> {
-    println!("{message}");
-    Ok(std::io::stdout().flush()?)
+/// `ids` [B, S] and what is added to the scores, [B, 1, 1, S].
+fn inputs(piece: &Piece) -> Result<(Tensor, Tensor)> {
+    let [batch, seq] = piece.shape;
+    let ids: Vec<u32> = piece.ids.iter().map(|&id| id as u32).collect();
+    let mask: Vec<f32> = piece.mask.iter().map(|&real| if real == 1 { 0.0 } else { f32::MIN }).collect();
+    let ids = Tensor::from_vec(ids, (batch, seq), &Device::Cpu)?;
+    Ok((ids, Tensor::from_vec(mask, (batch, 1, 1, seq), &Device::Cpu)?))
+}
+
+struct Candle {
+    albert: Albert,
+    inputs: Vec<(Tensor, Tensor)>,
+}
+
+impl Contestant for Candle {
+    type Output = Tensor;
+
+    fn load(case: &Case) -> Result<Self> {
+        let inputs = case.pieces.iter().map(inputs).collect::<Result<_>>()?;
+        Ok(Self { albert: Albert::load(&case.directory)?, inputs })
+    }
+
+    fn run(&self, case: &Case, piece: usize) -> Result<Tensor> {
+        let (ids, mask) = &self.inputs[piece];
+        self.albert.forward(ids, mask, case.pooled)
+    }
+
+    fn values(output: Tensor) -> Result<Vec<f32>> {
+        Ok(output.flatten_all()?.to_vec1()?)
+    }
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, directory, case, _threads] = arguments.as_slice() else { bail!("DIRECTORY CASE THREADS") };
-    let case: Value = serde_json::from_str(&std::fs::read_to_string(case)?)?;
-    let sequences: Vec<Vec<u32>> = serde_json::from_value(case["ids"].clone())?;
-    let pooled = case["output"] == "pooled";
-    let longest = sequences.iter().map(Vec::len).max().context("no sequences")?;
-    let (mut ids, mut mask) = (Vec::new(), Vec::new());
-    for sequence in &sequences {
-        ids.extend((0..longest).map(|at| sequence.get(at).copied().unwrap_or(0)));
-        mask.extend((0..longest).map(|at| if at < sequence.len() { 0.0 } else { f32::MIN }));
-    }
-    let shape = (sequences.len(), longest);
-    let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
-    let mask = Tensor::from_vec(mask, (shape.0, 1, 1, shape.1), &Device::Cpu)?;
-
-    let started = Instant::now();
-    let model = Albert::load(directory)?;
-    let load = started.elapsed().as_secs_f64();
-    let timed = || -> Result<f64> {
-        let started = Instant::now();
-        model.forward(&ids, &mask, pooled)?;
-        Ok(started.elapsed().as_secs_f64())
-    };
-    let (first, second) = (timed()?, timed()?);
-    send(json!({"load_s": load, "compile_s": (first - second).max(0.0), "second_s": second, "note": "BERT's encoder"}))?;
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        match line.split_once(' ') {
-            Some(("run", count)) => {
-                let seconds = (0..count.parse()?).map(|_| timed()).collect::<Result<Vec<f64>>>()?;
-                send(json!({ "seconds": seconds }))?;
-            }
-            Some(("dump", path)) => {
-                let output = model.forward(&ids, &mask, pooled)?;
-                let rows = if pooled { 1 } else { longest };
-                let values = output.flatten_all()?.to_vec1::<f32>()?;
-                let width = values.len() / (sequences.len() * rows);
-                let mut bytes = Vec::new();
-                for (sequence, values) in sequences.iter().zip(values.chunks(rows * width)) {
-                    let real = if pooled { 1 } else { sequence.len() };
-                    bytes.extend(values[..real * width].iter().flat_map(|value| value.to_le_bytes()));
-                }
-                std::fs::write(path, bytes)?;
-                send(json!({}))?;
-            }
-            _ => bail!("what is {line:?}?"),
-        }
-    }
-    Ok(())
+    contestant::compete::<Candle>()
 }
