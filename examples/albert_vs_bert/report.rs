@@ -101,7 +101,7 @@ pub fn markdown(options: &Options, models: &[Model]) -> String {
     let mut text = format!(
         "Steps of pre-training, {}×{}, {} threads, {}, activations {}, {}: medians of {} rounds in alternation.\n\n",
         inputs.batch,
-        inputs.seq,
+        inputs.seq.first,
         options.threads,
         options.training.precision,
         options.activations(),

@@ -41,7 +41,7 @@ impl Options {
     pub fn take(&mut self, name: &str, arguments: &mut lexopt::Parser) -> Result<bool, Failure> {
         match name {
             "batch" => self.inputs.batch = positive(name, arguments)?,
-            "seq" => self.inputs.seq = positive(name, arguments)?,
+            "seq" => self.inputs.seq = inputs::Spread::one(positive(name, arguments)?),
             "precision" => self.training.precision = arguments.value()?.parse()?,
             "activations" => {
                 self.training.activations = arguments.value()?.parse_with(|name| match name {
