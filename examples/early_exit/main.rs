@@ -46,8 +46,8 @@ const EXAMPLE: &str = "early_exit";
 const OWN_HELP: &str = "\
   --model DIR      a multiple-choice model or a sequence classifier with exits
                    [default: a small Chinese one that comes with this crate]
-  --items FILE     what it is tried on, JSON lines: {\"prompt\", \"choices\", \"label\"}
-                   or {\"text\", \"text_pair\", \"label\"}
+  --items FILE     what it is tried on, JSON lines: {\"prompt\", \"choices\",
+                   \"label\"} or {\"text\", \"text_pair\", \"label\"}
                    [default: 200 next sentences that come with this crate]
   --limit N        the first N items
   --policy NAME    patience=3, confidence=0.8, entropy=0.5, agreement=1; may be

@@ -183,13 +183,14 @@ fn policies() -> Vec<Box<dyn ExitPolicy>> {
 fn neither_batch_mates_nor_threads_change_where_an_input_leaves() {
     for precision in Precision::ALL {
         let model = model(config(|_| ()), precision);
+        let mut telling = 0;
         for policy in policies() {
             let alone: Vec<_> = (0..SEQUENCES)
                 .map(|i| model.forward_until(&batch(&[i]), &*policy).unwrap())
                 .collect();
             let depths: std::collections::BTreeSet<_> =
                 alone.iter().map(|early| early.layers[0]).collect();
-            assert!(depths.len() > 1 || format!("{policy:?}").contains("exits: 0"), "{policy:?}");
+            telling += usize::from(depths.len() > 1);
             let batches =
                 [(0..SEQUENCES).collect(), (0..SEQUENCES).rev().collect(), vec![3, 3, 50]];
             for (count, members) in (1..=3).zip::<[Vec<usize>; 3]>(batches) {
@@ -203,6 +204,7 @@ fn neither_batch_mates_nor_threads_change_where_an_input_leaves() {
                 }
             }
         }
+        assert!(telling > 1, "{precision}: {telling} policies let inputs leave at several layers");
     }
 }
 

@@ -38,6 +38,12 @@ impl FromStr for ExitLayers {
 
 impl ExitLayers {
     fn of(&self, sequences: usize, layers: usize, seed: u64) -> Result<Vec<usize>, Failure> {
+        if let Self::Spread(Spread { first, last }) = self
+            && (*first == 0 || *last > layers)
+        {
+            let expected = format!("layers from 1 to {layers}");
+            return Err(format!("--exit-layers: expected {expected}, found {first}..{last}").into());
+        }
         let list = match self {
             // Not the numbers that lengths are drawn from: long sequences would be the deep ones.
             Self::Spread(spread) => spread.draw(sequences, &mut Random(!seed))?,
