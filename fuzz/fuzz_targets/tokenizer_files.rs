@@ -32,7 +32,8 @@ const KINDS: [(&str, &[(&str, &str)]); 7] = [
     ("added_tokens.json", &[("vocab.txt", VOCABULARY)]),
 ];
 
-const TEXTS: [&str; 4] = ["", "ab a, [MASK] 中文É", "``aab'' \u{0}\u{FEFF}", "a a a ,,,b aaaaaaaaaaaaaaaa"];
+const TEXTS: [&str; 4] =
+    ["", "ab a, [MASK] 中文É", "``aab'' \u{0}\u{FEFF}", "a a a ,,,b aaaaaaaaaaaaaaaa"];
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };

@@ -42,8 +42,11 @@ impl Albert {
     fn load(directory: &str) -> Result<Self> {
         let text = std::fs::read_to_string(format!("{directory}/config.json"))?;
         let config: Value = serde_json::from_str(&text)?;
-        let number = |key: &str| config[key].as_u64().map(|n| n as usize).context("a number is missing in config.json");
-        let (vocab, embed, hidden) = (number("vocab_size")?, number("embedding_size")?, number("hidden_size")?);
+        let number = |key: &str| {
+            config[key].as_u64().map(|n| n as usize).context("a number is missing in config.json")
+        };
+        let (vocab, embed, hidden) =
+            (number("vocab_size")?, number("embedding_size")?, number("hidden_size")?);
         let bert = Config {
             vocab_size: vocab,
             hidden_size: hidden,
@@ -60,12 +63,21 @@ impl Albert {
         };
         let file = format!("{directory}/model.safetensors");
         // SAFETY: nobody writes to the file while it is mapped.
-        let weights = unsafe { VarBuilder::from_mmaped_safetensors(&[file], DType::F32, &Device::Cpu)? };
+        let weights =
+            unsafe { VarBuilder::from_mmaped_safetensors(&[file], DType::F32, &Device::Cpu)? };
         let tables = weights.pp("embeddings");
         Ok(Self {
             words: embedding(vocab, embed, tables.pp("word_embeddings"))?,
-            positions: embedding(number("max_position_embeddings")?, embed, tables.pp("position_embeddings"))?,
-            types: embedding(number("type_vocab_size")?, embed, tables.pp("token_type_embeddings"))?,
+            positions: embedding(
+                number("max_position_embeddings")?,
+                embed,
+                tables.pp("position_embeddings"),
+            )?,
+            types: embedding(
+                number("type_vocab_size")?,
+                embed,
+                tables.pp("token_type_embeddings"),
+            )?,
             norm: layer_norm(embed, 1e-12, tables.pp("LayerNorm"))?,
             mapping: linear(embed, hidden, weights.pp("encoder.embedding_hidden_mapping_in"))?,
             pooler: linear(hidden, hidden, weights.pp("pooler"))?,
@@ -92,7 +104,8 @@ impl Albert {
 fn inputs(piece: &Piece) -> Result<(Tensor, Tensor)> {
     let [batch, seq] = piece.shape;
     let ids: Vec<u32> = piece.ids.iter().map(|&id| id as u32).collect();
-    let mask: Vec<f32> = piece.mask.iter().map(|&real| if real == 1 { 0.0 } else { f32::MIN }).collect();
+    let mask: Vec<f32> =
+        piece.mask.iter().map(|&real| if real == 1 { 0.0 } else { f32::MIN }).collect();
     let ids = Tensor::from_vec(ids, (batch, seq), &Device::Cpu)?;
     Ok((ids, Tensor::from_vec(mask, (batch, 1, 1, seq), &Device::Cpu)?))
 }

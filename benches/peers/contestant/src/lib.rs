@@ -74,13 +74,18 @@ impl Case {
         let mut rows = Vec::new();
         for (piece, values) in self.pieces.iter().zip(&outputs) {
             let each = values.len() / piece.numbers.len();
-            for ((values, &number), &length) in values.chunks(each).zip(&piece.numbers).zip(&piece.lengths) {
+            for ((values, &number), &length) in
+                values.chunks(each).zip(&piece.numbers).zip(&piece.lengths)
+            {
                 let real = if self.pooled { each } else { each / piece.shape[1] * length };
                 rows.push((number, &values[..real]));
             }
         }
         rows.sort_by_key(|&(number, _)| number);
-        rows.into_iter().flat_map(|(_, values)| values).flat_map(|value| value.to_le_bytes()).collect()
+        rows.into_iter()
+            .flat_map(|(_, values)| values)
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
     }
 }
 
@@ -113,7 +118,8 @@ pub fn compete<C: Contestant>() -> Result<()> {
     let started = Instant::now();
     let model = C::load(&case)?;
     let load = started.elapsed().as_secs_f64();
-    let run = || (0..case.pieces.len()).map(|piece| model.run(&case, piece)).collect::<Result<Vec<_>>>();
+    let run =
+        || (0..case.pieces.len()).map(|piece| model.run(&case, piece)).collect::<Result<Vec<_>>>();
     let timed = || -> Result<f64> {
         let started = Instant::now();
         let outputs = run()?;
@@ -131,7 +137,8 @@ pub fn compete<C: Contestant>() -> Result<()> {
                 send(json!({ "seconds": seconds }))?;
             }
             ("dump", path) => {
-                let outputs = (0..case.pieces.len()).map(|piece| C::values(model.run(&case, piece)?));
+                let outputs =
+                    (0..case.pieces.len()).map(|piece| C::values(model.run(&case, piece)?));
                 std::fs::write(path, case.real_rows(outputs.collect::<Result<_>>()?))?;
                 send(json!({}))?;
             }

@@ -29,7 +29,9 @@ impl Contestant for Rten {
             let mut options = ModelOptions::with_all_ops();
             Ok(Some(options.prepack_weights(packed).load_file(case.graph(name, masked))?))
         };
-        let value = |shape, values: &[i64]| Value::from_shape(shape, values.iter().map(|&id| id as i32).collect::<Vec<_>>());
+        let value = |shape, values: &[i64]| {
+            Value::from_shape(shape, values.iter().map(|&id| id as i32).collect::<Vec<_>>())
+        };
         let mut pieces = Vec::new();
         for piece in &case.pieces {
             let mut values = vec![value(piece.shape, &piece.ids)?];
@@ -45,7 +47,9 @@ impl Contestant for Rten {
 
     fn run(&self, case: &Case, piece: usize) -> Result<Value> {
         let values = &self.pieces[piece];
-        let model = self.models[values.len() - 1].as_ref().expect("a model is loaded for each kind of piece");
+        let model = self.models[values.len() - 1]
+            .as_ref()
+            .expect("a model is loaded for each kind of piece");
         let mut inputs = Vec::new();
         for (name, value) in ["input_ids", "attention_mask"].into_iter().zip(values) {
             inputs.push((model.node_id(name)?, ValueOrView::from(value)));
