@@ -19,29 +19,71 @@ pub type Answers = Vec<(bool, usize)>;
 
 /// A pipeline whose model may have exits, and items for it.
 pub trait Task: Sized + Send + Sync {
+    type Model: PreTrainedModel + Model<Parameters = ModelParameters<ClassifierParameters>>;
+
     /// An item with its right answer.
     type Item: Clone;
 
     /// The items of a file that have a right answer.
     fn read(path: &Path) -> Result<Vec<Self::Item>, Failure>;
 
-    /// The pipeline of a checkpoint, at its whole depth.
-    fn load(model: &Path, options: &LoadOptions) -> Result<Self, Failure>;
+    fn new(model: Self::Model, tokenizer: AlbertTokenizer) -> ndalbert::Result<Self>;
 
-    fn config(&self) -> &AlbertConfig;
+    fn parts(&self) -> (&Self::Model, &AlbertTokenizer);
+
+    fn exit(self, policy: Arc<dyn ExitPolicy>) -> ndalbert::Result<Self>;
+
+    /// Answers items in a stream.
+    fn answer(&self, items: &[Self::Item]) -> Result<Answers, Failure>;
+
+    /// The pipeline of a checkpoint, at its whole depth.
+    fn load(model: &Path, options: &LoadOptions) -> Result<Self, Failure> {
+        let tokenizer = AlbertTokenizer::from_pretrained(model)?;
+        let (model, _) = Self::Model::from_pretrained_with(model, options)?;
+        Ok(Self::new(model, tokenizer)?)
+    }
+
+    fn config(&self) -> &AlbertConfig {
+        self.parts().0.config()
+    }
 
     /// The same with another policy, or with nothing after an exit, counted from 0.
     fn with(
         &self,
         exit: Option<usize>,
         policy: Option<Arc<dyn ExitPolicy>>,
-    ) -> Result<Self, Failure>;
+    ) -> Result<Self, Failure> {
+        let (model, tokenizer) = self.parts();
+        let pipeline = Self::new(rebuilt(model, exit)?, tokenizer.clone())?;
+        Ok(match policy {
+            Some(policy) => pipeline.exit(policy)?,
+            None => pipeline,
+        })
+    }
+}
 
-    /// Answers items in a stream.
-    fn answer(&self, items: &[Self::Item]) -> Result<Answers, Failure>;
+/// What pipelines have as methods of their own.
+macro_rules! inherent {
+    ($pipeline:ident, $model:ident) => {
+        type Model = $model;
+
+        fn new(model: $model, tokenizer: AlbertTokenizer) -> ndalbert::Result<Self> {
+            $pipeline::new(model, tokenizer)
+        }
+
+        fn parts(&self) -> (&$model, &AlbertTokenizer) {
+            (self.model(), self.tokenizer())
+        }
+
+        fn exit(self, policy: Arc<dyn ExitPolicy>) -> ndalbert::Result<Self> {
+            $pipeline::exit(self, policy)
+        }
+    };
 }
 
 impl Task for MultipleChoice {
+    inherent!(MultipleChoice, AlbertForMultipleChoice);
+
     type Item = (String, Vec<String>, usize);
 
     fn read(path: &Path) -> Result<Vec<Self::Item>, Failure> {
@@ -55,28 +97,6 @@ impl Task for MultipleChoice {
         Ok(items)
     }
 
-    fn load(model: &Path, options: &LoadOptions) -> Result<Self, Failure> {
-        let tokenizer = AlbertTokenizer::from_pretrained(model)?;
-        let (model, _) = AlbertForMultipleChoice::from_pretrained_with(model, options)?;
-        Ok(Self::new(model, tokenizer)?)
-    }
-
-    fn config(&self) -> &AlbertConfig {
-        self.model().config()
-    }
-
-    fn with(
-        &self,
-        exit: Option<usize>,
-        policy: Option<Arc<dyn ExitPolicy>>,
-    ) -> Result<Self, Failure> {
-        let pipeline = Self::new(rebuilt(self.model(), exit)?, self.tokenizer().clone())?;
-        Ok(match policy {
-            Some(policy) => pipeline.exit(policy)?,
-            None => pipeline,
-        })
-    }
-
     fn answer(&self, items: &[Self::Item]) -> Result<Answers, Failure> {
         let inputs = items.iter().map(|(prompt, choices, _)| (prompt.as_str(), choices));
         let answers = self.stream(inputs).zip(items).map(|(ranked, item)| {
@@ -88,6 +108,8 @@ impl Task for MultipleChoice {
 }
 
 impl Task for TextClassification {
+    inherent!(TextClassification, AlbertForSequenceClassification);
+
     type Item = (TextInput, String);
 
     fn read(path: &Path) -> Result<Vec<Self::Item>, Failure> {
@@ -99,28 +121,6 @@ impl Task for TextClassification {
             }
         }
         Ok(items)
-    }
-
-    fn load(model: &Path, options: &LoadOptions) -> Result<Self, Failure> {
-        let tokenizer = AlbertTokenizer::from_pretrained(model)?;
-        let (model, _) = AlbertForSequenceClassification::from_pretrained_with(model, options)?;
-        Ok(Self::new(model, tokenizer)?)
-    }
-
-    fn config(&self) -> &AlbertConfig {
-        self.model().config()
-    }
-
-    fn with(
-        &self,
-        exit: Option<usize>,
-        policy: Option<Arc<dyn ExitPolicy>>,
-    ) -> Result<Self, Failure> {
-        let pipeline = Self::new(rebuilt(self.model(), exit)?, self.tokenizer().clone())?;
-        Ok(match policy {
-            Some(policy) => pipeline.exit(policy)?,
-            None => pipeline,
-        })
     }
 
     fn answer(&self, items: &[Self::Item]) -> Result<Answers, Failure> {

@@ -1,9 +1,10 @@
-//! Which classifiers of pooled outputs a checkpoint has: one after the last layer, or one after each exit.
+//! Which classifiers of pooled outputs a checkpoint has: one after the last layer, or one after
+//! each exit.
 //!
-//! Models with exits keep them as PABEE does, `classifiers.{i}` in the order of the layers. The last one is saved under
-//! the name of a single classifier, too, so that transformers reads the model at its full depth; when a checkpoint is
-//! read, that copy is passed over. PABEE's own configurations say nothing of exits: there, as many classifiers as layers
-//! are one after each.
+//! Models with exits keep them as PABEE does, `classifiers.{i}` in the order of the layers. The
+//! last one is saved under the name of a single classifier, too, so that transformers reads the
+//! model at its full depth; when a checkpoint is read, that copy is passed over. PABEE's own
+//! configurations say nothing of exits: there, as many classifiers as layers are one after each.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,8 @@ use crate::error::Result;
 /// The tensors of a linear layer.
 const TENSORS: [&str; 2] = ["weight", "bias"];
 
-/// The layers after which the checkpoint has a classifier, if its configuration does not say: all of them, if there are as
-/// many classifiers as layers.
+/// The layers after which the checkpoint has a classifier, if its configuration does not say: all
+/// of them, if there are as many classifiers as layers.
 pub(super) fn unsaid(
     names: &BTreeMap<String, &str>,
     config: &AlbertConfig,
@@ -27,8 +28,9 @@ pub(super) fn unsaid(
     (is_of_pabee && layers > 1).then(|| (1..=layers).collect())
 }
 
-/// Makes the names of a checkpoint's tensors (canonical → the file's) those of the model's parameters: the classifier after
-/// the last layer stands under the name that a model with so many exits has for it.
+/// Makes the names of a checkpoint's tensors (canonical → the file's) those of the model's
+/// parameters: the classifier after the last layer stands under the name that a model with so many
+/// exits has for it.
 pub(super) fn settle(names: &mut BTreeMap<String, &str>, config: &AlbertConfig, prefix: &str) {
     let single = single_name(prefix);
     let found = (0..).take_while(|&exit| {

@@ -1,4 +1,5 @@
-//! Bytes as a file of any format of fine-tuning's data: shared by the fuzz target `data_readers` and the test of mutations.
+//! Bytes as a file of any format of fine-tuning's data: shared by the fuzz target `data_readers`
+//! and the test of mutations.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub fn read_any_format(directory: &Path, bytes: &[u8]) {
     fs::remove_file(path).expect("it was written");
 }
 
-/// Reads a file as it is, and again without its bad records, of which there must be none if the first time went well.
+/// Reads a file as it is, and again without its bad records, of which there must be none if the
+/// first time went well.
 fn read<T>(reader: impl Fn() -> Result<Examples<T>>) -> Option<LoadedExamples<T>> {
     let strict = reader().and_then(Iterator::collect::<Result<Vec<T>>>);
     let loaded = reader().and_then(|examples| examples.load(true));

@@ -8,10 +8,12 @@ use ndarray::{Array, Array2, ArrayD, Dimension};
 use super::golden::Run;
 use super::heads::Outputs;
 
-/// The largest difference that counts as equal: absolute where outputs are of order 1, relative above that.
+/// The largest difference that counts as equal: absolute where outputs are of order 1, relative
+/// above that.
 pub const TOLERANCE: f32 = 2e-5;
 
-/// One tensor's element that is furthest from the reference, in units in which [`TOLERANCE`] is the limit.
+/// One tensor's element that is furthest from the reference, in units in which [`TOLERANCE`] is the
+/// limit.
 #[derive(Clone, Debug)]
 pub struct Difference {
     pub tensor: String,

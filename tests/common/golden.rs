@@ -90,8 +90,8 @@ pub fn read_runs(case: &str, path: &Path) -> Vec<Run> {
     runs.into_values().map(without_padded_loss).collect()
 }
 
-/// transformers' question answering counts the logits of padding, which do not exist here; the reference for those
-/// runs is the loss without them.
+/// transformers' question answering counts the logits of padding, which do not exist here; the
+/// reference for those runs is the loss without them.
 fn without_padded_loss(mut run: Run) -> Run {
     if let Some(loss) = run.floats.remove("loss_unpadded") {
         run.floats.insert("loss".to_owned(), loss);
@@ -153,8 +153,8 @@ impl Run {
         builder.build().unwrap()
     }
 
-    /// The inputs as sequences of their own lengths, if they are that: ids at default positions, padded on the right,
-    /// one of them not at all.
+    /// The inputs as sequences of their own lengths, if they are that: ids at default positions,
+    /// padded on the right, one of them not at all.
     pub fn ragged_batch(&self) -> Option<Batch> {
         let (ids, mask) = (self.rows("input_ids")?, self.mask());
         let is_prefix = |row: ArrayView2<'_, i64>| row.iter().is_sorted_by(|a, b| a >= b);

@@ -32,8 +32,8 @@ const ELEMENTS: usize = 2;
 /// The length of a gradient's error over that of the gradient, tensor by tensor.
 pub const RELATIVE: f64 = 1e-4;
 
-/// The error of a gradient that is next to nothing, as that of a key's bias, which is zero but for rounding: over the
-/// length of the gradients of all tensors together.
+/// The error of a gradient that is next to nothing, as that of a key's bias, which is zero but for
+/// rounding: over the length of the gradients of all tensors together.
 pub const NOTHING: f64 = 1e-6;
 
 /// What is shorter than this part of all gradients together is zero in PyTorch's double precision.
@@ -130,7 +130,8 @@ pub fn tree_dot(x: &Tree, y: &Tree) -> f64 {
     y.iter().map(|(name, values)| (&x[name] * values).sum()).sum()
 }
 
-/// Asserts that the gradient of every tensor is PyTorch's up to [`RELATIVE`], and those that are zero up to [`NOTHING`].
+/// Asserts that the gradient of every tensor is PyTorch's up to [`RELATIVE`], and those that are
+/// zero up to [`NOTHING`].
 #[track_caller]
 pub fn assert_gradients(what: &str, expected: &Tree, found: &impl Parameters) {
     assert_within(what, expected, found, |length, total| {
@@ -138,14 +139,15 @@ pub fn assert_gradients(what: &str, expected: &Tree, found: &impl Parameters) {
     });
 }
 
-/// Asserts that gradients are those that were computed in another way in single precision, up to a relative error and
-/// [`NOTHING`].
+/// Asserts that gradients are those that were computed in another way in single precision, up to a
+/// relative error and [`NOTHING`].
 #[track_caller]
 pub fn assert_gradients_near(what: &str, expected: &Tree, found: &impl Parameters, relative: f64) {
     assert_within(what, expected, found, |length, total| relative * length + NOTHING * total);
 }
 
-/// `limit` is the error that is let pass, for the lengths of a tensor's gradient and of all together.
+/// `limit` is the error that is let pass, for the lengths of a tensor's gradient and of all
+/// together.
 #[track_caller]
 fn assert_within(
     what: &str,

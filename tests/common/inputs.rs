@@ -17,7 +17,8 @@ pub struct Inputs {
     pub embeds: Option<Array3<f32>>,
 }
 
-/// What the mask leaves of four sequences: five tokens, one, all but a hole, and some whose first is masked.
+/// What the mask leaves of four sequences: five tokens, one, all but a hole, and some whose first
+/// is masked.
 const MASKS: [[i64; 9]; 4] = [
     [1, 1, 1, 1, 1, 0, 0, 0, 0],
     [1, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -32,7 +33,8 @@ impl Inputs {
         Self { ids, mask, types, positions, embeds: None }
     }
 
-    /// Four sequences of up to nine tokens, of two types, with every kind of padding. No id is 0, which stands for padding.
+    /// Four sequences of up to nine tokens, of two types, with every kind of padding. No id is 0,
+    /// which stands for padding.
     pub fn masked(seed: u64, vocab_size: usize) -> Self {
         let mask = Array2::from(MASKS.to_vec());
         let mut ids = numbers(seed, vocab_size as u32 - 1).map(|id| i64::from(id) + 1);

@@ -1,4 +1,5 @@
-//! What the integration tests share: golden models, how to run and change them, and how results are compared.
+//! What the integration tests share: golden models, how to run and change them, and how results are
+//! compared.
 #![allow(dead_code, unused_imports, unused_macros, reason = "every test file uses a part")]
 
 pub mod any_format;

@@ -122,7 +122,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// All strategies, each with one block for all layers and with groups that share out the layers evenly or not.
+    /// All strategies, each with one block for all layers and with groups that share out the layers
+    /// evenly or not.
     pub const ALL: [Self; 9] = [
         Self::new(ParameterSharing::All, 3, 1, 1),
         Self::new(ParameterSharing::All, 4, 2, 2),
@@ -147,8 +148,8 @@ impl Layout {
     }
 }
 
-/// A choice of problems, layouts and activations: every problem with every sharing strategy, in layouts that take turns
-/// (so each has several problems), and with activations that do, too.
+/// A choice of problems, layouts and activations: every problem with every sharing strategy, in
+/// layouts that take turns (so each has several problems), and with activations that do, too.
 pub fn covering() -> Vec<(Problem, Layout, Activation)> {
     const STRATEGIES: [ParameterSharing; 4] = [
         ParameterSharing::All,
@@ -281,7 +282,8 @@ impl Labelled for AlbertForTokenClassification {
 }
 
 impl Labelled for AlbertForQuestionAnswering {
-    /// First and last token of each sequence; of the third, only the last counts; of the first, −1 stands for 0.
+    /// First and last token of each sequence; of the third, only the last counts; of the first, −1
+    /// stands for 0.
     fn labels(_: Problem, _: &AlbertConfig, inputs: &Inputs) -> Self::Labels {
         let real = |i| inputs.mask.row(i).into_iter().enumerate().filter(|(_, real)| **real == 1);
         let sequences = 0..inputs.sequences();

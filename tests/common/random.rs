@@ -40,8 +40,8 @@ pub fn ids(seed: u64, length: usize, vocab_size: u32) -> Vec<u32> {
     numbers(seed, vocab_size).take(length).collect()
 }
 
-/// Parameters that put every part of a model to use, as those of the golden models: activations of order 1, attention
-/// that chooses, biases and norms far from 0 and 1.
+/// Parameters that put every part of a model to use, as those of the golden models: activations of
+/// order 1, attention that chooses, biases and norms far from 0 and 1.
 pub fn lively<M: Model>(config: &AlbertConfig, seed: u64) -> M::Parameters {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = M::zero_parameters(config);

@@ -1,15 +1,17 @@
 //! A model whose weights and states look like a trained transformer's, drawn from a seed.
 //!
-//! Weights of an untrained model are all of one size, and so are its states: hardly anything is lost by rounding them.
-//! What makes bytes hard is what training leaves. The sizes here are those of a trained ALBERT of the same width (Kokoro's).
-//! One channel is large in every token, with one sign: about −11 in a layer's input and −24 between its blocks, 30 and 80
-//! times the median (25 and 70 there). Four are moderately large. Keys have biases of up to 12. The outputs of GELU have one long
-//! tail, and one of them, as two of the contexts, is the same in all tokens. Its blocks change their
-//! input by much, so what is rounded in them counts.
+//! Weights of an untrained model are all of one size, and so are its states: hardly anything is
+//! lost by rounding them. What makes bytes hard is what training leaves. The sizes here are those
+//! of a trained ALBERT of the same width (Kokoro's). One channel is large in every token, with one
+//! sign: about −11 in a layer's input and −24 between its blocks, 30 and 80 times the median (25
+//! and 70 there). Four are moderately large. Keys have biases of up to 12. The outputs of GELU have
+//! one long tail, and one of them, as two of the contexts, is the same in all tokens. Its blocks
+//! change their input by much, so what is rounded in them counts.
 //!
-//! One layer is applied twelve times, so whatever it does to all tokens alike adds up until they are all the same. Three
-//! things prevent that: heads whose queries resemble their keys (a token attends to its like), biases that take off what
-//! products add to all tokens, and LayerNorms whose weights make up for each other.
+//! One layer is applied twelve times, so whatever it does to all tokens alike adds up until they
+//! are all the same. Three things prevent that: heads whose queries resemble their keys (a token
+//! attends to its like), biases that take off what products add to all tokens, and LayerNorms whose
+//! weights make up for each other.
 
 use std::f32::consts::PI;
 
@@ -20,18 +22,20 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal, StudentT};
 use rand_chacha::ChaCha8Rng;
 
-/// Words in the vocabulary: few, so that the model is built fast. It is ALBERT-base in everything else.
+/// Words in the vocabulary: few, so that the model is built fast. It is ALBERT-base in everything
+/// else.
 pub const VOCAB: u32 = 200;
 
 /// The channel that is large in every token, always negative.
 pub const OUTLIER: usize = 303;
 
-/// Its weight and bias in the LayerNorms after attention and after the feed-forward block, and what these two blocks add
-/// to it, which is the same for all tokens.
+/// Its weight and bias in the LayerNorms after attention and after the feed-forward block, and what
+/// these two blocks add to it, which is the same for all tokens.
 const OUTLIER_NORMS: [(f32, f32); 2] = [(1.08, -0.58), (0.53, 2.97)];
 const OUTLIER_ADDED: [f32; 2] = [-23.5, -22.0];
 
-/// What it is about, in the input of a layer and between its blocks; and the size of the other states there.
+/// What it is about, in the input of a layer and between its blocks; and the size of the other
+/// states there.
 const OUTLIER_STATES: [f32; 2] = [-10.5, -22.0];
 const STATES: f32 = 0.52;
 
@@ -41,7 +45,8 @@ const SHARPNESS: f32 = 0.45;
 /// Channels that are large in the input of a layer, of either sign.
 pub const LARGE: [usize; 4] = [17, 205, 420, 700];
 
-/// Their weights in the LayerNorm after the feed-forward block. Those in the other one make up for it.
+/// Their weights in the LayerNorm after the feed-forward block. Those in the other one make up for
+/// it.
 const LARGE_WEIGHTS: [f32; 4] = [2.8, 3.1, 3.4, 3.7];
 
 /// The median weights of the LayerNorms after attention and after the feed-forward block.
@@ -89,7 +94,8 @@ impl Generator {
         Array1::from_shape_simple_fn(len, || mean + deviation * self.normal())
     }
 
-    /// Normal weights, each row of a size of its own. The median output has `gain` times the inputs' size.
+    /// Normal weights, each row of a size of its own. The median output has `gain` times the
+    /// inputs' size.
     fn matrix(&mut self, outputs: usize, inputs: usize, gain: f32) -> Array2<f32> {
         let mut matrix = Array2::zeros((outputs, inputs));
         for mut row in matrix.outer_iter_mut() {
@@ -131,7 +137,8 @@ fn make_constant(linear: &mut Linear, output: usize, value: f32) {
     linear.bias[output] = value;
 }
 
-/// Sizes the column of the channel that is large in all tokens, and takes what it adds to all of them off the bias.
+/// Sizes the column of the channel that is large in all tokens, and takes what it adds to all of
+/// them off the bias.
 fn make_up(linear: &mut Linear, factor: f32, value: f32) {
     let mut column = linear.weight.column_mut(OUTLIER);
     column *= factor;

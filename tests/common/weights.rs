@@ -55,8 +55,8 @@ pub fn build_changed(case: &Case, change: &Change<'_>) -> Box<dyn Computes> {
     for_class!(case.architecture.as_str(), build(case, change))
 }
 
-/// The attention and the feed-forward block of each application of a layer, in order, as transformers (and, for the
-/// sharing strategies, `tests/golden/README.md`) has it.
+/// The attention and the feed-forward block of each application of a layer, in order, as
+/// transformers (and, for the sharing strategies, `tests/golden/README.md`) has it.
 pub fn applications(config: &AlbertConfig) -> Vec<[Block; 2]> {
     let per_group = config.num_hidden_layers as f64 / config.num_hidden_groups as f64;
     let group = |is_shared: bool, layer: usize| {

@@ -1,6 +1,8 @@
-//! An input leaves where its policy says, with what the model's exit says there; in any batch, on any number of threads.
+//! An input leaves where its policy says, with what the model's exit says there; in any batch, on
+//! any number of threads.
 //!
-//! A model that ends at an exit's layer is the reference: its pooled output is computed without any of what is tested here.
+//! A model that ends at an exit's layer is the reference: its pooled output is computed without any
+//! of what is tested here.
 
 use std::ops::Range;
 

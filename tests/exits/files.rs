@@ -81,7 +81,8 @@ fn the_last_classifier_is_saved_for_transformers_too() {
     let (directory, weights) = saved::<Classifier>(&config(&[2, 4]), 3);
     let names = stored(directory.path());
     assert_eq!(names["classifier.weight"], names["classifiers.1.weight"]);
-    // A file without the copy is as good, and so is one that has the last one under its single name alone.
+    // A file without the copy is as good, and so is one that has the last one under its single name
+    // alone.
     for (removed, added) in [("classifier", ""), ("classifiers.1", "classifier")] {
         let mut weights = weights.clone();
         for tensor in ["weight", "bias"] {

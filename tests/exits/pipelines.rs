@@ -28,7 +28,8 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pipelines").join(name)
 }
 
-/// A model of the goldens with an exit after each layer; newly initialised ones are different enough.
+/// A model of the goldens with an exit after each layer; newly initialised ones are different
+/// enough.
 fn with_exits<M: PreTrainedModel>() -> (M, AlbertTokenizer) {
     let directory = golden("classifier");
     let layers = ndalbert::AlbertConfig::from_pretrained(&directory).unwrap().num_hidden_layers;

@@ -1,7 +1,8 @@
 //! What it costs that sequences leave early, without a model that was trained for it.
 //!
-//! Each sequence leaves after a layer that is given. The policy does not tell in advance, but only that a sequence may leave at
-//! the next exit, one exit too early: half of those of which it says so do leave, about as many as with patience.
+//! Each sequence leaves after a layer that is given. The policy does not tell in advance, but only
+//! that a sequence may leave at the next exit, one exit too early: half of those of which it says
+//! so do leave, about as many as with patience.
 
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -8,8 +8,9 @@ use crate::error::Result;
 
 /// Leaves at the first exit that is sure of what it predicts.
 ///
-/// Sure is a probability of at least a threshold, or an entropy of at most one (BranchyNet, Teerapittayanon et al. 2016;
-/// DeeBERT, Xin et al. 2020). Where any number of labels may apply, the least certain of them counts.
+/// Sure is a probability of at least a threshold, or an entropy of at most one (BranchyNet,
+/// Teerapittayanon et al. 2016; DeeBERT, Xin et al. 2020). Where any number of labels may apply,
+/// the least certain of them counts.
 #[derive(Clone, PartialEq)]
 pub struct Confidence(Threshold);
 

@@ -9,8 +9,8 @@
 //!     close up the rows of those that left, and refill
 //! ```
 //!
-//! Every thread has a group of its own and takes inputs from a common queue; for a small batch, there is one group of
-//! everything, whose products the threads share.
+//! Every thread has a group of its own and takes inputs from a common queue; for a small batch,
+//! there is one group of everything, whose products the threads share.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +30,8 @@ use crate::model::layer::{Layer, RowBuffers};
 use crate::model::workspace::{LayerBuffers, Workspace};
 use crate::nn::PackedLinear;
 
-/// What first tokens alone cost, in rows of the whole: the weights have to be fetched, however few rows there are.
+/// What first tokens alone cost, in rows of the whole: the weights have to be fetched, however few
+/// rows there are.
 const FIRST_TOKENS_COST: f64 = 8.0;
 
 /// The classifiers of a model with exits, and what decides where an input leaves.
@@ -125,7 +126,8 @@ impl Travel<'_> {
         }
     }
 
-    /// Takes in inputs that wait, as long as there is room. Where layers differ, all of a group have to be at the same.
+    /// Takes in inputs that wait, as long as there is room. Where layers differ, all of a group
+    /// have to be at the same.
     fn refill(&mut self) {
         if !self.group.inputs.is_empty() && !self.run.encoder.is_one_layer() {
             return;
@@ -178,7 +180,8 @@ impl Travel<'_> {
         self.group.close_up();
     }
 
-    /// Decides whose first tokens go through the rest of the layer before the others, and marks these inputs.
+    /// Decides whose first tokens go through the rest of the layer before the others, and marks
+    /// these inputs.
     fn choose_early(&mut self) -> Early {
         let exits = self.exits;
         let (mut certain, mut possible, mut all) = (0, 0, true);
@@ -224,7 +227,8 @@ impl Travel<'_> {
         self.group.scatter_rest(&first);
     }
 
-    /// Has the exits of chosen inputs classify their first tokens' states, which are `first`, and marks who leaves.
+    /// Has the exits of chosen inputs classify their first tokens' states, which are `first`, and
+    /// marks who leaves.
     fn classify(&mut self, first: &[f32], chosen: impl Fn(&Input) -> bool) {
         if first.is_empty() {
             return;

@@ -50,7 +50,8 @@ impl Group {
         self.states.len() / self.hidden
     }
 
-    /// Takes in an input whose sequences follow each other in `states` `[T, H]`, at their rows of the whole batch.
+    /// Takes in an input whose sequences follow each other in `states` `[T, H]`, at their rows of
+    /// the whole batch.
     pub(super) fn push(&mut self, index: usize, sequences: &[Sequence], states: &[f32]) {
         let mut tokens = 0;
         for sequence in sequences {
@@ -84,8 +85,8 @@ impl Group {
         first
     }
 
-    /// Moves the rows that a layer has not been through to the front: of `states` and of `context` `[T, H]`. Returns how many
-    /// values of each these are.
+    /// Moves the rows that a layer has not been through to the front: of `states` and of `context`
+    /// `[T, H]`. Returns how many values of each these are.
     pub(super) fn gather_rest(&mut self, context: &mut [f32]) -> usize {
         let mut end = 0;
         for (input, sequences) in inputs_with_sequences(&self.inputs, &self.sequences) {
@@ -105,8 +106,9 @@ impl Group {
         end
     }
 
-    /// The inverse, without those that leave: puts the rows that were gathered where they belong, with `first` `[f, H]`
-    /// between them, the first tokens' rows of all inputs that were through with them.
+    /// The inverse, without those that leave: puts the rows that were gathered where they belong,
+    /// with `first` `[f, H]` between them, the first tokens' rows of all inputs that were
+    /// through with them.
     pub(super) fn scatter_rest(&mut self, first: &[f32]) {
         let hidden = self.hidden;
         let mut first = first.chunks_exact(hidden);
@@ -126,7 +128,8 @@ impl Group {
                 }
             }
         }
-        // Nothing moves to the front, so going from the end overwrites nothing that is still to be moved.
+        // Nothing moves to the front, so going from the end overwrites nothing that is still to be
+        // moved.
         self.states.resize(self.states.len().max(to), 0.0);
         for (rows, to, first) in moves.into_iter().rev() {
             self.states.copy_within(rows, to + first.map_or(0, <[f32]>::len));
@@ -155,7 +158,8 @@ impl Group {
         self.forget_leaving();
     }
 
-    /// Drops the inputs that leave and their sequences; the rows of the others lie one after the other.
+    /// Drops the inputs that leave and their sequences; the rows of the others lie one after the
+    /// other.
     fn forget_leaving(&mut self) {
         let of_sequences = self.inputs.iter().flat_map(|input| {
             std::iter::repeat_n(input.progress != Progress::Leaves, input.sequences)

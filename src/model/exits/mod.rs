@@ -1,14 +1,16 @@
 //! Depth that adapts: models that answer as soon as they can.
 //!
 //! A model with exits has a classifier after several of its layers (the configuration's
-//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input goes through the layers until an
-//! [`ExitPolicy`] says that it may leave, so that easy inputs cost a few layers and hard ones all of them.
+//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input goes
+//! through the layers until an [`ExitPolicy`] says that it may leave, so that easy inputs cost a
+//! few layers and hard ones all of them.
 //!
-//! Other implementations do this for one input at a time, because the inputs of a batch leave at different layers. Here it
-//! works at any batch size. Since all layers share their weights, the sequences of a group need not be at the same depth:
-//! when one leaves, its rows are closed up, and the next waiting one takes its place. Where layers do not share all of their
-//! weights, groups are closed up but not refilled. An input's result and the layer where it leaves are bit-identical alone
-//! and in any batch, on any number of threads.
+//! Other implementations do this for one input at a time, because the inputs of a batch leave at
+//! different layers. Here it works at any batch size. Since all layers share their weights, the
+//! sequences of a group need not be at the same depth: when one leaves, its rows are closed up, and
+//! the next waiting one takes its place. Where layers do not share all of their weights, groups are
+//! closed up but not refilled. An input's result and the layer where it leaves are bit-identical
+//! alone and in any batch, on any number of threads.
 //!
 //! ```
 //! use ndalbert::exits::Patience;
@@ -35,7 +37,8 @@
 //! ```
 //!
 //! Pipelines take a policy by a method `exit`
-//! ([`TextClassification::exit`](crate::pipelines::TextClassification::exit)), and the command line as `--exit patience=3`. Exits are trained as all classifiers are, with a loss of all of them
+//! ([`TextClassification::exit`](crate::pipelines::TextClassification::exit)), and the command line
+//! as `--exit patience=3`. Exits are trained as all classifiers are, with a loss of all of them
 //! ([`TrainingOptions`](crate::train::TrainingOptions)); checkpoints of PABEE load as they are.
 
 mod agreement;
@@ -57,7 +60,7 @@ pub use policy::{ExitPolicy, Predictions, parse};
 pub struct EarlyExit<O> {
     /// The output, each row from the exit where its input left.
     pub output: O,
-    /// How many layers each input took: the layer, counted from 1, that it left after. One for each sequence or, in
-    /// multiple choice, for each prompt.
+    /// How many layers each input took: the layer, counted from 1, that it left after. One for
+    /// each sequence or, in multiple choice, for each prompt.
     pub layers: Vec<usize>,
 }

@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 
 /// Leaves when this many exits in a row have predicted what the exit before them did.
 ///
-/// That is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3, an input leaves after
-/// its fourth exit at the earliest. In a regression, a prediction that moved by no more than a tolerance counts as the same.
+/// That is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3,
+/// an input leaves after its fourth exit at the earliest. In a regression, a prediction that moved
+/// by no more than a tolerance counts as the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patience {
     exits: usize,
@@ -15,12 +16,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// After so many exits in a row that agree with the one before; with 0, an input leaves at its first exit.
+    /// After so many exits in a row that agree with the one before; with 0, an input leaves at its
+    /// first exit.
     pub fn new(exits: usize) -> Self {
         Self { exits, tolerance: None }
     }
 
-    /// How far a regression's prediction may move and still count as the same. A regression needs it; classes do not.
+    /// How far a regression's prediction may move and still count as the same. A regression needs
+    /// it; classes do not.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f32) -> Self {
         self.tolerance = Some(tolerance);

@@ -12,8 +12,8 @@ use crate::nn::softmax;
 
 /// Decides after each exit whether an input leaves the model there.
 ///
-/// [`Patience`], [`Confidence`] and [`Agreement`] implement it. One of your own looks at the predictions that an input has
-/// had so far:
+/// [`Patience`], [`Confidence`] and [`Agreement`] implement it. One of your own looks at the
+/// predictions that an input has had so far:
 ///
 /// ```
 /// use ndalbert::exits::{ExitPolicy, Predictions};
@@ -31,16 +31,19 @@ use crate::nn::softmax;
 /// }
 /// ```
 ///
-/// A decision must depend on the predictions alone: then an input leaves at the same layer whatever else is in its batch.
+/// A decision must depend on the predictions alone: then an input leaves at the same layer whatever
+/// else is in its batch.
 pub trait ExitPolicy: fmt::Debug + Send + Sync {
-    /// Whether the input leaves, after the newest of its predictions. After the last layer, nobody is asked.
+    /// Whether the input leaves, after the newest of its predictions. After the last layer, nobody
+    /// is asked.
     fn leaves(&self, predictions: &Predictions<'_>) -> bool;
 
-    /// Whether the input could leave at the next exit, whatever is predicted there, given the predictions so far: none
-    /// before the first exit.
+    /// Whether the input could leave at the next exit, whatever is predicted there, given the
+    /// predictions so far: none before the first exit.
     ///
-    /// Where it could, and others in its group could, too, the first tokens are computed before the rest, which those that leave
-    /// then save. An answer that is too hopeful costs time; one that is not hopeful enough saves less. The decision is the same.
+    /// Where it could, and others in its group could, too, the first tokens are computed before the
+    /// rest, which those that leave then save. An answer that is too hopeful costs time; one
+    /// that is not hopeful enough saves less. The decision is the same.
     fn may_leave_next(&self, _predictions: Option<&Predictions<'_>>) -> bool {
         true
     }
@@ -68,8 +71,8 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Arc<P> {
     }
 }
 
-/// The policy that a text names: `patience=3`, `confidence=0.9`, `entropy=0.2`, `agreement=1.5`, or for regressions
-/// `patience=3,tolerance=0.1`.
+/// The policy that a text names: `patience=3`, `confidence=0.9`, `entropy=0.2`, `agreement=1.5`, or
+/// for regressions `patience=3,tolerance=0.1`.
 ///
 /// ```
 /// let policy = ndalbert::exits::parse("patience=3")?;
@@ -114,8 +117,8 @@ pub struct Predictions<'a> {
 }
 
 impl<'a> Predictions<'a> {
-    /// What the logits are: of one class among several (of a choice among several), of labels of which any number applies,
-    /// or numbers.
+    /// What the logits are: of one class among several (of a choice among several), of labels of
+    /// which any number applies, or numbers.
     pub fn problem(&self) -> ProblemType {
         self.problem
     }
@@ -151,13 +154,14 @@ impl<'a> Predictions<'a> {
         self.exit_layers
     }
 
-    /// The input's place in its batch, for experiments: a policy that goes by it makes results depend on the batch.
+    /// The input's place in its batch, for experiments: a policy that goes by it makes results
+    /// depend on the batch.
     pub fn input(&self) -> usize {
         self.input
     }
 
-    /// Whether two exits predict the same: the same class, the same labels, or numbers that differ by no more than
-    /// `tolerance`. What is not a number agrees with nothing.
+    /// Whether two exits predict the same: the same class, the same labels, or numbers that differ
+    /// by no more than `tolerance`. What is not a number agrees with nothing.
     pub fn agree(&self, exit: usize, other: usize, tolerance: f32) -> bool {
         let (one, other) = (self.logits(exit), self.logits(other));
         if one.iter().chain(&other).any(|logit| logit.is_nan()) {
@@ -171,8 +175,8 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The probability of what an exit predicts: of the class, or of the label that is least certain to apply or not to
-    /// apply. NaN for a regression.
+    /// The probability of what an exit predicts: of the class, or of the label that is least
+    /// certain to apply or not to apply. NaN for a regression.
     pub fn confidence(&self, exit: usize) -> f32 {
         let logits = self.logits(exit);
         match self.problem {
@@ -189,8 +193,8 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The entropy of what an exit predicts, in nats: of the classes, or of the label that is least certain. NaN for a
-    /// regression.
+    /// The entropy of what an exit predicts, in nats: of the classes, or of the label that is least
+    /// certain. NaN for a regression.
     pub fn entropy(&self, exit: usize) -> f32 {
         let term = |p: f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
         match self.problem {

@@ -14,8 +14,9 @@ use crate::model::albert::{Albert, OutputOptions};
 use crate::model::exits::{ExitPolicy, Exits, Outcome, Predict};
 use crate::nn::Linear;
 
-/// The head of models that classify whole sequences: a linear layer on the pooled output after the last layer and, where
-/// the configuration has [`exit_layers`](crate::ConfigFields::exit_layers), one for each of the earlier exits.
+/// The head of models that classify whole sequences: a linear layer on the pooled output after the
+/// last layer and, where the configuration has [`exit_layers`](crate::ConfigFields::exit_layers),
+/// one for each of the earlier exits.
 #[derive(Debug)]
 pub struct ClassifierHead {
     classifier: LinearHead,
@@ -68,7 +69,8 @@ impl ClassifierHead {
         logits.collect()
     }
 
-    /// The linear layers, to the bit what was packed: the last classifier, and those of the exits before it.
+    /// The linear layers, to the bit what was packed: the last classifier, and those of the exits
+    /// before it.
     fn to_linears(&self) -> (Linear, Vec<Linear>) {
         let exits = self.exits.iter().map(LinearHead::to_linear).collect();
         (self.classifier.to_linear(), exits)
@@ -87,8 +89,8 @@ pub(super) struct Until<'a> {
 }
 
 impl Until<'_> {
-    /// Classifies inputs, each of some sequences, that follow each other in the batch: the logits `[B, C]` of all sequences, and
-    /// how many layers each input took.
+    /// Classifies inputs, each of some sequences, that follow each other in the batch: the logits
+    /// `[B, C]` of all sequences, and how many layers each input took.
     ///
     /// # Errors
     /// [`Error::Input`] if the model has no exits, or the policy no meaning for its predictions.

@@ -20,7 +20,8 @@ pub fn apply(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// The error function, by a series of terms of one sign: 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (1·3·5·…·(2n + 1)).
+/// The error function, by a series of terms of one sign: 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ /
+/// (1·3·5·…·(2n + 1)).
 pub fn erf(x: f64) -> f64 {
     // There, it differs from ±1 by less than the last bit.
     if x.abs() > 6.0 {

@@ -49,8 +49,8 @@ pub fn binary_cross_entropy(logits: &Array2<f64>, targets: ArrayView2<'_, f32>) 
     mean(&logits.iter().zip(targets).map(term).collect::<Vec<_>>())
 }
 
-/// Mean over the positions that count of −ln of the softmax over the tokens that the mask leaves: `scores` and `mask`
-/// are `[B, S]`. Negative positions count as 0, those past the end not at all.
+/// Mean over the positions that count of −ln of the softmax over the tokens that the mask leaves:
+/// `scores` and `mask` are `[B, S]`. Negative positions count as 0, those past the end not at all.
 pub fn position_loss(scores: &Array2<f64>, mask: &Array2<i64>, positions: &[i64]) -> f64 {
     let mut losses = Vec::new();
     for (sequence, &position) in positions.iter().enumerate() {

@@ -1,7 +1,9 @@
-//! A naive ALBERT in double precision: forward pass and loss, one sequence after the other, as transformers defines them.
+//! A naive ALBERT in double precision: forward pass and loss, one sequence after the other, as
+//! transformers defines them.
 //!
-//! It judges gradients: those of the crate must be the slopes of this loss. So it has no packed batches, no fused
-//! matrices and no backward pass, and takes nothing from the crate but configs and parameters.
+//! It judges gradients: those of the crate must be the slopes of this loss. So it has no packed
+//! batches, no fused matrices and no backward pass, and takes nothing from the crate but configs
+//! and parameters.
 
 mod activation;
 pub mod exits;
@@ -93,7 +95,8 @@ impl<'a> Reference<'a> {
         self.linear("albert.encoder.embedding_hidden_mapping_in", &x)
     }
 
-    /// LayerNorm(x + dense(attention(x))). The mask is on keys; a sequence without keys has a context of zeros.
+    /// LayerNorm(x + dense(attention(x))). The mask is on keys; a sequence without keys has a
+    /// context of zeros.
     fn attention(&self, block: &str, x: &Array2<f64>, mask: ArrayView1<'_, i64>) -> Array2<f64> {
         let [query, key, value] = ["query", "key", "value"]
             .map(|name| self.linear(&format!("{block}.attention.{name}"), x));
