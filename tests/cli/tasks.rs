@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use ndalbert::{AlbertForSequenceClassification, AlbertTokenizer, LoadOptions, PreTrainedModel};
 use serde_json::Value;
 
 use crate::{CHOICES, DEMO, PROMPT, RIGHT, WRONG, fed, run, text};
@@ -154,6 +155,28 @@ fn classes() {
     );
     assert_eq!(pair.succeeds().json()[0]["classes"], Value::from(classes));
     run(&["classify", "-m", DEMO, "a"]).fails(1, &["classifier", "trained for something else"]);
+}
+
+#[test]
+fn answers_say_where_inputs_left() {
+    run(&["classify", "-m", CLASSIFIER, "--exit", "patience=1", "a"]).fails(1, &["exit_layers"]);
+    run(&["classify", "-m", CLASSIFIER, "--exit", "patience", "a"]).fails(2, &["patience=N"]);
+
+    let place = tempfile::tempdir().unwrap();
+    let options = LoadOptions::new().exit_layers(1..=2);
+    let (model, _) =
+        AlbertForSequenceClassification::from_pretrained_with(CLASSIFIER, &options).unwrap();
+    model.save_pretrained(place.path()).unwrap();
+    let tokenizer = AlbertTokenizer::from_pretrained(CLASSIFIER).unwrap();
+    tokenizer.save_pretrained(place.path()).unwrap();
+    let place = place.path().to_str().unwrap();
+    let layers = |exit: &[&str]| {
+        let answer = run(&[&["classify", "-m", place, "a"], exit].concat()).succeeds().json();
+        answer[0]["classes"][0]["layers"].clone()
+    };
+    assert_eq!(layers(&["--exit", "patience=0"]), 1);
+    assert_eq!(layers(&["--exit", "confidence=1.1"]), 2);
+    assert_eq!(layers(&[]), Value::Null);
 }
 
 /// A name is where it is said to be, in characters.
