@@ -116,7 +116,7 @@ const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 420.0;
 const TOP: f64 = 150.0;
 
-/// Settings that are further below the best than this are in the table alone: the picture shows those that compete.
+/// The picture leaves out settings that are further below the best than this; the table has them.
 const SHOWN: f64 = 0.08;
 
 /// Accuracy over speed: a line for each kind of setting.

@@ -101,12 +101,14 @@ pub trait PreTrainedModel: Model {
     /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
     /// old ones as they were.
     ///
-    /// transformers loads the directory without a warning, with three exceptions that it has no words for: layers that
+    /// transformers loads the directory without a warning, with four exceptions that it has no words for: layers that
     /// share only their attention or only their feed-forward blocks (see
     /// [`ParameterSharing`](crate::ParameterSharing)),
     /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head, and decoders of
     /// which only the bias is not tied
-    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads as they are.
+    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads as they are. Of a
+    /// model with [`exits`](crate::exits), it reads the last classifier and calls the others
+    /// unexpected.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
