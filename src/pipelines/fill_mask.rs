@@ -1,7 +1,10 @@
 //! Which words could stand where a text says `[MASK]`?
 
+use std::fmt;
+
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -46,7 +49,7 @@ impl_construction!(FillMask, AlbertForMaskedLM, |base| {
 });
 
 /// A word that could stand in a mask's place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MaskPrediction {
     /// Its probability among all words of the vocabulary.
@@ -58,6 +61,13 @@ pub struct MaskPrediction {
     /// The whole text, decoded, with the word in this mask's place. Special tokens are in it if there are several masks,
     /// since the other masks are among them.
     pub sequence: String,
+}
+
+/// The word and its probability: `Paris 0.973`.
+impl fmt::Display for MaskPrediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.token_str, self.score)
+    }
 }
 
 impl FillMask {

@@ -22,6 +22,7 @@
 //! the same); and so are logits that are no finite numbers.
 
 mod base;
+mod dynamic;
 mod fill_mask;
 mod multiple_choice;
 mod options;
@@ -33,12 +34,14 @@ mod sentence_embedding;
 mod sentence_order;
 mod sentence_transformer;
 mod sentence_transformer_save;
+mod similarity;
 mod stream;
 mod text_classification;
 mod token_classification;
 mod windows;
 mod zero_shot_classification;
 
+pub use dynamic::DynPipeline;
 pub use fill_mask::{FillMask, MaskPrediction};
 pub use multiple_choice::{MultipleChoice, MultipleChoiceInput, RankedChoice, RankedChoices};
 pub use options::PipelineOptions;
@@ -47,6 +50,7 @@ pub use question_answering::{Answer, QuestionAnswering, QuestionAnsweringInput};
 pub use resolve::resolve;
 pub use sentence_embedding::{Pooling, SentenceEmbedding};
 pub use sentence_order::{SentenceOrder, SentenceOrderPrediction, SentencePair};
+pub use similarity::{Match, similarity, top_k};
 pub use stream::{Progress, Stream};
 pub use text_classification::{Classification, Function, TextClassification, TextInput};
 pub use token_classification::{Aggregation, Entity, TokenClassification};

@@ -1,8 +1,10 @@
 //! Which of several choices goes with a prompt? (The article's demo.)
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -62,7 +64,7 @@ where
 }
 
 /// A choice, and how much speaks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RankedChoice {
     /// Its place among the choices of the input, counted from 0.
@@ -76,6 +78,13 @@ pub struct RankedChoice {
     /// How many layers were computed for the prompt and its choices: all, or fewer where they left
     /// [early](MultipleChoice::exit).
     pub layers: usize,
+}
+
+/// The choice and its probability.
+impl fmt::Display for RankedChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.choice, self.score)
+    }
 }
 
 /// All choices of a prompt, best first.

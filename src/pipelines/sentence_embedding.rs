@@ -12,7 +12,7 @@ use super::resolve::directory;
 use super::sentence_transformer::{Modules, SentenceTransformer, named_prompt};
 use crate::error::{Error, Result};
 use crate::layout::model_directory;
-use crate::model::Albert;
+use crate::model::{Albert, Model};
 use crate::text::Encoding;
 
 /// A vector for each text: its tokens' last states, pooled.
@@ -158,6 +158,12 @@ impl SentenceEmbedding {
         self.modules.prompt =
             found.map_err(|expected| Error::input("prompt_name", expected, format!("{name:?}")))?;
         Ok(self)
+    }
+
+    /// How many values a vector has.
+    pub fn dimension(&self) -> usize {
+        let all = self.modules.poolings.len() * self.base.model.config().hidden_size;
+        self.modules.truncate_dim.unwrap_or(usize::MAX).min(all)
     }
 
     /// How many of an encoding's first tokens are of the prompt and not to be pooled: fewer than it

@@ -1,8 +1,10 @@
 //! Do two segments stand in their original order?
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -55,7 +57,7 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for SentencePair {
 }
 
 /// Whether two sentences are in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SentenceOrderPrediction {
     /// The probability that they are.
@@ -64,6 +66,17 @@ pub struct SentenceOrderPrediction {
     pub logits: [f32; 2],
     /// How many layers were computed for them: all, or fewer where the pair left [early](SentenceOrder::exit).
     pub layers: usize,
+}
+
+/// `in order 0.912`, or `swapped` with the probability of that.
+impl fmt::Display for SentenceOrderPrediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_order = self.in_order;
+        match in_order >= 0.5 {
+            true => write!(f, "in order {in_order:.3}"),
+            false => write!(f, "swapped {:.3}", 1.0 - in_order),
+        }
+    }
 }
 
 fn prediction(logits: ArrayView1<'_, f32>, layers: usize) -> Result<SentenceOrderPrediction> {

@@ -1,9 +1,11 @@
 //! Which class does a text, or a pair of texts, belong to?
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -31,7 +33,7 @@ use crate::nn::softmax;
 /// ```
 #[derive(Debug)]
 pub struct TextClassification {
-    base: Base<AlbertForSequenceClassification>,
+    pub(super) base: Base<AlbertForSequenceClassification>,
     top_k: Option<usize>,
     function: Function,
     exit: Option<Arc<dyn ExitPolicy>>,
@@ -70,7 +72,7 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for TextInput {
 }
 
 /// A class, and how much speaks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Classification {
     /// The class's name in the checkpoint's `id2label`.
@@ -80,6 +82,13 @@ pub struct Classification {
     /// How many layers were computed for it: all of them, or fewer where the input left
     /// [early](TextClassification::exit).
     pub layers: usize,
+}
+
+/// The label and its score: `positive 0.998`.
+impl fmt::Display for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.label, self.score)
+    }
 }
 
 /// What logits become.

@@ -2,6 +2,7 @@
 
 mod answers;
 
+use std::fmt;
 use std::ops::Range;
 
 use self::answers::{Choice, Found};
@@ -10,6 +11,7 @@ use super::pipeline::{Group, Pipeline, Prepared};
 use super::windows::in_batches;
 use crate::error::{Error, Result};
 use crate::model::heads::AlbertForQuestionAnswering;
+use serde::Serialize;
 
 /// The longest input that is made of a question and a part of its context, where nothing else is said.
 const MAX_SEQ_LEN: usize = 384;
@@ -75,7 +77,7 @@ impl<Q: Into<String>, C: Into<String>> From<(Q, C)> for QuestionAnsweringInput {
 }
 
 /// A possible answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Answer {
     /// Its probability, the sum of those of all spans that read so.
@@ -88,6 +90,16 @@ pub struct Answer {
     pub bytes: Range<usize>,
     /// What stands there; empty if there is no answer.
     pub answer: String,
+}
+
+/// The answer and its probability; `no answer` where there is none.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.answer.as_str() {
+            "" => write!(f, "no answer {:.3}", self.score),
+            answer => write!(f, "{answer} {:.3}", self.score),
+        }
+    }
 }
 
 impl QuestionAnswering {

@@ -3,6 +3,7 @@
 mod entities;
 mod words;
 
+use std::fmt;
 use std::ops::Range;
 
 use self::entities::Tagger;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::heads::AlbertForTokenClassification;
 use crate::nn::softmax;
+use serde::Serialize;
 
 /// Entities of a text: what its tokens, its words or stretches of several words are labelled as
 /// (`token-classification`, or `ner`, in transformers).
@@ -67,7 +69,7 @@ pub enum Aggregation {
 }
 
 /// A stretch of a text with a label.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entity {
     /// What it is, by the checkpoint's `id2label`; without `B-` or `I-` where tokens are aggregated (transformers calls it
@@ -87,6 +89,13 @@ pub struct Entity {
     pub bytes: Range<usize>,
     /// The token's place in what the model reads, `[CLS]` being the first; none where tokens are aggregated.
     pub index: Option<usize>,
+}
+
+/// The words, their label and its probability: `New York LOC 0.991`.
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:.3}", self.word, self.label, self.score)
+    }
 }
 
 impl TokenClassification {

@@ -33,6 +33,21 @@ impl AlbertTokenizer {
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
     }
 
+    /// As [`decode`](Self::decode), for many sequences of ids, in order.
+    ///
+    /// # Errors
+    /// An [`Error::Item`] with the place of the first sequence that has one.
+    pub fn decode_batch<T: AsRef<[u32]>>(
+        &self,
+        sequences: impl AsRef<[T]>,
+        skip_special_tokens: bool,
+    ) -> Result<Vec<String>> {
+        let decode = |(index, ids): (usize, &T)| {
+            self.decode(ids.as_ref(), skip_special_tokens).map_err(|error| error.of_item(index))
+        };
+        sequences.as_ref().iter().enumerate().map(decode).collect()
+    }
+
     /// The text of tokens by their names, which need not be of the vocabulary:
     /// `convert_tokens_to_string`.
     pub(crate) fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String> {
