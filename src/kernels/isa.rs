@@ -126,7 +126,7 @@ impl Level {
     fn is_worthwhile(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => super::x86_64::bf16_is_fast(Isa(self)),
+            Self::Avx512Bf16 => super::product::tiles::bf16_is_fast(Isa(self)),
             _ => true,
         }
     }
@@ -216,7 +216,7 @@ impl fmt::Display for Isa {
 ///
 /// The body is ordinary Rust; what makes it fast is that the compiler may use wider registers for the same loops. Nothing
 /// in a body may depend on the width. It may use the constant `FMA`: whether a fused multiply-add is one instruction
-/// (see [`math`](super::math)).
+/// (see [`math`](crate::kernels::rows::math)).
 macro_rules! multiversion {
     ($(#[$attr:meta])* $vis:vis fn $name:ident $(<$lt:lifetime>)? ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$attr])*
