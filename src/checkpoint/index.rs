@@ -72,8 +72,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
 /// # Errors
 ///
 /// Those of [`read`].
-#[cfg(feature = "hub")]
-pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
+pub(super) fn shards(path: &Path) -> Result<Vec<String>> {
     Ok(read(path)?.shards.into_iter().collect())
 }
 

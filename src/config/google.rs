@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::files::CONFIG;
 use crate::error::{Error, Result};
 use crate::layout::only_file;
 use crate::nn::Activation;
@@ -14,7 +15,7 @@ const NAME: (&str, &str) = ("albert_config", ".json");
 /// The configuration of the model in a directory: transformers' before Google's. If there is neither, transformers' path, which an
 /// error then names.
 pub(super) fn find(directory: &Path) -> Result<PathBuf> {
-    let usual = directory.join("config.json");
+    let usual = directory.join(CONFIG);
     if usual.symlink_metadata().is_ok() || !directory.is_dir() {
         return Ok(usual);
     }
