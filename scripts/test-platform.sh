@@ -54,7 +54,8 @@ case $target in
     need "$gcc-gcc" "gcc-$gcc and libc6-dev-${cpu%gc}-cross"
     need "qemu-${cpu%gc}" qemu-user
     set_for_target LINKER "$gcc-gcc"
-    set_for_target RUNNER "qemu-${cpu%gc} -L /usr/$gcc"
+    # The loader would look into this machine's ld.so.cache, which may name another C library.
+    set_for_target RUNNER "qemu-${cpu%gc} -L /usr/$gcc -E LD_LIBRARY_PATH=/usr/$gcc/lib"
     tests=("${models[@]}" "${readers[@]}")
     ;;
   x86_64-pc-windows-gnu)
