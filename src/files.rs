@@ -346,6 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn the_limit_is_the_longest_that_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("five");

@@ -72,8 +72,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
 /// # Errors
 ///
 /// Those of [`read`].
-#[cfg(feature = "hub")]
-pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
+pub(super) fn shards(path: &Path) -> Result<Vec<String>> {
     Ok(read(path)?.shards.into_iter().collect())
 }
 
@@ -158,6 +157,7 @@ mod tests {
     use super::{read, refusal};
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn an_index_with_a_byte_order_mark() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors.index.json");

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
 
-use super::names::{self, Table};
+use super::names;
+use super::table::{self, Table};
 use super::tensor::TensorInfo;
 use crate::{Error, Result};
 
@@ -78,7 +79,7 @@ fn candidates<'a, 't>(
         }
     }
     let has_encoder =
-        |candidate: &Candidate<'_>| candidate.names.iter().any(|name| names::is_of_encoder(name));
+        |candidate: &Candidate<'_>| candidate.names.iter().any(|name| table::is_of_encoder(name));
     if candidates.values().any(has_encoder) || !may_be_incomplete {
         candidates.retain(|_, candidate| has_encoder(candidate));
     } else if candidates.is_empty() {

@@ -21,7 +21,8 @@
 //! and above them, where tensors become parameters:
 //!
 //! ```text
-//! names.rs        which field of the tree a name stands for, and the names of old files
+//! names.rs        which field of the tree a name stands for
+//! table.rs        the same for names as files have them, old ones too
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
 //! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
@@ -53,22 +54,21 @@ mod report;
 mod safetensors;
 mod shipped;
 mod source;
+mod table;
 mod tensor;
 mod tensorflow;
 mod torch;
+mod wanted;
 mod write;
 
 pub use crate::files::write_atomically;
 pub use dtype::DType;
-#[cfg(feature = "hub")]
-pub(crate) use index::shards;
 pub use load_options::LoadOptions;
-#[cfg(feature = "hub")]
-pub(crate) use open::WEIGHTS;
 pub use open::{Checkpoint, Format};
 pub use pretrained::PreTrainedModel;
 pub(crate) use pretrained::{saved_type, stage_model};
 pub use report::{LoadReport, MismatchedShape, UntiedTensor};
 pub use shipped::shipped_checkpoint;
 pub use tensor::TensorInfo;
+pub(crate) use wanted::ModelFiles;
 pub use write::{write_safetensors, write_safetensors_as};

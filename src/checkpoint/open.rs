@@ -16,17 +16,12 @@ use crate::layout;
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
-const CANDIDATES: [(&str, Kind); 4] = [
+pub(super) const CANDIDATES: [(&str, Kind); 4] = [
     ("model.safetensors", Kind::File(Format::Safetensors)),
     ("model.safetensors.index.json", Kind::Index(Format::Safetensors)),
     ("pytorch_model.bin", Kind::File(Format::Torch)),
     ("pytorch_model.bin.index.json", Kind::Index(Format::Torch)),
 ];
-
-/// Their names.
-#[cfg(feature = "hub")]
-pub(crate) const WEIGHTS: [&str; 4] =
-    [CANDIDATES[0].0, CANDIDATES[1].0, CANDIDATES[2].0, CANDIDATES[3].0];
 
 /// How a checkpoint's files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,9 +35,15 @@ pub enum Format {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     File(Format),
     Index(Format),
+}
+
+impl Kind {
+    pub fn is_index(self) -> bool {
+        matches!(self, Self::Index(_))
+    }
 }
 
 /// What one file has.

@@ -10,12 +10,12 @@ use serde_json::json;
 use super::load_options::{Labels, LoadOptions};
 use super::locate::Located;
 use super::write::{stage_safetensors, stage_stored};
-use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
+use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape, ModelFiles};
 use super::{decoder, exits, names, quantized};
 use crate::config::{AlbertConfig, ConfigFields, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, commit_all, stage_json};
-use crate::hub::{self, Files};
+use crate::hub;
 use crate::kernels::Precision;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
@@ -66,7 +66,7 @@ pub trait PreTrainedModel: Model {
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
+        let path = &hub::locate(directory, options.chosen_revision(), &ModelFiles)?;
         let mut config = AlbertConfig::from_pretrained(path)?;
         let checkpoint = Checkpoint::open(path)?;
         let labels = match &options.labels {
@@ -259,7 +259,8 @@ impl<'a> Loader<'a> {
             non_finite: Vec::new(),
             seed: options.seed,
         };
-        let initializer = Initializer::new(config, options.seed)?;
+        let initializer =
+            Initializer::new(config.initializer_range, config.pad_row(), options.seed)?;
         Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 

@@ -97,12 +97,14 @@ pub(super) fn check_total(fields: &ConfigFields) -> Result<()> {
         + wide(fields.max_position_embeddings)
         + wide(fields.type_vocab_size)
         + wide(fields.labels.len());
-    let layer = 5 * h * (h + 1) + 3 * (h + 1) * (i + 1);
-    let layers = wide(fields.num_hidden_layers).saturating_mul(wide(fields.inner_group_num));
+    let (attention_blocks, ffn_blocks) = distinct_blocks(fields);
+    let attention = (5 * h * (h + 1)).saturating_mul(wide(attention_blocks));
+    let ffn = (3 * (h + 1) * (i + 1)).saturating_mul(wide(ffn_blocks));
     let total = rows
         .saturating_mul(2 * e + h)
         .saturating_add((e + 1) * (h + 1))
-        .saturating_add(layer.saturating_mul(layers));
+        .saturating_add(attention)
+        .saturating_add(ffn);
     if total > LIMIT {
         let found = format!("about {total} parameters");
         return Err(Error::config(

@@ -380,14 +380,15 @@ mod tests {
 
     #[test]
     fn nothing_shared_is_one_group_per_layer() {
-        let config = read(r#"{"parameter_sharing": "none"}"#).unwrap();
+        let config = read(r#"{"parameter_sharing": "none", "hidden_size": 64}"#).unwrap();
         assert_eq!(config.num_hidden_groups, 12);
         assert_eq!(config.to_json()["num_hidden_groups"], 12);
     }
 
     #[test]
     fn groups_are_found_in_floating_point() {
-        let config = read(r#"{"num_hidden_layers": 7, "num_hidden_groups": 3}"#).unwrap();
+        let config =
+            read(r#"{"num_hidden_layers": 7, "num_hidden_groups": 3, "hidden_size": 64}"#).unwrap();
         let groups: Vec<usize> = (0..7).map(|layer| config.group_of_layer(layer)).collect();
         assert_eq!(groups, [0, 0, 0, 1, 1, 2, 2]);
     }

@@ -179,6 +179,7 @@ model_params:
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn the_configuration_of_styletts2_is_read() {
         for text in [STYLE.to_owned(), STYLE.replace('\n', "\r\n")] {
             let config = read(&text).unwrap();
@@ -194,6 +195,7 @@ model_params:
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn yaml_that_may_mean_something_else_is_refused() {
         for (old, new, words) in [
             ("178", "0178", "line 10"),

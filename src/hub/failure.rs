@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::name::Repository;
 use super::settings::Hub;
-use crate::checkpoint::WEIGHTS;
+use super::wanted::Lack;
 use crate::error::Error;
 
 /// Why a model could not be had.
@@ -25,8 +25,8 @@ pub(super) enum Failure {
     NotCached(String),
     /// The repository has no such file, and needs it.
     Missing(&'static str),
-    /// The repository has no weights that can be read.
-    NoWeights,
+    /// The repository lacks something else, and why that is so.
+    Lacking(String),
     /// Nothing can be written.
     Disk(io::Error),
     /// A file of the cache cannot be used.
@@ -65,10 +65,7 @@ impl Failure {
             Self::Missing(file) => {
                 format!("its files on {} lack {file}", hub.endpoint_url())
             }
-            Self::NoWeights => format!(
-                "no weights that can be read: looked for {}; those of TensorFlow or Flax must first be converted, for example by transformers",
-                WEIGHTS.join(", ")
-            ),
+            Self::Lacking(reason) => reason,
             Self::Disk(error) => disk(&error, hub.cache_directory()),
         };
         let (name, revision) = (repository.name(), repository.revision());
@@ -140,6 +137,17 @@ fn disk(error: &io::Error, cache: &Path) -> String {
         _ => "set HF_HOME to another directory",
     };
     format!("cannot write to the cache {}: {error}; {advice}", cache.display())
+}
+
+impl From<Lack> for Failure {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::File(file) => Self::Missing(file),
+            Lack::Part { reason, .. } => Self::Lacking(reason),
+            Lack::Reference { reason, .. } => Self::Answer(reason),
+            Lack::Unreadable(error) => Self::Local(error),
+        }
+    }
 }
 
 /// What is on a disk is not the server's fault.

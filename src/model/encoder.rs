@@ -259,6 +259,7 @@ mod tests {
 
     fn indices(sharing: ParameterSharing, groups: usize, inner: usize) -> (Vec<usize>, Vec<usize>) {
         let config = AlbertConfig::new(ConfigFields {
+            hidden_size: 64,
             num_hidden_layers: 4,
             num_hidden_groups: groups,
             inner_group_num: inner,

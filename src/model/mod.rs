@@ -78,7 +78,8 @@ pub trait Model: Sized + Send + Sync {
     /// [`Error::Config`] if `initializer_range` is no standard deviation in single precision.
     fn random_parameters(config: &AlbertConfig, seed: u64) -> Result<Self::Parameters> {
         let mut parameters = Self::zero_parameters(config);
-        Initializer::new(config, seed)?.fill_all(&mut parameters);
+        Initializer::new(config.initializer_range, config.pad_row(), seed)?
+            .fill_all(&mut parameters);
         Ok(parameters)
     }
 

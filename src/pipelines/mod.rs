@@ -47,7 +47,7 @@ pub use multiple_choice::{MultipleChoice, MultipleChoiceInput, RankedChoice, Ran
 pub use options::PipelineOptions;
 pub use pipeline::{Group, Pipeline, Prepared};
 pub use question_answering::{Answer, QuestionAnswering, QuestionAnsweringInput};
-pub use resolve::resolve;
+pub use resolve::{Files, resolve};
 pub use sentence_embedding::{Pooling, SentenceEmbedding};
 pub use sentence_order::{SentenceOrder, SentenceOrderPrediction, SentencePair};
 pub use similarity::{Match, similarity, top_k};

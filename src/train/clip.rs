@@ -111,6 +111,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn neither_threads_nor_memory_layout_change_a_bit() {
         let value = |i: usize| ((i * 7919 % 1013) as f32 - 500.0) / 997.0;
         let rows = Array2::from_shape_fn((301, 257), |(i, j)| value(i * 257 + j));

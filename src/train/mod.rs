@@ -15,7 +15,7 @@ mod values;
 
 pub use clip::{clip_global_norm, global_norm};
 pub use optimizer::{
-    AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
+    Adam, AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
 };
 pub use schedule::{Decay, Schedule, scale_learning_rate};
 pub use trainer::{

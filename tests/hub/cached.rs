@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ndalbert::hub::{Files, Hub};
+use ndalbert::hub::Hub;
+use ndalbert::pipelines::Files;
 
 use crate::common::refused;
 use crate::server::{COMMIT, NAME, OTHER_COMMIT, Reply, Server, TOKEN, sha256};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::common::random::numbers;
 use crate::common::refused;

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ndalbert::Result;
-use ndalbert::hub::{Files, Hub};
+use ndalbert::hub::Hub;
+use ndalbert::pipelines::Files;
 use tempfile::TempDir;
 
 use server::{COMMIT, NAME, Server, sha256};

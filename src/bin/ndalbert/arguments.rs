@@ -130,6 +130,18 @@ pub struct Exit {
 }
 
 impl Exit {
+    /// The pipeline with the policy that was asked for, if any was.
+    pub fn set<P>(
+        &self,
+        pipeline: P,
+        exit: impl FnOnce(P, Arc<dyn ExitPolicy>) -> ndalbert::Result<P>,
+    ) -> ndalbert::Result<P> {
+        match &self.exit {
+            Some(policy) => exit(pipeline, policy.clone()),
+            None => Ok(pipeline),
+        }
+    }
+
     /// An answer with its layers, where some may be left out.
     pub fn with_layers(&self, mut answer: Value, layers: usize) -> Value {
         if self.exit.is_some() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ndalbert::checkpoint::{Checkpoint, DType};
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 use ndalbert::{
     Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,

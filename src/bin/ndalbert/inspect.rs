@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use ndalbert::AlbertConfig;
 use ndalbert::checkpoint::{Checkpoint, Format, TensorInfo};
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 use serde_json::{Value, json};
 
 use crate::arguments::{Tensors, To};

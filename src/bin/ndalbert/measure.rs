@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ndalbert::Precision;
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::arguments::{Tensors, precision};
 use crate::{Failure, models};

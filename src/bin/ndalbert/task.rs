@@ -68,7 +68,7 @@ pub fn run<T: Task<COLUMNS>, const COLUMNS: usize>(
     if let Some(length) = common.max_length {
         options = options.max_length(length);
     }
-    let directory = models::directory(&common.model, ndalbert::hub::Files::All)?;
+    let directory = models::directory(&common.model, ndalbert::pipelines::Files::All)?;
     let pipeline = task.load(&directory, &options)?;
     if let Some(report) = task.report(&pipeline) {
         models::warn(report);

@@ -198,7 +198,7 @@ fn find(rows: &[Row], variable: &str) -> Option<(String, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::names::Table;
+    use super::super::super::table::Table;
     use super::*;
 
     fn scopes(variables: &[&str]) -> Scopes {

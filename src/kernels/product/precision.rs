@@ -114,6 +114,10 @@ pub(in crate::kernels) enum Encoding {
     Unsigned7,
     /// Bytes as 16-bit integers with zero for zero, two words for four of them: the first and third, then the second and
     /// fourth.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only processors of x86-64 want it")
+    )]
     Signed16,
 }
 

@@ -35,6 +35,15 @@ pub struct HeadPass<'a> {
     pub(super) scale: f32,
 }
 
+/// What a head is to do.
+pub struct HeadTask<'a, H, L> {
+    pub(super) pass: &'a HeadPass<'a>,
+    pub(super) head: &'a H,
+    pub(super) labels: &'a L,
+    /// None for a loss alone.
+    pub(super) gradients: Option<HeadGradients<'a, H>>,
+}
+
 /// Where a head's gradients go: those of parameters are added to, those of states are 0 before.
 pub struct HeadGradients<'g, H> {
     pub(super) head: &'g mut H,

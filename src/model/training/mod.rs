@@ -4,7 +4,8 @@
 //! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of
 //! which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and
 //! [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying
-//! which. [`models`] says which model has which, and [`model`] does all of it.
+//! which. [`models`] says which model has which, [`model`] holds what is trained, and [`passes`] does
+//! all of it.
 
 mod backbone;
 mod encoder;
@@ -20,13 +21,14 @@ mod model;
 mod models;
 mod norm;
 mod objective;
+mod passes;
 mod question_answering;
 mod saved;
 mod wanted;
 
 pub use backbone::BackboneStates;
 pub use exits::{Distillation, ExitLoss};
-pub use heads::{HeadGradients, HeadPass};
+pub use heads::{HeadGradients, HeadPass, HeadTask};
 pub use labels::{AnswerPositions, PreTrainingLabels, Targets};
 pub use model::{BackboneParameters, TrainingModel};
 
@@ -59,12 +61,7 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 
     /// The head and its loss, forward and, where there are gradients, backward. Where it fails, gradients are as they were.
     #[doc(hidden)]
-    fn head_pass(
-        pass: &HeadPass<'_>,
-        head: &Self::Head,
-        labels: &Self::Labels,
-        gradients: Option<HeadGradients<'_, Self::Head>>,
-    ) -> Result<LossOutput>;
+    fn head_pass(task: HeadTask<'_, Self::Head, Self::Labels>) -> Result<LossOutput>;
 }
 
 /// How a model is trained.

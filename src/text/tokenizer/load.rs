@@ -13,14 +13,25 @@ use super::source::Source;
 use super::{
     AlbertTokenizer, SpecialIds, phonemes, refused, sentencepiece, tokenizer_json, wordpiece,
 };
+use crate::config;
 use crate::error::{Error, Result};
 use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
-use crate::hub::{self, Files};
+use crate::hub;
 use crate::layout;
+use crate::text::TokenizerFiles;
 
 pub(super) const CONFIG: &str = layout::TOKENIZER[0];
 
-type Reader = fn(&Path, &[u8], &Settings, &Declarations) -> Result<Draft>;
+/// A vocabulary's file, and what the files beside it say.
+pub(super) struct VocabularyFile<'a> {
+    /// Named in errors.
+    pub path: &'a Path,
+    pub bytes: &'a [u8],
+    pub settings: &'a Settings,
+    pub declared: &'a Declarations,
+}
+
+type Reader = fn(&VocabularyFile<'_>) -> Result<Draft>;
 
 /// The files that hold a vocabulary; the first one there is read.
 pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
@@ -36,7 +47,7 @@ const OTHERS: [(&str, &str, &str); 2] =
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let path = hub::locate(directory, None, Files::Tokenizer)?;
+    let path = hub::locate(directory, None, &TokenizerFiles)?;
     let directory = &layout::model_directory(&path);
     let Some(Found { path, name, read }) = find(directory)? else { return phonemes(directory) };
     let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
@@ -46,7 +57,9 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     let is_binary = path.extension().is_some_and(|extension| extension == "model");
     let read_whole = if is_binary { read_small } else { read_text };
     let bytes = read_whole(&path, MAX_VOCABULARY)?;
-    let mut draft = read(&path, &bytes, &settings, &declared)?;
+    let file =
+        VocabularyFile { path: &path, bytes: &bytes, settings: &settings, declared: &declared };
+    let mut draft = read(&file)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
     if settings.other_class.is_none() {
         config.entries.insert("tokenizer_class".into(), draft.class().into());
@@ -87,7 +100,7 @@ fn find(directory: &Path) -> Result<Option<Found>> {
 
 /// The vocabulary of a speech model, where there is no other.
 fn phonemes(directory: &Path) -> Result<AlbertTokenizer> {
-    let config = JsonFile::read_if_there(&directory.join(phonemes::CONFIG))?;
+    let config = JsonFile::read_if_there(&directory.join(config::CONFIG))?;
     phonemes::read(&config)?.ok_or_else(|| {
         let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
         let reason = format!(

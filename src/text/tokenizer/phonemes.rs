@@ -16,12 +16,10 @@ use super::config_files::JsonFile;
 use super::pipeline::{self, Family};
 use super::source::Source;
 use super::{AlbertTokenizer, NO_TOKEN, SpecialIds, refused};
+use crate::config::CONFIG;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::text::TruncationSide;
-
-/// The file that has it.
-pub(super) const CONFIG: &str = "config.json";
 
 /// The id at both ends, which is also padding's.
 const BOUNDARY: u32 = 0;

@@ -1,11 +1,11 @@
 //! Texts that are longer than a model's input: one stretch after another, alone or each beside the same question.
 
-use super::{AlbertTokenizer, Raw, refused};
+use super::{AlbertTokenizer, refused};
 use crate::error::{Error, Result};
 use crate::text::Encoding;
 use crate::text::encoding::Places;
 
-use tokenizers::PostProcessor;
+use tokenizers::{Encoding as Raw, PostProcessor};
 
 impl AlbertTokenizer {
     /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of at most `max_length`

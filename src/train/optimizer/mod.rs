@@ -18,7 +18,7 @@ mod lamb;
 #[cfg(test)]
 mod tests;
 
-pub use adam::AdamOptions;
+pub use adam::{Adam, AdamOptions};
 pub use adamw::{AdamW, AdamWeightDecay};
 pub use groups::ParameterGroup;
 pub use lamb::Lamb;

@@ -215,6 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn documents_and_their_texts() {
         let directory = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| directory.path().join(name));
@@ -229,6 +230,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_long_document_comes_in_parts_of_whole_sentences() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("long");
@@ -243,6 +245,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn other_documents_are_as_likely_whatever_their_length() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");
@@ -266,6 +269,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_file_that_changes_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");
@@ -280,6 +284,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn no_text_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");

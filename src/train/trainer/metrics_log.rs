@@ -174,6 +174,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn later_lines_are_cut_off() {
         let ends: Vec<_> = LINES.match_indices('\n').map(|(i, _)| i + 1).collect();
         for (step, lines) in [(0, 0), (1, 1), (2, 3), (3, 4), (9, 4)] {
@@ -185,6 +186,7 @@ mod tests {
 
     /// Wherever it was interrupted.
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_line_that_was_not_written_to_its_end_is_cut_off() {
         for end in 1..LINES.len() {
             let whole = LINES[..end].rfind('\n').map_or(0, |i| i + 1);
@@ -193,6 +195,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn other_files_are_left_alone() {
         let long = format!("{{\"step\":1{}", " ".repeat(MAX_LINE as usize));
         for (text, line) in [

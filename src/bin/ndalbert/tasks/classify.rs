@@ -92,10 +92,7 @@ impl Task<4> for Options {
     ) -> Result<TextClassification, Failure> {
         let pipeline = TextClassification::from_pretrained_with(directory, options)?;
         let pipeline = pipeline.top_k(Some(self.top_k).filter(|&count| count > 0));
-        let pipeline = match &self.exit.exit {
-            Some(policy) => pipeline.exit(policy.clone())?,
-            None => pipeline,
-        };
+        let pipeline = self.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?;
         Ok(match self.function {
             None => pipeline,
             Some(Score::Softmax) => pipeline.function(Function::Softmax),
@@ -156,9 +153,7 @@ impl Task<4> for ZeroShot<'_> {
         if let Some(class) = self.0.entailment {
             pipeline = pipeline.entailment_id(class)?;
         }
-        if let Some(policy) = &self.0.exit.exit {
-            pipeline = pipeline.exit(policy.clone())?;
-        }
+        let pipeline = self.0.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?;
         Ok(pipeline.hypothesis_template(&self.0.template)?)
     }
 

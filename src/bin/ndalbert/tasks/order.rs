@@ -42,10 +42,7 @@ impl Task<4> for Options {
 
     fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<SentenceOrder, Failure> {
         let pipeline = SentenceOrder::from_pretrained_with(directory, options)?;
-        Ok(match &self.exit.exit {
-            Some(policy) => pipeline.exit(policy.clone())?,
-            None => pipeline,
-        })
+        Ok(self.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?)
     }
 
     fn report<'a>(&self, pipeline: &'a SentenceOrder) -> Option<&'a LoadReport> {

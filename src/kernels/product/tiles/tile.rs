@@ -38,8 +38,16 @@ pub(in crate::kernels) struct Tile<'a, W> {
     /// Whether the products are added to what is in the sums, rather than to 0.
     pub(in crate::kernels) accumulate: bool,
     /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only tiles of x86-64 read it")
+    )]
     pub(in crate::kernels) next: &'a [W],
     /// Which two lines may be added up in 16 bits ([`seven_bits`](crate::kernels::product::seven_bits)), where inputs are of so many.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only tiles of x86-64 read it")
+    )]
     pub(in crate::kernels) pairs: &'a [u8],
 }
 
