@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
+use crate::memory::Origin;
 
 /// What the names of temporary files and directories begin and end with.
 const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
@@ -82,19 +83,22 @@ fn kind(_found: fs::FileType) -> &'static str {
 /// Those of [`open_regular`]; [`Error::Format`] if the file is longer.
 pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open_regular(path)?;
-    let too_long = |found: String| {
-        Error::format(path, format!("expected a file of at most {limit} bytes, found {found}"))
-    };
-    let claimed = file.metadata().map_err(|error| Error::io(path, error))?.len();
-    if claimed > limit {
-        return Err(too_long(claimed.to_string()));
-    }
+    check_length(path, file.metadata().map_err(|error| Error::io(path, error))?.len(), limit)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
     if bytes.len() as u64 > limit {
-        return Err(too_long("more".into()));
+        return Err(too_long(path, limit, "more"));
     }
     Ok(bytes)
+}
+
+/// Refuses a file that is longer than `limit`.
+pub(crate) fn check_length(path: &Path, length: u64, limit: u64) -> Result<()> {
+    if length > limit { Err(too_long(path, limit, &length.to_string())) } else { Ok(()) }
+}
+
+fn too_long(path: &Path, limit: u64, found: &str) -> Error {
+    Error::format(path, format!("expected a file of at most {limit} bytes, found {found}"))
 }
 
 /// Reads a text file of at most `limit` bytes.
@@ -103,10 +107,7 @@ pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
 ///
 /// Those of [`read_small`] and [`as_text`].
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = read_small(path, limit)?;
-    let mark = bytes.len() - as_text(path, &bytes)?.len();
-    bytes.drain(..mark);
-    Ok(bytes)
+    Origin::Disk.read_text(path, limit)
 }
 
 /// The bytes of a text without the byte order mark that editors and shells of Windows put before

@@ -61,8 +61,13 @@ const WEIGHTS: [&str; 8] =
 
 /// Whether a file is one of weights, by its name.
 pub(crate) fn is_weights(path: &Path) -> bool {
+    is_named_as_weights(path) && !path.is_dir()
+}
+
+/// The same of what is not in a directory.
+pub(crate) fn is_named_as_weights(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    WEIGHTS.iter().any(|end| name.ends_with(end)) && !path.is_dir()
+    WEIGHTS.iter().any(|end| name.ends_with(end))
 }
 
 /// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a

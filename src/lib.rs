@@ -35,6 +35,7 @@ mod hash;
 pub mod hub;
 mod kernels;
 mod layout;
+mod memory;
 mod model;
 pub mod nn;
 pub mod pipelines;
@@ -51,6 +52,7 @@ pub use error::{Error, Result};
 #[doc(hidden)]
 pub use kernels::internals;
 pub use kernels::{Precision, instruction_set};
+pub use memory::MemoryFiles;
 pub use model::heads::{
     AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining, AlbertForQuestionAnswering,
     AlbertForSentenceOrder, AlbertForSequenceClassification, AlbertForTokenClassification,

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::source::{Source, describe};
 use super::tensor::TensorInfo;
 use crate::files::{MAX_JSON, as_text};
+use crate::memory::Origin;
 use crate::{Error, Result};
 
 /// The most shards, all of which are open at the same time.
@@ -31,8 +32,8 @@ pub(super) struct Index {
 ///
 /// `Error::Io` if it cannot be read; `Error::Format` if it is too long, is not JSON with a `weight_map`, names a tensor
 /// twice, names no shard or more than [`MAX_SHARDS`], or names one that is not a plain name of a file.
-pub(super) fn read(path: &Path) -> Result<Index> {
-    let source = Source::open(path)?;
+pub(super) fn read(origin: Origin<'_>, path: &Path) -> Result<Index> {
+    let source = Source::open_in(origin, path)?;
     if source.len() > MAX_JSON {
         return Err(source.error(format!(
             "expected an index of at most {MAX_JSON} bytes, found {}; it begins like {}",
@@ -73,7 +74,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
 ///
 /// Those of [`read`].
 pub(super) fn shards(path: &Path) -> Result<Vec<String>> {
-    Ok(read(path)?.shards.into_iter().collect())
+    Ok(read(Origin::Disk, path)?.shards.into_iter().collect())
 }
 
 impl Index {

@@ -13,6 +13,7 @@ use super::tensor::TensorInfo;
 use super::{LoadOptions, foreign, index, quantized, safetensors, tensorflow, torch};
 use crate::files::check_path;
 use crate::layout;
+use crate::memory::{MemoryFiles, Origin};
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
@@ -105,16 +106,31 @@ impl Checkpoint {
             Some(index) => (index, Kind::File(Format::TensorFlow)),
             None => by_name(path)?,
         };
+        Self::open_kind(Origin::Disk, file, kind)
+    }
+
+    /// Opens the checkpoint among files in memory: the first of the same four names, else the only one of another name.
+    /// TensorFlow's are read from directories alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn from_bytes(files: &MemoryFiles) -> Result<Self> {
+        let (file, kind) = choose_in_memory(files)?;
+        Self::open_kind(Origin::Memory(files), file, kind)
+    }
+
+    fn open_kind(origin: Origin<'_>, file: PathBuf, kind: Kind) -> Result<Self> {
         let mut checkpoint = match kind {
             Kind::File(format) => {
-                let contents = open_file(&file, format)?;
+                let contents = open_file(origin, &file, format)?;
                 Self::new(file, format, [contents])?
             }
             Kind::Index(format) => {
-                let index = index::read(&file)?;
+                let index = index::read(origin, &file)?;
                 let shards = index
                     .shards()
-                    .map(|shard| open_shard(&file, &shard, format))
+                    .map(|shard| open_shard(origin, &file, &shard, format))
                     .collect::<Result<Vec<_>>>()?;
                 let checkpoint = Self::new(file, format, shards)?;
                 index.check(|name| checkpoint.get(name))?;
@@ -264,8 +280,8 @@ impl Checkpoint {
     }
 }
 
-fn open_file(path: &Path, format: Format) -> Result<Contents> {
-    let source = || Source::open(path).map(Arc::new);
+fn open_file(origin: Origin<'_>, path: &Path, format: Format) -> Result<Contents> {
+    let source = || Source::open_in(origin, path).map(Arc::new);
     match format {
         Format::Safetensors => safetensors::open(&source()?),
         Format::Torch => torch::open(&source()?),
@@ -273,8 +289,8 @@ fn open_file(path: &Path, format: Format) -> Result<Contents> {
     }
 }
 
-fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
-    open_file(shard, format).map_err(|error| match error {
+fn open_shard(origin: Origin<'_>, index: &Path, shard: &Path, format: Format) -> Result<Contents> {
+    open_file(origin, shard, format).map_err(|error| match error {
         Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
             Error::format(index, format!("the shard {} is missing", shard.display()))
         }
@@ -288,8 +304,12 @@ fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
     if let Some(what) = foreign::describe(path) {
         return Err(Error::format(path, format!("this is {what}")));
     }
+    Ok((path.to_owned(), kind_of(path)))
+}
+
+fn kind_of(path: &Path) -> Kind {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let kind = if name.ends_with(".safetensors.index.json") {
+    if name.ends_with(".safetensors.index.json") {
         Kind::Index(Format::Safetensors)
     } else if name.ends_with(".index.json") {
         Kind::Index(Format::Torch)
@@ -297,8 +317,24 @@ fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
         Kind::File(Format::Safetensors)
     } else {
         Kind::File(Format::Torch)
-    };
-    Ok((path.to_owned(), kind))
+    }
+}
+
+/// The first candidate among files in memory, or the only one of another name that may be weights.
+fn choose_in_memory(files: &MemoryFiles) -> Result<(PathBuf, Kind)> {
+    let has = |(name, _): &(&str, Kind)| Origin::Memory(files).has(Path::new(name));
+    if let Some((name, kind)) = CANDIDATES.into_iter().find(has) {
+        return Ok((name.into(), kind));
+    }
+    let others: Vec<&Path> =
+        files.names().map(Path::new).filter(|path| layout::is_named_as_weights(path)).collect();
+    if let [only] = &others[..] {
+        return Ok((only.to_path_buf(), kind_of(only)));
+    }
+    let names: Vec<&str> = files.names().collect();
+    let looked = CANDIDATES.map(|(name, _)| name).join(", ");
+    let reason = format!("no weights: looked for {looked} among the files in memory, {names:?}");
+    Err(Error::format(CANDIDATES[0].0, reason))
 }
 
 /// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, commit_all, stage_json};
 use crate::hub;
 use crate::kernels::Precision;
+use crate::memory::MemoryFiles;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
@@ -56,6 +57,27 @@ pub trait PreTrainedModel: Model {
         Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
     }
 
+    /// Loads a checkpoint whose files are in memory: `config.json`, and weights in any format but TensorFlow's.
+    ///
+    /// The model and the report are those of [`from_pretrained`](Self::from_pretrained) for a directory of these files.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained); they name the file.
+    fn from_bytes(files: &MemoryFiles) -> Result<(Self, LoadReport)> {
+        Self::from_bytes_with(files, &LoadOptions::default())
+    }
+
+    /// As [`from_bytes`](Self::from_bytes), with options.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    fn from_bytes_with(files: &MemoryFiles, options: &LoadOptions) -> Result<(Self, LoadReport)> {
+        let config = AlbertConfig::read_files(files)?;
+        let checkpoint = Checkpoint::from_bytes(files)?;
+        let (config, parameters, report) = load_from::<Self>(config, &checkpoint, options)?;
+        Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
+    }
+
     /// Loads the parameters without building an executable model, for training or converting.
     ///
     /// # Errors
@@ -67,31 +89,9 @@ pub trait PreTrainedModel: Model {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
         let path = &hub::locate(directory, options.chosen_revision(), &ModelFiles)?;
-        let mut config = AlbertConfig::from_pretrained(path)?;
+        let config = AlbertConfig::from_pretrained(path)?;
         let checkpoint = Checkpoint::open(path)?;
-        let labels = match &options.labels {
-            Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
-            Some(Labels::Names(names)) => Some(different_labels(names)?),
-            None => unsaid_labels(&checkpoint, &config)?,
-        };
-        if let Some(labels) = labels {
-            config = AlbertConfig::new(ConfigFields { labels, ..config.to_fields() })?;
-        }
-        let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
-        let config = loader.settle_exits(config, exit_prefix::<Self>()?)?;
-        loader.check_sizes(&config)?;
-        let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
-        let config = loader.settle_decoder(&config, has_decoder)?;
-        let mut parameters = Self::zero_parameters(&config);
-        let mut result = Ok(());
-        parameters.visit_mut("", &mut |name, values| {
-            if result.is_ok() {
-                result = loader.load(name, values);
-            }
-        });
-        result?;
-        let report = loader.finish();
-        Ok((config, parameters, report))
+        load_from::<Self>(config, &checkpoint, options)
     }
 
     /// Writes `model.safetensors` and `config.json` into a directory, which is made if need be. Weights are written as f32; those
@@ -155,6 +155,37 @@ pub trait PreTrainedModel: Model {
 }
 
 impl<M: Model> PreTrainedModel for M {}
+
+/// Loads the parameters of a model from a checkpoint that is open.
+fn load_from<M: Model>(
+    mut config: AlbertConfig,
+    checkpoint: &Checkpoint,
+    options: &LoadOptions,
+) -> Result<(AlbertConfig, M::Parameters, LoadReport)> {
+    let labels = match &options.labels {
+        Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
+        Some(Labels::Names(names)) => Some(different_labels(names)?),
+        None => unsaid_labels(checkpoint, &config)?,
+    };
+    if let Some(labels) = labels {
+        config = AlbertConfig::new(ConfigFields { labels, ..config.to_fields() })?;
+    }
+    let mut loader = Loader::new(checkpoint, &config, options, M::NAME)?;
+    let config = loader.settle_exits(config, exit_prefix::<M>()?)?;
+    loader.check_sizes(&config)?;
+    let has_decoder = names::have_decoder(&M::zero_parameters(&config));
+    let config = loader.settle_decoder(&config, has_decoder)?;
+    let mut parameters = M::zero_parameters(&config);
+    let mut result = Ok(());
+    parameters.visit_mut("", &mut |name, values| {
+        if result.is_ok() {
+            result = loader.load(name, values);
+        }
+    });
+    result?;
+    let report = loader.finish();
+    Ok((config, parameters, report))
+}
 
 /// What precedes the names of a model's classifiers, if it may have exits.
 fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {

@@ -1,5 +1,6 @@
 //! `config.json` read and written key by key, so that an error can name the key and what it held.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -8,8 +9,12 @@ use super::{
     AlbertConfig, ConfigFields, Int8Outliers, ParameterSharing, ProblemType, google, labels, speech,
 };
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
+use crate::files::{MAX_JSON, check_path, write_atomically};
+use crate::memory::{MemoryFiles, Origin};
 use crate::nn::Activation;
+
+/// The usual name of the file.
+const CONFIG: &str = "config.json";
 
 const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
 const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
@@ -26,7 +31,24 @@ impl AlbertConfig {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a config.json")?;
-        let bytes = read_text(path, MAX_JSON)?;
+        Self::read(Origin::Disk, path)
+    }
+
+    /// Reads what is in a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained), of a file `config.json`.
+    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        Self::read_files(&MemoryFiles::new().with(CONFIG, bytes))
+    }
+
+    /// Reads the `config.json` among files in memory.
+    pub(crate) fn read_files(files: &MemoryFiles) -> Result<Self> {
+        Self::read(Origin::Memory(files), Path::new(CONFIG))
+    }
+
+    fn read(origin: Origin<'_>, path: &Path) -> Result<Self> {
+        let bytes = origin.read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
         google::translated(path, value)

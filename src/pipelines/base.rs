@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::options::{PipelineOptions, TOKENS_PER_BATCH};
 use super::resolve::directory;
-use crate::checkpoint::{LoadReport, PreTrainedModel, saved_type, stage_model};
+use crate::checkpoint::{LoadOptions, LoadReport, PreTrainedModel, saved_type, stage_model};
 use crate::error::{Error, Result};
 use crate::files::{Staged, commit_all};
+use crate::memory::MemoryFiles;
 use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
 
 /// A model, its tokenizer, and how they are used.
@@ -27,11 +28,24 @@ impl<M: PreTrainedModel> Base<M> {
 
     pub fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
         let directory = directory(name, options)?;
-        let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+        let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+        Self::assemble(tokenizer, options, |load| M::from_pretrained_with(&directory, load))
+    }
+
+    pub fn read(files: &MemoryFiles, options: &PipelineOptions) -> Result<Self> {
+        let tokenizer = AlbertTokenizer::from_bytes(files)?;
+        Self::assemble(tokenizer, options, |load| M::from_bytes_with(files, load))
+    }
+
+    fn assemble(
+        mut tokenizer: AlbertTokenizer,
+        options: &PipelineOptions,
+        load: impl FnOnce(&LoadOptions) -> Result<(M, LoadReport)>,
+    ) -> Result<Self> {
         if let Some(max_length) = options.max_length {
             tokenizer = tokenizer.with_max_length(max_length)?;
         }
-        let (model, report) = M::from_pretrained_with(&directory, &options.load)?;
+        let (model, report) = load(&options.load)?;
         if let Some(missing) = report.newly_initialized.first()
             && !options.initialize_missing_head
         {
@@ -96,6 +110,10 @@ macro_rules! impl_construction {
             |name, options| {
                 let $base = $crate::pipelines::base::Base::<$crate::$model>::load(name, options)?;
                 $build
+            },
+            |files, options| {
+                let $base = $crate::pipelines::base::Base::<$crate::$model>::read(files, options)?;
+                $build
             }
         );
 
@@ -120,7 +138,9 @@ macro_rules! impl_construction {
     };
     (
         $pipeline:ident, $model:ident,
-        |$base:ident| $build:expr, |$name:ident, $options:ident| $load:expr
+        |$base:ident| $build:expr,
+        |$name:ident, $options:ident| $load:expr,
+        |$files:ident, $with:ident| $read:expr
     ) => {
         impl $pipeline {
             /// Of a checkpoint's directory, with its tokenizer.
@@ -145,6 +165,27 @@ macro_rules! impl_construction {
             ) -> $crate::Result<Self> {
                 let ($name, $options) = (name.as_ref(), options);
                 $load
+            }
+
+            /// Of a checkpoint's files in memory, its tokenizer's among them. Answers are those of
+            /// [`from_pretrained`](Self::from_pretrained) for a directory of these files.
+            ///
+            /// # Errors
+            /// As [`from_pretrained_with`](Self::from_pretrained_with).
+            pub fn from_bytes(files: &$crate::MemoryFiles) -> $crate::Result<Self> {
+                Self::from_bytes_with(files, &$crate::pipelines::PipelineOptions::new())
+            }
+
+            /// As [`from_bytes`](Self::from_bytes), with options.
+            ///
+            /// # Errors
+            /// As [`from_pretrained_with`](Self::from_pretrained_with).
+            pub fn from_bytes_with(
+                files: &$crate::MemoryFiles,
+                options: &$crate::pipelines::PipelineOptions,
+            ) -> $crate::Result<Self> {
+                let ($files, $with) = (files, options);
+                $read
             }
 
             /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to or, if it is set to none,

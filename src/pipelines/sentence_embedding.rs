@@ -12,6 +12,7 @@ use super::resolve::directory;
 use super::sentence_transformer::{Modules, SentenceTransformer, named_prompt};
 use crate::error::{Error, Result};
 use crate::layout::model_directory;
+use crate::memory::{MemoryFiles, Origin};
 use crate::model::{Albert, Model};
 use crate::text::Encoding;
 
@@ -42,9 +43,13 @@ pub struct SentenceEmbedding {
     pub(super) normalize: Option<bool>,
 }
 
-impl_construction!(SentenceEmbedding, Albert, |base| Ok(Self::of_base(base)), |name, options| {
-    Self::load(name, options)
-});
+impl_construction!(
+    SentenceEmbedding,
+    Albert,
+    |base| Ok(Self::of_base(base)),
+    |name, options| Self::load(name, options),
+    |files, options| Self::read(files, options)
+);
 
 /// One vector of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,14 +101,32 @@ impl SentenceEmbedding {
 
     fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
         let path = directory(name, options)?;
+        let found = SentenceTransformer::open(Origin::Disk, &model_directory(&path))?;
+        Self::assemble(found, options, |checkpoint, options| {
+            let checkpoint = checkpoint.filter(|_| path.is_dir()).unwrap_or(&path);
+            Base::load(checkpoint, options)
+        })
+    }
+
+    fn read(files: &MemoryFiles, options: &PipelineOptions) -> Result<Self> {
+        let found = SentenceTransformer::open(Origin::Memory(files), Path::new(""))?;
+        Self::assemble(found, options, |checkpoint, options| match checkpoint {
+            Some(directory) => Base::read(&files.under(directory), options),
+            None => Base::read(files, options),
+        })
+    }
+
+    /// Of what `modules.json` says, if there is one, and the directory that it says the checkpoint is in.
+    fn assemble(
+        found: Option<SentenceTransformer>,
+        options: &PipelineOptions,
+        load: impl FnOnce(Option<&Path>, &PipelineOptions) -> Result<Base<Albert>>,
+    ) -> Result<Self> {
         // No answer depends on the pooler, so none is missed.
         let mut options = options.clone().initialize_missing_head(true);
-        let Some(found) = SentenceTransformer::open(&model_directory(&path))? else {
-            return Ok(Self::of_base(Base::load(&path, &options)?));
-        };
+        let Some(found) = found else { return Ok(Self::of_base(load(None, &options)?)) };
         options.max_length = options.max_length.or(found.max_length);
-        let checkpoint = if path.is_dir() { &found.checkpoint } else { &path };
-        let mut base: Base<Albert> = Base::load(checkpoint, &options)?;
+        let mut base = load(Some(&found.checkpoint), &options)?;
         if found.modules.lower_case {
             base.tokenizer = base.tokenizer.lower_cased()?;
         }

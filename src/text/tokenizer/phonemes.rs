@@ -19,6 +19,7 @@ use super::{AlbertTokenizer, NO_TOKEN, SpecialIds, refused};
 use crate::config::CONFIG;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::memory::Origin;
 use crate::text::TruncationSide;
 
 /// The id at both ends, which is also padding's.
@@ -75,7 +76,7 @@ pub(super) fn read(config: &JsonFile) -> Result<Option<AlbertTokenizer>> {
 
 /// Puts the vocabulary into the `config.json` of a directory, or into a new one.
 pub(super) fn save(source: &Source, directory: &Path) -> Result<()> {
-    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
+    let mut config = JsonFile::read_if_there(Origin::Disk, &directory.join(CONFIG))?;
     let vocabulary = JsonFile::parse(&source.path, &source.bytes)?;
     // What a model takes is for its own configuration to say.
     let is_new = config.entries.is_empty();
