@@ -8,6 +8,7 @@ mod clip;
 pub mod datasets;
 pub mod metrics;
 mod optimizer;
+mod peers;
 pub mod pretraining;
 mod schedule;
 mod trainer;
@@ -17,6 +18,7 @@ pub use clip::{clip_global_norm, global_norm};
 pub use optimizer::{
     Adam, AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
 };
+pub use peers::{GradientPrecision, Peers};
 pub use schedule::{Decay, Schedule, scale_learning_rate};
 pub use trainer::{
     BestEvaluation, EvaluationMetrics, Event, Interval, LatestCheckpoint, MetricsLog, StepMetrics,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
+use rayon::prelude::*;
 
 use crate::nn::Parameters;
 
@@ -61,6 +62,21 @@ impl<'a> ValuesMut<'a> {
             array.iter_mut().zip(values).for_each(|(place, value)| *place = value);
         }
     }
+}
+
+/// Adds the values of a tree of the same shapes.
+pub(super) fn add<P: Parameters>(sums: &mut P, values: &P) {
+    let mut sums: Vec<_> = views_mut(sums).into_iter().map(ValuesMut::new).collect();
+    let others: Vec<_> = views(values).into_iter().map(self::values).collect();
+    let chunks: Vec<_> = sums
+        .iter_mut()
+        .zip(&others)
+        .flat_map(|(sums, others)| sums.slice().chunks_mut(CHUNK).zip(others.chunks(CHUNK)))
+        .collect();
+    chunks.into_par_iter().for_each(|(sums, others)| {
+        sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+    });
+    sums.into_iter().for_each(ValuesMut::store);
 }
 
 /// Σ x², in double precision, where the square of no `f32` overflows.

@@ -135,6 +135,9 @@ pub struct LossTerm {
 }
 
 impl LossTerm {
+    /// All names that terms have.
+    pub(crate) const NAMES: [&str; 3] = ["loss", "masked_lm", "sentence_order"];
+
     /// The share of predictions that were right, where there are classes and something counts.
     pub fn accuracy(&self) -> Option<f64> {
         (self.has_classes && self.count > 0).then(|| self.correct as f64 / self.count as f64)

@@ -1,5 +1,7 @@
 //! What a trainer learns from, batch by batch.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -43,6 +45,23 @@ impl<L, D: TrainingData<L> + ?Sized> TrainingData<L> for &mut D {
     }
 }
 
+/// This rank's share of a step's batches.
+pub(super) struct MicroBatches<L> {
+    /// How many the step has on all ranks together.
+    pub(super) count: usize,
+    /// The places in the step that are this rank's, also where an epoch ends before them.
+    pub(super) share: Range<usize>,
+    /// What is at these places, from the first on.
+    batches: Vec<TrainingBatch<L>>,
+}
+
+impl<L> MicroBatches<L> {
+    /// The batch at a place of the share.
+    pub(super) fn at(&self, place: usize) -> Option<&TrainingBatch<L>> {
+        self.batches.get(place - self.share.start)
+    }
+}
+
 /// Training data, and where in it the last whole step has ended.
 pub(super) struct Feed<'a, L> {
     data: Box<dyn TrainingData<L> + 'a>,
@@ -58,14 +77,22 @@ impl<'a, L> Feed<'a, L> {
         Ok(Self { data, ahead: None, position })
     }
 
-    /// The batches of a step: that many, or those that the epoch still has.
-    pub(super) fn micro_batches(&mut self, count: usize) -> Result<Vec<TrainingBatch<L>>> {
-        let mut batches = Vec::with_capacity(count);
-        while batches.len() < count {
+    /// The batches of a step, `most` or those that the epoch still has; only those that are in
+    /// `share`, by their place in the step, are kept.
+    pub(super) fn micro_batches(
+        &mut self,
+        most: usize,
+        share: Range<usize>,
+    ) -> Result<MicroBatches<L>> {
+        let (mut count, mut batches) = (0, Vec::with_capacity(share.len()));
+        while count < most {
             let next = self.ahead.take().unwrap_or_else(|| self.data.next_batch());
             match next? {
-                Some(batch) => batches.push(batch),
-                None if batches.is_empty() => {
+                Some(batch) => {
+                    batches.extend(share.contains(&count).then_some(batch));
+                    count += 1;
+                }
+                None if count == 0 => {
                     return Err(Error::input("training data", "a batch", "the end of the data"));
                 }
                 None => {
@@ -74,7 +101,7 @@ impl<'a, L> Feed<'a, L> {
                 }
             }
         }
-        Ok(batches)
+        Ok(MicroBatches { count, share, batches })
     }
 
     /// Ends a step. Whether an epoch has ended with it.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! data.rs          where batches come from, and from where on again
-//! step.rs          forward → loss → backward → clip → update
+//! step.rs          forward → loss → backward → sum → clip → update
+//! together.rs      what several ranks do together, or one of them for all
 //! evaluation.rs    how good the model is, and when it was best
 //! save.rs          trainer → checkpoint
 //! resume.rs        checkpoint → trainer
@@ -25,6 +26,7 @@ mod resume;
 mod save;
 mod state;
 mod step;
+mod together;
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -45,6 +47,7 @@ use self::events::Hook;
 use self::state::Progress;
 use crate::error::{Error, Result};
 use crate::text::AlbertTokenizer;
+use crate::train::peers::Group;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
 /// Trains a model: takes steps, evaluates, saves checkpoints, and goes on from them to the bit.
@@ -156,7 +159,9 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 pub struct Trainer<'a, M: TrainableModel, O> {
     model: TrainingModel<M>,
     optimizer: O,
-    gradients: M::Parameters,
+    /// Those of the step, and room for the sums on the way to them.
+    gradients: Vec<M::Parameters>,
+    group: Group<'a>,
     options: TrainerOptions,
     feed: Feed<'a, M::Labels>,
     evaluation: Option<EvaluationData<'a, M::Labels>>,
@@ -181,7 +186,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     ) -> Result<Self> {
         options.check()?;
         Ok(Self {
-            gradients: model.zero_gradients(),
+            gradients: vec![model.zero_gradients()],
+            group: Group::default(),
             model,
             optimizer,
             options,
@@ -252,18 +258,11 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         {
             return Err(Error::input("evaluation", "data or measures", "neither"));
         }
+        self.check_ranks()?;
         let step = self.progress.step;
-        let _lock = match &self.options.output_dir {
-            Some(output_dir) => {
-                let origin = self.checkpoint.as_deref();
-                let may_save = |step| self.may_save_at(step);
-                let lock = directory::prepare(output_dir, step, origin, may_save)?;
-                self.remove_old(output_dir)?;
-                Some(lock)
-            }
-            None => None,
-        };
-        let mut flow = self.tell(&Event::Started { step })?;
+        let _lock = self.prepare_directory()?;
+        let flow = self.tell(&Event::Started { step });
+        let mut flow = self.agree(flow)?;
         let reason = loop {
             if let Some(reason) = self.reason_to_stop() {
                 break reason;
@@ -272,7 +271,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
                 break StopReason::Hook;
             }
             let step = self.progress.step + 1;
-            flow = self.advance().map_err(|error| error.in_step(step))?;
+            let result = self.advance().map_err(|error| error.in_step(step));
+            flow = self.agree(result)?;
         };
         let Progress { step, epoch, skipped_steps, best, .. } = self.progress;
         let (best_checkpoint, checkpoint) = (self.best_checkpoint(), self.checkpoint.clone());
@@ -300,8 +300,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     /// A step, and what is due after it.
     fn advance(&mut self) -> Result<ControlFlow<()>> {
         let start = Instant::now();
-        let batches = self.feed.micro_batches(self.options.gradient_accumulation_steps)?;
-        let mut metrics = self.step(&batches)?;
+        let mut metrics = self.step()?;
         let epoch_has_ended = self.feed.end_step()?;
         metrics.seconds = start.elapsed().as_secs_f64();
         self.progress.epoch += u64::from(epoch_has_ended);
@@ -310,10 +309,12 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         let mut flow = self.tell(&Event::Step(&metrics))?;
         let mut is_best = false;
         if self.options.evaluate.is_due(step, epoch_has_ended) {
-            let evaluation = self.evaluate()?;
+            let evaluation = self.evaluate_once()?;
             is_best = self.judge(&evaluation)?;
             flow = either(flow, self.tell(&Event::Evaluation(&evaluation))?);
         }
+        // A rank that was asked to stop has all save what they have.
+        flow = self.agree(Ok(flow))?;
         let is_last = flow.is_break() || self.reason_to_stop().is_some();
         let is_due = self.options.save.is_due(step, epoch_has_ended) || is_best || is_last;
         if let Some(output_dir) = self.options.output_dir.clone().filter(|_| is_due) {

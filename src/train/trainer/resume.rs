@@ -129,7 +129,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
 }
 
 /// A configuration without what saving says of the file.
-fn config_json(config: &AlbertConfig) -> serde_json::Map<String, Value> {
+pub(super) fn config_json(config: &AlbertConfig) -> serde_json::Map<String, Value> {
     const OF_THE_FILE: [&str; 4] =
         ["architectures", "dtype", "torch_dtype", "transformers_version"];
     match config.to_json() {

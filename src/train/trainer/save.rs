@@ -14,18 +14,20 @@ use crate::nn::Parameters;
 use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Writes a checkpoint, puts it in its place, and only then removes those that are not to be kept.
+    /// Writes a checkpoint, puts it in its place, and only then removes those that are not to be kept; rank 0 does so, for all ranks.
     ///
     /// # Errors
     /// Also if there is something in its place: whatever it is, this run has not written it.
     pub(super) fn save(&mut self, output_dir: &Path) -> Result<PathBuf> {
         let path = checkpoint_path(output_dir, self.progress.step);
-        write_directory_atomically(&path, |directory| self.write(directory))?;
+        self.on_first(|trainer| {
+            write_directory_atomically(&path, |directory| trainer.write(directory))
+        })?;
         self.checkpoint = Some(path.clone());
         if self.progress.best.is_some_and(|best| best.step == self.progress.step) {
             self.best_checkpoint = Some(path.clone());
         }
-        self.remove_old(output_dir)?;
+        self.on_first(|trainer| trainer.remove_old(output_dir))?;
         Ok(path)
     }
 

@@ -9,7 +9,7 @@ use super::manifest::{FileRecord, Manifest, record};
 use super::{BestEvaluation, Trainer};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, read_small, read_text, write_atomically};
-use crate::train::{Optimizer, TrainableModel, TrainingOptions};
+use crate::train::{GradientPrecision, Optimizer, TrainableModel, TrainingOptions};
 
 /// The file's name in a checkpoint.
 pub(super) const STATE: &str = "trainer_state.json";
@@ -126,6 +126,11 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             let TrainingOptions { exit_loss, distillation, .. } = self.model.options();
             named.push(("exit_loss", json!(exit_loss)));
             named.push(("distillation", json!(distillation)));
+        }
+        if self.group.precision() != GradientPrecision::F32 {
+            named.push(("gradient_precision", json!(self.group.precision())));
+            // What is rounded depends on how many ranks there are.
+            named.push(("ranks", json!(self.group.size())));
         }
         named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
