@@ -48,7 +48,7 @@ seen=" "
 for program in *.rs; do
   name=${program%.rs}
   # Translations differ in their comments; a program is tried once.
-  code=$(sed 's|//.*||; s/[[:space:]]*$//' "$program" | cat - "$name.add" | cksum | tr ' ' -)
+  code=$(sed 's|//.*||; s|#.*||; s|[[:space:]]*$||' "$program" "$name.add" | cksum | tr ' ' -)
   case $seen in *" $code "*) continue ;; esac
   seen="$seen$code "
   names+=("$name")
@@ -57,7 +57,7 @@ for program in *.rs; do
     cd "$name"
     cargo add --quiet ndalbert --path "$work/package"
     while read -r command; do
-      bash -euc "$command --quiet"
+      CARGO_TERM_QUIET=true bash -euc "$command"
     done < "../$name.add"
     mv "../$program" src/main.rs
   )
