@@ -1,4 +1,4 @@
-//! Which words could stand where a text says `[MASK]`?
+//! Predicts the words for the `[MASK]`s of a text.
 //!
 //! ```text
 //! cargo run --release --example fill_mask

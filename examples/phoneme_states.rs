@@ -26,7 +26,7 @@ use ndalbert::{Albert, AlbertTokenizer, Batch, Encoding, LoadReport, PreTrainedM
 use cli::Failure;
 use table::{Align, Table};
 
-/// Kokoro's vocabulary and layout, and weights that nobody trained.
+/// Kokoro's vocabulary and layout, with random weights.
 const MODEL: &str = "phonemes-demo";
 
 /// "Hello, world!"

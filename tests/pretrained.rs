@@ -77,7 +77,7 @@ fn bare_weights(weights: Weights) -> Weights {
     weights.into_iter().map(|(name, values)| (bare(name), values)).collect()
 }
 
-/// What both classes have is loaded to the bit; what either lacks or has in another shape is reported, exactly.
+/// What both classes have is loaded bit-identically; missing tensors and other shapes are reported exactly.
 #[test]
 fn any_class_loads_from_any_class() {
     let options = LoadOptions::new().ignore_mismatched_sizes(true).seed(9);

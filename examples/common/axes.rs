@@ -25,7 +25,7 @@ pub struct Ranges {
     pub x_step: f64,
 }
 
-/// Told apart whatever colours one sees (Okabe and Ito).
+/// Distinguishable with any colour vision (Okabe and Ito).
 const COLORS: [Color; 6] = [
     Color(0, 114, 178),
     Color(213, 94, 0),

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to classify texts or pairs of texts, or to say a number of them: GLUE, or examples of one's own.
+//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your own data.
 //!
 //! ```text
 //! cargo run --release --example finetune_classification

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to choose: SWAG, RACE, C3, or questions of one's own.
+//! Fine-tunes a model for multiple choice: on SWAG, RACE, C3, or your own questions.
 //!
 //! ```text
 //! cargo run --release --example finetune_multiple_choice

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to find the answer to a question in a text: SQuAD, or questions of one's own.
+//! Fine-tunes a model to find the answer to a question in a text: on SQuAD or your own questions.
 //!
 //! ```text
 //! cargo run --release --example finetune_question_answering

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to tag words, for instance names: CoNLL, or sentences of one's own.
+//! Fine-tunes a model to tag words, such as names: on CoNLL or your own sentences.
 //!
 //! ```text
 //! cargo run --release --example finetune_tokens

@@ -33,7 +33,7 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
   --held-out FILE...    what to evaluate on, and never to train on
   --output DIR          receives the model, its vocabulary, checkpoints,
                         metrics.jsonl and learning-curve.svg; needed with --text
-                        [default: target/pretrain, made anew]
+                        [default: target/pretrain, emptied first]
   --resume              go on from the last checkpoint in there
   --config FILE         a config.json; the vocabulary's size is put into it
   --preset NAME         base, large, ..., chinese-tiny, ...

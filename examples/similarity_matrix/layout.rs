@@ -60,7 +60,7 @@ impl Matrix<'_> {
         drawing.color_bar([MARGIN, 72.0], "cosine", scale);
     }
 
-    /// The least cosine, rounded down to a tenth, so that colours are not spent on values that there are none of.
+    /// The least cosine, rounded down to a tenth, so that all colours are used.
     fn lowest(&self) -> f32 {
         let least = self.cosines.iter().copied().fold(1.0, f32::min);
         ((least * 10.0).floor() / 10.0).clamp(-1.0, 0.9)

@@ -73,7 +73,7 @@ impl Layout {
     /// The packed rows of a sequence's real tokens.
     ///
     /// The first token of a sequence is in the batch even where the mask excludes it, because the pooler reads it, as
-    /// it does in transformers. It attends, but nobody attends to it, and it has no output of its own.
+    /// it does in transformers. It attends to others but is not attended to, and has no output.
     pub(crate) fn real_rows(&self, sequence: usize) -> std::ops::Range<usize> {
         let Sequence { start, tokens, keys } = &self.sequences[sequence];
         start + tokens - keys.len()..start + tokens

@@ -65,11 +65,11 @@ impl Packed {
         padded
     }
 
-    /// The values `[T, F]` of every token that was computed, the sequences one after the other: what a head of one's own
+    /// The values `[T, F]` of every token that was computed, the sequences one after the other: what a custom head
     /// is computed from, before [`with_rows`](Self::with_rows) puts its outputs in their places.
     ///
     /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's first token, that token
-    /// has a row here all the same**, because the pooler reads it; [`sequence`](Self::sequence) and
+    /// has a row here, too**, because the pooler reads it; [`sequence`](Self::sequence) and
     /// [`to_padded`](Self::to_padded) leave it out.
     pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()

@@ -4,7 +4,7 @@
 //! speech. And what is in it stands under whatever prefix the training script's wrappers have made (`module.`,
 //! `_orig_mod.`, `net.bert.`). So no prefix is known here. Each tensor's name is looked at from its end: if it ends in a
 //! name of the table, what precedes that is where an ALBERT may begin. One begins where the encoder's names are found,
-//! which are nobody else's.
+//! which no other model has.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -136,7 +136,7 @@ impl Checkpoint {
         self.format
     }
 
-    /// What a safetensors file says of itself, usually `format` = `pt`; empty for torch's.
+    /// The metadata of a safetensors file, usually `format` = `pt`; empty for PyTorch files.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }

@@ -23,7 +23,7 @@ pub(super) const MAX_HEADER: u64 = 100_000_000;
 /// The bytes before the header: its length.
 const PREFIX: u64 = 8;
 
-/// The key beside the tensors' names under which a header keeps what else is known of the file.
+/// The key of a header's metadata, next to the names of tensors.
 pub(super) const METADATA_KEY: &str = "__metadata__";
 
 /// Reads the header of a safetensors file.

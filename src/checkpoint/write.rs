@@ -20,7 +20,7 @@ const ALIGNMENT: usize = 8;
 /// Writes tensors to a safetensors file, atomically (see [`write_atomically`](super::write_atomically)), in the order of their names.
 ///
 /// Each is written from where it is, in row-major order, through a buffer of fixed size: nothing is copied as a whole.
-/// The file says of itself `format` = `pt`, which transformers requires.
+/// The metadata has `format` = `pt`, which transformers requires.
 ///
 /// # Errors
 ///

@@ -43,7 +43,7 @@ fn is_usual(id2label: &Map<String, Value>, labels: &[String]) -> bool {
     (0..labels.len()).all(|id| id2label.contains_key(&id.to_string()))
 }
 
-/// Whether `label2id` is absent, says what the labels' order does, or has names that are made up.
+/// Whether `label2id` is absent, agrees with the labels' order, or has default names.
 fn is_redundant(label2id: Option<&Value>, labels: &[String]) -> bool {
     match label2id {
         None | Some(Value::Null) => true,

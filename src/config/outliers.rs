@@ -57,7 +57,7 @@ impl Int8Outliers {
         ]
     }
 
-    /// Checks that there is a list for every block, of channels that there are.
+    /// Checks that there is a list for every block, and that its channels exist.
     pub(super) fn check(&self, fields: &ConfigFields) -> Result<()> {
         for (name, lists, blocks, width) in self.lists(fields) {
             if lists.len() != blocks {

@@ -105,7 +105,7 @@ impl Cache {
         self.model.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot
+    /// Locks a blob for writing, waiting for other writers; `None` where that cannot
     /// be.
     pub fn lock(&self, etag: &str) -> Option<File> {
         let path = self.locks.join(format!("{etag}.lock"));

@@ -249,7 +249,7 @@ impl<'a> Client<'a> {
             .body(())
             .map_err(|error| Failure::Answer(format!("the address {url:?} ({error})")))?;
         let (via, proxy) = match self.proxies.of(url)? {
-            Some(via) => (format!(", by way of {via}"), Some(via.proxy)),
+            Some(via) => (format!(", through {via}"), Some(via.proxy)),
             None => (String::new(), None),
         };
         let request = self.agent.configure_request(request).proxy(proxy).build();

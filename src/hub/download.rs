@@ -1,4 +1,4 @@
-//! One file: received, gone on with after an interruption, checked, put in its place.
+//! Downloads one file: receives or resumes it, verifies it, and moves it to its final path.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

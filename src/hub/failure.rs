@@ -21,7 +21,7 @@ pub(super) enum Failure {
     Range(String),
     /// The proxy is none, or does not do what is asked of it.
     Proxy(String),
-    /// The cache lacks a file, and nobody may be asked.
+    /// The cache lacks a file, and the network may not be used.
     NotCached(String),
     /// The repository has no such file, and needs it.
     Missing(&'static str),

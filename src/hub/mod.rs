@@ -8,19 +8,19 @@
 //! name.rs         what may be the name of a model, a revision, a file of a repository
 //! settings.rs     where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
 //! environment.rs  variables, and those that are named in paths
-//! proxy.rs        which proxy an address is asked by way of, if any
+//! proxy.rs        the proxy for an address, if any
 //! wanted.rs       which of a repository's files are needed
 //! client.rs       requests, redirects, and what the answers must be
 //! address.rs      parts of addresses, and of headers that have ranges
 //! cache.rs        blobs, snapshots, refs, locks: the layout of the cache
-//! download.rs     one file: received, gone on with after an interruption, checked, put in its place
+//! download.rs     one file: received or resumed, verified, moved to its final path
 //! failure.rs      what went wrong, and what to do about it
 //! ```
 //!
 //! # What is trusted
 //!
 //! Nothing that a server answers. Names of files, commits and ETags become paths only if they are plain; a file of another length than
-//! was announced, or (weights) of another SHA-256, is not put in its place; what is in the cache is never written to again.
+//! was announced, or (weights) of another SHA-256, is rejected; files in the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;

@@ -1,4 +1,4 @@
-//! By way of which proxy an address is asked, if any: what `huggingface_hub`, or rather `httpx`,
+//! The proxy for an address, if any: what `huggingface_hub`, or rather `httpx`,
 //! makes of the environment.
 
 use std::env;

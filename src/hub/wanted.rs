@@ -60,7 +60,7 @@ fn has_key(key: &str, find: &mut Find<'_>) -> Result<bool, Failure> {
 
 /// Whether there is a vocabulary. A model without one is a model.
 fn find_tokenizer(find: &mut Find<'_>) -> Result<bool, Failure> {
-    // All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
+    // All of them: they have some hundred KB, and a converted checkpoint should keep them.
     for file in TOKENIZER {
         find(file)?;
     }

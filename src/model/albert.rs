@@ -213,7 +213,7 @@ impl Albert {
         }))
     }
 
-    /// The pooled output `[B, H]` alone: to the bit the [`forward`](Self::forward)'s, but faster, because the last layer is
+    /// The pooled output `[B, H]` only: bit-identical to that of [`forward`](Self::forward), but faster, because the last layer is
     /// computed for the tokens that the pooler reads, and for no other. Classification, multiple choice and sentence
     /// order use it where neither hidden states nor attentions are asked for.
     ///

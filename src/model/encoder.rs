@@ -107,7 +107,7 @@ impl SharedEncoder {
         }
     }
 
-    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. To the bit what
+    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. Bit-identical to what
     /// [`forward`](Self::forward) gives there, but the last application computes B tokens instead of T.
     pub(super) fn forward_first(
         &self,

@@ -61,7 +61,7 @@ pub trait Model: Sized + Send + Sync {
         precision: Precision,
     ) -> Result<Self>;
 
-    /// The parameters that the model was built from: to the bit in single precision, and otherwise as rounded as the
+    /// The parameters from which the model was built: bit-identical in single precision, otherwise as rounded by the
     /// model holds them.
     fn to_parameters(&self) -> Self::Parameters;
 

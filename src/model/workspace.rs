@@ -12,7 +12,7 @@ const MAX_KEPT: usize = 64 << 20;
 
 /// Working memory of forward passes, allocated as need be and used again by the next.
 ///
-/// Every model keeps one, so nobody has to care; with one of one's own
+/// Every model keeps one, so this is optional; with your own
 /// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) one decides where it lives and when it is
 /// freed. It belongs to no model: one may serve several. It holds no results, and at most 64 MiB for each thread of the pool between calls.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Workspace {
         self.lock().iter().map(Buffers::capacity).sum()
     }
 
-    /// Runs `call` with buffers that nobody else uses meanwhile.
+    /// Runs `call` with exclusive buffers.
     pub(super) fn with<R>(&self, sizes: Sizes, call: impl FnOnce(LayerBuffers<'_>) -> R) -> R {
         // Not in one expression with what follows, which would hold the lock.
         let kept = self.lock().pop();

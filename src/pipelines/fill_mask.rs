@@ -1,4 +1,4 @@
-//! Which words could stand where a text says `[MASK]`?
+//! Predicts the words for the `[MASK]`s of a text.
 
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;

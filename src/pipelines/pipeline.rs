@@ -10,7 +10,7 @@ use crate::text::Encoding;
 
 /// What all pipelines can do: take inputs, and give an output for each.
 ///
-/// A pipeline of one's own says how an input is tokenized and what becomes of a group of them in the model; the rest
+/// A custom pipeline defines how an input is tokenized and how the model processes a group of them; the rest
 /// comes with it:
 ///
 /// ```

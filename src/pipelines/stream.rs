@@ -20,7 +20,7 @@ pub struct Stream<'p, P: Pipeline, I> {
     pipeline: &'p P,
     inputs: Fuse<I>,
     ahead: Ahead<P::Kept>,
-    /// Outputs that nobody has asked for yet.
+    /// Outputs that were not yielded yet.
     ready: VecDeque<Result<P::Output>>,
     /// How many outputs were given away.
     given: usize,

@@ -87,7 +87,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What is wrong with one input is told with its line, and the others are answered.
+/// A failed input is reported by line number, and the others are answered.
 #[test]
 fn awkward_lines() {
     let lines = [
@@ -166,7 +166,7 @@ fn whoever_has_seen_enough_may_go() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 
-/// Nobody looks at a bar that is written to a file.
+/// No progress bar is written to a file.
 #[test]
 fn progress_is_for_terminals() {
     let run = fed(&["embed", "-m", DEMO], "回归\n".repeat(50)).succeeds();

@@ -15,7 +15,7 @@ use super::output::{Output, dtype};
 const EPOCHS: u64 = 3;
 const RATE: f64 = 2e-5;
 
-/// What an example does of itself.
+/// The defaults of an example.
 pub struct Defaults {
     /// What it is called.
     pub example: &'static str,
@@ -72,7 +72,7 @@ impl Defaults {
   --model DIR         the checkpoint to begin with [default: {model}]
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
-                      [default: target/{example}, made anew]
+                      [default: target/{example}, emptied first]
   --resume            go on from the last checkpoint in there
   --epochs N          passes over the examples
                       [default: {epochs}; with --model {EPOCHS}]

@@ -1,7 +1,7 @@
 //! A bounded queue in front of a model, and the thread that empties it.
 //!
 //! Requests that arrive while the model computes wait in the queue; when it is done, whatever waits is its next batch, up to a budget of
-//! tokens. So a single request on an idle machine waits for nobody, and under load batches grow by themselves: no timer, nothing to tune.
+//! tokens. So a single request on an idle machine starts at once, and under load batches grow automatically: there is no timer to tune.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};

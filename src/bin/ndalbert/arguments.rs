@@ -36,7 +36,7 @@ Examples:
   ndalbert classify -m DIR --top-k 3 < reviews.txt > classes.jsonl
   ndalbert convert DIR NEW_DIR --dtype bf16";
 
-/// What is done. What it says of itself stands with its options.
+/// The command. Its help is defined with its options.
 #[derive(Subcommand)]
 pub enum Command {
     FillMask(fill_mask::Options),

@@ -18,7 +18,7 @@ use crate::{Failure, models};
 /// Write a checkpoint of any format as safetensors
 ///
 /// Reads safetensors, PyTorch's or TensorFlow's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
-/// config.json and model.safetensors, with the files of the tokenizer beside them. The report says what was not used, and what was made up
+/// config.json and model.safetensors, with the files of the tokenizer. The report lists weights that were not used or are newly initialised
 /// because the checkpoint lacks it.
 #[derive(Args)]
 pub struct Options {

@@ -76,7 +76,7 @@ pub fn run<T: Task<COLUMNS>, const COLUMNS: usize>(
     answer_all(common, task, &pipeline, inputs)
 }
 
-/// Answers every input that can be; the others are told of on standard error.
+/// Answers all valid inputs; reports the others on standard error.
 fn answer_all<T: Task<COLUMNS>, const COLUMNS: usize>(
     common: &Common,
     task: &T,

@@ -37,7 +37,7 @@ const MAX_INDEX: u64 = 16 << 20;
 ///
 /// # Errors
 ///
-/// `Error::Io` if a file cannot be read; `Error::Format` for an index that is none, or of no ALBERT, and for a missing file of
+/// `Error::Io` if a file cannot be read; `Error::Format` for an invalid index, one without an ALBERT, and for a missing file of
 /// values; `Error::Tensor` for a variable that is not where the index says, or that is stored in slices.
 pub(super) fn open(path: &Path) -> Result<Contents> {
     let index = Source::open(path)?;

@@ -181,7 +181,7 @@ fn without_restarts(block: &[u8]) -> Result<&[u8], String> {
     }
 }
 
-/// What is left of some bytes.
+/// The unread rest of some bytes.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

@@ -53,7 +53,7 @@ impl Machine {
     /// Does one instruction; the result of the pickle if it is STOP.
     fn step(&mut self, instruction: u8, input: &mut Input<'_>) -> Result<Option<Id>, Fault> {
         match instruction {
-            // PROTO, FRAME: what follows is read as it comes.
+            // PROTO, FRAME: nothing to do.
             0x80 => drop(input.byte()?),
             0x95 => drop(input.array::<8>()?),
             b'.' => return Ok(Some(self.pop()?)),

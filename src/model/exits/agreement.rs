@@ -8,7 +8,7 @@ use crate::error::Result;
 ///
 /// That is the criterion of BEEM (Bajpai and Hanawal, ICLR 2025): every exit is an expert, whose
 /// confidence counts by a weight; where an exit predicts otherwise than the one before, the sum
-/// begins anew with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the
+/// starts over with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the
 /// other choice of the paper is its accuracy on held-out examples (BEEM-A).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {

@@ -69,7 +69,7 @@ impl ClassifierHead {
         logits.collect()
     }
 
-    /// The linear layers, to the bit what was packed: the last classifier, and those of the exits
+    /// The linear layers, bit-identical to those that were packed: the last classifier, and those of the exits
     /// before it.
     fn to_linears(&self) -> (Linear, Vec<Linear>) {
         let exits = self.exits.iter().map(LinearHead::to_linear).collect();

@@ -55,7 +55,7 @@ impl LinearHead {
         Ok(Self(PackedLinear::new(Isa::current()?, Precision::F32, [linear])))
     }
 
-    /// The linear layer, to the bit what was packed.
+    /// The linear layer, bit-identical to the one that was packed.
     pub fn to_linear(&self) -> Linear {
         self.0.unpack(0, self.0.outputs())
     }

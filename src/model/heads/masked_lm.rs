@@ -102,7 +102,7 @@ impl MaskedLmHead {
         })
     }
 
-    /// The head's parameters, to the bit what was packed.
+    /// The head's parameters, bit-identical to those that were packed.
     pub fn to_parameters(&self) -> MaskedLmHeadParameters {
         MaskedLmHeadParameters {
             dense: self.dense.unpack(0, self.dense.outputs()),

@@ -20,7 +20,7 @@
 //! // Heads from wherever they come: a checkpoint's parameters, …
 //! let parameters = AlbertForTokenClassification::random_parameters(&config, 2)?;
 //! let tagger = LinearHead::new(parameters.head.classifier)?;
-//! // … or a layer of one's own.
+//! // … or your own layer.
 //! let order = LinearHead::new(ndalbert::nn::Linear::zeros(config.hidden_size, 2))?;
 //!
 //! let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]])?;

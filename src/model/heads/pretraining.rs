@@ -52,7 +52,7 @@ impl PreTrainingHead {
         })
     }
 
-    /// The parameters of both heads, to the bit what was packed.
+    /// The parameters of both heads, bit-identical to those that were packed.
     pub fn to_parameters(&self) -> PreTrainingHeadParameters {
         PreTrainingHeadParameters {
             masked_lm: self.masked_lm.to_parameters(),

@@ -26,7 +26,7 @@ pub struct HeadPass<'a> {
     pub(super) batch: &'a Batch,
     /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
     pub(super) words: &'a Array2<f32>,
-    /// The tokens that there are states of.
+    /// The tokens whose states were computed.
     pub(super) wanted: &'a Wanted,
     pub(super) states: &'a BackboneStates,
     /// The seed of dropout; none where there is none.

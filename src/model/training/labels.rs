@@ -27,7 +27,7 @@ impl Targets {
 /// Labels of pre-training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreTrainingLabels {
-    /// The words that stood where others stand now, `[B, S]`; −100 wherever nothing is to be guessed.
+    /// The original words at masked positions, `[B, S]`; −100 at all other positions.
     pub masked_lm: Array2<i64>,
     /// 0 in order, 1 swapped, `[B]`; −100 does not count.
     pub sentence_order: Vec<i64>,

@@ -100,7 +100,7 @@ impl Default for TrainingOptions {
     }
 }
 
-/// What becomes of the states between forward and backward pass. Gradients are the same to the bit.
+/// Which states are kept between forward and backward pass. Gradients are bit-identical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivationPolicy {
     /// All that the backward pass reads is kept: about 16·H values per token and layer.

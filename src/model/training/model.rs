@@ -49,7 +49,7 @@ use crate::nn::Parameters;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// # A loss of one's own
+/// # A custom loss
 ///
 /// `TrainingModel<Albert>` is the backbone alone: [`backward_with`](Self::backward_with) gives its states to any head and loss, and takes
 /// their gradients from it.
@@ -58,7 +58,7 @@ pub struct TrainingModel<M: Model> {
     config: AlbertConfig,
     options: TrainingOptions,
     parameters: M::Parameters,
-    /// None only while it is made anew.
+    /// `None` only while it is rebuilt.
     backbone: Option<TrainingBackbone>,
     memory: Memory,
 }
@@ -165,7 +165,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         Ok(parallel::in_pool(|| self.forward(self.backbone_pass(batch, (&all, exits), None))))
     }
 
-    /// Adds the gradient of a loss of one's own to `gradients`.
+    /// Adds the gradient of a custom loss to `gradients`.
     ///
     /// `loss` gets the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's
     /// parameters; it returns the gradient of each state, and whatever else is wanted of it.
@@ -205,7 +205,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     ///
     /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled
     /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients go back
-    /// through the layers before that exit alone. So a loss of exits of one's own, such as
+    /// through the layers before that exit alone. So a custom loss of exits, such as
     /// distillation from another model, takes no second pass.
     ///
     /// # Errors
@@ -275,7 +275,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.backbone().forward(pass, ActivationPolicy::Recompute, &mut Memory::default())
     }
 
-    /// Changes the parameters, as an optimizer does, and packs them anew.
+    /// Changes the parameters, as an optimizer does, and packs them again.
     ///
     /// # Errors
     /// That of `change`; the parameters are then as it left them. [`Error::Input`] if it changed a shape.

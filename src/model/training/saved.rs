@@ -153,7 +153,7 @@ pub(super) fn resize(values: &mut Vec<f32>, len: usize) {
     values.resize(len, 0.0);
 }
 
-/// Takes the first `len` values of what is left.
+/// Takes the first `len` of the remaining values.
 pub(super) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (first, others) = std::mem::take(rest).split_at_mut(len);
     *rest = others;

@@ -86,7 +86,7 @@ pub struct Answer {
     pub end: usize,
     /// From where to where it goes in bytes.
     pub bytes: Range<usize>,
-    /// What stands there; empty if there is no answer.
+    /// The text of the answer; empty if there is none.
     pub answer: String,
 }
 

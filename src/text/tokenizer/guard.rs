@@ -47,7 +47,7 @@ pub(super) fn check(file: &JsonFile) -> Result<()> {
     objects.into_iter().try_for_each(|object| check_template(file, object))
 }
 
-/// Checks what a file has that is taken as it stands.
+/// Checks a file that is used unchanged.
 pub(super) fn check_literal(file: &JsonFile) -> Result<()> {
     let mut growth = 1usize;
     for part in ["normalizer", "pre_tokenizer", "decoder"] {
@@ -125,7 +125,7 @@ fn check_step(file: &JsonFile, part: &str, step: &Map<String, Value>) -> Result<
     if part == "pre_tokenizer" && number("length") == Some(0) {
         return Err(file.wrong(part, "pieces of a length above 0", &Value::from(0)));
     }
-    // It looks at as many characters from the end as it is told to, and not how many there are.
+    // It reads this number of characters from the end without checking how many there are.
     if part == "decoder" && number("stop").is_some_and(|stop| stop > 0) {
         return Err(file.wrong(part, "nothing stripped at the end", &Value::from(number("stop"))));
     }

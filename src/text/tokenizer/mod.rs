@@ -346,7 +346,7 @@ impl AlbertTokenizer {
 
     /// The tokens of a text, or of words, all of them and no special ones.
     fn pieces<'s>(&self, text: impl Into<InputSequence<'s>>) -> Result<Raw> {
-        // The library's own truncation stops reading early, and cut from the left it then counts words anew.
+        // The library's own truncation stops reading early, and when it cuts from the left, it restarts the count of words.
         self.tokenizer.encode(EncodeInput::Single(text.into()), false).map_err(refused)
     }
 

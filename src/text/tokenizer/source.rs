@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Refuses a directory with another tokenizer's file that would not be replaced, and would be
-    /// read all the same.
+    /// read nevertheless.
     fn check_nothing_wins(&self, directory: &Path) -> Result<()> {
         let earlier = VOCABULARIES.iter().map(|(name, _)| Path::new(name));
         let earlier = earlier.take_while(|name| !self.path.ends_with(name));

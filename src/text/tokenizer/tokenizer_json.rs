@@ -103,7 +103,7 @@ fn rebuilt_wordpiece(
     Ok(Draft::new(&file.path, tokenizer, Family::WordPiece))
 }
 
-/// Another class's file: taken as it stands, less its own truncation and padding.
+/// Another class's file: used unchanged, except for its truncation and padding.
 fn literal(file: &JsonFile, bytes: &[u8], kind: Kind) -> Result<Draft> {
     guard::check_literal(file)?;
     for encoded in charsmaps(&file.entries) {

@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180).
 //!
-//! Written here because it is one page, and because what is wrong shall be told by file and line.
+//! Implemented here because it is short, and because errors must name file and line.
 
 use std::path::Path;
 

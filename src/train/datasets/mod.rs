@@ -5,7 +5,7 @@
 //! can be resumed in the middle.
 //!
 //! A record that cannot be used (a line, a sentence, a question) is an error, which names the file and the place in it; or it
-//! is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] says so, or [`Examples::load`] is told to. All readers take
+//! is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] or [`Examples::load`] request it. All readers take
 //! UTF-8 with or without a byte order mark, and JSON with an object per line or all in a list.
 //!
 //! | task | example | readers | features |

@@ -38,7 +38,7 @@ impl Skipped {
         }
     }
 
-    /// Adds records whose reasons nobody will see.
+    /// Adds records whose reasons will not be shown.
     pub(super) fn add_more(&mut self, count: usize) {
         self.count += count;
     }

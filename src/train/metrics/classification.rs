@@ -175,7 +175,7 @@ impl ConfusionMatrix {
         classes.filter(|counts| *counts != Counts::default()).collect()
     }
 
-    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 where predictions or labels are all the same, as in
+    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 if predictions or labels are constant, as in
     /// scikit-learn.
     pub fn matthews(&self) -> f64 {
         let product = |a: &dyn Fn(usize) -> u64, b: &dyn Fn(usize) -> u64| -> f64 {

@@ -3,7 +3,7 @@
 use super::check_lengths;
 use crate::error::Result;
 
-/// Pearson's correlation; NaN if predictions or labels are all the same, as in SciPy.
+/// Pearson's correlation; NaN if predictions or labels are constant, as in SciPy.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) if there are none, or not as many of both.

@@ -21,7 +21,7 @@ pub struct AdamOptions {
     pub beta2: f64,
     /// Added to the root of the mean of squares, outside the root and after the bias correction, if there is one.
     pub eps: f64,
-    /// The weight decay: what is subtracted from a weight per step is `learning_rate · weight_decay` of itself.
+    /// The weight decay: each step subtracts `learning_rate · weight_decay` times the weight.
     pub weight_decay: f64,
     /// Parameters that are treated differently.
     pub groups: Vec<ParameterGroup>,

@@ -46,7 +46,7 @@ pub trait Optimizer<P: Parameters>: Send {
     /// One step: changes parameters and moments by gradients, which are taken as they are. Whoever has reason to fear
     /// infinities or NaNs among them looks at [`global_norm`](super::global_norm) first.
     ///
-    /// `learning_rate` is that of this step, as a [`Schedule`](super::Schedule) has it. The result is the same to the bit
+    /// `learning_rate` is that of this step, as from a [`Schedule`](super::Schedule). The result is bit-identical
     /// on any number of threads.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ pub trait Optimizer<P: Parameters>: Send {
     fn state(&self) -> OptimizerState<'_, P>;
 
     /// Continues from a state: the number of steps, and the moments by the names that [`state`](Self::state) gives them.
-    /// What follows is, to the bit, what would have followed there.
+    /// The optimizer then continues bit-identically.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is one that a moment

@@ -149,7 +149,7 @@ impl<L> PreTrainingBatches<L> {
         self.state.clone()
     }
 
-    /// Goes on from a state: what follows is what would have followed then, to the bit.
+    /// Continues from a state, bit-identically.
     ///
     /// # Errors
     /// [`Error::Input`] if text, vocabulary or options are not those of the state (only `epochs` and `cache_bytes` may

@@ -85,7 +85,7 @@ fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Removes all checkpoints up to `step` but the last `limit` and the best, of those that a trainer
-/// has written and nobody has changed since.
+/// has written and that were not changed since.
 pub(super) fn remove_old(
     output_dir: &Path,
     step: u64,

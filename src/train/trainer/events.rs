@@ -29,7 +29,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Is told what happens, and says whether to go on.
+/// Receives events, and decides whether to continue.
 pub(super) type Hook<'a> = Box<dyn FnMut(&Event<'_>) -> Result<ControlFlow<()>> + 'a>;
 
 /// A step.

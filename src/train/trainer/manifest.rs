@@ -19,7 +19,7 @@ use crate::hash::Hash;
 /// The files of a checkpoint by name.
 pub(super) type Manifest = BTreeMap<String, FileRecord>;
 
-/// What tells a file from others, where nobody has a reason to forge one.
+/// Identifies a file's contents, without protection against forgery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileRecord {
     bytes: u64,

@@ -159,7 +159,7 @@ mod tests {
     const LINES: &str =
         "{\"step\":1,\"loss\":5.0}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":null}\n{\"step\":3}\n";
 
-    /// What is left of a text after training begins at a step.
+    /// The part of a text that is kept when training resumes at a step.
     fn left(text: &str, step: u64) -> Result<String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("runs/metrics.jsonl");

@@ -1,16 +1,16 @@
 //! Training as a whole: steps, evaluations, checkpoints.
 //!
 //! ```text
-//! data.rs          where batches come from, and from where on again
+//! data.rs          where batches come from, and how to continue
 //! step.rs          forward → loss → backward → clip → update
-//! evaluation.rs    how good the model is, and when it was best
+//! evaluation.rs    the model's quality, and its best evaluation
 //! save.rs          trainer → checkpoint
 //! resume.rs        checkpoint → trainer
-//! state.rs         what a checkpoint has besides weights and moments
-//! directory.rs     the checkpoints of a directory: the newest whole one, and those to be removed
-//! manifest.rs      which files a checkpoint was written with: what has others is not removed
-//! events.rs        what hooks are told
-//! metrics_log.rs   … and can write to a file
+//! state.rs         the state besides weights and moments
+//! directory.rs     the checkpoints of a directory: the newest complete one, and those to remove
+//! manifest.rs      the files of a checkpoint; one with other files is not removed
+//! events.rs        the events that hooks receive
+//! metrics_log.rs   a hook that writes them to a file
 //! ```
 
 mod data;
@@ -47,7 +47,7 @@ use crate::error::{Error, Result};
 use crate::text::AlbertTokenizer;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
-/// Trains a model: takes steps, evaluates, saves checkpoints, and goes on from them to the bit.
+/// Trains a model: takes steps, evaluates, saves checkpoints, and resumes from them bit-identically.
 ///
 /// ```
 /// # use serde_json::{Value, json};
@@ -323,7 +323,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(flow)
     }
 
-    /// Whether a checkpoint of a step to come may be saved, as far as can be told before.
+    /// Whether checkpoints of later steps can be saved, as far as this can be checked in advance.
     fn may_save_at(&self, step: u64) -> bool {
         let options = &self.options;
         let is_within = options.max_steps.is_none_or(|last| step <= last);

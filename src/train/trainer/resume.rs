@@ -32,7 +32,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
-    /// Goes on from a checkpoint: what follows is, to the bit, what would have followed if training had not ended there.
+    /// Resumes from a checkpoint. The run is bit-identical to one that was not interrupted.
     /// That takes the same data, and evaluation data if there is any, the same model, the same
     /// [instruction set](crate::instruction_set), which decides how sums are rounded, and the same options, but for those that say when
     /// to end, evaluate or save.

@@ -41,7 +41,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
-    /// The checkpoint of the best evaluation, if it is still there and says the same of itself.
+    /// The checkpoint of the best evaluation, if it is still there and unchanged.
     pub(super) fn best_checkpoint(&self) -> Option<PathBuf> {
         let path = self.best_checkpoint.clone()?;
         let state = TrainerState::read(&path).ok()?.progress;

@@ -115,7 +115,7 @@ impl Features for QuestionAnsweringFeatures {
 ///
 /// # Errors
 /// [`Error::Input`], which names the question, if it has no list of answers, its answer is empty or does not stand in the
-/// paragraph where it says it does (`run_qa` would learn whatever stands there); as [`evaluation_windows`].
+/// paragraph where it says it does (`run_qa` would learn any text at that position); as [`evaluation_windows`].
 pub fn training_windows(
     tokenizer: &AlbertTokenizer,
     examples: &[QuestionAnsweringExample],

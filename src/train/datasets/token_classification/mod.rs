@@ -26,7 +26,7 @@ pub struct TokenClassificationExample {
 /// Which of a word's tokens bear its label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenLabelling {
-    /// The first; the others do not count. What word a tag is of can then be told from the labels.
+    /// The first; the others are ignored. The labels then determine which word a tag belongs to.
     #[default]
     FirstToken,
     /// All; those after the first that of a word inside (`I-PER` for `B-PER`), if there is such a label: `label_all_tokens`

@@ -122,7 +122,7 @@ fn a_text_that_changes_in_training() {
     let (number, error) = numbered.find_map(|(n, batch)| Some((n, batch.err()?))).unwrap();
     refused::<()>(Err(error), "text1: bytes ");
     assert!(batches.next().is_none());
-    // A trainer is told as often as it asks, and goes on when the text is there again.
+    // Every request fails, until the text is there again.
     for _ in 0..2 {
         refused(batches.next_batch(), "text1: bytes ");
     }
