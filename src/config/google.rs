@@ -1,4 +1,4 @@
-//! `albert_config.json`: a model in google-research/albert's words.
+//! `albert_config.json`: the configuration of google-research/albert.
 
 use std::path::{Path, PathBuf};
 

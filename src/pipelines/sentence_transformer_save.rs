@@ -1,4 +1,4 @@
-//! A directory of sentence-transformers, written.
+//! Writing a directory of sentence-transformers.
 
 use std::fs;
 use std::path::Path;

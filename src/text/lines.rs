@@ -1,4 +1,4 @@
-//! Lines of text files that may be larger than memory, one at a time.
+//! Lines of text files, read one at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -14,7 +14,7 @@ const MAX_NAMES: usize = 16 << 20;
 /// What is found, by name.
 pub(super) struct Named<'a> {
     pub tensors: Vec<(String, &'a RawTensor)>,
-    /// Tensors that cannot be read, and of what kind they are.
+    /// Tensors that cannot be read, and their kinds.
     pub foreign: Vec<(String, &'static str)>,
 }
 

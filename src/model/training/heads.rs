@@ -24,7 +24,7 @@ pub struct HeadPass<'a> {
     pub(super) config: &'a AlbertConfig,
     pub(super) options: TrainingOptions,
     pub(super) batch: &'a Batch,
-    /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
+    /// The word embeddings `[V, E]`, as used by a tied masked-LM decoder.
     pub(super) words: &'a Array2<f32>,
     /// The tokens whose states were computed.
     pub(super) wanted: &'a Wanted,

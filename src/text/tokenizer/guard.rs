@@ -1,5 +1,4 @@
-//! What the `tokenizers` crate takes on trust in a `tokenizer.json`, checked before it is handed
-//! over.
+//! Checks of what the `tokenizers` crate trusts in a `tokenizer.json`.
 //!
 //! It panics on templates that name a token they do not have, on merges that do not fit together,
 //! on pieces of length 0; and steps one after the other, each of which makes a text longer, have no

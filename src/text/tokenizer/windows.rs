@@ -1,4 +1,4 @@
-//! Texts that are longer than a model's input: one stretch after another, alone or each beside the same question.
+//! Windows over texts that are longer than a model's input, alone or with a question.
 
 use super::{AlbertTokenizer, Raw, refused};
 use crate::error::{Error, Result};
@@ -11,8 +11,7 @@ impl AlbertTokenizer {
     /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of at most `max_length`
     /// tokens, each part repeating the last `stride` tokens of the part before it. There is always at least one.
     ///
-    /// This is what `transformers` answers to `truncation="only_second"` with `return_overflowing_tokens`. A truncation
-    /// that is set plays no part in it, its side does: from the left, the first part is the text's end.
+    /// Corresponds to `truncation="only_second"` with `return_overflowing_tokens` in `transformers`. The truncation length that is set is ignored, but not its side: from the left, the first part is the end of the text.
     ///
     /// # Errors
     /// If beside `first` and the special tokens there is not room for more than `stride` tokens (and `second` needs it).
