@@ -50,83 +50,89 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 /// Trains a model: takes steps, evaluates, saves checkpoints, and resumes from them bit-identically.
 ///
 /// ```
-/// # use serde_json::{Value, json};
 /// use std::ops::ControlFlow;
 ///
 /// use ndalbert::train::{
 ///     AdamOptions, AdamW, Decay, Event, Interval, Schedule, Targets, Trainer, TrainerOptions,
 ///     TrainingBatch, TrainingData, TrainingModel, TrainingOptions,
 /// };
-/// use ndalbert::{AlbertConfig, AlbertForSequenceClassification, Batch, ConfigFields, Model, PreTrainedModel};
-///
-/// # /// Is the second token the larger one? Half of the time.
-/// # struct Pairs(u32);
-/// # impl TrainingData<Targets> for Pairs {
-/// #     fn next_batch(&mut self) -> ndalbert::Result<Option<TrainingBatch<Targets>>> {
-/// #         self.0 += 1;
-/// #         if self.0 % 8 == 0 {
-/// #             return Ok(None);
-/// #         }
-/// #         let pairs: Vec<_> = (0..8).map(|i| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3]).collect();
-/// #         let labels = pairs.iter().map(|pair| i64::from(pair[2] > pair[1])).collect();
-/// #         let batch = Batch::from_sequences(&pairs)?;
-/// #         Ok(Some(TrainingBatch { batch, labels: Targets::Classes(labels) }))
-/// #     }
-/// #     fn state(&self) -> ndalbert::Result<Value> {
-/// #         Ok(json!(self.0))
-/// #     }
-/// #     fn restore(&mut self, state: &Value) -> ndalbert::Result<()> {
-/// #         self.0 = state.as_u64().unwrap() as u32;
-/// #         Ok(())
-/// #     }
-/// # }
-/// # fn main() -> ndalbert::Result<()> {
-/// # let config = AlbertConfig::new(ConfigFields {
-/// #     vocab_size: 100,
-/// #     embedding_size: 16,
-/// #     hidden_size: 32,
-/// #     num_attention_heads: 4,
-/// #     num_hidden_layers: 2,
-/// #     intermediate_size: 64,
-/// #     ..ConfigFields::default()
-/// # })?;
-/// # let parameters = AlbertForSequenceClassification::random_parameters(&config, 1)?;
-/// # let (train_data, dev_data) = (Pairs(0), Pairs(40));
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let output_dir = directory.path().join("run");
-/// // `AlbertForSequenceClassification::load_parameters` has config and parameters of a checkpoint.
-/// let model = TrainingModel::<AlbertForSequenceClassification>::new(
-///     config,
-///     parameters,
-///     TrainingOptions::default(),
-/// )?;
-/// let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
-/// let options = TrainerOptions {
-///     max_steps: Some(40),
-///     evaluate: Interval::Epoch,
-///     metric_for_best_model: "accuracy".to_owned(),
-///     greater_is_better: true,
-///     output_dir: Some(output_dir.clone()),
-///     save: Interval::Steps(20),
-///     save_total_limit: Some(2),
-///     ..TrainerOptions::new(Schedule::new(1e-3, 4, Decay::Linear { total_steps: 40 })?)
+/// use ndalbert::{
+///     AlbertConfig, AlbertForSequenceClassification, Batch, ConfigFields, Model, PreTrainedModel,
 /// };
-/// let mut trainer = Trainer::new(model, optimizer, train_data, options)?
-///     .evaluate_on(dev_data)?
-///     .on_event(|event| {
-///         if let Event::Evaluation(evaluation) = event {
-///             println!("step {}: {:?}", evaluation.step, evaluation.metrics);
-///         }
-///         Ok(ControlFlow::Continue(()))
-///     });
-/// trainer.resume()?; // Where an earlier run has ended, if there was one.
-/// let outcome = trainer.train()?;
+/// use serde_json::{Value, json};
 ///
-/// let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
-/// let (model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
-/// # let _ = model;
-/// # Ok(())
-/// # }
+/// /// Pairs of tokens, labelled by whether the second one is larger; an epoch has seven batches.
+/// struct Pairs(u32);
+///
+/// impl TrainingData<Targets> for Pairs {
+///     fn next_batch(&mut self) -> ndalbert::Result<Option<TrainingBatch<Targets>>> {
+///         self.0 += 1;
+///         if self.0 % 8 == 0 {
+///             return Ok(None);
+///         }
+///         let pair = |i| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3];
+///         let pairs: Vec<_> = (0..8).map(pair).collect();
+///         let labels = pairs.iter().map(|pair| i64::from(pair[2] > pair[1])).collect();
+///         let batch = Batch::from_sequences(&pairs)?;
+///         Ok(Some(TrainingBatch { batch, labels: Targets::Classes(labels) }))
+///     }
+///     fn state(&self) -> ndalbert::Result<Value> {
+///         Ok(json!(self.0))
+///     }
+///     fn restore(&mut self, state: &Value) -> ndalbert::Result<()> {
+///         self.0 = state.as_u64().unwrap() as u32;
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> ndalbert::Result<()> {
+///     // A new model; `AlbertForSequenceClassification::load_parameters` reads a checkpoint instead.
+///     let config = AlbertConfig::new(ConfigFields {
+///         vocab_size: 100,
+///         embedding_size: 16,
+///         hidden_size: 32,
+///         num_attention_heads: 4,
+///         num_hidden_layers: 2,
+///         intermediate_size: 64,
+///         ..ConfigFields::default()
+///     })?;
+///     let parameters = AlbertForSequenceClassification::random_parameters(&config, 1)?;
+///     let (train_data, dev_data) = (Pairs(0), Pairs(40));
+///     let output_dir = std::path::PathBuf::from("run");
+/// #   let directory = tempfile::tempdir().unwrap();
+/// #   let output_dir = directory.path().join("run");
+///
+///     let model = TrainingModel::<AlbertForSequenceClassification>::new(
+///         config,
+///         parameters,
+///         TrainingOptions::default(),
+///     )?;
+///     let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
+///     let options = TrainerOptions {
+///         max_steps: Some(40),
+///         evaluate: Interval::Epoch,
+///         metric_for_best_model: "accuracy".to_owned(),
+///         greater_is_better: true,
+///         output_dir: Some(output_dir),
+///         save: Interval::Steps(20),
+///         save_total_limit: Some(2),
+///         ..TrainerOptions::new(Schedule::new(1e-3, 4, Decay::Linear { total_steps: 40 })?)
+///     };
+///     let mut trainer = Trainer::new(model, optimizer, train_data, options)?
+///         .evaluate_on(dev_data)?
+///         .on_event(|event| {
+///             if let Event::Evaluation(evaluation) = event {
+///                 println!("step {}: {:?}", evaluation.step, evaluation.metrics);
+///             }
+///             Ok(ControlFlow::Continue(()))
+///         });
+///     trainer.resume()?; // Continues an earlier run, if there was one.
+///     let outcome = trainer.train()?;
+///
+///     let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
+///     let (_model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
+///     Ok(())
+/// }
 /// ```
 ///
 /// # Checkpoints
