@@ -19,7 +19,7 @@ const ALIGNMENT: usize = 8;
 
 /// Writes tensors to a safetensors file, atomically (see [`write_atomically`](super::write_atomically)), in the order of their names.
 ///
-/// Each is written from where it is, in row-major order, through a buffer of fixed size: nothing is copied as a whole.
+/// Each is written in row-major order through a buffer of fixed size, without a copy of the whole tensor.
 /// The metadata has `format` = `pt`, which transformers requires.
 ///
 /// # Errors

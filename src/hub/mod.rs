@@ -1,8 +1,6 @@
-//! Which directory a name stands for: one that is there, or a model of the Hugging Face Hub (feature `hub`).
+//! Resolves names to directories: existing ones, or models on the Hugging Face Hub (feature `hub`).
 //!
-//! Every `from_pretrained` of this crate asks here first. A directory that exists always wins. With the feature `hub`, another name of the
-//! form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, too, so that neither
-//! downloads what the other has:
+//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes precedence. With the feature `hub`, another name of the form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, so that both share downloads:
 //!
 //! ```text
 //! name.rs         what may be the name of a model, a revision, a file of a repository
@@ -19,8 +17,7 @@
 //!
 //! # What is trusted
 //!
-//! Nothing that a server answers. Names of files, commits and ETags become paths only if they are plain; a file of another length than
-//! was announced, or (weights) of another SHA-256, is rejected; files in the cache are never modified.
+//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a file of another length than announced, or weights with another SHA-256, are rejected; files in the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;
@@ -53,7 +50,7 @@ use crate::layout::index_of;
 #[cfg(feature = "hub")]
 pub use settings::{Hub, Progress};
 
-/// Which files of a checkpoint are wanted.
+/// The files of a checkpoint to resolve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Files {
@@ -61,17 +58,16 @@ pub enum Files {
     Config,
     /// The tokenizer's.
     Tokenizer,
-    /// `config.json` and the weights: safetensors where there are such, else PyTorch's.
+    /// `config.json` and the weights: safetensors if available, else PyTorch's.
     Model,
     /// All of these, and the modules of a sentence-transformers model.
     All,
 }
 
 /// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`, the model of that name
-/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if need be.
+/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if necessary.
 ///
-/// Every `from_pretrained` does this for the files that it reads. Done once beforehand, it spares the others their questions to the Hub,
-/// and makes sure that all of them see the same commit.
+/// Every `from_pretrained` does this for the files that it reads. Calling it once beforehand avoids further requests to the Hub, and guarantees that all calls see the same commit.
 ///
 /// ```no_run
 /// use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, PreTrainedModel};
@@ -84,8 +80,7 @@ pub enum Files {
 ///
 /// # Errors
 ///
-/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be one of a model, or the feature is missing; with the feature,
-/// `Error::Hub`, which says what to do, if the model cannot be had.
+/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be that of a model, or the feature is missing; with the feature, `Error::Hub`, which says what to do, if the model cannot be obtained.
 pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
     let directory = locate(name.as_ref(), None, Files::All)?;
     let found = fs::metadata(&directory).map_err(|error| crate::Error::io(&directory, error))?;

@@ -30,7 +30,7 @@ impl Linear {
     /// Checks that inputs and outputs are not empty, and that every output has a bias.
     ///
     /// # Errors
-    /// [`Error::Input`] that names what does not fit.
+    /// [`Error::Input`] that names the mismatch.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { weight, bias } = self;
         if weight.is_empty() {

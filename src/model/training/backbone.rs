@@ -46,11 +46,11 @@ pub(super) struct BackbonePass<'a> {
     /// The layers before the last, counted from 1, after which the pooled output is to come out,
     /// too.
     pub(super) exits: &'a [usize],
-    /// The seed of dropout; none where there is none.
+    /// The seed of dropout; `None` without dropout.
     pub(super) seed: Option<u64>,
 }
 
-/// What heads read, or the gradients of that.
+/// The input of heads, or its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackboneStates {
     /// The last layer's states of the batch's tokens, sequence after sequence (see [`Batch::token_rows`]), `[T, H]`.

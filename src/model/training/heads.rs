@@ -29,7 +29,7 @@ pub struct HeadPass<'a> {
     /// The tokens whose states were computed.
     pub(super) wanted: &'a Wanted,
     pub(super) states: &'a BackboneStates,
-    /// The seed of dropout; none where there is none.
+    /// The seed of dropout; `None` without dropout.
     pub(super) seed: Option<u64>,
     /// What gradients are multiplied by.
     pub(super) scale: f32,

@@ -14,7 +14,7 @@ use crate::kernels::{Isa, Precision, parallel};
 use crate::model::{AlbertParameters, Model, ModelParameters, check_shapes};
 use crate::nn::Parameters;
 
-/// A model in training: its parameters, and what computes losses and gradients with them.
+/// A model in training: its parameters, and the computation of losses and gradients.
 ///
 /// ```
 /// use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
@@ -51,8 +51,7 @@ use crate::nn::Parameters;
 ///
 /// # A custom loss
 ///
-/// `TrainingModel<Albert>` is the backbone alone: [`backward_with`](Self::backward_with) gives its states to any head and loss, and takes
-/// their gradients from it.
+/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with) passes its states to a custom head and loss, and takes their gradients.
 pub struct TrainingModel<M: Model> {
     isa: Isa,
     config: AlbertConfig,
@@ -93,10 +92,10 @@ impl<H: Parameters + Send + Sync> BackboneParameters for ModelParameters<H> {
 }
 
 impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
-    /// Takes over parameters.
+    /// Prepares parameters for training.
     ///
     /// # Errors
-    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision is none to train in.
+    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support training.
     pub fn new(
         config: AlbertConfig,
         parameters: M::Parameters,
@@ -123,8 +122,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
-    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they are those of weights that
-    /// training changes, and are found again when a model in int8 is built.
+    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they depend on the weights, and are determined again when a model in int8 is built.
     pub fn config(&self) -> &AlbertConfig {
         &self.config
     }
@@ -139,12 +137,12 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.isa.name()
     }
 
-    /// The parameters as they are now.
+    /// The current parameters.
     pub fn parameters(&self) -> &M::Parameters {
         &self.parameters
     }
 
-    /// The parameters, to be saved or to build a model for inference of.
+    /// Returns the parameters, to save them or to build a model for inference.
     pub fn into_parameters(self) -> M::Parameters {
         self.parameters
     }
@@ -154,7 +152,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         M::zero_parameters(&self.config)
     }
 
-    /// What heads read of a batch, without dropout.
+    /// The states that heads read, without dropout.
     ///
     /// # Errors
     /// [`Error::Input`] if the batch does not fit the model.
@@ -167,8 +165,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
 
     /// Adds the gradient of a custom loss to `gradients`.
     ///
-    /// `loss` gets the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's
-    /// parameters; it returns the gradient of each state, and whatever else is wanted of it.
+    /// `loss` receives the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's parameters. It returns the gradients of the states, and any other value.
     ///
     /// ```
     /// use ndalbert::train::{BackboneStates, TrainingModel, TrainingOptions};
@@ -187,7 +184,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// let mut albert = TrainingModel::<Albert>::new(config, parameters, TrainingOptions::default())?;
     /// let batch = Batch::from_sequences(&[vec![2, 4, 5, 3], vec![2, 8, 3]])?;
     ///
-    /// // Draws the pooled outputs of two sequences nearer to each other: half the squared distance.
+    /// // Moves the pooled outputs of two sequences closer to each other: half the squared distance.
     /// let mut gradients = albert.zero_gradients();
     /// let distance = albert.backward_with(&batch, None, &mut gradients, |states, _| {
     ///     let mut d_states = states.zeros_like();
@@ -204,14 +201,12 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// ```
     ///
     /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled
-    /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients go back
-    /// through the layers before that exit alone. So a custom loss of exits, such as
+    /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients are propagated through the layers before that exit only. So a custom loss of exits, such as
     /// distillation from another model, takes no second pass.
     ///
     /// # Errors
     /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
-    /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The
-    /// backbone's gradients are then as they were.
+    /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The backbone's gradients are then unchanged.
     pub fn backward_with<R>(
         &mut self,
         batch: &Batch,
@@ -278,7 +273,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Changes the parameters, as an optimizer does, and packs them again.
     ///
     /// # Errors
-    /// That of `change`; the parameters are then as it left them. [`Error::Input`] if it changed a shape.
+    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it changed a shape.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut M::Parameters) -> Result<R>) -> Result<R> {
         let result = change(&mut self.parameters);
         check_shapes(&self.parameters, &M::zero_parameters(&self.config))?;
@@ -329,7 +324,7 @@ impl<M: TrainableModel> TrainingModel<M> {
     ///
     /// # Errors
     /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters' shapes, as
-    /// [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then as they were.
+    /// [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then unchanged.
     pub fn backward(
         &mut self,
         batch: &Batch,

@@ -21,7 +21,7 @@ use crate::model::heads::{
 impl TrainableModel for AlbertForMaskedLM {
     type Head = MaskedLmHeadParameters;
 
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {
@@ -79,7 +79,7 @@ impl TrainableModel for AlbertForPreTraining {
 impl TrainableModel for AlbertForSentenceOrder {
     type Head = SentenceOrderHeadParameters;
 
-    /// `[B]`; −100 does not count.
+    /// `[B]`; −100 is ignored.
     type Labels = Vec<i64>;
 
     fn rows_read(batch: &Batch, _: &Self::Labels) -> Result<Vec<usize>> {
@@ -162,7 +162,7 @@ impl TrainableModel for AlbertForSequenceClassification {
 impl TrainableModel for AlbertForTokenClassification {
     type Head = ClassifierParameters;
 
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {

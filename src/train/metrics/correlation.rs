@@ -24,7 +24,7 @@ pub fn spearman(predictions: &[f64], labels: &[f64]) -> Result<f64> {
     pearson(&ranks(predictions), &ranks(labels))
 }
 
-/// Differences from the mean; exactly 0 if all are the same.
+/// Differences from the mean; exactly 0 if all are equal.
 fn centred(values: &[f64]) -> Vec<f64> {
     let first = values.first().copied().unwrap_or_default();
     let shifted: Vec<f64> = values.iter().map(|value| value - first).collect();

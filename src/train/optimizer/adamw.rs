@@ -1,4 +1,4 @@
-//! Adam with decoupled weight decay, as PyTorch and as google-research/albert have it.
+//! Adam with decoupled weight decay, as in PyTorch and in google-research/albert.
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -8,18 +8,17 @@ use super::{Optimizer, OptimizerState};
 use crate::error::Result;
 use crate::nn::Parameters;
 
-/// AdamW as `torch.optim.AdamW` has it, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
+/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
 /// Regularization*, algorithm 2).
 ///
-/// It corrects by the number of all steps, also for parameters that were frozen in some of them; PyTorch counts steps per
-/// parameter.
+/// The correction uses the number of all steps, even for parameters that were frozen in some of them; PyTorch counts steps per parameter.
 pub struct AdamW<P>(Adam<P>);
 
 impl<P: Parameters> AdamW<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::torch`] or others.
+    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::torch`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["exp_avg", "exp_avg_sq"], zeros)?))
     }
@@ -47,16 +46,16 @@ impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
     }
 }
 
-/// Adam as google-research/albert's `AdamWeightDecayOptimizer` has it: [`AdamW`] without bias correction.
+/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias correction.
 ///
-/// Without it the first steps are some three times as long as the learning rate says, which a warm-up makes up for.
+/// Without it, the first steps are about three times too long, for which a warm-up compensates.
 pub struct AdamWeightDecay<P>(Adam<P>);
 
 impl<P: Parameters> AdamWeightDecay<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::google`] or others.
+    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::google`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
     }

@@ -1,4 +1,4 @@
-//! LAMB: updates as long as the weights that they change.
+//! LAMB: updates scaled to the norm of the weights.
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::train::values::sum_of_squares;
 /// Values of an update that are computed before their squares are summed up: few enough for the first-level cache.
 const BLOCK: usize = 1 << 10;
 
-/// LAMB as google-research/albert's `LAMBOptimizer` has it (You et al., *Large Batch Optimization for Deep Learning:
+/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for Deep Learning:
 /// Training BERT in 76 minutes*, without bias correction): [`AdamWeightDecay`](super::AdamWeightDecay), with each
 /// parameter's update multiplied by ‖weights‖ / ‖update‖.
 ///
@@ -21,10 +21,10 @@ const BLOCK: usize = 1 << 10;
 pub struct Lamb<P>(Adam<P>);
 
 impl<P: Parameters> Lamb<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::google`] or others.
+    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::google`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
     }

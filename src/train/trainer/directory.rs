@@ -23,16 +23,15 @@ const PREFIX: &str = "checkpoint-";
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LatestCheckpoint {
-    /// Its path, if there is any that is whole.
+    /// Its path, if there is a complete one.
     pub path: Option<PathBuf>,
-    /// What is wrong with those that are newer, the newest first.
+    /// The errors of newer checkpoints, newest first.
     pub passed_over: Vec<Error>,
 }
 
-/// Finds the newest checkpoint in a trainer's output directory that is whole: one with all files, none of which is cut
-/// short. Without the directory, there is none.
+/// Finds the newest complete checkpoint in a trainer's output directory: one with all files, none of them truncated. A missing directory contains none.
 ///
-/// A trainer that is killed leaves whole checkpoints only, so what is passed over was damaged by someone else.
+/// A killed trainer leaves complete checkpoints only, so those that are skipped were damaged otherwise.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read.

@@ -137,28 +137,15 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 ///
 /// # Checkpoints
 ///
-/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, as [`PreTrainedModel`](crate::PreTrainedModel) and transformers load them;
-/// the tokenizer's files, if there is [one](Self::with_tokenizer);
-/// `optimizer.safetensors`, the optimizer's moments by the names of the parameters; and `trainer_state.json`. Weights and
-/// moments are stored as the `f32` that they are.
+/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, which [`PreTrainedModel`](crate::PreTrainedModel) and transformers can load; the tokenizer's files, if [set](Self::with_tokenizer); `optimizer.safetensors`, with the optimizer's moments by parameter name; and `trainer_state.json`. Weights and moments are stored in `f32`.
 ///
-/// A checkpoint appears under its name when all of it is on the disk, and older ones are removed after that. So whatever happens, a
-/// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
-/// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
-/// that is in it, or from a checkpoint elsewhere if there are any in it.
+/// A checkpoint is renamed to its final name when it is completely on disk, and older ones are removed after that. Therefore the directory contains complete checkpoints only, even if the process is killed or the disk is full, and the next run in it removes incomplete ones. Only one run at a time can use a directory (it has a `.lock`), and a run must not begin before an existing checkpoint in it, or resume from one elsewhere if it contains any.
 ///
-/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its
-/// files with lengths and hashes, and is removed only if that is still, to the byte, what is in it.
-/// Where something else stands that a checkpoint may be saved to (transformers' `checkpoint-500`,
-/// one with a file more or a byte less, one that is a link), training does not begin. Where none
-/// will be saved, it stays, and does not count as one of those that are kept. So do checkpoints
-/// that versions of this crate before these lists have written; they can be gone on from.
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its files with lengths and hashes, and is removed only if it still matches byte for byte. If something else occupies the name of a checkpoint to be saved (transformers' `checkpoint-500`, one with an additional file or a changed byte, a link), training does not start. Other entries are left alone and are not counted among those to keep. The same holds for checkpoints written before these lists were introduced; training can resume from them.
 ///
 /// # Steps without effect
 ///
-/// If loss or gradients are not finite, parameters and optimizer stay as they are: a precision as `bf16` or a single bad example
-/// may do that. It is counted, and told; if it happens [too often in a row](TrainerOptions::max_skipped_steps), training ends
-/// with an error. Parameters that are not finite are not saved.
+/// If loss or gradients are not finite, such as through `bf16` or a bad example, parameters and optimizer are not changed. Such steps are counted and reported; [too many in a row](TrainerOptions::max_skipped_steps) end training with an error. Non-finite parameters are never saved.
 pub struct Trainer<'a, M: TrainableModel, O> {
     model: TrainingModel<M>,
     optimizer: O,
@@ -175,10 +162,10 @@ pub struct Trainer<'a, M: TrainableModel, O> {
 }
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
-    /// A trainer before its first step. The data may also be a `&mut` of some.
+    /// Creates a trainer. The data may also be passed by `&mut`.
     ///
     /// # Errors
-    /// [`Error::Input`] if an option makes no sense, and those of the data's [`state`](TrainingData::state).
+    /// [`Error::Input`] if an option is invalid, and the errors of the data's [`state`](TrainingData::state).
     pub fn new(
         model: TrainingModel<M>,
         optimizer: O,
@@ -202,7 +189,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         })
     }
 
-    /// Evaluates on this data: every time on one epoch from where it is now, so that evaluations can be compared.
+    /// Sets the evaluation data. Each evaluation uses one epoch from the current position, so that results are comparable.
     ///
     /// # Errors
     /// Those of the data's [`state`](TrainingData::state).
@@ -211,7 +198,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(self)
     }
 
-    /// Adds measures to evaluations, by name; those of the same name replace each other.
+    /// Adds metrics to evaluations, by name; the last one of a name is used.
     #[must_use]
     pub fn with_metrics(
         mut self,
@@ -221,16 +208,14 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then
-    /// a checkpoint is all that a [pipeline](crate::pipelines) needs, and transformers.
+    /// Saves this tokenizer in every checkpoint, like [`AlbertTokenizer::save_pretrained`], so that [pipelines](crate::pipelines) and transformers can load checkpoints.
     #[must_use]
     pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
         self.tokenizer = Some(tokenizer.clone());
         self
     }
 
-    /// Tells a hook all that happens. [`ControlFlow::Break`] asks to stop: the step is brought to its end, a checkpoint saved, and
-    /// [`train`](Self::train) returns. An error ends training at once.
+    /// Adds a hook that receives all events. [`ControlFlow::Break`] stops training: the step is completed, a checkpoint is saved, and [`train`](Self::train) returns. An error ends training at once.
     #[must_use]
     pub fn on_event(
         mut self,
@@ -240,17 +225,13 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Trains until steps or epochs are as many as were asked for, evaluations no longer get better, or a hook asks to
-    /// stop; then saves, if there is a place to.
+    /// Trains until the requested steps or epochs are done, evaluations no longer improve, or a hook stops it; then saves, if there is an output directory.
     ///
     /// # Errors
     /// [`Error::Training`], which names the step, if the data has an error or ends, a batch does not fit the model, too
-    /// many steps in a row were skipped, an evaluation, a hook or a save fails. Parameters are then what the last step
-    /// has made them, and no checkpoint that was there has been touched.
+    /// many steps in a row were skipped, an evaluation, a hook or a save fails. Parameters are then those of the last step, and existing checkpoints are intact.
     ///
-    /// Before the first step: if there is nothing to evaluate on, though it was asked for; if the output directory cannot
-    /// be made, another run trains there, it has a checkpoint of a later step than where this run is, or, if this run has resumed
-    /// from a checkpoint elsewhere, any; or if it has something else where this run may save one.
+    /// Before the first step: if evaluation is requested without data; if the output directory cannot be created or is used by another run; if it has a checkpoint of a later step or, for a run resumed from elsewhere, any checkpoint; or if something else occupies the name of a checkpoint.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()
@@ -293,12 +274,12 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         })
     }
 
-    /// The model as it is now.
+    /// The current model.
     pub fn model(&self) -> &TrainingModel<M> {
         &self.model
     }
 
-    /// The model as it is now, when training is over.
+    /// Returns the model, when training is over.
     pub fn into_model(self) -> TrainingModel<M> {
         self.model
     }

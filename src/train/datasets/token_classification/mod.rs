@@ -91,7 +91,7 @@ fn inside(names: &LabelNames, id: usize) -> usize {
 }
 
 impl Features for TokenClassificationFeatures {
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn inputs(&self) -> &[InputSequence] {
