@@ -23,7 +23,7 @@ use table::{Align, Table};
 
 const HELP: &str = "\
 Prints the parameter counts of the ALBERT paper's tables (arXiv:1909.11942)
-beside what its models have here.
+next to those of this crate's models.
 
 Usage: parameter_table [--help]
 ";

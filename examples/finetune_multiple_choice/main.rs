@@ -30,9 +30,8 @@ use cli::Failure;
 use finetune::{Defaults, Task};
 
 const HELP: &str = "\
-Fine-tunes a model to choose what goes with a prompt. Without arguments: which
-sentence comes next, of a small Chinese model and the items that come with this
-crate.
+Fine-tunes a model for multiple choice. Without arguments, a small Chinese model
+learns which sentence comes next, on items in this repository.
 
 Usage: finetune_multiple_choice [--train FILE --validation FILE]
                                 [--format KIND] [options]

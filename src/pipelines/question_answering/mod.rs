@@ -75,9 +75,9 @@ impl<Q: Into<String>, C: Into<String>> From<(Q, C)> for QuestionAnsweringInput {
 pub struct Answer {
     /// Its probability: the sum over all spans with this text.
     pub score: f32,
-    /// Where it begins in the context, in characters (Unicode scalar values, as Python counts).
+    /// Its beginning in the context, in characters (Unicode scalar values, as in Python).
     pub start: usize,
-    /// Where it ends.
+    /// Its end.
     pub end: usize,
     /// Its range in bytes.
     pub bytes: Range<usize>,

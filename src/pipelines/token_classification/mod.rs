@@ -73,9 +73,9 @@ pub struct Entity {
     pub score: f32,
     /// The decoded tokens: lower-cased if the tokenizer does so and, as in transformers, without spaces between words if `First`, `Average` or `Max` aggregate SentencePiece tokens. The original text is at [`bytes`](Self::bytes).
     pub word: String,
-    /// Where it begins in the text, in characters (Unicode scalar values, as Python counts).
+    /// Its beginning in the text, in characters (Unicode scalar values, as in Python).
     pub start: usize,
-    /// Where it ends.
+    /// Its end.
     pub end: usize,
     /// Its range in bytes, to slice the text.
     pub bytes: Range<usize>,

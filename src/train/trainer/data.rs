@@ -9,7 +9,7 @@ use crate::train::TrainingBatch;
 ///
 /// `L` is what the model's loss takes: [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
 pub trait TrainingData<L> {
-    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first batch of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
     ///
     /// # Errors
     /// Any error of creating a batch, which ends training.

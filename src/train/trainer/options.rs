@@ -73,7 +73,7 @@ pub struct TrainerOptions {
 }
 
 impl TrainerOptions {
-    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two consecutive skipped steps, seed 42. Set `max_steps` or `max_epochs`.
+    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two consecutive skipped steps, seed 42. The number of steps or epochs must still be set.
     pub fn new(schedule: Schedule) -> Self {
         Self {
             schedule,

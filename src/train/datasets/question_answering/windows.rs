@@ -11,13 +11,12 @@ use crate::text::{AlbertTokenizer, Encoding};
 use crate::train::AnswerPositions;
 use crate::train::datasets::features::{Features, InputSequence, shortened, unlabelled};
 
-/// How paragraphs are cut.
+/// How paragraphs are split into windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowOptions {
-    /// The greatest number of tokens: question, part of the paragraph and special ones.
+    /// The maximum number of tokens: question, part of the paragraph and special tokens.
     pub max_length: usize,
-    /// How many tokens of the paragraph a window has in common with the one before it: `doc_stride` of `run_qa`. (In
-    /// google-research's code, `doc_stride` is how far apart windows begin.)
+    /// The overlap of consecutive windows in tokens: `doc_stride` of `run_qa`. (In google-research's code, `doc_stride` is the distance of their beginnings.)
     pub doc_stride: usize,
 }
 
