@@ -109,7 +109,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What whoever reads the numbers has to know.
+/// Notes on how to read the numbers.
 fn print_caveats(report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
     if report.newly_initialized.iter().any(|name| name.starts_with("classifier")) {
         writeln!(out, "The classifier is untrained: newly initialised, as the article's was.\n")?;

@@ -140,7 +140,7 @@ fn sharing() -> Result<Table<6>, Failure> {
     ])
 }
 
-/// ALBERT-base with other embedding sizes and other sharing, beside the paper's figures.
+/// ALBERT-base with other embedding sizes and other sharing, next to the paper's figures.
 fn comparison<const ROWS: usize>(
     rows: [(usize, ParameterSharing, Millions); ROWS],
 ) -> Result<Table<6>, Failure> {

@@ -1,4 +1,4 @@
-//! What sharing parameters saves in training: ALBERT beside BERT, on this machine and in the paper.
+//! What sharing parameters saves in training: ALBERT and BERT, on this machine and in the paper.
 //!
 //! ```text
 //! cargo run --release --example albert_vs_bert

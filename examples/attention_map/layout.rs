@@ -19,7 +19,7 @@ pub struct Map<'a> {
     pub heads: Vec<usize>,
 }
 
-/// How wide a picture is to be where cells can be made to fit.
+/// The width of a picture if cells can be made to fit.
 const WIDTH: f64 = 860.0;
 /// Tokens are readable beside cells of this size.
 const SMALLEST: f64 = 11.0;

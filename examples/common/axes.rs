@@ -9,7 +9,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Where lines are drawn: all but what stands beside the axes.
+/// The area of lines, without the labels of axes.
 pub struct Frame {
     pub left: f64,
     pub right: f64,

@@ -3,7 +3,7 @@
 //!
 //! Models with exits keep them as PABEE does, `classifiers.{i}` in the order of the layers. The
 //! last one is saved under the name of a single classifier, too, so that transformers reads the
-//! model at its full depth; when a checkpoint is read, that copy is passed over. PABEE's own
+//! model at its full depth; when a checkpoint is read, that copy is skipped. PABEE's own
 //! configurations say nothing of exits: there, as many classifiers as layers are one after each.
 
 use std::collections::BTreeMap;

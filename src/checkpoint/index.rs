@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// The most shards, all of which are open at the same time.
 const MAX_SHARDS: usize = 128;
 
-/// An index, all of whose shards are names of files beside it.
+/// An index whose shards are all names of files in its directory.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,

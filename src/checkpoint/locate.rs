@@ -26,7 +26,7 @@ const MAX_LEVELS: usize = 8;
 pub(super) struct Located<'a> {
     /// What precedes the backbone's names: empty, or ending in a dot.
     pub backbone: &'a str,
-    /// Canonical name → name in the file, of all that is under the backbone's prefix, and of heads beside it.
+    /// Canonical name → name in the file, for everything under the backbone's prefix, and for heads next to it.
     pub tensors: BTreeMap<String, &'a str>,
     /// The canonical names of heads that are where transformers does not put them: they may be another network's.
     pub doubtful: BTreeSet<String>,
@@ -98,7 +98,7 @@ fn choose<'a>(
     if let Some(under) = under {
         prefixes = within(&prefixes, shown(under));
     }
-    // What lacks a part is beside what is whole: gradients, or averages of what was trained.
+    // Incomplete candidates next to a complete one are gradients, or averages of the trained part.
     let is_whole = |prefix: &&str| {
         let found = candidates.get(prefix).map(|candidate| &candidate.names);
         found.is_some_and(|names| table.essential().all(|name| names.contains(name)))

@@ -180,7 +180,7 @@ pub(crate) fn saved_type(model: &impl Model) -> DType {
     if model.precision() == Precision::Int8 { DType::I8 } else { DType::F32 }
 }
 
-/// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside their places.
+/// Creates a directory if necessary, and writes the files of `save_pretrained` to temporary files in it.
 pub(crate) fn stage_model<M: Model>(
     directory: &Path,
     config: &AlbertConfig,
@@ -317,7 +317,7 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// An error, unless other shapes are to be ignored.
+    /// An error, unless other shapes are ignored.
     fn refuse_shape(&self, name: &str, expected: &[usize], found: &[usize]) -> Result<()> {
         if self.options.ignore_mismatched_sizes {
             return Ok(());

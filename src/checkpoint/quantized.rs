@@ -46,7 +46,7 @@ struct Part {
     tensor: TensorInfo,
 }
 
-/// Gives each matrix of bytes what belongs to it, which is no longer a tensor by itself then. Whether it fits is checked
+/// Attaches scales and outliers to each int8 matrix; they are then no longer separate tensors. Whether it fits is checked
 /// when the matrix is read: a file may have other networks, too, with scales of another kind.
 pub(super) fn join(tensors: &mut BTreeMap<String, TensorInfo>) {
     let is_matrix = |tensor: &TensorInfo| tensor.dtype == DType::I8 && tensor.shape.len() == 2;

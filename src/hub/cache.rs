@@ -160,7 +160,7 @@ fn symlink(_target: &Path, _path: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Makes the directory that a file is to be in.
+/// Creates the directory of a file.
 pub(super) fn make_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }

@@ -19,7 +19,7 @@ const KOKORO: [&str; 2] = ["kokoro-v1_0.pth", "kokoro-v1_1-zh.pth"];
 const PLBERT: &str = "plbert";
 const PHONEMES: &str = "vocab";
 
-/// What a sentence-transformers model has beside its first module, which is a checkpoint like any other.
+/// The files of a sentence-transformers model in addition to its first module, which is an ordinary checkpoint.
 const MODULES: &str = "modules.json";
 const SENTENCES: [&str; 2] = ["sentence_bert_config.json", "config_sentence_transformers.json"];
 
@@ -50,7 +50,7 @@ pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Whether the configuration has a key. If it is no JSON, whoever loads it says so.
+/// Whether the configuration has a key. Invalid JSON is reported when it is loaded.
 fn has_key(key: &str, find: &mut Find<'_>) -> Result<bool, Failure> {
     let Some(path) = find(CONFIG)? else { return Ok(false) };
     let bytes = read_text(&path, MAX_JSON).map_err(Failure::Local)?;
@@ -109,7 +109,7 @@ fn find_modules(find: &mut Find<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The directories that `modules.json` names. What it says otherwise is for whoever loads it to judge.
+/// The directories that `modules.json` names. Other content is checked when it is loaded.
 fn module_directories(path: &Path) -> Result<Vec<String>, Failure> {
     let bytes = read_text(path, MAX_JSON).map_err(Failure::Local)?;
     let modules: Value = serde_json::from_slice(&bytes).unwrap_or_default();

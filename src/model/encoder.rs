@@ -26,7 +26,7 @@ pub(super) struct SharedEncoder {
     hidden: usize,
     intermediate: usize,
     heads: usize,
-    /// Of a part of a group that a thread computes by itself.
+    /// For the part of a group that a thread computes.
     min_tokens_alone: Option<usize>,
 }
 

@@ -163,7 +163,7 @@ impl ZeroShotClassification {
         Ok([if entailment == 0 { classes - 1 } else { 0 }, entailment])
     }
 
-    /// Whether each of so many labels is judged by itself, rather than all of them ranked.
+    /// Whether each of this number of labels is independent, rather than all of them ranked.
     fn judges_alone(&self, labels: usize) -> bool {
         self.multi_label || labels == 1
     }

@@ -118,7 +118,7 @@ impl From<Refused> for Failure {
 }
 
 impl From<Error> for Failure {
-    /// What a model says of an input is for the client; what else may happen is for whoever runs the service.
+    /// Errors of an input are reported to the client, others to the operator.
     fn from(error: Error) -> Self {
         match error {
             // Its place in the batch is an internal detail.

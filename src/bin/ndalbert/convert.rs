@@ -53,7 +53,7 @@ pub enum Type {
     Int8,
 }
 
-/// Files beside config.json and weights, of the tokenizer and of sentence-transformers.
+/// Files of the tokenizer and of sentence-transformers, next to config.json and weights.
 const COMPANIONS: [&str; 10] = [
     "tokenizer.json",
     "tokenizer_config.json",

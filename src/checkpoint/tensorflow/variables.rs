@@ -42,7 +42,7 @@ const LAYERS: [Row; 8] = [
     ("LayerNorm_1", "full_layer_layer_norm", Norm),
 ];
 
-/// What stands beside the backbone's scope. The matrices of heads are `[out, in]` already.
+/// Variables outside the backbone's scope. The matrices of heads are `[out, in]` already.
 const HEADS: [Row; 9] = [
     ("cls/predictions/transform/dense", "predictions.dense", Dense),
     ("cls/predictions/transform/LayerNorm", "predictions.LayerNorm", Norm),

@@ -1,10 +1,7 @@
 //! What a pickle may name, and what calling it describes.
 //!
 //! Nothing is ever called. A name that is listed here stands for one of the descriptions below: all that torch loads
-//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that
-//! training scripts keep beside tensors (`bystanders.rs`). Any other name is refused where it occurs, whether or not the
-//! pickle goes on to call it, with one exception: classes, which objects beside the tensors may be of. Such an object is
-//! never made, only passed over, and to call its class is refused, too.
+//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that training scripts store next to tensors (`bystanders.rs`). Any other name is rejected where it occurs, whether or not the pickle calls it, with one exception: classes of objects next to the tensors. Such an object is skipped and never constructed, and calling its class is rejected, too.
 
 use std::rc::Rc;
 
@@ -255,7 +252,7 @@ impl Described {
         Ok(self.heap.add(Value::Tensor(self.tensors.len() - 1)))
     }
 
-    /// The tensor, unless its metadata say that its elements are to be conjugated or negated.
+    /// The tensor, unless its metadata requires conjugating or negating its elements.
     fn viewed(&mut self, tensor: Id, metadata: Id) -> Id {
         match self.heap.get(metadata) {
             Value::None => tensor,

@@ -20,7 +20,7 @@ pub(super) struct Named<'a> {
 
 /// The named tensors, whatever dictionaries, lists and tuples they are in.
 ///
-/// Keys and places in lists are joined by dots. Values that are not tensors are passed over, and so are keys that are
+/// Keys and list indices are joined by dots. Values that are not tensors are skipped, and so are keys that are
 /// neither strings nor integers. What the pickle has at several places is found at the first.
 pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     let mut walk = Walk {

@@ -44,8 +44,7 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
     /// What its outputs are compared with.
     type Labels: Send + Sync;
 
-    /// The rows of a batch whose last states the head reads, besides those of first tokens if there is a pooler; none if
-    /// it reads all.
+    /// The rows of a batch whose last states the head reads, in addition to first tokens if there is a pooler; `None` if it reads all.
     #[doc(hidden)]
     fn rows_read(_batch: &Batch, _labels: &Self::Labels) -> Result<Vec<usize>> {
         Ok(Vec::new())

@@ -33,7 +33,7 @@ impl<'a> Objective<'a> {
         Self { columns, against: Against::Classes(labels) }
     }
 
-    /// Of a classifier of sequences, of whichever kind its problem is.
+    /// For a classifier of sequences, of any kind of problem.
     ///
     /// # Errors
     /// [`Error::Input`] if the labels are not of the kind that the problem needs.

@@ -1,4 +1,4 @@
-//! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
+//! The tokenizer of a checkpoint directory, of any of ALBERT's three kinds.
 //!
 //! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`],
 //! [`sentencepiece`] or [`wordpiece`] (the vocabulary, put into a [`pipeline`]) → [`load`] (special
@@ -351,7 +351,7 @@ impl AlbertTokenizer {
         self.template.process(encodings.0, encodings.1, true).map_err(refused)
     }
 
-    /// How many tokens of text fit beside the special ones.
+    /// The number of text tokens that fit in addition to the special ones.
     fn room(&self, max_length: usize, is_pair: bool) -> Result<usize> {
         let special = self.template.added_tokens(is_pair);
         max_length.checked_sub(special).ok_or_else(|| {

@@ -44,7 +44,7 @@ impl Source {
         Self { path: name.into(), bytes, config: file(CONFIG, config), others }
     }
 
-    /// Writes every file to a temporary one beside its place in `directory`.
+    /// Writes every file to a temporary one in `directory`.
     pub fn stage(&self, directory: &Path, changes: &Changes) -> Result<Vec<Staged>> {
         self.check_nothing_wins(directory)?;
         let config = self.config_with(changes);
@@ -126,7 +126,7 @@ impl AlbertTokenizer {
         commit_all(self.stage(directory, None)?)
     }
 
-    /// Writes the files beside their places (of phonemes there are none: the model's `config.json` has their vocabulary); with a `model_max_length`, it is said to be that.
+    /// Writes the files to temporary ones (none for phonemes, whose vocabulary is in the model's `config.json`), with this `model_max_length`, if given.
     pub(crate) fn stage(
         &self,
         directory: &Path,

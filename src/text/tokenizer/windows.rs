@@ -14,7 +14,7 @@ impl AlbertTokenizer {
     /// Corresponds to `truncation="only_second"` with `return_overflowing_tokens` in `transformers`. The truncation length that is set is ignored, but not its side: from the left, the first part is the end of the text.
     ///
     /// # Errors
-    /// If beside `first` and the special tokens there is not room for more than `stride` tokens (and `second` needs it).
+    /// If `first` and the special tokens leave no room for more than `stride` tokens (and `second` needs it).
     pub fn encode_windows(
         &self,
         first: &str,
@@ -34,7 +34,7 @@ impl AlbertTokenizer {
     /// `[CLS] part [SEP]` for as many parts of a single text as it takes, as [`encode_windows`](Self::encode_windows).
     ///
     /// # Errors
-    /// If beside the special tokens there is not room for more than `stride` tokens (and the text needs it).
+    /// If the special tokens leave no room for more than `stride` tokens (and the text needs it).
     pub fn encode_text_windows(
         &self,
         text: &str,
@@ -46,7 +46,7 @@ impl AlbertTokenizer {
         parts.into_iter().map(|part| self.window(part, None, &places)).collect()
     }
 
-    /// The tokens of a text in parts that fit beside `others` tokens of another one and the special ones.
+    /// The tokens of a text in parts that fit together with `others` tokens of another one and the special ones.
     fn parts(
         &self,
         text: &str,

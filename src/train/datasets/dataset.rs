@@ -71,8 +71,7 @@ impl<F: Features> Dataset<F> {
     /// Starts before the first batch of the first epoch.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be full and
-    /// those that are not are to be left out.
+    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be complete and incomplete ones are dropped.
     pub fn new(features: Vec<F>, options: DatasetOptions) -> Result<Self> {
         if features.is_empty() || u32::try_from(features.len()).is_err() {
             let found = features.len().to_string();

@@ -88,7 +88,7 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// What is wrong, whichever it is.
+    /// The error of either kind.
     pub fn into_error(self) -> Error {
         match self {
             Self::Record(error) | Self::File(error) => error,

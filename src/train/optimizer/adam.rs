@@ -268,7 +268,7 @@ impl Rule {
         *square = self.square[0] * *square + self.square[1] * (gradient * gradient);
     }
 
-    /// What is to be subtracted from a weight, before it is multiplied by the learning rate.
+    /// The update that is subtracted from a weight, before multiplication by the learning rate.
     #[inline(always)]
     fn direction(&self, weight_decay: f32, weight: f32, mean: f32, square: f32) -> f32 {
         let root = square.sqrt() * self.root_correction;
@@ -297,7 +297,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// Writes what is to be subtracted from the weights from `start` on into `directions`, as many as there is room for.
+    /// Writes the updates of the weights from `start` on into `directions`, as many as fit.
     pub(super) fn directions(&self, rule: &Rule, start: usize, directions: &mut [f32]) {
         let range = start..start + directions.len();
         let moments = self.mean[range.clone()].iter().zip(&self.square[range.clone()]);

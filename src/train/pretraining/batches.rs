@@ -26,7 +26,7 @@ pub struct DataState {
     fingerprint: u64,
     /// The pass over the text, from 0.
     epoch: u64,
-    /// The pass that what ends after [`PreTrainingOptions::epochs`] has begun with.
+    /// The pass with which the current series of [`PreTrainingOptions::epochs`] has begun.
     #[serde(default)]
     first_epoch: u64,
     /// Where the current block begins in the epoch's order of documents.

@@ -1,4 +1,4 @@
-//! Which tokens are to be guessed, and what stands in their place.
+//! Which tokens are masked, and what replaces them.
 
 use std::ops::Range;
 

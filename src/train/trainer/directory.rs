@@ -106,8 +106,7 @@ pub(super) fn remove_old(
 ///
 /// # Errors
 /// If another run has it; if it has a checkpoint that this run would remove without having made it:
-/// one of a later step than `step`, or, unless the one that this run goes on from (`origin`) is
-/// there, any; or if there is anything else where this run may save (`may_save`).
+/// one of a later step than `step`, or, unless the one from which this run resumes (`origin`) is there, any; or if anything else occupies the name of a future checkpoint (`may_save`).
 pub(super) fn prepare(
     output_dir: &Path,
     step: u64,
@@ -155,8 +154,7 @@ fn is_written(name: &OsStr) -> bool {
     OWN.into_iter().chain(VOCABULARIES).chain(TOKENIZER).any(|file| name == file)
 }
 
-/// Removes what a run that was killed has begun to save or to remove. What has anything else in it
-/// was made by somebody else.
+/// Removes what a killed run has begun to save or to remove. A directory with other contents is not its own and stays.
 fn remove_leftovers(output_dir: &Path) -> Result<()> {
     for path in leftovers(output_dir)? {
         let failed = |error| Error::io(&path, error);

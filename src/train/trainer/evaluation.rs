@@ -26,7 +26,7 @@ impl<'a, L> EvaluationData<'a, L> {
         Ok(Self { data, start })
     }
 
-    /// Loss and accuracy over one epoch: means over all that counts in it, whichever batch it is in.
+    /// Loss and accuracy over one epoch: means over all labels that count, independent of batches.
     fn measure<M: TrainableModel<Labels = L>>(
         &mut self,
         model: &TrainingModel<M>,

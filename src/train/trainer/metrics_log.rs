@@ -66,7 +66,7 @@ impl MetricsLog {
         Ok(Self { path, file })
     }
 
-    /// Writes what is to be written of an event.
+    /// Writes the line of an event.
     ///
     /// # Errors
     /// [`Error::Io`] if that fails; [`Error::Format`] if training begins and the file has lines that are not of a log.

@@ -49,7 +49,7 @@ struct WithContext {
 /// * SQuAD 1.1 and 2.0, that is `data[].paragraphs[].qas[]`;
 /// * flattened, as transformers' `run_qa` takes it and `datasets` writes it: objects with `id`, `context`, `question` and
 ///   `answers`, which are in the list `data`, in a list, or one per line;
-/// * objects with `context` and `qas`, likewise.
+/// * objects with `context` and `qas`, in the same layouts.
 ///
 /// `answers` are a list of `{"text", "answer_start"}`, or an object with a list of each (`answers.text` and
 /// `answers.answer_start` will do). Without them, the example has none, as in test sets. If `is_impossible` is true, or the only answer is empty and begins at −1, there is no answer, whatever else is given. `plausible_answers` and other keys are ignored. `id` may be a number.

@@ -155,8 +155,7 @@ fn all_windows(
     Ok(joined_windows(examples.par_iter().map(windows).collect::<Result<_>>()?))
 }
 
-/// The windows of examples that were each prepared by itself, in the order of the examples: what the functions that prepare
-/// all of them at once give.
+/// The windows of examples that were prepared one by one, in the order of the examples: the result of the functions that prepare all of them at once.
 pub fn joined_windows(
     examples: Vec<Vec<QuestionAnsweringFeatures>>,
 ) -> Vec<QuestionAnsweringFeatures> {

@@ -27,7 +27,7 @@ pub struct ConllColumns {
 /// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or tabs, however many.
 ///
 /// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it has as many columns as the others
-/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; of four columns or more, one besides must have what
+/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; with four columns or more, another one must have what
 /// others have there. Else it is a comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many columns,
 /// a comment if it has others and no known tag at its end, and an error otherwise.
 ///
