@@ -50,7 +50,7 @@ Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
   --help
 ";
 
-/// The article's prompt, its choices, and the right one.
+/// The question of the article, its choices, and the right one.
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
 const CHOICES: [&str; 4] = [
     "成都动物园里的大熊猫人人都想摸一下.",
@@ -112,7 +112,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
 /// Notes on how to read the numbers.
 fn print_caveats(report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
     if report.newly_initialized.iter().any(|name| name.starts_with("classifier")) {
-        writeln!(out, "The classifier is untrained: newly initialised, as the article's was.\n")?;
+        writeln!(out, "The classifier is untrained: newly initialised, as in the article.\n")?;
     }
     Ok(())
 }

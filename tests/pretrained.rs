@@ -104,7 +104,7 @@ fn any_class_loads_from_any_class() {
     }
 }
 
-/// The article's warning: a masked-LM checkpoint loaded for multiple choice.
+/// transformers' usual warning: a masked-LM checkpoint loaded for multiple choice.
 #[test]
 fn the_article_s_warning_is_the_report() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/albert-chinese-demo");

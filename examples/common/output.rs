@@ -53,7 +53,7 @@ impl Output {
         match checkpoint.as_ref().or(model.as_ref()) {
             Some(there) if !resume => {
                 let there = there.display();
-                Err(format!("{there} is there already: --resume goes on from a checkpoint").into())
+                Err(format!("{there} already exists: --resume continues from a checkpoint").into())
             }
             _ => Ok(checkpoint.is_some()),
         }

@@ -137,7 +137,7 @@ fn task(
         Some(names) => names.clone(),
         None if options.common.only_evaluates() => LabelNames::new(options.common.labels()?)?,
         None => class_names(train).map_err(|error| {
-            let hint = "--labels must name the classes, or --regression say that they are none";
+            let hint = "set --labels for classes, or --regression for numbers";
             format!("{error} (where labels are numbers, {hint})")
         })?,
     };

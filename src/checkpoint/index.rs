@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
     for (tensor, shard) in &entries {
         if let Some(why) = refusal(shard) {
             return Err(source.error(format!(
-                "tensor `{tensor}`: expected a shard beside the index, found {shard:?}, {why}"
+                "tensor `{tensor}`: expected a shard next to the index, found {shard:?}, {why}"
             )));
         }
         if !shards.contains(shard) {

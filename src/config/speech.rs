@@ -43,7 +43,7 @@ pub(super) fn read_yaml(path: &Path) -> Result<Value> {
     let refuse = |reason: String| {
         let keys = r#"{"vocab_size": 178, "hidden_size": 768, "num_hidden_layers": 12, …}"#;
         let what =
-            format!("write what its `{MODEL_PARAMS}` say to a config.json beside it: {keys}");
+            format!("write its `{MODEL_PARAMS}` to a config.json next to it: {keys}");
         Error::format(path, format!("{reason}; {what}"))
     };
     let bytes = read_small(path, MAX_JSON)?;

@@ -33,7 +33,7 @@ impl SentenceEmbedding {
         if self.normalize == Some(true) && self.modules.truncate_dim.is_some_and(|dim| dim < width)
         {
             let expected = "vectors that are not normalised after they are cut";
-            return Err(Error::input("normalize", expected, "true, beside truncate_dim"));
+            return Err(Error::input("normalize", expected, "true, with truncate_dim"));
         }
         let mut staged = self.base.stage(directory)?;
         fs::create_dir_all(&pooling).map_err(|error| Error::io(&pooling, error))?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 const DEMO: &str = "examples/data/albert-chinese-demo";
 const CHOICES: &str = "examples/data/albert-chinese-next-sentence";
 
-/// The prompt and the choices of the article's demo.
+/// The question of the example `multiple_choice`, and its choices.
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
 const WRONG: &str = "成都动物园里的大熊猫人人都想摸一下.";
 const RIGHT: &str = "他们主要负责AI算法的研究和落地.";

@@ -73,7 +73,7 @@ impl Defaults {
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
                       [default: target/{example}, emptied first]
-  --resume            go on from the last checkpoint in there
+  --resume            continue from the last checkpoint in it
   --epochs N          passes over the examples
                       [default: {epochs}; with --model {EPOCHS}]
   --steps N           updates, instead

@@ -152,7 +152,7 @@ impl<P> Trained<P> {
             return Ok(true);
         }
         let path = checkpoint.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        writeln!(out, "stopped after step {step}; --resume goes on from {path}")?;
+        writeln!(out, "stopped after step {step}; --resume continues from {path}")?;
         Ok(false)
     }
 }

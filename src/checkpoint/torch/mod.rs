@@ -4,7 +4,7 @@
 //!
 //! - since torch 1.6 a zip archive (`archive.rs`), a storage being an uncompressed entry of it;
 //! - before, and today with `_use_new_zipfile_serialization=False`, a row of pickles (`legacy.rs`), the storages behind
-//!   them. The Chinese models of the article's authors are such files.
+//!   them. The Chinese models (`voidful/albert_chinese_small` and others) are such files.
 //!
 //! The pickles are read by a machine (`machine.rs`) that builds values in an arena and can call nothing: the few names
 //! of `globals.rs` stand for themselves, and "calling" one makes the description of a tensor. `state_dict.rs` finds

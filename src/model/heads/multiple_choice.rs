@@ -1,4 +1,4 @@
-//! Multiple choice: which of N continuations fits a prompt? (The article's demo.)
+//! Multiple choice: which of N continuations fits a prompt?
 
 use std::ops::Range;
 

@@ -153,7 +153,7 @@ impl PreTrainingOptions {
         let copies = self.dupe_factor.unwrap_or(1);
         check(copies >= 1, "dupe_factor", "at least 1", copies)?;
         let least = self.num_special() + 2;
-        let expected = format!("at least {least}, two beside the special tokens");
+        let expected = format!("at least {least}, two in addition to special tokens");
         check(self.max_seq_length >= least, "max_seq_length", expected, self.max_seq_length)
     }
 }
