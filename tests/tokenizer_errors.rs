@@ -369,7 +369,7 @@ fn broken_tokenizer_json() {
     let cases: [(&str, &str); 9] = [
         ("", "expected JSON"),
         ("3", "expected a JSON object, found 3"),
-        ("{}", "expected a `model`"),
+        ("{}", "expected the key `model`"),
         (r#"{"model": 1}"#, "`model`: expected an object, found 1"),
         (
             r#"{"model": {"type": "Unigram"}}"#,
