@@ -79,7 +79,7 @@ pub enum Error {
     Hub {
         /// The model with its revision, or the invalid setting.
         name: String,
-        /// What is wrong, and what to do about it.
+        /// The problem, and what to do about it.
         reason: String,
     },
 

@@ -132,7 +132,7 @@ impl AttentionProbabilities {
         self.square(index).slice(s![.., hidden.., hidden..]).to_owned()
     }
 
-    /// All probabilities as `[B, A, S, S]`; rows and columns of what the mask excludes are zero.
+    /// All probabilities as `[B, A, S, S]`; rows and columns of masked positions are zero.
     pub fn to_padded(&self) -> Array4<f32> {
         let (batch, length) = (self.layout.sequences.len(), self.layout.padded_length);
         let mut padded = Array4::zeros((batch, self.heads, length, length));

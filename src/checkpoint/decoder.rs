@@ -1,4 +1,4 @@
-//! Which tensors a masked-LM decoder has of its own.
+//! Which tensors of a masked-LM decoder are not tied.
 //!
 //! The values decide. A decoder that repeats the word embeddings is tied to them, and one that
 //! differs keeps its own values even where `config.json` ties it, as in transformers 5.
@@ -12,7 +12,7 @@ use super::{Checkpoint, UntiedTensor};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 
-/// Decides what is tied, and makes the names of a checkpoint's tensors (canonical → the file's)
+/// Decides which tensors are tied, and maps the names of a checkpoint's tensors (canonical → the file's)
 /// those of the model's parameters: copies are removed, and a tensor that is missing is replaced by
 /// the one that it is tied to, or that is tied to it.
 ///

@@ -138,7 +138,7 @@ impl DType {
     }
 }
 
-/// torch's other types, none of which is one of ALBERT's.
+/// PyTorch's other types, which do not occur in ALBERT.
 const TORCH_OTHER: [&str; 32] = [
     "float8_e4m3fn",
     "float8_e4m3fnuz",

@@ -53,7 +53,7 @@ pub(super) fn locate<'a>(
     divide(path, &table, tensors, backbone)
 }
 
-/// What of the table is found behind a prefix.
+/// The names of the table found under a prefix.
 #[derive(Debug, Default)]
 struct Candidate<'t> {
     names: BTreeSet<&'t str>,

@@ -11,7 +11,7 @@
 //! foreign.rs      what is not read                 (and what to do about it)
 //! tensor.rs       bounds of every tensor           (checked before anything is allocated)
 //! read.rs         bytes → f32                      (in pieces: no second copy of a tensor, let alone of a file)
-//! quantized.rs    bytes, scales and outliers ↔ one tensor: what models in int8 are saved as
+//! quantized.rs    bytes, scales and outliers ↔ one tensor: the storage of int8 models
 //! write.rs        f32 → safetensors                (in any of three types, or bytes; through `src/files.rs`: a temporary file, synced and renamed)
 //! ```
 //!
@@ -21,7 +21,7 @@
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
 //! pretrained.rs   directory → model, model → directory
-//! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
+//! decoder.rs      which tensors of a masked-LM decoder are not tied, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
 //! ```

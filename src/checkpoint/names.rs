@@ -26,7 +26,7 @@ use crate::nn::{AttentionParameters, FeedForwardParameters, LayerNorm, Linear, P
 type Visitor<'v, 'a> = dyn FnMut(&str, ArrayViewD<'a, f32>) + 'v;
 type VisitorMut<'v, 'a> = dyn FnMut(&str, ArrayViewMutD<'a, f32>) + 'v;
 
-/// What the parameters of a backbone are preceded by in every model with a head.
+/// The prefix of the backbone's parameters in every model with a head.
 pub(super) const BACKBONE: &str = "albert";
 
 /// Implements [`Parameters`] by a table of fields and names.
@@ -275,10 +275,10 @@ const MAX_NAME: usize = 256;
 /// What the backbone's names begin with.
 const STARTS: [&str; 3] = ["embeddings.", ENCODER, "pooler."];
 
-/// What the encoder's names begin with. They are ALBERT's own; those of embeddings and pooler are BERT's, too.
+/// The prefix of the encoder's names, which are unique to ALBERT; those of embeddings and pooler also occur in BERT.
 const ENCODER: &str = "encoder.";
 
-/// Whether a canonical name of the table is one that only an ALBERT has.
+/// Whether a canonical name of the table is unique to ALBERT.
 pub(super) fn is_of_encoder(canonical: &str) -> bool {
     canonical.starts_with(ENCODER)
 }

@@ -198,7 +198,7 @@ impl Checkpoint {
         locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
-    /// Of what kind the tensor `name` is, if it is one that cannot be read.
+    /// The kind of the tensor `name`, if it cannot be read.
     pub(super) fn foreign(&self, name: &str) -> Option<&'static str> {
         self.foreign.get(name).copied()
     }

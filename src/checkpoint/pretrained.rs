@@ -146,7 +146,7 @@ pub trait PreTrainedModel: Model {
 
 impl<M: Model> PreTrainedModel for M {}
 
-/// What precedes the names of a model's classifiers, if it may have exits.
+/// The prefix of a model's classifiers, if it may have exits.
 fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {
     let smallest = AlbertConfig::new(ConfigFields {
         vocab_size: 1,
@@ -175,7 +175,7 @@ fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Optio
     }
 }
 
-/// What the weights of a model are saved as.
+/// The element type in which weights are saved.
 pub(crate) fn saved_type(model: &impl Model) -> DType {
     if model.precision() == Precision::Int8 { DType::I8 } else { DType::F32 }
 }
@@ -213,7 +213,7 @@ pub(crate) fn stage_model<M: Model>(
     Ok([weights, stage_json(&directory.join("config.json"), &json)?])
 }
 
-/// Fills parameters from a checkpoint, and records what was used.
+/// Fills parameters from a checkpoint, and records which tensors were used.
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     options: &'a LoadOptions,
@@ -224,7 +224,7 @@ struct Loader<'a> {
     backbone: &'a str,
     /// The canonical names among them that may be another network's: only their shapes tell.
     doubtful: BTreeSet<String>,
-    /// The checkpoint's names of what is not the model's.
+    /// The names of unused tensors in the checkpoint.
     others: Vec<&'a str>,
     report: LoadReport,
 }
@@ -253,7 +253,7 @@ impl<'a> Loader<'a> {
         Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 
-    /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
+    /// Compares the sizes in the configuration with the checkpoint, before memory is allocated for them.
     fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
         for (name, shape) in names::landmarks(config) {
             let Some(&source) = self.unused.get(name) else { continue };
@@ -282,7 +282,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// The configuration with the exits of what is loaded, whose names begin with `prefix` if the model may have any.
+    /// The configuration with the exits of the checkpoint, whose names begin with `prefix` if the model may have any.
     fn settle_exits(&mut self, config: AlbertConfig, prefix: Option<&str>) -> Result<AlbertConfig> {
         let Some(prefix) = prefix else { return Ok(config) };
         let asked = self.options.exit_layers.clone();
@@ -295,7 +295,7 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
+    /// The configuration of the loaded model: the checkpoint determines which tensors of the decoder are not tied.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
         let shapes = [
             (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),

@@ -4,7 +4,7 @@
 //! | tensor | type, shape | |
 //! |---|---|---|
 //! | `X.weight` | i8 `[out, in]` | −127 to 127; −128 stands for the next value of the same row of `X.weight_outliers` |
-//! | `X.weight_scale` | f32 `[out]` | what a step of each row is worth |
+//! | `X.weight_scale` | f32 `[out]` | the step of each row |
 //! | `X.weight_outliers` | f32 `[out, channels]` | left out where there are none |
 //!
 //! A checkpoint shows the three as one tensor, `X.weight`, which is read as `f32`. Scales have 17 bits, so every product
@@ -147,10 +147,10 @@ pub(super) enum Stored<'a> {
     Values { shape: Vec<usize>, values: Vec<f32> },
 }
 
-/// What is stored of a model's parameters, whose matrices are rounded to bytes already.
+/// The stored form of a model's parameters, whose matrices were rounded to int8.
 ///
 /// # Errors
-/// [`Error::Config`] if the configuration does not say what the outliers are.
+/// [`Error::Config`] if the configuration lacks the outliers.
 pub(super) fn stored<'a>(
     config: &AlbertConfig,
     tensors: Vec<(String, ArrayViewD<'a, f32>)>,

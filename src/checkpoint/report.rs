@@ -71,7 +71,7 @@ impl LoadReport {
 /// The most names that are listed one by one.
 const LISTED: usize = 24;
 
-/// Names; of very many, only what they begin with, and how many there are.
+/// Names; for very many, only their common prefix and their number.
 fn listed(names: &[String]) -> String {
     if names.len() <= LISTED {
         return names.join(", ");

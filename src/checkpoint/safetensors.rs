@@ -80,7 +80,7 @@ fn read_header(source: &Source) -> Result<(Vec<u8>, u64)> {
     Ok((header, PREFIX + header_len))
 }
 
-/// Checks one tensor of the header, or says of what kind it is if it cannot be read.
+/// Checks one tensor of the header, or returns its kind if it cannot be read.
 fn locate(
     source: &Arc<Source>,
     name: &str,

@@ -25,7 +25,7 @@ pub(super) struct Source {
 #[derive(Debug)]
 enum Bytes {
     File(Mutex<File>),
-    /// What a format leaves out, and its reader knows.
+    /// Properties that a format omits, but its reader knows.
     Memory(Vec<u8>),
 }
 
@@ -160,7 +160,7 @@ impl Read for Section<'_> {
     }
 }
 
-/// What a file seems to be by its first bytes, for messages about one that is not what its name says.
+/// The apparent kind of a file by its first bytes, for error messages.
 pub(super) fn describe(head: &[u8]) -> String {
     let known = match head {
         [b'P', b'K', 3, 4, ..] => "a zip archive, as torch.save writes (name it `….bin`)",

@@ -190,7 +190,7 @@ fn element_count(shape: &[usize]) -> Option<u64> {
     Some(if empty { 0 } else { (nonzero / size_of::<f32>()) as u64 })
 }
 
-/// How many elements of its storage a tensor reaches over, from the storage's start to the tensor's last element.
+/// The number of elements from the start of the storage to the tensor's last element.
 fn reach(shape: &[usize], strides: &[usize], offset: u64) -> Option<u64> {
     if shape.contains(&0) {
         return Some(offset);

@@ -47,7 +47,7 @@ pub fn write_safetensors_as<'a, N: Into<String>>(
     stage_safetensors(path.as_ref(), dtype, tensors)?.commit()
 }
 
-/// How an element is written.
+/// The encoding of an element.
 #[derive(Clone, Copy)]
 enum Element {
     F32,

@@ -62,7 +62,7 @@ impl<const COLUMNS: usize> Output<COLUMNS> {
     }
 }
 
-/// A number as JSON has it: with the digits that single precision has, not those that double would.
+/// A number in JSON, with the digits of single precision, not of double.
 pub fn number(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

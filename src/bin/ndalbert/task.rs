@@ -30,7 +30,7 @@ pub trait Task<const COLUMNS: usize> {
     /// The texts of the arguments.
     fn texts(&self) -> &[String];
 
-    /// The pipeline, with the settings of the command line, and what loading it had to say.
+    /// The pipeline with the settings of the command line, and its load report.
     fn load(
         &self,
         directory: &std::path::Path,

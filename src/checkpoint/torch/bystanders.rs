@@ -19,7 +19,7 @@ pub(super) fn find(module: &str, name: &str) -> Option<&'static str> {
 
         ("builtins" | "__builtin__", "frozenset") => "a frozenset",
         ("builtins" | "__builtin__", "range" | "xrange" | "slice") => "a range",
-        // As the base of a class, or what a `defaultdict` makes.
+        // As the base of a class, or the factory of a `defaultdict`.
         ("builtins" | "__builtin__", "object" | "type" | "list" | "dict" | "tuple")
         | ("builtins" | "__builtin__", "int" | "long" | "float" | "bool")
         | ("builtins" | "__builtin__", "str" | "unicode" | "bytes") => "a plain value",

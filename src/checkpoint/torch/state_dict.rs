@@ -1,4 +1,4 @@
-//! From what a pickle describes to named tensors.
+//! From the description in a pickle to named tensors.
 
 use std::collections::HashSet;
 
@@ -48,7 +48,7 @@ pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     }
 }
 
-/// What is known on the way through nested values.
+/// The state of traversing nested values.
 struct Walk<'a> {
     object: &'a Object,
     /// The keys that lead to what is being looked at, joined by dots.

@@ -144,7 +144,7 @@ impl HeadPass<'_> {
     }
 }
 
-/// A classifier of chosen tokens against a loss that makes gradients of its logits.
+/// A classifier of selected tokens with a loss that turns its logits into gradients.
 ///
 /// # Errors
 /// Those of the loss.

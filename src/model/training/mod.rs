@@ -1,4 +1,4 @@
-//! Forward passes that remember, and backward passes.
+//! Forward passes that save their states, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`]
 //! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of

@@ -231,8 +231,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.config.exit_layers.split_last().map_or(&[], |(_, early)| early)
     }
 
-    /// Forward, what `loss` makes of the states, and backward. What is read of the states: of the
-    /// last layer, and which exits.
+    /// Forward, what `loss` makes of the states, and backward. The states that are read: of the last layer, and of which exits.
     fn backward_pass<R: Send>(
         &mut self,
         batch: &Batch,

@@ -1,4 +1,4 @@
-//! Which loss the logits of a classifier of sequences have.
+//! The loss for the logits of a sequence classifier.
 
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
@@ -13,7 +13,7 @@ use crate::kernels::Isa;
 use crate::model::heads::{Comparison, comparison};
 use crate::nn::loss::IGNORE_INDEX;
 
-/// What logits are compared with.
+/// The targets of logits.
 pub(super) struct Objective<'a> {
     /// How many logits are compared with each other: classes, or a prompt's choices.
     columns: usize,

@@ -1,4 +1,4 @@
-//! What forward passes leave for backward passes.
+//! The states that forward passes save for backward passes.
 //!
 //! Backward passes overwrite what they have read with what is needed next: queries, keys and values with their gradients, what
 //! was normalised with the gradient of what went into the norm. After all layers, the gradient of every product's output is therefore available next to its inputs, and takes no memory of its own.

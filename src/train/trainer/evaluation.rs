@@ -65,7 +65,7 @@ impl<M: TrainableModel, O> Trainer<'_, M, O> {
         Ok(EvaluationMetrics { step: progress.step, metrics })
     }
 
-    /// Keeps book of an evaluation. Whether it is the best so far.
+    /// Records an evaluation. Returns whether it is the best so far.
     pub(super) fn judge(&mut self, evaluation: &EvaluationMetrics) -> Result<bool> {
         let name = &self.options.metric_for_best_model;
         let Some(&metric) = evaluation.metrics.get(name) else {

@@ -1,4 +1,4 @@
-//! Training as a whole: steps, evaluations, checkpoints.
+//! The training loop: steps, evaluations, checkpoints.
 //!
 //! ```text
 //! data.rs          where batches come from, and how to continue
@@ -6,7 +6,7 @@
 //! evaluation.rs    the model's quality, and its best evaluation
 //! save.rs          trainer → checkpoint
 //! resume.rs        checkpoint → trainer
-//! state.rs         the state besides weights and moments
+//! state.rs         the state apart from weights and moments
 //! directory.rs     the checkpoints of a directory: the newest complete one, and those to remove
 //! manifest.rs      the files of a checkpoint; one with other files is not removed
 //! events.rs        the events that hooks receive

@@ -14,10 +14,10 @@ use crate::train::{Optimizer, TrainableModel, TrainingOptions};
 /// The file's name in a checkpoint.
 pub(super) const STATE: &str = "trainer_state.json";
 
-/// What is raised when the file changes so that older versions of this crate would misread it.
+/// The version of the format, which is incremented when older versions of this crate would misread the file.
 const VERSION: u32 = 1;
 
-/// How far training has come.
+/// The progress of training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
     pub(super) step: u64,

@@ -11,7 +11,7 @@ use crate::nn::Parameters;
 use crate::train::{LossOutput, Optimizer, TrainableModel, TrainingBatch, clip_global_norm};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Learns from some batches. Where loss or gradients are not finite, parameters and optimizer stay as they are.
+    /// Takes a step on some batches. If loss or gradients are not finite, parameters and optimizer do not change.
     pub(super) fn step(&mut self, batches: &[TrainingBatch<M::Labels>]) -> Result<StepMetrics> {
         let learning_rate = self.options.schedule.rate_at(self.progress.step);
         let loss = self.forward_backward(batches)?;
@@ -75,7 +75,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 }
 
-/// The seeds of the dropout of a step's batches, which depend on nothing but the trainer's seed and the step.
+/// The dropout seeds of a step's batches, which depend only on the trainer's seed and the step.
 fn dropout_seeds(seed: u64, step: u64) -> ChaCha8Rng {
     let mut seeds = ChaCha8Rng::seed_from_u64(seed);
     seeds.set_stream(step);
