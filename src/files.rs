@@ -17,7 +17,7 @@ const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
 /// How many bytes are handed to the operating system at once.
 const BUFFER: usize = 256 << 10;
 
-/// The longest JSON file beside weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
+/// The longest JSON file next to weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
 /// a thousand times as large as ALBERT, a few hundred KB.
 pub(crate) const MAX_JSON: u64 = 16 << 20;
 
@@ -120,7 +120,7 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub(crate) fn as_text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let found = match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "UTF-32",
-        // Without a mark, every ASCII character has a zero beside it.
+        // Without a mark, every ASCII character has an adjacent zero.
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => "UTF-16",
         _ => return Ok(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)),
     };
@@ -153,7 +153,7 @@ pub(crate) struct Staged {
     path: PathBuf,
 }
 
-/// Writes what will stand at `path` to a temporary file beside it.
+/// Writes the future contents of `path` to a temporary file in its directory.
 pub(crate) fn stage(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -229,7 +229,7 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes a directory at `path` of what `write` writes into it, wholly or not at all.
 ///
-/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds,
+/// `write` gets a temporary directory next to it, and syncs what it writes there. If it succeeds,
 /// that is renamed to `path`. Whatever fails leaves no temporary directory, unless the process
 /// ends: then it is one of the [`leftovers`]. What stands at `path` already is not replaced.
 ///

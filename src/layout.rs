@@ -30,7 +30,7 @@ pub(crate) const INDEX: &str = ".index";
 /// The directory of an archive of TF Hub that has the checkpoint, and the one that has all else.
 const ARCHIVE: (&str, &str) = ("variables", "assets");
 
-/// The index of the TensorFlow checkpoint that `path` means: itself, or that beside one of the checkpoint's other files, or of which
+/// The index of the TensorFlow checkpoint that `path` means: itself, or the one next to another file of the checkpoint, or of which
 /// `path` is what their names begin with, as TensorFlow names checkpoints.
 pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;

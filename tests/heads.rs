@@ -1,4 +1,4 @@
-//! Heads without a model around them, and what models say of themselves.
+//! Heads without a model, and the `Debug` output of models.
 
 use ndalbert::heads::{
     LinearHead, MaskedLmHead, MaskedLmHeadParameters, MaskedLmOutput, QuestionAnsweringOutput,

@@ -69,7 +69,7 @@ pub struct Left {
     pub right_in_the_end: usize,
 }
 
-/// Measures whichever kind of model it is.
+/// Measures a model of any kind.
 pub fn all(options: &Options) -> Result<Vec<Measured>, Failure> {
     let config = AlbertConfig::from_pretrained(&options.model)?;
     let classes = config.other.get("architectures").and_then(|classes| classes.get(0));

@@ -17,7 +17,7 @@ pub struct Matrix<'a> {
 }
 
 const LETTERS: f64 = 13.0;
-/// What a text may take beside its row.
+/// The width of a text next to its row.
 const LONGEST: f64 = 340.0;
 const SMALLEST: f64 = 16.0;
 const LARGEST: f64 = 48.0;

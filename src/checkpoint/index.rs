@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// The most shards, all of which are open at the same time.
 const MAX_SHARDS: usize = 128;
 
-/// An index, all of whose shards are names of files beside it.
+/// An index whose shards are all names of files in its directory.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,
@@ -51,7 +51,7 @@ pub(super) fn read(origin: Origin<'_>, path: &Path) -> Result<Index> {
     for (tensor, shard) in &entries {
         if let Some(why) = refusal(shard) {
             return Err(source.error(format!(
-                "tensor `{tensor}`: expected a shard beside the index, found {shard:?}, {why}"
+                "tensor `{tensor}`: expected a shard next to the index, found {shard:?}, {why}"
             )));
         }
         if !shards.contains(shard) {

@@ -18,7 +18,7 @@ use crate::nn::{AttentionParameters, FeedForwardParameters, LayerNorm, Linear, P
 type Visitor<'v, 'a> = dyn FnMut(&str, ArrayViewD<'a, f32>) + 'v;
 type VisitorMut<'v, 'a> = dyn FnMut(&str, ArrayViewMutD<'a, f32>) + 'v;
 
-/// What the parameters of a backbone are preceded by in every model with a head.
+/// The prefix of the backbone's parameters in every model with a head.
 pub(super) const BACKBONE: &str = "albert";
 
 /// Implements [`Parameters`] by a table of fields and names.

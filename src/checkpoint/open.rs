@@ -51,15 +51,14 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub tensors: Vec<(String, TensorInfo)>,
-    /// Tensors that cannot be read, and of what kind they are.
+    /// Tensors that cannot be read, and their kinds.
     pub foreign: Vec<(String, &'static str)>,
     pub metadata: BTreeMap<String, String>,
 }
 
-/// An opened checkpoint: every tensor of it found and checked, none of them read yet.
+/// An opened checkpoint: all tensors are located and checked, but not read yet.
 ///
-/// Its files stay open, so what is read later is what was checked here even if a file is replaced meanwhile. It is
-/// `Send + Sync`; reads of the same file take turns.
+/// Its files stay open, so later reads see the checked files even if they are replaced meanwhile. `Send + Sync`; reads of the same file are serialised.
 ///
 /// ```no_run
 /// use ndalbert::checkpoint::Checkpoint;
@@ -81,23 +80,20 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
+    /// Opens the checkpoint at `path`. In a directory, this is the first of `model.safetensors`,
     /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
     /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or
     /// one file (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
     ///
-    /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
+    /// All tensors in nested PyTorch dictionaries and lists are found. Keys and indices are joined by dots:
     /// `state_dict.albert.pooler.bias`.
     ///
-    /// A TensorFlow checkpoint may also be named as TensorFlow does, by what its files' names begin with
-    /// (`albert_base/model.ckpt-best`). Where a directory has several, the file `checkpoint` says which is taken. Its variables have
-    /// the names and the layout that transformers' converter gives them (`albert.pooler.bias`).
+    /// A TensorFlow checkpoint may also be named by its prefix, as in TensorFlow (`albert_base/model.ckpt-best`). If a directory has several, the file `checkpoint` decides. Variables get the names and the layout of transformers' converter (`albert.pooler.bias`).
     ///
     /// # Errors
     ///
     /// `Error::Io` for a file that cannot be opened or read; `Error::Format` for a directory without weights and for
-    /// a file that is not what its name says; `Error::Tensor` for a tensor that is not where the file says it is, that
-    /// occurs twice, or that an index looks for in a shard that lacks it.
+    /// a file that is not what its name says; `Error::Tensor` for a tensor outside the file, one that occurs twice, or one that is missing from the shard named by the index.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a checkpoint")?;
@@ -143,17 +139,17 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The file that was opened: of a sharded checkpoint, its index.
+    /// The file that was opened; for a sharded checkpoint, its index.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How its files are written.
+    /// The format of its files.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// What a safetensors file says of itself, usually `format` = `pt`; empty for torch's.
+    /// The metadata of a safetensors file, usually `format` = `pt`; empty for PyTorch files.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -180,19 +176,18 @@ impl Checkpoint {
 
     /// Reads the tensor `name`, converted to `f32`, row by row whatever its order in the file.
     ///
-    /// Only its own bytes are read, in pieces of bounded size: the array that is returned is the only copy.
+    /// Only its own bytes are read, in pieces of bounded size, so the returned array is the only copy.
     ///
     /// # Errors
     ///
-    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor bytes with scales, as
-    /// models in int8 are saved), or if there is no memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
+    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor int8 with scales, as written by this crate), or if memory is exhausted; `Error::Format` if the file was shortened; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         self.find(name)?.read(name)
     }
 
-    /// As [`read`](Self::read), into an array that is there already, whatever its layout.
+    /// Like [`read`](Self::read), into an existing array of any layout.
     ///
-    /// Nothing is allocated but a buffer of bounded size if the array is in row-major order without gaps.
+    /// If the array is contiguous in row-major order, only a buffer of bounded size is allocated.
     ///
     /// # Errors
     ///
@@ -202,12 +197,11 @@ impl Checkpoint {
         self.find(name)?.read_into(name, values)
     }
 
-    /// The tensors of the ALBERT in it, which is found as [`from_pretrained`](super::PreTrainedModel::from_pretrained) finds
-    /// it: by the names of parameters without the backbone's prefix (`pooler.bias`), the names in the file.
+    /// The tensors of the ALBERT in this checkpoint, located as by [`from_pretrained`](super::PreTrainedModel::from_pretrained): maps parameter names without the backbone's prefix (`pooler.bias`) to names in the file.
     ///
     /// # Errors
     ///
-    /// `Error::Format` if there is none, or more than one and the options do not say which.
+    /// `Error::Format` if there is none, or if there are several and the options do not select one.
     pub fn albert_tensors(&self, options: &LoadOptions) -> Result<BTreeMap<String, &str>> {
         Ok(self.locate(options.under(), false)?.tensors)
     }
@@ -221,7 +215,7 @@ impl Checkpoint {
         locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
-    /// Of what kind the tensor `name` is, if it is one that cannot be read.
+    /// The kind of the tensor `name`, if it cannot be read.
     pub(super) fn foreign(&self, name: &str) -> Option<&'static str> {
         self.foreign.get(name).copied()
     }

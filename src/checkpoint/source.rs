@@ -182,7 +182,7 @@ impl Read for Section<'_> {
     }
 }
 
-/// What a file seems to be by its first bytes, for messages about one that is not what its name says.
+/// The apparent kind of a file by its first bytes, for error messages.
 pub(super) fn describe(head: &[u8]) -> String {
     let known = match head {
         [b'P', b'K', 3, 4, ..] => "a zip archive, as torch.save writes (name it `….bin`)",

@@ -1,4 +1,4 @@
-//! `albert_config.json`: a model in google-research/albert's words.
+//! `albert_config.json`: the configuration of google-research/albert.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::layout::only_file;
 use crate::nn::Activation;
 
-/// The name in releases; albert_zh's go on before the ending (`albert_config_tiny_google.json`).
+/// The name in releases; albert_zh's have more before the extension (`albert_config_tiny_google.json`).
 const NAME: (&str, &str) = ("albert_config", ".json");
 
 /// The configuration of the model in a directory: transformers' before Google's. If there is neither, transformers' path, which an

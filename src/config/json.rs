@@ -1,4 +1,4 @@
-//! `config.json` read and written key by key, so that an error can name the key and what it held.
+//! Reads and writes `config.json` key by key, so that errors can name the key and its value.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -23,8 +23,7 @@ const EXIT_LAYERS: &str = "exit_layers";
 impl AlbertConfig {
     /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
     ///
-    /// In the latter, the activation "gelu" is what transformers calls `gelu_new`. A file is one of Google's if it has that
-    /// name and no `model_type`, which every configuration of transformers' has; whatever format the weights beside it have.
+    /// In the latter, the activation "gelu" is transformers' `gelu_new`. A file is taken for Google's if it has such a name and no `model_type`, which every transformers configuration has, whatever the format of the weights.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).
@@ -173,7 +172,7 @@ impl AlbertConfig {
 pub(super) struct Keys(pub(super) Map<String, Value>);
 
 impl Keys {
-    /// Refuses what is not an ALBERT config, or is one of a kind that this crate would compute wrongly.
+    /// Rejects configurations that are not ALBERT's, and variants that this crate does not implement.
     fn check_kind(&mut self) -> Result<()> {
         if let Some(kind) = self.string("model_type")?.filter(|kind| kind != "albert") {
             return Err(Error::config("model_type", "\"albert\"", format!("{kind:?}")));
@@ -284,7 +283,7 @@ pub(super) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| float().map(|x| x as u64))
 }
 
-/// A value as an error message shows it: never pages of it.
+/// A value as error messages show it, shortened.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(80) {

@@ -1,8 +1,6 @@
-//! `config.json`: what a model is, in Hugging Face's words.
+//! `config.json`: the description of a model, under Hugging Face's names.
 //!
-//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after
-//! validation, so that code which holds one never has to ask again. Keys that this crate does not know are kept and
-//! written back.
+//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after validation, so code that has one need not check it. Unknown keys are kept and written back.
 
 mod check;
 mod counts;
@@ -35,7 +33,7 @@ pub use outliers::Int8Outliers;
 
 /// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are ALBERT-xxlarge's).
 ///
-/// Plain data that may be invalid; [`AlbertConfig::new`] checks it.
+/// Plain data that may be invalid; [`AlbertConfig::new`] validates it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigFields {
     /// V, the number of word embeddings.
@@ -44,15 +42,15 @@ pub struct ConfigFields {
     pub embedding_size: usize,
     /// H, the width of the encoder.
     pub hidden_size: usize,
-    /// L, how many times a group of layers is applied.
+    /// L, the number of times a group of layers is applied.
     pub num_hidden_layers: usize,
-    /// How many groups of parameters the layers are divided among.
+    /// The number of parameter groups among which the layers are divided.
     pub num_hidden_groups: usize,
     /// A, the number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
     /// I, the width of the feed-forward block.
     pub intermediate_size: usize,
-    /// How many layers with parameters of their own one group consists of; all are run at each of the L applications.
+    /// The number of layers with separate parameters in a group; all of them run in each of the L applications.
     pub inner_group_num: usize,
     /// The feed-forward block's activation, also that of the masked-LM head.
     pub hidden_act: Activation,
@@ -60,9 +58,9 @@ pub struct ConfigFields {
     pub hidden_dropout_prob: f64,
     /// Dropout on attention probabilities, used in training only.
     pub attention_probs_dropout_prob: f64,
-    /// How many positions have an embedding: the longest sequence the model takes.
+    /// The number of position embeddings: the maximum length of a sequence.
     pub max_position_embeddings: usize,
-    /// How many token types (segments) have an embedding.
+    /// The number of token types (segments).
     pub type_vocab_size: usize,
     /// Standard deviation of newly initialised weights.
     pub initializer_range: f64,
@@ -77,31 +75,27 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
-    /// Whether the masked-LM decoder's matrix is the word embeddings. Where it is not, the decoder
-    /// has a matrix and a bias of its own.
+    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the decoder has a separate matrix and bias.
     ///
-    /// A checkpoint whose decoder has other values than the word embeddings is loaded with `false`
-    /// here, whatever its file says.
+    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`, whatever its file says.
     pub tie_word_embeddings: bool,
     /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
     ///
-    /// It is `false` for a checkpoint in which only the two biases differ, and has no meaning where
+    /// `false` for a checkpoint in which only the two biases differ; ignored if
     /// [`tie_word_embeddings`](Self::tie_word_embeddings) is `false`.
     pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
     /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
     pub labels: Vec<String>,
-    /// What a sequence classifier is trained for; `None` lets the labels decide, as in transformers.
+    /// The problem of a sequence classifier; `None` infers it from the labels, as in transformers.
     pub problem_type: Option<ProblemType>,
-    /// The layers, counted from 1 and in ascending order, that a classifier of the pooled output follows: a model with
-    /// exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
+    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
     /// Not a Hugging Face key.
     pub exit_layers: Vec<usize>,
-    /// What a model in int8 computes in single precision, where it is known: it then is not looked for when the model is
-    /// built. Not a Hugging Face key.
+    /// The channels that a model in int8 computes in single precision, if they are known; otherwise they are determined when the model is built. Not a Hugging Face key.
     pub int8_outliers: Option<Int8Outliers>,
-    /// Keys of the file that this crate does not use; written back as they were.
+    /// Keys of the file that this crate does not use; written back unchanged.
     pub other: Map<String, Value>,
 }
 
@@ -158,8 +152,7 @@ impl ConfigFields {
 
 /// A valid configuration.
 ///
-/// Fields are read through [`Deref`] under Hugging Face's names, and cannot be changed in place; take a copy with
-/// [`to_fields`](Self::to_fields), change that, and validate it again.
+/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy from [`to_fields`](Self::to_fields) and validate it again.
 ///
 /// ```
 /// use ndalbert::{AlbertConfig, ConfigFields};
@@ -192,11 +185,11 @@ impl Deref for AlbertConfig {
 impl AlbertConfig {
     /// Checks the fields.
     ///
-    /// With [`ParameterSharing::None`] every layer is a group of its own, so `num_hidden_groups` is set to
+    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is set to
     /// `num_hidden_layers`.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the first field which no model can have, and its value.
+    /// [`Error::Config`] that names the first invalid field and its value.
     pub fn new(mut fields: ConfigFields) -> Result<Self> {
         if fields.parameter_sharing == ParameterSharing::None && fields.num_hidden_groups == 1 {
             fields.num_hidden_groups = fields.num_hidden_layers;
@@ -210,12 +203,10 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
+    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a model on the Hub (see
     /// [`hub`](crate::hub)).
     ///
-    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Where there is none, reads what
-    /// Google's releases and albert_zh have instead: `albert_config.json`, or the only `albert_config*.json`
-    /// ([`from_file`](Self::from_file) says how the two differ), or else the `config.yml` of StyleTTS2's PL-BERT.
+    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of StyleTTS2's PL-BERT.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
@@ -244,12 +235,12 @@ impl AlbertConfig {
         self
     }
 
-    /// D, the width of one attention head.
+    /// D, the width of an attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// C, the number of classes of a classifier: as many as there are labels.
+    /// C, the number of classes of a classifier, which is the number of labels.
     pub fn num_labels(&self) -> usize {
         self.labels.len()
     }
@@ -259,15 +250,14 @@ impl AlbertConfig {
         self.tie_word_embeddings && self.tie_decoder_bias
     }
 
-    /// How many layers are applied one after the other: L times the inner layers of a group.
+    /// The number of layers applied in sequence: L times the inner layers of a group.
     pub fn num_applications(&self) -> usize {
         self.num_hidden_layers * self.inner_group_num
     }
 
     /// The group that serves layer `layer` (0 ≤ `layer` < L).
     ///
-    /// Computed in floating point, as transformers does: `int(layer / (L / groups))`. Where groups do not divide L,
-    /// integer division would give another answer.
+    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer division differs if the number of groups does not divide L.
     pub fn group_of_layer(&self, layer: usize) -> usize {
         let layers_per_group = self.num_hidden_layers as f64 / self.num_hidden_groups as f64;
         (layer as f64 / layers_per_group) as usize

@@ -104,7 +104,7 @@ impl Cache {
         self.model.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot
+    /// Locks a blob for writing, waiting for other writers; `None` where that cannot
     /// be.
     pub fn lock(&self, etag: &str) -> Option<File> {
         let path = self.locks.join(format!("{etag}.lock"));
@@ -159,7 +159,7 @@ fn symlink(_target: &Path, _path: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Makes the directory that a file is to be in.
+/// Creates the directory of a file.
 pub(super) fn make_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }

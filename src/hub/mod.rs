@@ -1,26 +1,23 @@
-//! Which directory a name stands for: one that is there, or a model of the Hugging Face Hub (feature `hub`).
+//! Resolves names to directories: existing ones, or models on the Hugging Face Hub (feature `hub`).
 //!
-//! Every `from_pretrained` of this crate asks here first. A directory that exists always wins. With the feature `hub`, another name of the
-//! form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, too, so that neither
-//! downloads what the other has:
+//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes precedence. With the feature `hub`, another name of the form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, so that both share downloads:
 //!
 //! ```text
 //! name.rs         what may be the name of a model, a revision, a file of a repository
 //! settings.rs     where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
 //! environment.rs  variables, and those that are named in paths
-//! proxy.rs        which proxy an address is asked by way of, if any
-//! wanted.rs       which of a repository's files are needed: the caller says so
+//! proxy.rs        the proxy for an address, if any
+//! wanted.rs       which of a repository's files are needed
 //! client.rs       requests, redirects, and what the answers must be
 //! address.rs      parts of addresses, and of headers that have ranges
 //! cache.rs        blobs, snapshots, refs, locks: the layout of the cache
-//! download.rs     one file: received, gone on with after an interruption, checked, put in its place
+//! download.rs     one file: received or resumed, verified, moved to its final path
 //! failure.rs      what went wrong, and what to do about it
 //! ```
 //!
 //! # What is trusted
 //!
-//! Nothing that a server answers. Names of files, commits and ETags become paths only if they are plain; a file of another length than
-//! was announced, or (weights) of another SHA-256, is not put in its place; what is in the cache is never written to again.
+//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a file of another length than announced, or weights with another SHA-256, are rejected; files in the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;

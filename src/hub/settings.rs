@@ -155,7 +155,7 @@ impl Hub {
         Ok(self)
     }
 
-    /// Shows this token to the endpoint, and to nobody that it redirects to.
+    /// Sends this token to the endpoint, but not to hosts that it redirects to.
     ///
     /// # Errors
     /// `Error::Hub` if it has characters that no token has.
@@ -235,7 +235,7 @@ impl Hub {
         if is_commit(revision) && cache.is_complete(revision, files) {
             return Ok(cache.snapshot(revision));
         }
-        // Good enough where there is nobody to ask for more: what is needed, if perhaps not all that the Hub has.
+        // Sufficient without a network: the necessary files, if perhaps not all that the Hub has.
         let cached = cache.needed(cache.commit(revision).as_deref(), files);
         let result = match (self.offline, cached) {
             (true, cached) => cached,

@@ -1,4 +1,4 @@
-//! From text to answers in one call: what `pipeline("text-classification", …)` is in transformers.
+//! From text to answers in one call, like `pipeline("text-classification", …)` in transformers.
 //!
 //! ```
 //! use ndalbert::pipelines::{Pipeline, TextClassification};
@@ -11,15 +11,9 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! A pipeline is a model, its tokenizer and what is made of the model's numbers. All of them are [`Pipeline`]s, which
-//! take one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)) or an iterator of them that need
-//! not end ([`stream`](Pipeline::stream)). Many inputs go through the model in groups of a number of *tokens*, packed,
-//! and keep their order; one that cannot be processed does not keep the others from it.
+//! A pipeline combines a model, its tokenizer and post-processing. All implement [`Pipeline`], which takes one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)), or an iterator of any length ([`stream`](Pipeline::stream)). Inputs are grouped by their number of *tokens* and packed, and results keep their order. An input that cannot be processed does not affect the others.
 //!
-//! What they answer is what the pipelines of transformers 5.23 do (of 4.57, for [`QuestionAnswering`], which 5 lacks), with
-//! these exceptions: texts that are longer than the model's input are cut, and not an error; checkpoints that lack the head
-//! that a pipeline needs are one, since its answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all
-//! the same); and so are logits that are no finite numbers.
+//! Results are those of the pipelines of transformers 5.23 (4.57 for [`QuestionAnswering`], which 5 lacks), with these exceptions. Texts longer than the model's input are truncated instead of an error. Checkpoints without the head that a pipeline needs are an error, since answers would be random ([`PipelineOptions::initialize_missing_head`] allows them). Non-finite logits are an error, too.
 
 mod base;
 mod dynamic;

@@ -1,4 +1,4 @@
-//! Do two segments stand in their original order?
+//! Sentence order: are two segments in their original order?
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,7 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForSentenceOrder;
 use crate::nn::softmax;
 
-/// Whether two sentences, or longer stretches of text, are in the order in which they were written: what ALBERT is
-/// pre-trained for besides guessing words. transformers has no such pipeline; logits are those of its
-/// `AlbertForPreTraining`.
+/// Predicts whether two segments of text are in their original order: ALBERT's second pre-training task. transformers has no such pipeline; logits are those of its `AlbertForPreTraining`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, SentenceOrder};
@@ -31,7 +29,7 @@ use crate::nn::softmax;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// The published v1 and v2 models come without the head that this needs; those of albert_zh have it.
+/// The published v1 and v2 models lack the head for this; those of albert_zh have it.
 #[derive(Debug)]
 pub struct SentenceOrder {
     base: Base<AlbertForSentenceOrder>,
@@ -41,12 +39,12 @@ pub struct SentenceOrder {
 impl_construction!(SentenceOrder, AlbertForSentenceOrder, |base| Ok(Self { base, exit: None }));
 impl_exit!(SentenceOrder, |config| ProblemType::SingleLabelClassification);
 
-/// Two stretches of text. Made of a pair, too.
+/// Two segments of text. Also created from a pair.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SentencePair {
-    /// The one that is read first.
+    /// The first segment.
     pub first: String,
-    /// The one that is read after it.
+    /// The second segment.
     pub second: String,
 }
 
@@ -62,9 +60,9 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for SentencePair {
 pub struct SentenceOrderPrediction {
     /// The probability that they are.
     pub in_order: f32,
-    /// The model's numbers for "in order" and for "swapped".
+    /// The logits of "in order" and "swapped".
     pub logits: [f32; 2],
-    /// How many layers were computed for them: all, or fewer where the pair left [early](SentenceOrder::exit).
+    /// The number of layers computed: all, or fewer if the pair left [early](SentenceOrder::exit).
     pub layers: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which class does a text, or a pair of texts, belong to?
+//! Text classification: the class of a text or a pair of texts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::{AlbertForSequenceClassification, problem};
 use crate::nn::softmax;
 
-/// Classes of texts or of pairs of texts, with their scores (`text-classification` in transformers).
+/// Classifies texts or pairs of texts (`text-classification` in transformers).
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, TextClassification};
@@ -77,9 +77,9 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for TextInput {
 pub struct Classification {
     /// The class's name in the checkpoint's `id2label`.
     pub label: String,
-    /// What the [`Function`] makes of its logit; in a regression, the prediction.
+    /// The result of the [`Function`] for its logit; in a regression, the prediction.
     pub score: f32,
-    /// How many layers were computed for it: all of them, or fewer where the input left
+    /// The number of layers computed: all, or fewer if the input left
     /// [early](TextClassification::exit).
     pub layers: usize,
 }
@@ -95,17 +95,16 @@ impl fmt::Display for Classification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Function {
-    /// Probabilities of classes of which one applies.
+    /// Softmax: probabilities of mutually exclusive classes.
     Softmax,
-    /// A probability for each class alone.
+    /// Sigmoid: an independent probability for each class.
     Sigmoid,
-    /// What they are.
+    /// The logits themselves.
     None,
 }
 
 impl Function {
-    /// That of a model, as in transformers: none for a regression, a sigmoid for several labels or a single class, else a
-    /// softmax.
+    /// The function for a model, as in transformers: none for regression, a sigmoid for multi-label models or a single class, otherwise a softmax.
     fn of(config: &crate::AlbertConfig) -> Self {
         match config.problem_type {
             Some(ProblemType::Regression) => Self::None,
@@ -125,15 +124,14 @@ impl Function {
 }
 
 impl TextClassification {
-    /// How many classes are returned, best first: by default 1; all of them with `None`.
+    /// The number of classes returned, best first; by default 1; `None` returns all.
     #[must_use]
     pub fn top_k(mut self, count: impl Into<Option<usize>>) -> Self {
         self.top_k = count.into();
         self
     }
 
-    /// What scores are made by; by default what the checkpoint's `problem_type` or its number of labels says: no function
-    /// for a regression, a sigmoid for several labels at once or a single one, a softmax for one of several.
+    /// Sets the function that turns logits into scores. By default it follows from the checkpoint's `problem_type` or number of labels: none for regression, a sigmoid for multi-label models or a single label, a softmax otherwise.
     #[must_use]
     pub fn function(mut self, function: Function) -> Self {
         self.function = function;

@@ -1,4 +1,4 @@
-//! Lines of text files that may be larger than memory, one at a time.
+//! Lines of text files, read one at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 /// How much is read at once.
 const BUFFER: usize = 256 << 10;
 
-/// The lines of a UTF-8 file. They end with LF or CR LF; a byte order mark before the first is passed over.
+/// The lines of a UTF-8 file. They end with LF or CR LF; a byte order mark before the first is skipped.
 pub(crate) struct Lines {
     path: PathBuf,
     reader: BufReader<File>,

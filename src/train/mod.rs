@@ -1,7 +1,6 @@
 //! Training: loss → backward → clip → optimizer → checkpoint.
 //!
-//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters; a
-//! [`Trainer`] does so step by step, with all that belongs to it.
+//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer updates the parameters; a [`Trainer`] runs the training loop.
 
 mod check;
 mod clip;
@@ -33,7 +32,7 @@ pub use crate::model::training::{
 
 use crate::batch::Batch;
 
-/// A batch, and what its outputs are compared with.
+/// A batch and its labels.
 #[derive(Clone, Debug)]
 pub struct TrainingBatch<L> {
     /// The inputs.

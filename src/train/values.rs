@@ -11,7 +11,7 @@ use crate::nn::Parameters;
 /// depend on the number of threads; they do depend on this.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// Sums that run beside each other, so that the processor need not wait for one addition before the next.
+/// Independent sums, so that the processor need not wait for one addition before the next.
 const LANES: usize = 8;
 
 /// The arrays of a tree, in the visitor's order.

@@ -27,8 +27,8 @@ use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 use super::cli::{self, Failure};
 pub use data::encode;
 pub use options::{Defaults, Options};
-pub use training::{Metrics, ranks};
 use training::{Algorithm, Settings, evaluate, train};
+pub use training::{Metrics, ranks};
 
 /// What judges each exit of a model.
 type MeasureExits<'a, M> = dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>> + 'a;
@@ -41,7 +41,7 @@ pub struct Task<'a, M, F> {
     pub validation: Vec<F>,
     /// What the best model is the best by: `loss`, `accuracy`, or one of `measure`'s; all but the former the higher the better.
     pub metric: &'a str,
-    /// Judges the model on the examples held out, besides by its loss.
+    /// Evaluates the model on held-out examples, in addition to the loss.
     pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
     /// Judges each exit of a model on the examples held out; none where there are no exits.
     pub exits: Option<&'a MeasureExits<'a, M>>,

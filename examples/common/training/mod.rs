@@ -1,4 +1,4 @@
-//! A run of training in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to go on from.
+//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to resume from.
 //!
 //! ```text
 //! progress.rs   what is shown meanwhile
@@ -44,7 +44,7 @@ pub struct Settings {
     pub weight_decay: f64,
     /// Receives checkpoints, `metrics.jsonl` and `learning-curve.svg`.
     pub output: PathBuf,
-    /// Whether to go on from the last checkpoint in there.
+    /// Whether to resume from the last checkpoint in it.
     pub resume: bool,
     /// What checkpoints are saved with.
     pub tokenizer: AlbertTokenizer,
@@ -72,7 +72,7 @@ pub struct Trained<P> {
     losses: String,
 }
 
-/// Trains to the end, or until the user presses Ctrl-C. `measure` judges the model besides by its loss.
+/// Trains to the end, or until the user presses Ctrl-C. `measure` adds metrics to the loss.
 pub fn train<M: TrainableModel>(
     model: TrainingModel<M>,
     (train, held_out): (impl TrainingData<M::Labels>, impl TrainingData<M::Labels>),
@@ -164,7 +164,7 @@ impl<P> Trained<P> {
             return Ok(true);
         }
         let path = checkpoint.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        writeln!(out, "stopped after step {step}; --resume goes on from {path}")?;
+        writeln!(out, "stopped after step {step}; --resume continues from {path}")?;
         Ok(false)
     }
 }

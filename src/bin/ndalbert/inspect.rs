@@ -15,7 +15,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::Table;
 use crate::{Failure, models};
 
-/// Show what a checkpoint consists of
+/// Show the contents of a checkpoint
 ///
 /// Prints its configuration, how many parameters each part has, and its tensors, without reading their values. Also for a single file of
 /// weights.

@@ -56,7 +56,7 @@ pub fn tokenizer(name: &str, max_length: Option<usize>) -> Result<AlbertTokenize
     })
 }
 
-/// Prints what is doubtful about a model: weights that were made up, or are no numbers. That a checkpoint has more than a task needs is
+/// Prints what is doubtful about a model: weights that are newly initialised or not finite. That a checkpoint has more than a task needs is
 /// nothing to warn of.
 pub fn warn(report: &LoadReport) {
     eprint!("{}", LoadReport { unexpected: Vec::new(), ..report.clone() });

@@ -1,4 +1,4 @@
-//! Forward passes that remember, and backward passes.
+//! Forward passes that save their states, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`]
 //! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of
@@ -46,8 +46,7 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
     /// What its outputs are compared with.
     type Labels: Send + Sync;
 
-    /// The rows of a batch whose last states the head reads, besides those of first tokens if there is a pooler; none if
-    /// it reads all.
+    /// The rows of a batch whose last states the head reads, in addition to first tokens if there is a pooler; `None` if it reads all.
     #[doc(hidden)]
     fn rows_read(_batch: &Batch, _labels: &Self::Labels) -> Result<Vec<usize>> {
         Ok(Vec::new())
@@ -66,18 +65,17 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 
 /// How a model is trained.
 ///
-/// To be written with `..TrainingOptions::default()`, so that it still compiles when there is more to choose.
+/// Use `..TrainingOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingOptions {
     /// The precision of matrix products: [`Precision::F32`] or [`Precision::Bf16`]. Weights, sums, norms, softmax and
     /// gradients are `f32` in any case.
     pub precision: Precision,
-    /// Whether what the backward pass needs is kept or computed again.
+    /// Whether activations for the backward pass are kept or recomputed.
     pub activations: ActivationPolicy,
-    /// How the losses of the exits add up, in a model that has several.
+    /// How the losses of several exits are combined.
     pub exit_loss: ExitLoss,
-    /// Whether earlier exits learn from the last one, besides from labels, in a model that has
-    /// several.
+    /// Whether earlier exits also learn from the last one.
     pub distillation: Option<Distillation>,
 }
 
@@ -97,21 +95,20 @@ impl Default for TrainingOptions {
     }
 }
 
-/// What becomes of the states between forward and backward pass. Gradients are the same to the bit.
+/// Which states are kept between forward and backward pass. Gradients are bit-identical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivationPolicy {
-    /// All that the backward pass reads is kept: about 16·H values per token and layer.
+    /// Keeps everything that the backward pass reads: about 16·H values per token and layer.
     Keep,
-    /// Only each layer's input is kept, and the layer computed once more before it is gone through backwards: H values
-    /// per token and layer, for a third more arithmetic (gradient checkpointing).
+    /// Keeps only each layer's input and recomputes the layer in the backward pass: H values per token and layer, for a third more arithmetic (gradient checkpointing).
     Recompute,
 }
 
-/// A loss, and what it consists of.
+/// A loss and its terms.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LossOutput {
-    /// What is minimised: the sum of the terms.
+    /// The loss that is minimised: the sum of the terms.
     pub loss: f64,
     /// One for each head.
     pub terms: Vec<LossTerm>,
@@ -123,12 +120,11 @@ pub struct LossOutput {
 pub struct LossTerm {
     /// `masked_lm`, `sentence_order`, or `loss` of a model with a single head.
     pub name: &'static str,
-    /// Its mean over what counts; of a model with exits, what these add up to (see [`ExitLoss`]).
+    /// The mean over labels that count; for a model with exits, the combined loss (see [`ExitLoss`]).
     pub loss: f64,
-    /// Predictions that were right, those after the last layer where there are exits; 0 where a
-    /// loss has no classes.
+    /// The number of correct predictions, after the last layer if there are exits; 0 if the loss has no classes.
     pub correct: usize,
-    /// Predictions that count.
+    /// The number of predictions that count.
     pub count: usize,
     /// Whether the loss has classes, of which a prediction is right or not.
     pub has_classes: bool,

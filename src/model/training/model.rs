@@ -10,7 +10,7 @@ use crate::kernels::{Isa, Precision};
 use crate::model::{AlbertParameters, Model, ModelParameters, check_shapes};
 use crate::nn::Parameters;
 
-/// A model in training: its parameters, and what computes losses and gradients with them.
+/// A model in training: its parameters, and the computation of losses and gradients.
 ///
 /// ```
 /// use ndalbert::train::{PreTrainingLabels, TrainingModel, TrainingOptions};
@@ -45,10 +45,9 @@ use crate::nn::Parameters;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// # A loss of one's own
+/// # A custom loss
 ///
-/// `TrainingModel<Albert>` is the backbone alone: [`backward_with`](Self::backward_with) gives its states to any head and loss, and takes
-/// their gradients from it.
+/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with) passes its states to a custom head and loss, and takes their gradients.
 pub struct TrainingModel<M: Model> {
     pub(super) isa: Isa,
     pub(super) config: AlbertConfig,
@@ -89,10 +88,10 @@ impl<H: Parameters + Send + Sync> BackboneParameters for ModelParameters<H> {
 }
 
 impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
-    /// Takes over parameters.
+    /// Prepares parameters for training.
     ///
     /// # Errors
-    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision is none to train in.
+    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support training.
     pub fn new(
         config: AlbertConfig,
         parameters: M::Parameters,
@@ -119,8 +118,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
-    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they are those of weights that
-    /// training changes, and are found again when a model in int8 is built.
+    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they depend on the weights, and are determined again when a model in int8 is built.
     pub fn config(&self) -> &AlbertConfig {
         &self.config
     }
@@ -135,12 +133,12 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.isa.name()
     }
 
-    /// The parameters as they are now.
+    /// The current parameters.
     pub fn parameters(&self) -> &M::Parameters {
         &self.parameters
     }
 
-    /// The parameters, to be saved or to build a model for inference of.
+    /// Returns the parameters, to save them or to build a model for inference.
     pub fn into_parameters(self) -> M::Parameters {
         self.parameters
     }
@@ -153,7 +151,7 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Changes the parameters, as an optimizer does, and packs them anew.
     ///
     /// # Errors
-    /// That of `change`; the parameters are then as it left them. [`Error::Input`] if it changed a shape.
+    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it changed a shape.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut M::Parameters) -> Result<R>) -> Result<R> {
         let result = change(&mut self.parameters);
         check_shapes(&self.parameters, &M::zero_parameters(&self.config))?;

@@ -24,7 +24,7 @@ type Task<'a, M> = HeadTask<'a, <M as TrainableModel>::Head, <M as TrainableMode
 impl TrainableModel for AlbertForMaskedLM {
     type Head = MaskedLmHeadParameters;
 
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {
@@ -74,7 +74,7 @@ impl TrainableModel for AlbertForPreTraining {
 impl TrainableModel for AlbertForSentenceOrder {
     type Head = SentenceOrderHeadParameters;
 
-    /// `[B]`; −100 does not count.
+    /// `[B]`; −100 is ignored.
     type Labels = Vec<i64>;
 
     fn rows_read(batch: &Batch, _: &Self::Labels) -> Result<Vec<usize>> {
@@ -132,7 +132,7 @@ impl TrainableModel for AlbertForSequenceClassification {
 impl TrainableModel for AlbertForTokenClassification {
     type Head = ClassifierParameters;
 
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn rows_read(batch: &Batch, labels: &Self::Labels) -> Result<Vec<usize>> {

@@ -1,4 +1,4 @@
-//! A LayerNorm that goes both ways, and passes over rows that need no more than values at the same place.
+//! A LayerNorm with forward and backward passes, and element-wise passes over rows.
 
 use std::ops::Range;
 

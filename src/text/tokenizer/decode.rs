@@ -6,13 +6,12 @@ use super::{AlbertTokenizer, refused};
 use crate::error::{Error, Result};
 
 impl AlbertTokenizer {
-    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
+    /// Decodes `ids` to text, without special tokens if `skip_special_tokens`.
     ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the
-    /// tokenizer dropped stay dropped, and WordPiece puts spaces between words.
+    /// As in `transformers`, this is not the inverse of encoding: dropped case, accents and spaces are not restored, and WordPiece puts spaces between words.
     ///
     /// # Errors
-    /// If an id is not of this vocabulary (`transformers` passes over it).
+    /// If an id is not in the vocabulary (`transformers` ignores it).
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         for (place, &id) in ids.iter().enumerate() {
             if self.id_to_token(id).is_none() {

@@ -1,4 +1,4 @@
-//! The tokenizer of a checkpoint directory, whichever of ALBERT's three kinds it is.
+//! The tokenizer of a checkpoint directory, of any of ALBERT's three kinds.
 //!
 //! Files → [`settings`] and [`added`] (what the JSON files say), [`tokenizer_json`],
 //! [`sentencepiece`] or [`wordpiece`] (the vocabulary, put into a [`pipeline`]) → [`load`] (special
@@ -36,10 +36,9 @@ use super::{Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
 use crate::memory::MemoryFiles;
 
-/// Text → ids and back, as the checkpoint's authors meant it. Cheap to clone, and shared freely between threads.
+/// Converts text to ids and back, as intended by the checkpoint's authors. Cheap to clone and to share between threads.
 ///
-/// Encodings are as long as the text unless a [truncation](Self::with_truncation) is set; none is by default, not even
-/// [`model_max_length`](Self::model_max_length).
+/// Encodings are not truncated unless a [truncation](Self::with_truncation) is set, not even to [`model_max_length`](Self::model_max_length).
 ///
 /// ```
 /// # fn main() -> ndalbert::Result<()> {
@@ -57,14 +56,9 @@ use crate::memory::MemoryFiles;
 ///
 /// # Which rules
 ///
-/// The reference is what `transformers` 5.23 answers for the same directory with `AlbertTokenizer`, or `BertTokenizer`
-/// where the vocabulary is WordPiece. Texts go through the `tokenizers` crate, which is the same code; how
-/// `transformers` assembles it from files holds three surprises, all of them matched:
+/// Results are those of `transformers` 5.23 for the same directory, with `AlbertTokenizer`, or `BertTokenizer` for WordPiece vocabularies. Both use the `tokenizers` crate. Three surprising rules by which `transformers` assembles it from files are followed:
 ///
-/// - **`tokenizer.json` gives its pieces, not its rules.** Vocabulary, charsmap, added tokens and (for Unigram) the
-///   template come from the file; quotes, accents, case and words follow `tokenizer_config.json` and its defaults, so
-///   `do_lower_case` there wins over the file's normalizer. If `tokenizer_class` names a class other than these two
-///   (`PreTrainedTokenizerFast`, say), the file is taken literally.
+/// - **`tokenizer.json` provides the vocabulary, not the rules.** Vocabulary, charsmap, added tokens and (for Unigram) the template come from the file; quotes, accents, case and words follow `tokenizer_config.json` and its defaults, so `do_lower_case` there overrides the file's normalizer. If `tokenizer_class` names another class (such as `PreTrainedTokenizerFast`), the file is used unchanged.
 /// - **`spiece.model` alone is not quite the published tokenizer.** The `tokenizer.json` files on the Hub were written
 ///   by an older converter. It lowered the score of pieces like `9,` by 100 (the original tokenizer splits that comma
 ///   off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and let `[MASK]` swallow the space before
@@ -72,12 +66,9 @@ use crate::memory::MemoryFiles;
 ///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
 ///   one; with both files there, that is the one that is read.
 /// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json`
-///   has no `added_tokens_decoder`; then what they say wins over it, whatever keys the former has
-///   (`do_lower_case`, …).
+///   has no `added_tokens_decoder`; then their keys override it (`do_lower_case`, …).
 ///
-/// Where `transformers` goes on with something that cannot work, this is an error instead: a vocabulary without
-/// `[MASK]` (it would invent an id beyond the embedding table), a `spiece.model` of another algorithm or cut off, a
-/// class whose rules only a missing `tokenizer.json` could tell.
+/// Some files with which `transformers` continues are errors here: a vocabulary without `[MASK]` (which would get an id beyond the embedding table), a `spiece.model` of another algorithm or a truncated one, a class whose rules are only in a missing `tokenizer.json`.
 #[derive(Clone)]
 pub struct AlbertTokenizer {
     /// Without post-processor, truncation and padding: those follow in `encode_input`.
@@ -122,7 +113,7 @@ struct SpecialIds {
 }
 
 impl AlbertTokenizer {
-    /// Reads the tokenizer of a checkpoint directory, or of a model of the Hub (see
+    /// Loads the tokenizer of a checkpoint directory, or of a model on the Hub (see
     /// [`hub`](crate::hub)): its `tokenizer.json`, else its `spiece.model` (SentencePiece), else
     /// its `vocab.txt` (WordPiece: the Chinese models), with the options of `tokenizer_config.json`
     /// (`do_lower_case`, `keep_accents`, `strip_accents`, `tokenize_chinese_chars`,
@@ -131,12 +122,10 @@ impl AlbertTokenizer {
     /// `model_input_names`, special and added tokens), `special_tokens_map.json` and
     /// `added_tokens.json`.
     ///
-    /// Where there is none of the three, a `vocab` in `config.json` is one of phonemes, as the speech model Kokoro has it:
-    /// each character is a token or, if the vocabulary lacks it, nothing, and id 0 is put at both ends.
+    /// Without these three, a `vocab` in `config.json` is a vocabulary of phonemes, as in the speech model Kokoro: each character is a token, unknown characters are dropped, and id 0 is added at both ends.
     ///
     /// # Errors
-    /// Names the file and what is wrong in it: none of the three there, unreadable, malformed, a value of the wrong
-    /// type, a vocabulary without one of the padding, unknown, `[CLS]`, `[SEP]` and `[MASK]` tokens.
+    /// Names the file and the problem: no vocabulary, unreadable, malformed, a value of the wrong type, or a vocabulary without a padding, unknown, `[CLS]`, `[SEP]` or `[MASK]` token.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         load::load(directory.as_ref())
     }
@@ -149,10 +138,10 @@ impl AlbertTokenizer {
         load::load_files(files)
     }
 
-    /// Cuts every encoding from now on to `truncation.max_length` tokens.
+    /// Truncates encodings to `truncation.max_length` tokens.
     ///
     /// # Errors
-    /// If not even the special tokens around a single text fit.
+    /// If there is no room for the special tokens of a single text.
     pub fn with_truncation(mut self, truncation: Truncation) -> Result<Self> {
         self.room(truncation.max_length, false)?;
         self.truncation = Some(truncation);
@@ -162,7 +151,7 @@ impl AlbertTokenizer {
     /// [`with_truncation`](Self::with_truncation), longest text first.
     ///
     /// # Errors
-    /// If not even the special tokens around a single text fit.
+    /// If there is no room for the special tokens of a single text.
     pub fn with_max_length(self, max_length: usize) -> Result<Self> {
         self.with_truncation(Truncation { max_length, strategy: TruncationStrategy::LongestFirst })
     }
@@ -172,8 +161,7 @@ impl AlbertTokenizer {
         self.truncation
     }
 
-    /// Which end a truncation cuts off; by default what `truncation_side` of `tokenizer_config.json` says, else the
-    /// right one.
+    /// The side at which texts are truncated; by default `truncation_side` of `tokenizer_config.json`, or else right.
     #[must_use]
     pub fn with_truncation_side(mut self, side: TruncationSide) -> Self {
         self.truncation_side = side;
@@ -195,7 +183,7 @@ impl AlbertTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// The longest input the checkpoint says it is meant for, in tokens; only said, never enforced.
+    /// The checkpoint's maximum length in tokens, for information; it is not enforced.
     pub fn model_max_length(&self) -> Option<usize> {
         self.model_max_length
     }
@@ -205,7 +193,7 @@ impl AlbertTokenizer {
         self.special.pad
     }
 
-    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
+    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none: `u32::MAX`, which no model accepts.
     pub fn unk_token_id(&self) -> u32 {
         self.special.unk
     }
@@ -220,12 +208,12 @@ impl AlbertTokenizer {
         self.special.sep
     }
 
-    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`, which no model takes.
+    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`, which no model accepts.
     pub fn mask_token_id(&self) -> u32 {
         self.special.mask
     }
 
-    /// The ids of all special tokens, ascending: those that decoding can skip and masking must spare.
+    /// The ids of all special tokens, ascending: decoding can skip them, and masking must not replace them.
     pub fn special_token_ids(&self) -> Vec<u32> {
         let SpecialIds { pad, unk, cls, sep, mask } = self.special;
         let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder();

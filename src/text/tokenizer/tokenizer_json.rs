@@ -22,8 +22,7 @@ pub(super) fn read(file: &VocabularyFile<'_>) -> Result<Draft> {
     let json = JsonFile::parse(path, bytes)?;
     guard::check(&json)?;
     let model = json.object("model")?;
-    let model =
-        model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
+    let model = model.ok_or_else(|| Error::format(path, "expected the key `model`, found none"))?;
     let draft = match (kind(model), settings.other_class.is_none()) {
         (Kind::Unigram, true) => rebuilt_unigram(&json, settings, declared)?,
         (Kind::WordPiece, true) => rebuilt_wordpiece(&json, settings, declared)?,
@@ -98,7 +97,7 @@ fn rebuilt_wordpiece(
     Ok(Draft::new(&file.path, tokenizer, Family::WordPiece))
 }
 
-/// Another class's file: taken as it stands, less its own truncation and padding.
+/// Another class's file: used unchanged, except for its truncation and padding.
 fn literal(file: &JsonFile, bytes: &[u8], kind: Kind) -> Result<Draft> {
     guard::check_literal(file)?;
     for encoded in charsmaps(&file.entries) {

@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180).
 //!
-//! Written here because it is one page, and because what is wrong shall be told by file and line.
+//! Implemented here because it is short, and because errors must name file and line.
 
 use std::path::Path;
 
@@ -10,8 +10,7 @@ use crate::error::Result;
 
 /// The records of a file: fields between commas, in quotes where they hold commas, quotes (doubled) or line ends.
 ///
-/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally, and empty lines are
-/// passed over. Line ends within quotes are read as `\n`.
+/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally, and empty lines are skipped. Line ends within quotes are read as `\n`.
 pub(super) struct CsvRecords {
     lines: Lines,
 }

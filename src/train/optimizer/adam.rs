@@ -17,21 +17,20 @@ use crate::train::values::{CHUNK, ValuesMut, values, views, views_mut};
 /// The constants of Adam and its descendants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamOptions {
-    /// What is kept per step of the mean of gradients.
+    /// The decay rate of the mean of gradients.
     pub beta1: f64,
-    /// What is kept per step of the mean of squared gradients.
+    /// The decay rate of the mean of squared gradients.
     pub beta2: f64,
     /// Added to the root of the mean of squares, outside the root and after the bias correction, if there is one.
     pub eps: f64,
-    /// The weight decay: what is subtracted from a weight per step is `learning_rate · weight_decay` of itself.
+    /// The weight decay: each step subtracts `learning_rate · weight_decay` times the weight.
     pub weight_decay: f64,
-    /// Parameters that are treated differently.
+    /// Parameters with different settings.
     pub groups: Vec<ParameterGroup>,
 }
 
 impl AdamOptions {
-    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do not decay, which is not
-    /// PyTorch's doing but that of everyone who trains with it, transformers' `Trainer` included.
+    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do not decay, as is customary (for example, in transformers' `Trainer`).
     pub fn torch() -> Self {
         Self {
             beta1: 0.9,
@@ -42,8 +41,7 @@ impl AdamOptions {
         }
     }
 
-    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms and biases, besides not
-    /// decaying, have no trust ratio.
+    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms and biases also have no trust ratio.
     pub fn google() -> Self {
         Self { eps: 1e-6, ..Self::torch() }
     }
@@ -282,7 +280,7 @@ impl Rule {
         *square = self.square[0] * *square + self.square[1] * (gradient * gradient);
     }
 
-    /// What is to be subtracted from a weight, before it is multiplied by the learning rate.
+    /// The update that is subtracted from a weight, before multiplication by the learning rate.
     #[inline(always)]
     fn direction(&self, weight_decay: f32, weight: f32, mean: f32, square: f32) -> f32 {
         let root = square.sqrt() * self.root_correction;
@@ -311,7 +309,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// Writes what is to be subtracted from the weights from `start` on into `directions`, as many as there is room for.
+    /// Writes the updates of the weights from `start` on into `directions`, as many as fit.
     pub(super) fn directions(&self, rule: &Rule, start: usize, directions: &mut [f32]) {
         let range = start..start + directions.len();
         let moments = self.mean[range.clone()].iter().zip(&self.square[range.clone()]);

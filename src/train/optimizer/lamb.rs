@@ -1,4 +1,4 @@
-//! LAMB: updates as long as the weights that they change.
+//! LAMB: updates scaled to the norm of the weights.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::train::values::sum_of_squares;
 /// Values of an update that are computed before their squares are summed up: few enough for the first-level cache.
 const BLOCK: usize = 1 << 10;
 
-/// LAMB as google-research/albert's `LAMBOptimizer` has it (You et al., *Large Batch Optimization for Deep Learning:
+/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for Deep Learning:
 /// Training BERT in 76 minutes*, without bias correction): [`AdamWeightDecay`](super::AdamWeightDecay), with each
 /// parameter's update multiplied by ‖weights‖ / ‖update‖.
 ///

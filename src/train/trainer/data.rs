@@ -1,4 +1,4 @@
-//! What a trainer learns from, batch by batch.
+//! Training data, batch by batch.
 
 use std::ops::Range;
 
@@ -7,27 +7,26 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::train::TrainingBatch;
 
-/// Batches in an order that can be taken up again.
+/// Batches in a resumable order.
 ///
 /// `L` is what the model's loss takes: [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
 pub trait TrainingData<L> {
-    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first batch of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
     ///
     /// # Errors
-    /// Whatever keeps it from making a batch. Training stops then.
+    /// Any error of creating a batch, which ends training.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>>;
 
-    /// All that decides which batches come next, as JSON.
+    /// The state that determines the next batches, as JSON.
     ///
     /// # Errors
-    /// If that cannot be said.
+    /// If the state is not available.
     fn state(&self) -> Result<Value>;
 
-    /// Goes to where this or other data of the same kind was when it gave `state`: the batches that follow are the same to
-    /// the bit.
+    /// Restores a position from `state`: the following batches are bit-identical.
     ///
     /// # Errors
-    /// [`Error::Input`] if the state is none of data like this. The position is then as it was.
+    /// [`Error::Input`] if the state is not from the same data. The position is then unchanged.
     fn restore(&mut self, state: &Value) -> Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! Means of losses, and the names of what they consist of.
+//! Means of losses, and the names of their terms.
 
 use serde::{Deserialize, Serialize};
 

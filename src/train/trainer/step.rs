@@ -109,7 +109,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 }
 
-/// The seeds of the dropout of a step's batches, which depend on nothing but the trainer's seed and the step.
+/// The dropout seeds of a step's batches, which depend only on the trainer's seed and the step.
 fn dropout_seeds(seed: u64, step: u64) -> ChaCha8Rng {
     let mut seeds = ChaCha8Rng::seed_from_u64(seed);
     seeds.set_stream(step);
