@@ -52,7 +52,7 @@ pub(crate) fn threads() -> usize {
 }
 
 /// The product of sizes: how many multiply-adds something is. On a machine of 32 bits it may be more than there are numbers for.
-pub(super) fn work<const N: usize>(sizes: [usize; N]) -> usize {
+pub(in crate::kernels) fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
 }
 
