@@ -7,7 +7,7 @@
 //! Rank 0 reports, evaluates and saves; the other ranks are silent. A rank that ends without [`end`]
 //! has `mpiexec` end all others.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
@@ -20,6 +20,8 @@ use ndalbert::train::{GradientPrecision, Optimizer, Peers, TrainableModel, Train
 
 thread_local! {
     static UNIVERSE: RefCell<Option<Universe>> = const { RefCell::new(None) };
+    /// This rank, also when MPI was ended.
+    static RANK: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// The most bytes of a message: MPI counts in 32 bits.
@@ -37,11 +39,15 @@ pub struct World(SimpleCommunicator);
 /// If MPI cannot be initialised, or has been ended.
 pub fn world() -> io::Result<World> {
     UNIVERSE.with_borrow_mut(|universe| {
-        if universe.is_none() {
+        if universe.is_none() && RANK.get().is_none() {
             *universe = mpi::initialize();
         }
         match universe {
-            Some(universe) => Ok(World(universe.world())),
+            Some(universe) => {
+                let world = World(universe.world());
+                RANK.set(Some(world.rank_of()));
+                Ok(world)
+            }
             None => Err(io::Error::other("MPI was initialised or ended before")),
         }
     })
@@ -95,7 +101,8 @@ pub fn join<'a, M: TrainableModel, O: Optimizer<M::Parameters>>(
 
 /// Whether this is rank 0, which reports and saves.
 pub fn is_first() -> bool {
-    world().is_ok_and(|world| world.rank_of() == 0)
+    let rank = RANK.get().or_else(|| world().ok().map(|world| world.rank_of()));
+    rank.is_none_or(|rank| rank == 0)
 }
 
 /// Has rank 0 do something, and gives its result to all.
@@ -123,9 +130,7 @@ pub fn report<'a>(out: &'a mut dyn Write, silent: &'a mut dyn Write) -> &'a mut 
     if is_first() { out } else { silent }
 }
 
-/// Ends MPI, after training has ended well.
+/// Ends MPI, when nothing is left to exchange.
 pub fn end() {
-    // What is asked for afterwards is whether this is rank 0.
-    ENDED.with(|ended| ended.set(world().ok().map(|world| world.rank_of())));
     UNIVERSE.with_borrow_mut(Option::take);
 }
