@@ -70,14 +70,19 @@ impl Progress {
             Event::Step(step) => self.step(step),
             Event::Evaluation(evaluation) => self.evaluation(evaluation),
             Event::Checkpoint { path, .. } => {
-                if super::ranks::is_first() {
-                    self.bar.suspend(|| eprintln!("saved {}", path.display()));
-                }
+                self.report(&format!("saved {}", path.display()));
             }
             _ => {}
         }
         let stop = self.interrupted.load(Ordering::Relaxed);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Prints a line above the bar; only one of several processes does.
+    fn report(&self, line: &str) {
+        if super::ranks::is_first() {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
     }
 
     fn step(&mut self, step: &StepMetrics) {
@@ -119,7 +124,7 @@ impl Progress {
 
     fn evaluation(&mut self, evaluation: &EvaluationMetrics) {
         let EvaluationMetrics { step, metrics, .. } = evaluation;
-        self.bar.suspend(|| eprintln!("step {step}, held out: {}", shown(metrics)));
+        self.report(&format!("step {step}, held out: {}", shown(metrics)));
     }
 
     /// What the losses were at first and at last.
