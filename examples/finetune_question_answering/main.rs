@@ -105,7 +105,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let model = common.load::<AlbertForQuestionAnswering>(&tokenizer, |_| ())?;
     let model = finetune::finetune(common, &tokenizer, model, task, out)?;
-    if let Some(model) = model.filter(|_| !common.only_evaluates() || common.output.is_given()) {
+    if !common.only_evaluates() || common.output.is_given() {
         fs::create_dir_all(common.output.path())?;
         let path = common.output.path().join("predictions.json");
         write_predictions(&path, &answer(&model, &validation, &held_out, options.answers)?)?;

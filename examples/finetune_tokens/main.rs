@@ -109,9 +109,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let model = common.load::<AlbertForTokenClassification>(&tokenizer, |fields| {
         fields.labels = names.names().to_vec();
     })?;
-    if let Some(model) = finetune::finetune(common, &tokenizer, model, task, out)? {
-        write!(out, "{}", table(&judge(&model, &names, &held_out)?))?;
-    }
+    let model = finetune::finetune(common, &tokenizer, model, task, out)?;
+    write!(out, "{}", table(&judge(&model, &names, &held_out)?))?;
     Ok(())
 }
 

@@ -63,14 +63,13 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         trainer: trainer_options(&options)?,
     };
     let trained = train(model, (batches, held_out), |_| Ok(Vec::new()), settings, out)?;
-    if trained.report(&baselines, out)? {
-        let output = options.output.path();
-        let parameters = &trained.parameters;
-        if ranks::is_first() {
-            AlbertForPreTraining::save_parameters_as(output, &config, parameters, options.dtype)?;
-        }
-        writeln!(out, "saved to {}", output.display())?;
+    trained.report(&baselines, out)?;
+    let output = options.output.path();
+    let parameters = &trained.parameters;
+    if ranks::is_first() {
+        AlbertForPreTraining::save_parameters_as(output, &config, parameters, options.dtype)?;
     }
+    writeln!(out, "saved to {}", output.display())?;
     Ok(())
 }
 

@@ -125,7 +125,7 @@ fn ctrl_c_saves_and_resuming_ends_where_an_unbroken_run_does() {
     succeed("finetune_classification", &arguments(&whole));
     // When the first checkpoint is there, many steps are still to come.
     let run = interrupt("finetune_classification", &arguments(&broken), "saved ");
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
     assert!(run.stdout.contains("stopped after step "), "{}", run.stdout);
     assert!(!Path::new(&broken).join("model.safetensors").exists());
     let run =

@@ -101,7 +101,7 @@ fn ctrl_c_saves_and_nothing_is_lost() {
     let arguments = tiny.options(&broken, "600", "50");
     // When the first checkpoint is there, many steps are still to come.
     let run = interrupt("pretrain", &arguments, "saved ");
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
     assert!(run.stderr.contains("stopping after this step"), "{}", run.stderr);
     let stopped = run.stdout.lines().last().unwrap();
     assert!(stopped.starts_with("stopped after step "), "{}", run.stdout);

@@ -49,15 +49,14 @@ pub struct Task<'a, M, F> {
     pub baselines: Vec<String>,
 }
 
-/// Fine-tunes, leaves the best model in the output directory and returns it; nothing if the user has stopped it before. Or
-/// evaluates a model, and returns it.
+/// Fine-tunes, leaves the best model in the output directory and returns it. Or evaluates a model, and returns it.
 pub fn finetune<M, F>(
     options: &Options,
     tokenizer: &AlbertTokenizer,
     (config, parameters): (AlbertConfig, M::Parameters),
     task: Task<'_, M, F>,
     out: &mut dyn Write,
-) -> Result<Option<M>, Failure>
+) -> Result<M, Failure>
 where
     M: TrainableModel + PreTrainedModel,
     M::Parameters: Clone,
@@ -85,7 +84,7 @@ where
         let parameters = evaluate(model, validation, measure, &baselines, out)?;
         let model = M::from_parameters(config, parameters)?;
         report_exits(&model, exits, out)?;
-        return Ok(Some(model));
+        return Ok(model);
     }
     writeln!(out, "{count} examples to train on, {held_out} held out")?;
     let examples = Dataset::new(examples, of_data)?;
@@ -103,9 +102,7 @@ where
         trainer: options.trainer(total_steps, metric)?,
     };
     let trained = train(model, (examples, validation), measure, settings, out)?;
-    if !trained.report(&baselines, out)? {
-        return Ok(None);
-    }
+    trained.report(&baselines, out)?;
     let output = options.output.path();
     let best = best::<M>(&trained.outcome, out)?.unwrap_or(trained.parameters);
     if ranks::is_first() {
@@ -114,7 +111,7 @@ where
     writeln!(out, "saved to {}", output.display())?;
     let model = M::from_parameters(config, best)?;
     report_exits(&model, exits, out)?;
-    Ok(Some(model))
+    Ok(model)
 }
 
 /// Says how good each exit is, if there are several.

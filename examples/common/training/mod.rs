@@ -149,9 +149,9 @@ pub fn evaluate<M: TrainableModel>(
 }
 
 impl<P> Trained<P> {
-    /// Says how good the model was and is, and what can be had without one. Whether training has come to its end; the user may have
-    /// stopped it.
-    pub fn report(&self, baselines: &[String], out: &mut dyn Write) -> io::Result<bool> {
+    /// Reports how good the model was before and is now, and what is possible without one. If the user
+    /// has stopped training, the program ends here.
+    pub fn report(&self, baselines: &[String], out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "loss in training: {}", self.losses)?;
         for EvaluationMetrics { step, metrics, .. } in [&self.before, &self.after] {
             writeln!(out, "held out, after {step} steps: {}", shown(metrics))?;
@@ -161,11 +161,13 @@ impl<P> Trained<P> {
         }
         let TrainingOutcome { reason, step, checkpoint, .. } = &self.outcome;
         if *reason != StopReason::Hook {
-            return Ok(true);
+            return Ok(());
         }
         let path = checkpoint.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         writeln!(out, "stopped after step {step}; --resume continues from {path}")?;
-        Ok(false)
+        out.flush()?;
+        // What a shell expects of a program that Ctrl-C has ended.
+        std::process::exit(130);
     }
 }
 
