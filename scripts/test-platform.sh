@@ -63,7 +63,8 @@ case $target in
     need wine "wine and wine64"
     set_for_target LINKER x86_64-w64-mingw32-gcc
     set_for_target RUNNER "$PWD/scripts/wine.sh"
-    tests=(--features hub --lib --test parity --test hub --test saving)
+    # Not `--test hub`: Wine 8 has no symbolic links, and its errors have other words than Linux has.
+    tests=(--features hub --lib --test parity --test saving)
     ;;
   aarch64-apple-darwin | wasm32-unknown-unknown) tests=(--check) ;;
   -h | --help) usage; exit ;;

@@ -151,7 +151,9 @@ fn symlink(target: &Path, path: &Path) -> io::Result<()> {
 
 #[cfg(windows)]
 fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    std::os::windows::fs::symlink_file(target, path)
+    std::os::windows::fs::symlink_file(target, path)?;
+    // Wine 8 says that it has made a link, and has made none.
+    path.symlink_metadata().map(drop)
 }
 
 #[cfg(not(any(unix, windows)))]

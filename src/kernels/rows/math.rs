@@ -138,6 +138,9 @@ mod tests {
         positive.clone().chain(positive.map(|x| -x))
     }
 
+    /// Whether `mul_add` rounds once where it is no instruction, which the C library of MinGW gets wrong. In kernels it is one.
+    const HAS_MUL_ADD: bool = !cfg!(all(windows, target_env = "gnu"));
+
     #[test]
     fn exp_is_accurate() {
         exp_is_accurate_with::<false>();
@@ -147,7 +150,9 @@ mod tests {
     #[test]
     fn exp2_is_accurate() {
         exp2_is_accurate_with::<false>();
-        exp2_is_accurate_with::<true>();
+        if HAS_MUL_ADD {
+            exp2_is_accurate_with::<true>();
+        }
     }
 
     fn exp2_is_accurate_with<const FMA: bool>() {
@@ -174,7 +179,9 @@ mod tests {
     #[test]
     fn exp2_below_1_is_accurate() {
         exp2_below_1_is_accurate_with::<false>();
-        exp2_below_1_is_accurate_with::<true>();
+        if HAS_MUL_ADD {
+            exp2_below_1_is_accurate_with::<true>();
+        }
     }
 
     fn exp2_below_1_is_accurate_with<const FMA: bool>() {
