@@ -49,7 +49,8 @@ struct Options {
     text: String,
     top_k: usize,
     seed: u64,
-    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer positions.
+    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer
+    /// positions.
     max_length: Option<usize>,
 }
 

@@ -1,4 +1,5 @@
-//! From phonemes to the states of PL-BERT, the ALBERT that reads the text in the speech models Kokoro and StyleTTS2.
+//! From phonemes to the states of PL-BERT, the ALBERT that reads the text in the speech models
+//! Kokoro and StyleTTS2.
 //!
 //! ```text
 //! cargo run --release --example phoneme_states

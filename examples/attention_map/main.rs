@@ -1,4 +1,5 @@
-//! What attends to what: the attention probabilities of a text, a field of colour for every head of every layer.
+//! What attends to what: the attention probabilities of a text, a field of colour for every head of
+//! every layer.
 //!
 //! ```text
 //! cargo run --release --example attention_map

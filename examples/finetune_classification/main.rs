@@ -1,4 +1,5 @@
-//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your own data.
+//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your
+//! own data.
 //!
 //! ```text
 //! cargo run --release --example finetune_classification

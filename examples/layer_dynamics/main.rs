@@ -1,4 +1,5 @@
-//! How far each layer moves what passes through it: figure 1 of the ALBERT paper, for any checkpoint.
+//! How far each layer moves what passes through it: figure 1 of the ALBERT paper, for any
+//! checkpoint.
 //!
 //! ```text
 //! cargo run --release --example layer_dynamics

@@ -1,4 +1,5 @@
-//! How fast is a step of pre-training on this machine, and how much memory does it take? One JSON line per run.
+//! How fast is a step of pre-training on this machine, and how much memory does it take? One JSON
+//! line per run.
 //!
 //! ```text
 //! cargo run --release --example measure_training

@@ -1,9 +1,10 @@
 //! The names of parameters: the only table that says which field a tensor belongs to.
 //!
-//! Names are transformers'. Two things are this crate's own. Where layers share only their attention (or only their
-//! feed-forward) blocks, the shared half stands under its group, as in transformers, and the other half under
-//! `albert_layer_groups.{layer}`, as if every layer were a group: `config.json`'s `parameter_sharing` says which is
-//! which. And [`Table`] maps the names of old files to today's.
+//! Names are transformers'. Two things are this crate's own. Where layers share only their
+//! attention (or only their feed-forward) blocks, the shared half stands under its group, as in
+//! transformers, and the other half under `albert_layer_groups.{layer}`, as if every layer were a
+//! group: `config.json`'s `parameter_sharing` says which is which. And [`Table`] maps the names of
+//! old files to today's.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -150,7 +151,8 @@ fn last_name(prefix: &str, exits: usize) -> String {
     if exits == 0 { join(prefix, "classifier") } else { exit_name(prefix, exits) }
 }
 
-/// What precedes the names of a model's classifiers of pooled outputs, which may have exits; none in other models.
+/// What precedes the names of a model's classifiers of pooled outputs, which may have exits; none
+/// in other models.
 pub(super) fn exit_prefix(parameters: &impl Parameters) -> Option<&'static str> {
     let mut found = None;
     parameters.visit("", &mut |name, _| match name {
@@ -194,7 +196,8 @@ fn todays(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical names of an ALBERT's parameters, in which all groups and layers are the first ones.
+/// The canonical names of an ALBERT's parameters, in which all groups and layers are the first
+/// ones.
 pub(super) struct Table {
     /// Of embeddings, encoder and pooler.
     backbone: BTreeSet<String>,
@@ -235,15 +238,16 @@ impl Table {
         Ok(table)
     }
 
-    /// The name of the backbone's that a name ends with, in today's words and with the first group and layer, and how
-    /// long what precedes it is.
+    /// The name of the backbone's that a name ends with, in today's words and with the first group
+    /// and layer, and how long what precedes it is.
     pub fn find(&self, name: &str) -> Option<(&str, usize)> {
         let starts = name.match_indices('.').map(|(dot, _)| dot + 1);
         let mut starts = [0].into_iter().chain(starts);
         starts.find_map(|start| Some((self.get(name.get(start..)?)?, start)))
     }
 
-    /// The name in this crate of a tensor of an ALBERT's, from where that begins in the file; other names as they are.
+    /// The name in this crate of a tensor of an ALBERT's, from where that begins in the file; other
+    /// names as they are.
     pub fn canonical<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let today = todays(name);
         if self.is_head(&today) || self.get(name).is_some() { today } else { name.into() }
@@ -275,7 +279,8 @@ const MAX_NAME: usize = 256;
 /// What the backbone's names begin with.
 const STARTS: [&str; 3] = ["embeddings.", ENCODER, "pooler."];
 
-/// The prefix of the encoder's names, which are unique to ALBERT; those of embeddings and pooler also occur in BERT.
+/// The prefix of the encoder's names, which are unique to ALBERT; those of embeddings and pooler
+/// also occur in BERT.
 const ENCODER: &str = "encoder.";
 
 /// Whether a canonical name of the table is unique to ALBERT.
@@ -295,7 +300,8 @@ pub(super) fn without_backbone(name: &str) -> &str {
     name.strip_prefix(BACKBONE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
 }
 
-/// Parameters, by canonical name, whose shapes tell V, E, H, I and the numbers of positions and types.
+/// Parameters, by canonical name, whose shapes tell V, E, H, I and the numbers of positions and
+/// types.
 pub(super) fn landmarks(config: &AlbertConfig) -> [(&'static str, [usize; 2]); 5] {
     let (embed, hidden) = (config.embedding_size, config.hidden_size);
     [
@@ -316,7 +322,8 @@ pub(super) fn is_essential(name: &str) -> bool {
     name.starts_with("embeddings.") || name.starts_with("encoder.")
 }
 
-/// Of the inputs of a matrix that models in int8 round to bytes, those that they do not; `None` for other parameters.
+/// Of the inputs of a matrix that models in int8 round to bytes, those that they do not; `None` for
+/// other parameters.
 pub(super) fn int8_outliers<'a>(
     name: &str,
     config: &AlbertConfig,
@@ -349,7 +356,8 @@ pub(super) fn int8_outliers<'a>(
 /// The parameter that has a row for each class.
 pub(super) const CLASSIFIER: &str = "classifier.weight";
 
-/// A tensor of a masked-LM decoder and the parameter that it is a copy of where the decoder is tied, by their canonical names.
+/// A tensor of a masked-LM decoder and the parameter that it is a copy of where the decoder is
+/// tied, by their canonical names.
 #[derive(Clone, Copy)]
 pub(super) struct Tie {
     pub(super) tensor: &'static str,

@@ -1,6 +1,8 @@
 //! `config.json`: the description of a model, under Hugging Face's names.
 //!
-//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after validation, so code that has one need not check it. Unknown keys are kept and written back.
+//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the
+//! same data after validation, so code that has one need not check it. Unknown keys are kept and
+//! written back.
 
 mod counts;
 mod google;
@@ -29,7 +31,9 @@ pub use outliers::Int8Outliers;
 
 /// Which parts of the encoder's layers share their parameters (section 3.1 of the paper, table 4).
 ///
-/// Stored in `config.json` as `parameter_sharing`, a key of this crate. If it is absent, everything is shared, as in published configs. [`num_hidden_groups`](ConfigFields::num_hidden_groups) is the number of groups of consecutive layers that share parameters.
+/// Stored in `config.json` as `parameter_sharing`, a key of this crate. If it is absent, everything
+/// is shared, as in published configs. [`num_hidden_groups`](ConfigFields::num_hidden_groups) is
+/// the number of groups of consecutive layers that share parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterSharing {
@@ -38,11 +42,13 @@ pub enum ParameterSharing {
     All,
     /// The attention blocks of a group are shared; every layer has its own feed-forward block.
     ///
-    /// transformers does not support this: it loads such a checkpoint without the unexpected tensors, and its outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
+    /// transformers does not support this: it loads such a checkpoint without the unexpected
+    /// tensors, and its outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
     Attention,
     /// The feed-forward blocks of a group are shared; every layer has its own attention block.
     Ffn,
-    /// Nothing is shared, as in BERT. Equivalent to one group per layer, and stored as such, so that transformers can read the checkpoint.
+    /// Nothing is shared, as in BERT. Equivalent to one group per layer, and stored as such, so
+    /// that transformers can read the checkpoint.
     None,
 }
 
@@ -89,7 +95,8 @@ impl fmt::Display for ParameterSharing {
     }
 }
 
-/// The problem that [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) solves, under transformers' names; it determines the loss.
+/// The problem that [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification)
+/// solves, under transformers' names; it determines the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemType {
@@ -109,7 +116,8 @@ impl ProblemType {
     ];
 }
 
-/// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are ALBERT-xxlarge's).
+/// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are
+/// ALBERT-xxlarge's).
 ///
 /// Plain data that may be invalid; [`AlbertConfig::new`] validates it.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +136,8 @@ pub struct ConfigFields {
     pub num_attention_heads: usize,
     /// I, the width of the feed-forward block.
     pub intermediate_size: usize,
-    /// The number of layers with separate parameters in a group; all of them run in each of the L applications.
+    /// The number of layers with separate parameters in a group; all of them run in each of the L
+    /// applications.
     pub inner_group_num: usize,
     /// The feed-forward block's activation, also that of the masked-LM head.
     pub hidden_act: Activation,
@@ -144,8 +153,8 @@ pub struct ConfigFields {
     pub initializer_range: f64,
     /// The epsilon under the root in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Dropout before classifiers, used in training only; `None` (JSON `null`) falls back to `hidden_dropout_prob` in
-    /// token classification and to no dropout elsewhere.
+    /// Dropout before classifiers, used in training only; `None` (JSON `null`) falls back to
+    /// `hidden_dropout_prob` in token classification and to no dropout elsewhere.
     pub classifier_dropout_prob: Option<f64>,
     /// Id of the padding token.
     pub pad_token_id: Option<u32>,
@@ -153,9 +162,11 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
-    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the decoder has a separate matrix and bias.
+    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the
+    /// decoder has a separate matrix and bias.
     ///
-    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`, whatever its file says.
+    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`,
+    /// whatever its file says.
     pub tie_word_embeddings: bool,
     /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
     ///
@@ -164,14 +175,17 @@ pub struct ConfigFields {
     pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
-    /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
+    /// The classifier's labels in the order of their ids (`id2label`); their number is the number
+    /// of classes.
     pub labels: Vec<String>,
     /// The problem of a sequence classifier; `None` infers it from the labels, as in transformers.
     pub problem_type: Option<ProblemType>,
-    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
-    /// Not a Hugging Face key.
+    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the
+    /// pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model
+    /// with a single classifier, after the last layer. Not a Hugging Face key.
     pub exit_layers: Vec<usize>,
-    /// The channels that a model in int8 computes in single precision, if they are known; otherwise they are determined when the model is built. Not a Hugging Face key.
+    /// The channels that a model in int8 computes in single precision, if they are known; otherwise
+    /// they are determined when the model is built. Not a Hugging Face key.
     pub int8_outliers: Option<Int8Outliers>,
     /// Keys of the file that this crate does not use; written back unchanged.
     pub other: Map<String, Value>,
@@ -230,7 +244,8 @@ impl ConfigFields {
 
 /// A valid configuration.
 ///
-/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy from [`to_fields`](Self::to_fields) and validate it again.
+/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy
+/// from [`to_fields`](Self::to_fields) and validate it again.
 ///
 /// ```
 /// use ndalbert::{AlbertConfig, ConfigFields};
@@ -263,8 +278,8 @@ impl Deref for AlbertConfig {
 impl AlbertConfig {
     /// Checks the fields.
     ///
-    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is set to
-    /// `num_hidden_layers`.
+    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is
+    /// set to `num_hidden_layers`.
     ///
     /// # Errors
     /// [`Error::Config`] that names the first invalid field and its value.
@@ -287,14 +302,17 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a model on the Hub (see
-    /// [`hub`](crate::hub)).
+    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a
+    /// model on the Hub (see [`hub`](crate::hub)).
     ///
-    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of StyleTTS2's PL-BERT.
+    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a
+    /// `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the
+    /// only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of
+    /// StyleTTS2's PL-BERT.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
-    /// bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are
+    /// several, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
@@ -336,7 +354,8 @@ impl AlbertConfig {
 
     /// The group that serves layer `layer` (0 ≤ `layer` < L).
     ///
-    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer division differs if the number of groups does not divide L.
+    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer
+    /// division differs if the number of groups does not divide L.
     pub fn group_of_layer(&self, layer: usize) -> usize {
         let layers_per_group = self.num_hidden_layers as f64 / self.num_hidden_groups as f64;
         (layer as f64 / layers_per_group) as usize
@@ -358,7 +377,8 @@ fn check_sizes(fields: &ConfigFields) -> Result<()> {
         ("num_labels", fields.labels.len()),
     ];
     for (name, size) in sizes {
-        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in 128 bits.
+        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in
+        // 128 bits.
         if size == 0 || size > u32::MAX as usize {
             return Err(Error::config(name, format!("1 to {}", u32::MAX), size.to_string()));
         }
@@ -432,7 +452,8 @@ fn check_numbers(fields: &ConfigFields) -> Result<()> {
         let expected = "a standard deviation: a finite number, at least 0";
         return Err(Error::config("initializer_range", expected, range.to_string()));
     }
-    // It is used in single precision, where it must neither vanish (a constant row would become NaN) nor overflow.
+    // It is used in single precision, where it must neither vanish (a constant row would become
+    // NaN) nor overflow.
     let eps = fields.layer_norm_eps;
     if !((eps as f32).is_finite() && eps as f32 > 0.0) {
         let expected = "a finite number above 0, in single precision";

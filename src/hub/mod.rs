@@ -1,6 +1,9 @@
 //! Resolves names to directories: existing ones, or models on the Hugging Face Hub (feature `hub`).
 //!
-//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes precedence. With the feature `hub`, another name of the form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, so that both share downloads:
+//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes
+//! precedence. With the feature `hub`, another name of the form `owner/model` or
+//! `owner/model@revision` is downloaded into the cache that transformers uses, so that both share
+//! downloads:
 //!
 //! ```text
 //! name.rs         what may be the name of a model, a revision, a file of a repository
@@ -17,7 +20,9 @@
 //!
 //! # What is trusted
 //!
-//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a file of another length than announced, or weights with another SHA-256, are rejected; files in the cache are never modified.
+//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a
+//! file of another length than announced, or weights with another SHA-256, are rejected; files in
+//! the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;
@@ -64,10 +69,12 @@ pub enum Files {
     All,
 }
 
-/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`, the model of that name
-/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if necessary.
+/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`,
+/// the model of that name (`owner/model` or `owner/model@revision`) in the cache, into which its
+/// files are downloaded if necessary.
 ///
-/// Every `from_pretrained` does this for the files that it reads. Calling it once beforehand avoids further requests to the Hub, and guarantees that all calls see the same commit.
+/// Every `from_pretrained` does this for the files that it reads. Calling it once beforehand avoids
+/// further requests to the Hub, and guarantees that all calls see the same commit.
 ///
 /// ```no_run
 /// use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, PreTrainedModel};
@@ -80,7 +87,9 @@ pub enum Files {
 ///
 /// # Errors
 ///
-/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be that of a model, or the feature is missing; with the feature, `Error::Hub`, which says what to do, if the model cannot be obtained.
+/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be that of a
+/// model, or the feature is missing; with the feature, `Error::Hub`, which says what to do, if the
+/// model cannot be obtained.
 pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
     let directory = locate(name.as_ref(), None, Files::All)?;
     let found = fs::metadata(&directory).map_err(|error| crate::Error::io(&directory, error))?;
@@ -100,7 +109,8 @@ pub(crate) fn locate(name: &Path, revision: Option<&str>, files: Files) -> Resul
     }
 }
 
-/// The model that a name stands for if it is that of nothing that exists, nor what a checkpoint's files here begin with.
+/// The model that a name stands for if it is that of nothing that exists, nor what a checkpoint's
+/// files here begin with.
 fn remote(name: &Path) -> Option<Repository> {
     if index_of(name).is_some_and(|index| index.is_file()) {
         return None;

@@ -13,13 +13,14 @@ use crate::layout::{TOKENIZER, VOCABULARIES};
 
 const CONFIG: &str = "config.json";
 
-/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and keys of its `config.json`: that of the
-/// ALBERT in it, and that of the phonemes.
+/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and keys of its
+/// `config.json`: that of the ALBERT in it, and that of the phonemes.
 const KOKORO: [&str; 2] = ["kokoro-v1_0.pth", "kokoro-v1_1-zh.pth"];
 const PLBERT: &str = "plbert";
 const PHONEMES: &str = "vocab";
 
-/// The files of a sentence-transformers model in addition to its first module, which is an ordinary checkpoint.
+/// The files of a sentence-transformers model in addition to its first module, which is an ordinary
+/// checkpoint.
 const MODULES: &str = "modules.json";
 const SENTENCES: [&str; 2] = ["sentence_bert_config.json", "config_sentence_transformers.json"];
 
@@ -29,7 +30,8 @@ pub(super) type Find<'a> = dyn FnMut(&str) -> Result<Option<PathBuf>, Failure> +
 /// Finds all the files that are wanted, the small ones first.
 ///
 /// # Errors
-/// Those of `find`; [`Failure::Missing`] and [`Failure::NoWeights`] if it is none of a checkpoint's repositories.
+/// Those of `find`; [`Failure::Missing`] and [`Failure::NoWeights`] if it is none of a checkpoint's
+/// repositories.
 pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure> {
     let all = files == Files::All;
     if files != Files::Tokenizer && find(CONFIG)?.is_none() {

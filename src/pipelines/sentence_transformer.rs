@@ -1,4 +1,5 @@
-//! Directories of sentence-transformers: `modules.json`, and a directory for each module that it names.
+//! Directories of sentence-transformers: `modules.json`, and a directory for each module that it
+//! names.
 
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -61,7 +62,8 @@ struct Module {
     class: String,
 }
 
-/// `sentence_bert_config.json`, as files before version 6 have it; later ones say the same in `tokenizer_config.json`.
+/// `sentence_bert_config.json`, as files before version 6 have it; later ones say the same in
+/// `tokenizer_config.json`.
 #[derive(Default, Deserialize)]
 struct TransformerConfig {
     max_seq_length: Option<usize>,
@@ -73,7 +75,8 @@ struct TransformerConfig {
 /// Prompts, and what is done with vectors.
 pub(super) const CONFIG: &str = "config_sentence_transformers.json";
 
-/// Names of [`Pooling`]s in `pooling_mode`, and as flags in older files, in the order in which these are concatenated.
+/// Names of [`Pooling`]s in `pooling_mode`, and as flags in older files, in the order in which
+/// these are concatenated.
 pub(super) const POOLINGS: [(Pooling, &str, &str); 6] = [
     (Pooling::Cls, "cls", "pooling_mode_cls_token"),
     (Pooling::Max, "max", "pooling_mode_max_tokens"),
@@ -87,11 +90,13 @@ impl SentenceTransformer {
     /// Reads a directory; `None` if there is no `modules.json` in it.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] for files that cannot be read or say something that this crate cannot do.
+    /// [`Error::Io`], [`Error::Format`] for files that cannot be read or say something that this
+    /// crate cannot do.
     pub fn open(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join("modules.json");
         let Some(modules) = read_if_there::<Vec<Module>>(&path)? else { return Ok(None) };
-        // What a module is, is the last part of its class's name; what is before it changed with versions.
+        // What a module is, is the last part of its class's name; what is before it changed with
+        // versions.
         let class = |module: &Module| module.class.rsplit('.').next().unwrap_or("").to_owned();
         let classes: Vec<String> = modules.iter().map(class).collect();
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();

@@ -1,4 +1,5 @@
-//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to resume from.
+//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints
+//! to resume from.
 //!
 //! ```text
 //! progress.rs   what is shown meanwhile
@@ -137,8 +138,8 @@ pub fn evaluate<M: TrainableModel>(
 }
 
 impl<P> Trained<P> {
-    /// Says how good the model was and is, and what can be had without one. Whether training has come to its end; the user may have
-    /// stopped it.
+    /// Says how good the model was and is, and what can be had without one. Whether training has
+    /// come to its end; the user may have stopped it.
     pub fn report(&self, baselines: &[String], out: &mut dyn Write) -> io::Result<bool> {
         writeln!(out, "loss in training: {}", self.losses)?;
         for EvaluationMetrics { step, metrics, .. } in [&self.before, &self.after] {

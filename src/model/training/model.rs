@@ -51,7 +51,8 @@ use crate::nn::Parameters;
 ///
 /// # A custom loss
 ///
-/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with) passes its states to a custom head and loss, and takes their gradients.
+/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with)
+/// passes its states to a custom head and loss, and takes their gradients.
 pub struct TrainingModel<M: Model> {
     isa: Isa,
     config: AlbertConfig,
@@ -95,7 +96,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Prepares parameters for training.
     ///
     /// # Errors
-    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support training.
+    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support
+    /// training.
     pub fn new(
         config: AlbertConfig,
         parameters: M::Parameters,
@@ -122,7 +124,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
-    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they depend on the weights, and are determined again when a model in int8 is built.
+    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they
+    /// depend on the weights, and are determined again when a model in int8 is built.
     pub fn config(&self) -> &AlbertConfig {
         &self.config
     }
@@ -132,7 +135,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.options
     }
 
-    /// The instruction set that it is trained with, as [`instruction_set`](crate::instruction_set) names it.
+    /// The instruction set that it is trained with, as [`instruction_set`](crate::instruction_set)
+    /// names it.
     pub(crate) fn instruction_set(&self) -> &'static str {
         self.isa.name()
     }
@@ -165,7 +169,9 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
 
     /// Adds the gradient of a custom loss to `gradients`.
     ///
-    /// `loss` receives the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's parameters. It returns the gradients of the states, and any other value.
+    /// `loss` receives the batch's states (with dropout, if there is a seed) and `gradients`, to
+    /// which it may add those of a head's parameters. It returns the gradients of the states, and
+    /// any other value.
     ///
     /// ```
     /// use ndalbert::train::{BackboneStates, TrainingModel, TrainingOptions};
@@ -201,12 +207,14 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// ```
     ///
     /// With a configuration that has [`exit_layers`](crate::ConfigFields::exit_layers), the pooled
-    /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients are propagated through the layers before that exit only. So a custom loss of exits, such as
+    /// outputs of earlier exits are in [`BackboneStates::exits`], and their gradients are
+    /// propagated through the layers before that exit only. So a custom loss of exits, such as
     /// distillation from another model, takes no second pass.
     ///
     /// # Errors
-    /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
-    /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The backbone's gradients are then unchanged.
+    /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are
+    /// not of the parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or
+    /// those of the states not of the states'. The backbone's gradients are then unchanged.
     pub fn backward_with<R>(
         &mut self,
         batch: &Batch,
@@ -231,7 +239,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.config.exit_layers.split_last().map_or(&[], |(_, early)| early)
     }
 
-    /// Forward, what `loss` makes of the states, and backward. The states that are read: of the last layer, and of which exits.
+    /// Forward, what `loss` makes of the states, and backward. The states that are read: of the
+    /// last layer, and of which exits.
     fn backward_pass<R: Send>(
         &mut self,
         batch: &Batch,
@@ -272,7 +281,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Changes the parameters, as an optimizer does, and packs them again.
     ///
     /// # Errors
-    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it changed a shape.
+    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it
+    /// changed a shape.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut M::Parameters) -> Result<R>) -> Result<R> {
         let result = change(&mut self.parameters);
         check_shapes(&self.parameters, &M::zero_parameters(&self.config))?;
@@ -318,12 +328,13 @@ impl<M: TrainableModel> TrainingModel<M> {
         })
     }
 
-    /// The loss of a batch, with dropout of the configuration's rates drawn from `dropout_seed` (without one, there is none),
-    /// and **adds** `scale` times its gradient to `gradients`.
+    /// The loss of a batch, with dropout of the configuration's rates drawn from `dropout_seed`
+    /// (without one, there is none), and **adds** `scale` times its gradient to `gradients`.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters' shapes, as
-    /// [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then unchanged.
+    /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters'
+    /// shapes, as [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then
+    /// unchanged.
     pub fn backward(
         &mut self,
         batch: &Batch,

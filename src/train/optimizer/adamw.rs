@@ -8,17 +8,20 @@ use super::{Optimizer, OptimizerState};
 use crate::error::Result;
 use crate::nn::Parameters;
 
-/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
-/// Regularization*, algorithm 2).
+/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight
+/// Decay Regularization*, algorithm 2).
 ///
-/// The correction uses the number of all steps, even for parameters that were frozen in some of them; PyTorch counts steps per parameter.
+/// The correction uses the number of all steps, even for parameters that were frozen in some of
+/// them; PyTorch counts steps per parameter.
 pub struct AdamW<P>(Adam<P>);
 
 impl<P: Parameters> AdamW<P> {
-    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::torch`].
+    /// Creates an optimizer for trees like those from `zeros`, with options such as
+    /// [`AdamOptions::torch`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no
+    /// parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["exp_avg", "exp_avg_sq"], zeros)?))
     }
@@ -46,16 +49,19 @@ impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
     }
 }
 
-/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias correction.
+/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias
+/// correction.
 ///
 /// Without it, the first steps are about three times too long, for which a warm-up compensates.
 pub struct AdamWeightDecay<P>(Adam<P>);
 
 impl<P: Parameters> AdamWeightDecay<P> {
-    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::google`].
+    /// Creates an optimizer for trees like those from `zeros`, with options such as
+    /// [`AdamOptions::google`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no
+    /// parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
     }

@@ -9,22 +9,26 @@ use crate::error::Result;
 use crate::nn::Parameters;
 use crate::train::values::sum_of_squares;
 
-/// Values of an update that are computed before their squares are summed up: few enough for the first-level cache.
+/// Values of an update that are computed before their squares are summed up: few enough for the
+/// first-level cache.
 const BLOCK: usize = 1 << 10;
 
-/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for Deep Learning:
-/// Training BERT in 76 minutes*, without bias correction): [`AdamWeightDecay`](super::AdamWeightDecay), with each
-/// parameter's update multiplied by ‖weights‖ / ‖update‖.
+/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for
+/// Deep Learning: Training BERT in 76 minutes*, without bias correction):
+/// [`AdamWeightDecay`](super::AdamWeightDecay), with each parameter's update multiplied by
+/// ‖weights‖ / ‖update‖.
 ///
 /// That trust ratio is 1 where either norm is 0, and for groups without
 /// [`trust_ratio`](super::ParameterGroup::trust_ratio): LayerNorms and biases, by default.
 pub struct Lamb<P>(Adam<P>);
 
 impl<P: Parameters> Lamb<P> {
-    /// Creates an optimizer for trees like those from `zeros`, with options such as [`AdamOptions::google`].
+    /// Creates an optimizer for trees like those from `zeros`, with options such as
+    /// [`AdamOptions::google`].
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no parameter.
+    /// [`Error::Input`](crate::Error::Input) if an option is out of range, or a group matches no
+    /// parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
     }
@@ -52,8 +56,8 @@ impl<P: Parameters + Send> Optimizer<P> for Lamb<P> {
     }
 }
 
-/// In two passes, since a parameter's ratio is known only when all of its update is. The second computes the update once
-/// more: that costs less than to remember it.
+/// In two passes, since a parameter's ratio is known only when all of its update is. The second
+/// computes the update once more: that costs less than to remember it.
 fn apply(rule: &Rule, mut chunks: Vec<Chunk<'_>>) {
     let squares = chunks.par_iter_mut().map(|chunk| {
         chunk.update_moments(rule);

@@ -11,7 +11,8 @@ use crate::nn::Parameters;
 use crate::train::{LossOutput, Optimizer, TrainableModel, TrainingBatch, clip_global_norm};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Takes a step on some batches. If loss or gradients are not finite, parameters and optimizer do not change.
+    /// Takes a step on some batches. If loss or gradients are not finite, parameters and optimizer
+    /// do not change.
     pub(super) fn step(&mut self, batches: &[TrainingBatch<M::Labels>]) -> Result<StepMetrics> {
         let learning_rate = self.options.schedule.rate_at(self.progress.step);
         let loss = self.forward_backward(batches)?;
