@@ -46,8 +46,7 @@ pub(super) fn flattened(mut map: Map<String, Value>) -> Result<Map<String, Value
 pub(super) fn read_yaml(path: &Path) -> Result<Value> {
     let refuse = |reason: String| {
         let keys = r#"{"vocab_size": 178, "hidden_size": 768, "num_hidden_layers": 12, …}"#;
-        let what =
-            format!("write its `{MODEL_PARAMS}` to a config.json next to it: {keys}");
+        let what = format!("write its `{MODEL_PARAMS}` to a config.json next to it: {keys}");
         Error::format(path, format!("{reason}; {what}"))
     };
     let bytes = read_small(path, MAX_JSON)?;

@@ -82,9 +82,12 @@ fn listings_that_are_none() {
         "{\"sha\": \"0123456789abcdef0123456789abcdef01234567\", \"siblings\": [\"config.json\"]}",
     ];
     for body in bodies {
-        victim.withstands(&["sent an invalid answer", "The cache is intact"], move |seen, reply| {
-            if is_listing(seen) { Reply::new(200).body(body) } else { reply }
-        });
+        victim.withstands(
+            &["sent an invalid answer", "The cache is intact"],
+            move |seen, reply| {
+                if is_listing(seen) { Reply::new(200).body(body) } else { reply }
+            },
+        );
     }
     let deep = "[".repeat(1 << 20);
     victim.withstands(&["no list of files"], move |_, _| Reply::new(200).body(deep.as_str()));

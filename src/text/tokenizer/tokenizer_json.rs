@@ -27,8 +27,7 @@ pub(super) fn read(
     let file = JsonFile::parse(path, bytes)?;
     guard::check(&file)?;
     let model = file.object("model")?;
-    let model =
-        model.ok_or_else(|| Error::format(path, "expected the key `model`, found none"))?;
+    let model = model.ok_or_else(|| Error::format(path, "expected the key `model`, found none"))?;
     let draft = match (kind(model), settings.other_class.is_none()) {
         (Kind::Unigram, true) => rebuilt_unigram(&file, settings, declared)?,
         (Kind::WordPiece, true) => rebuilt_wordpiece(&file, settings, declared)?,
