@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example fill_mask
-//! cargo run --release --example fill_mask -- --model DIR --top-k 3 "The capital of [MASK] is Paris."
+//! cargo run --release --example fill_mask -- --model DIR \
+//!     --top-k 3 "The capital of [MASK] is Paris."
 //! ```
 
 #[path = "common/checkpoint.rs"]

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! cargo run --release --example phoneme_states
-//! cargo run --release --example phoneme_states -- --model DIR --output states.safetensors "hˈɛloʊ wˈɜːld"
+//! cargo run --release --example phoneme_states -- --model DIR \
+//!     --output states.safetensors "hˈɛloʊ wˈɜːld"
 //! ```
 //!
 //! DIR is as the models are published: Kokoro's `config.json` and its `kokoro-v1_0.pth`, say.

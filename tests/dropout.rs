@@ -263,7 +263,7 @@ fn every_place_draws_for_itself() {
     assert_rate("both seeds", seeds, 120 * runs, RATE * RATE);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Gradients with dropout
 
 /// Which keeps its slopes, where a seed decides what is dropped.

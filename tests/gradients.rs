@@ -16,7 +16,7 @@ use ndalbert::{Activation, AlbertForMaskedLM, AlbertForPreTraining, AlbertForSen
 use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // PyTorch
 
 #[test]
@@ -26,7 +26,7 @@ fn gradients_are_those_of_pytorch() {
         .for_each(|golden| for_problem!(golden.problem, assert_golden(golden)));
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Central differences
 
 /// The loss and the gradient of an example.

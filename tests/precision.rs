@@ -25,7 +25,7 @@ use ndarray::{Array2, ArrayD, ArrayView1, ArrayView3, Axis, s};
 
 const NARROW: [Precision; 2] = [Precision::Bf16, Precision::Int8];
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // How far outputs are from those in single precision
 
 /// Models that the figures are the means of: one alone may have an error a third larger or smaller.
@@ -352,7 +352,7 @@ fn the_articles_choice_is_the_same_in_every_precision() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What a precision is called, what it rounds, and that every model has it
 
 #[test]

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! cargo run --release --example attention_map
-//! cargo run --release --example attention_map -- --model DIR --text "It rained." --layers 1,6 --output rain
+//! cargo run --release --example attention_map -- --model DIR --text "It rained." --layers 1,6 \
+//!     --output rain
 //! ```
 
 #[path = "../common/backbone.rs"]

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example extract_features
-//! cargo run --release --example extract_features -- --model DIR --head base --text LINES.txt --output OUT.safetensors
+//! cargo run --release --example extract_features -- --model DIR --head base --text LINES.txt \
+//!     --output OUT.safetensors
 //! ```
 //!
 //! Names and shapes of the tensors are stable, so that outputs can be compared; see `--help`.

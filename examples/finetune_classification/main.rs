@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! cargo run --release --example finetune_classification
-//! cargo run --release --example finetune_classification -- --model DIR --task cola --train train.tsv --validation dev.tsv
-//! cargo run --release --example finetune_classification -- --model DIR --labels no,maybe,yes --train FILE --validation FILE
+//! cargo run --release --example finetune_classification -- --model DIR --task cola \
+//!     --train train.tsv --validation dev.tsv
+//! cargo run --release --example finetune_classification -- --model DIR --labels no,maybe,yes \
+//!     --train FILE --validation FILE
 //! ```
 
 #[path = "../common/argmax.rs"]

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! cargo run --release --example layer_dynamics
-//! cargo run --release --example layer_dynamics -- --model DIR --preset bert-base --texts LINES.txt --output moves
+//! cargo run --release --example layer_dynamics -- --model DIR --preset bert-base \
+//!     --texts LINES.txt --output moves
 //! ```
 
 #[path = "../common/axes.rs"]

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! cargo run --release --example measure_training
-//! cargo run --release --example measure_training -- --preset large --batch 4 --activations recompute --precision bf16
-//! cargo run --release --example measure_training -- --model DIR --ids ids.json --labels labels.json
+//! cargo run --release --example measure_training -- --preset large --batch 4 \
+//!     --activations recompute --precision bf16
+//! cargo run --release --example measure_training -- --model DIR --ids ids.json \
+//!     --labels labels.json
 //! ```
 
 mod arithmetic;
