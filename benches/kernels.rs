@@ -5,7 +5,8 @@
 //! cargo bench --features internals --bench kernels -- gemm/avx512/int8
 //! ```
 //!
-//! Throughput is in operations ("elem/s" are FLOP/s; a multiply-add is two) or in bytes of the values that go through.
+//! Throughput is in operations ("elem/s" are FLOP/s; a multiply-add is two) or in bytes of the
+//! values that go through.
 
 #[path = "common/products.rs"]
 mod products;
@@ -53,7 +54,8 @@ fn for_each(criterion: &mut Criterion, name: &str, bench: impl Fn(&mut Group<'_>
     }
 }
 
-/// The portable bodies serve where nothing else does: more tokens would tell nothing but take minutes.
+/// The portable bodies serve where nothing else does: more tokens would tell nothing but take
+/// minutes.
 fn is_slow(isa: InstructionSet, tokens: usize) -> bool {
     isa.name() == "portable" && tokens > 128
 }
@@ -88,7 +90,8 @@ fn bench_gemm(group: &mut Group<'_>, isa: InstructionSet, precision: Precision, 
     });
 }
 
-/// The products that gradients of weights are, of one application of the layer and of twelve in one product.
+/// The products that gradients of weights are, of one application of the layer and of twelve in one
+/// product.
 fn weight_gradients(criterion: &mut Criterion) {
     for_each(criterion, "weight_gradient", |group, isa| {
         for product in Product::all().filter(|product| product.tokens >= 128) {
@@ -176,7 +179,8 @@ fn attention_backward(criterion: &mut Criterion) {
     });
 }
 
-/// As many rows as attention has at a time. In place: of probabilities that are nearly equal, too, the work is the same.
+/// As many rows as attention has at a time. In place: of probabilities that are nearly equal, too,
+/// the work is the same.
 fn softmax(criterion: &mut Criterion) {
     for_each(criterion, "softmax", |group, isa| {
         for length in LENGTHS {

@@ -1,4 +1,5 @@
-//! One layer of ALBERT-base: a model that applies it once, so embeddings (some 1 % of the time) are in it.
+//! One layer of ALBERT-base: a model that applies it once, so embeddings (some 1 % of the time) are
+//! in it.
 //!
 //! Throughput counts floating-point operations ("elem/s" are FLOP/s) of the matrix products.
 

@@ -1,4 +1,5 @@
-//! From a checkpoint on disk (in the system's cache) to a model that runs: reading, checking, packing.
+//! From a checkpoint on disk (in the system's cache) to a model that runs: reading, checking,
+//! packing.
 //!
 //! Throughput is in bytes of the file.
 

@@ -1,6 +1,7 @@
 //! A forward pass of ALBERT-base, with seeded random weights.
 //!
-//! Throughput counts floating-point operations ("elem/s" are FLOP/s) of the matrix products that are needed.
+//! Throughput counts floating-point operations ("elem/s" are FLOP/s) of the matrix products that
+//! are needed.
 
 #[path = "../examples/measure/forward/arithmetic.rs"]
 mod arithmetic;

@@ -5,8 +5,9 @@
 //! cargo bench --bench training -- optimizer
 //! ```
 //!
-//! `layer` is a model that applies ALBERT-base's layer once, so that the words' scores are a larger part of it than of a
-//! whole model; `base` is ALBERT-base. Throughput is in floating-point operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
+//! `layer` is a model that applies ALBERT-base's layer once, so that the words' scores are a larger
+//! part of it than of a whole model; `base` is ALBERT-base. Throughput is in floating-point
+//! operations ("elem/s" are FLOP/s) that a step needs, or in bytes.
 
 #[path = "../examples/measure_training/arithmetic.rs"]
 mod arithmetic;
@@ -157,8 +158,8 @@ fn bytes(tree: &impl Parameters) -> u64 {
     (tree.parameter_count() * size_of::<f32>()) as u64
 }
 
-/// Throughput is in bytes of gradients. They are read for their norm; if that is too large, they are read and written once
-/// more.
+/// Throughput is in bytes of gradients. They are read for their norm; if that is too large, they
+/// are read and written once more.
 fn clipping(criterion: &mut Criterion) {
     let gradients = parameters(&AlbertConfig::base_v2(), 1);
     let norm = global_norm(&gradients);
@@ -177,8 +178,8 @@ fn clipping(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// On the parameters of ALBERT-base, some 12 million. Throughput is in bytes that must be read or written: gradients are
-/// read, parameters and two moments read and written.
+/// On the parameters of ALBERT-base, some 12 million. Throughput is in bytes that must be read or
+/// written: gradients are read, parameters and two moments read and written.
 fn optimizers(criterion: &mut Criterion) {
     let config = AlbertConfig::base_v2();
     let (mut parameters, gradients) = (parameters(&config, 0), parameters(&config, 1));

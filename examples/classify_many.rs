@@ -1,4 +1,5 @@
-//! Classifies many short texts as a stream, and compares that with the same tokens in one packed batch.
+//! Classifies many short texts as a stream, and compares that with the same tokens in one packed
+//! batch.
 //!
 //! ```text
 //! cargo run --release --example classify_many

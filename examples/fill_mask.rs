@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example fill_mask
-//! cargo run --release --example fill_mask -- --model DIR --top-k 3 "The capital of [MASK] is Paris."
+//! cargo run --release --example fill_mask -- --model DIR \
+//!     --top-k 3 "The capital of [MASK] is Paris."
 //! ```
 
 #[path = "common/checkpoint.rs"]
@@ -49,7 +50,8 @@ struct Options {
     text: String,
     top_k: usize,
     seed: u64,
-    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer positions.
+    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer
+    /// positions.
     max_length: Option<usize>,
 }
 

@@ -1,5 +1,5 @@
-//! Multiple choice: which of several choices fits a prompt? By default, the question at the end of the article
-//! *自然语言处理 — ALBERT*, from which this crate started.
+//! Multiple choice: which of several choices fits a prompt? By default, the question at the end of
+//! the article *自然语言处理 — ALBERT*, from which this crate started.
 //!
 //! ```text
 //! cargo run --release --example multiple_choice
@@ -68,7 +68,8 @@ struct Options {
     choices: Vec<String>,
     label: Option<Label>,
     seed: u64,
-    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer positions.
+    /// Longer texts are cut to so many tokens; without it they are an error if the model has fewer
+    /// positions.
     max_length: Option<usize>,
 }
 
@@ -94,7 +95,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         tokenizer = tokenizer.with_max_length(max_length)?;
     }
 
-    // The prompt is paired with every choice. Nothing needs padding, and there is no attention mask.
+    // The prompt is paired with every choice. Nothing needs padding, and there is no attention
+    // mask.
     let encodings = tokenizer.encode_choices(&prompt, &choices)?;
     let batch = Batch::from_encodings(&encodings)?;
     let output = model.forward(&batch, choices.len())?;

@@ -1,8 +1,10 @@
-//! From phonemes to the states of PL-BERT, the ALBERT that reads the text in the speech models Kokoro and StyleTTS2.
+//! From phonemes to the states of PL-BERT, the ALBERT that reads the text in the speech models
+//! Kokoro and StyleTTS2.
 //!
 //! ```text
 //! cargo run --release --example phoneme_states
-//! cargo run --release --example phoneme_states -- --model DIR --output states.safetensors "hˈɛloʊ wˈɜːld"
+//! cargo run --release --example phoneme_states -- --model DIR \
+//!     --output states.safetensors "hˈɛloʊ wˈɜːld"
 //! ```
 //!
 //! DIR is as the models are published: Kokoro's `config.json` and its `kokoro-v1_0.pth`, say.

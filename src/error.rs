@@ -1,6 +1,7 @@
 //! The crate's one error type.
 //!
-//! Invalid input of any kind (files, configs, ids, shapes) results in one of these errors, which name what was wrong, what was expected and what was found.
+//! Invalid input of any kind (files, configs, ids, shapes) results in one of these errors, which
+//! name what was wrong, what was expected and what was found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A file or directory could not be read or written.
     ///
-    /// The operating system's error is part of the text and therefore not the [`source`](std::error::Error::source): otherwise, printing the chain of errors would repeat it.
+    /// The operating system's error is part of the text and therefore not the
+    /// [`source`](std::error::Error::source): otherwise, printing the chain of errors would repeat
+    /// it.
     #[error("{}: {error}", shown(path))]
     Io {
         /// The file or directory.

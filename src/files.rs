@@ -17,8 +17,8 @@ const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
 /// How many bytes are handed to the operating system at once.
 const BUFFER: usize = 256 << 10;
 
-/// The longest JSON file next to weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
-/// a thousand times as large as ALBERT, a few hundred KB.
+/// The longest JSON file next to weights or a vocabulary. Most are a few hundred bytes; the longest
+/// known, indices of models a thousand times as large as ALBERT, a few hundred KB.
 pub(crate) const MAX_JSON: u64 = 16 << 20;
 
 /// The longest vocabulary. ALBERT's have one or two MB, the largest multilingual ones some twenty.
@@ -27,7 +27,8 @@ pub(crate) const MAX_VOCABULARY: u64 = 64 << 20;
 /// The character that some programs put before a text to say how it is encoded, in UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
-/// Refuses an empty path, which joined with a name would mean the working directory, and alone nothing at all.
+/// Refuses an empty path, which joined with a name would mean the working directory, and alone
+/// nothing at all.
 pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
     if path.as_os_str().is_empty() {
         let reason = format!("expected the path of {expected}, found an empty path");
@@ -40,8 +41,8 @@ pub(crate) fn check_path(path: &Path, expected: &str) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if it cannot be opened or is a directory; [`Error::Format`] if it is a pipe or a device: opening or reading one may wait
-/// forever, or give bytes forever.
+/// [`Error::Io`] if it cannot be opened or is a directory; [`Error::Format`] if it is a pipe or a
+/// device: opening or reading one may wait forever, or give bytes forever.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
     let metadata = fs::metadata(path).map_err(|error| Error::io(path, error))?;
     if metadata.is_dir() {
@@ -76,7 +77,8 @@ fn kind(_found: fs::FileType) -> &'static str {
 
 /// Reads a file of at most `limit` bytes.
 ///
-/// The limit holds whatever length the file claims: some grow while they are read, and those of `/proc` claim none.
+/// The limit holds whatever length the file claims: some grow while they are read, and those of
+/// `/proc` claim none.
 ///
 /// # Errors
 ///
@@ -129,15 +131,17 @@ pub(crate) fn as_text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
 
 /// Replaces the file at `path` by what `write` writes, wholly or not at all.
 ///
-/// `write` gets a buffered temporary file in the same directory. If it succeeds, the file is synced and renamed to
-/// `path` (and on Unix the directory is synced, so that the rename outlives a power cut). Whatever fails, also a panic,
-/// leaves what was at `path` as it was, and no temporary file. A symbolic link at `path` is replaced, not followed: the
-/// file it points to may be another checkpoint's, as in the Hugging Face cache. A file that is replaced hands down its
-/// permissions on Unix; a new one gets the usual ones.
+/// `write` gets a buffered temporary file in the same directory. If it succeeds, the file is synced
+/// and renamed to `path` (and on Unix the directory is synced, so that the rename outlives a power
+/// cut). Whatever fails, also a panic, leaves what was at `path` as it was, and no temporary file.
+/// A symbolic link at `path` is replaced, not followed: the file it points to may be another
+/// checkpoint's, as in the Hugging Face cache. A file that is replaced hands down its permissions
+/// on Unix; a new one gets the usual ones.
 ///
 /// # Errors
 ///
-/// `Error::Io` if `write` fails, if `path` is a directory, or if its directory does not exist or cannot be written to.
+/// `Error::Io` if `write` fails, if `path` is a directory, or if its directory does not exist or
+/// cannot be written to.
 pub fn write_atomically(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -209,7 +213,8 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// A file that is removed when it is dropped, with the permissions that the target has or would get.
+/// A file that is removed when it is dropped, with the permissions that the target has or would
+/// get.
 fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
@@ -301,7 +306,8 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
 }
 
-/// A directory that is removed when it is dropped, with the permissions that directories usually get.
+/// A directory that is removed when it is dropped, with the permissions that directories usually
+/// get.
 fn temporary_directory(parent: &Path) -> io::Result<TempDir> {
     let mut builder = Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
@@ -324,7 +330,8 @@ fn moved(error: Error, from: &Path, to: &Path) -> Error {
     }
 }
 
-/// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the worse.
+/// Makes a rename in `directory` durable. File systems that cannot do it say so, and are none the
+/// worse.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
     match fs::File::open(directory).and_then(|directory| directory.sync_all()) {

@@ -1,5 +1,5 @@
-//! How the files of a model are named where they are not named as on the Hugging Face Hub: Google's releases, albert_zh's, and
-//! archives of TF Hub.
+//! How the files of a model are named where they are not named as on the Hugging Face Hub: Google's
+//! releases, albert_zh's, and archives of TF Hub.
 //!
 //! ```text
 //! albert_base/                 albert_tiny_zh_google/            archive of TF Hub/
@@ -30,8 +30,9 @@ pub(crate) const INDEX: &str = ".index";
 /// The directory of an archive of TF Hub that has the checkpoint, and the one that has all else.
 const ARCHIVE: (&str, &str) = ("variables", "assets");
 
-/// The index of the TensorFlow checkpoint that `path` means: itself, or the one next to another file of the checkpoint, or of which
-/// `path` is what their names begin with, as TensorFlow names checkpoints.
+/// The index of the TensorFlow checkpoint that `path` means: itself, or the one next to another
+/// file of the checkpoint, or of which `path` is what their names begin with, as TensorFlow names
+/// checkpoints.
 pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     if name.ends_with(INDEX) {
@@ -70,8 +71,8 @@ pub(crate) fn is_named_as_weights(path: &Path) -> bool {
     WEIGHTS.iter().any(|end| name.ends_with(end))
 }
 
-/// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a
-/// TensorFlow checkpoint in it.
+/// The directory that has the configuration and the vocabulary of a model that is named by it, by
+/// its file of weights, or by a TensorFlow checkpoint in it.
 pub(crate) fn model_directory(path: &Path) -> PathBuf {
     let file = index_of(path).or_else(|| is_weights(path).then(|| path.to_owned()));
     let Some(file) = file.filter(|file| file.is_file()) else { return path.to_owned() };
@@ -94,7 +95,8 @@ pub(crate) fn indices(directory: &Path) -> Result<Vec<PathBuf>> {
 /// The only file of a directory, or of an archive's assets, whose name is as `is_wanted` says.
 ///
 /// # Errors
-/// [`Error::Io`] if the directory cannot be read; [`Error::Format`] that lists them if there are several.
+/// [`Error::Io`] if the directory cannot be read; [`Error::Format`] that lists them if there are
+/// several.
 pub(crate) fn only_file(
     directory: &Path,
     expected: &str,
@@ -123,7 +125,8 @@ pub(crate) fn names(files: &[PathBuf]) -> String {
     text
 }
 
-/// The files of a directory whose names are wanted, sorted; a link that leads nowhere is one, so that an error names it.
+/// The files of a directory whose names are wanted, sorted; a link that leads nowhere is one, so
+/// that an error names it.
 fn files(directory: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(directory, error);
     let mut found = Vec::new();

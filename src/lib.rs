@@ -1,5 +1,5 @@
-//! ALBERT (A Lite BERT) in pure Rust on [`ndarray`]: inference and training, with every head and sharing strategy,
-//! from the files in which ALBERT models are published.
+//! ALBERT (A Lite BERT) in pure Rust on [`ndarray`]: inference and training, with every head and
+//! sharing strategy, from the files in which ALBERT models are published.
 //!
 //! ```
 //! use ndalbert::pipelines::{MultipleChoice, Pipeline};
@@ -16,7 +16,8 @@
 //! }
 //! ```
 //!
-//! The guide ([English], [中文]) continues from here, from choosing a checkpoint to a head of your own.
+//! The guide ([English], [中文]) continues from here, from choosing a checkpoint to a head of your
+//! own.
 //!
 //! [English]: https://docs.rs/crate/ndalbert/latest/source/docs/guide.md
 //! [中文]: https://docs.rs/crate/ndalbert/latest/source/docs/guide.zh-CN.md
@@ -36,15 +37,16 @@
 //!
 //! # Notation
 //!
-//! Shapes are written with one letter per dimension: **B** batch, **S** sequence (padded length), **T** packed tokens,
-//! **N** choices or selected positions, **E** embedding, **H** hidden, **I** intermediate, **A** heads, **D** head size,
-//! **V** vocabulary, **L** layers, **C** classes.
+//! Shapes are written with one letter per dimension: **B** batch, **S** sequence (padded length),
+//! **T** packed tokens, **N** choices or selected positions, **E** embedding, **H** hidden, **I**
+//! intermediate, **A** heads, **D** head size, **V** vocabulary, **L** layers, **C** classes.
 //!
 //! # Features
 //!
 //! No feature is enabled by default. Without `hub`, the crate contains no network code.
 //!
-//! * `hub`: every `from_pretrained` accepts names of models on the Hugging Face Hub; see [`hub`]. Needs a C compiler.
+//! * `hub`: every `from_pretrained` accepts names of models on the Hugging Face Hub; see [`hub`].
+//!   Needs a C compiler.
 //! * `cli`: the program `ndalbert`, which runs [`pipelines`] from the command line.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]

@@ -1,4 +1,5 @@
-//! A `config.json` that does not fit the weights beside it is refused before memory is allocated for what it says.
+//! A `config.json` that does not fit the weights beside it is refused before memory is allocated
+//! for what it says.
 
 mod checkpoint_support;
 

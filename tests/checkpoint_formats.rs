@@ -121,7 +121,8 @@ fn a_single_file_or_index_can_be_opened() {
     assert_eq!(Checkpoint::open(&index).unwrap().path(), index);
 }
 
-/// The directory of the archive is read by this crate's own code; the `zip` crate finds the same places.
+/// The directory of the archive is read by this crate's own code; the `zip` crate finds the same
+/// places.
 #[test]
 fn zip_entries_are_where_the_zip_crate_finds_them() {
     let path = fixture("tensors_zip.bin");
@@ -265,7 +266,8 @@ fn tensors_are_read_into_arrays_of_any_layout() {
     assert!(checkpoint.read_into("none", none.view_mut()).is_err());
 }
 
-/// A model's parameters are there before its checkpoint is read: no tensor is beside them while it is.
+/// A model's parameters are there before its checkpoint is read: no tensor is beside them while it
+/// is.
 #[test]
 fn loading_holds_no_tensor_twice() {
     let fields = ConfigFields {

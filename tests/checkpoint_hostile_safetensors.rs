@@ -1,4 +1,5 @@
-//! Damaged and hostile safetensors files, indices and directories are refused, in words that help, and cheaply.
+//! Damaged and hostile safetensors files, indices and directories are refused, in words that help,
+//! and cheaply.
 
 mod checkpoint_support;
 
@@ -47,7 +48,8 @@ fn header_lengths() {
             &["expected a safetensors header of at most 2 bytes", &len.to_string()],
         );
     }
-    // A length that could be right, and what looks like a header after it: a download that was cut off.
+    // A length that could be right, and what looks like a header after it: a download that was cut
+    // off.
     let bytes = [&3u64.to_le_bytes()[..], b"{}"].concat();
     refused(FILE, &bytes, &["truncated", "expected a header of 3 bytes, found 2"]);
 }
@@ -122,7 +124,8 @@ fn tensors_that_overlap_leave_holes_or_come_twice() {
     refused_header(r#"{"__metadata__":{"format":3}}"#, 0, &["`__metadata__`"]);
 }
 
-/// The same, but right: what is tested above is what is refused, and not something else about these files.
+/// The same, but right: what is tested above is what is refused, and not something else about these
+/// files.
 #[test]
 fn good_headers_are_opened() {
     let directory = tempfile::tempdir().unwrap();
@@ -267,7 +270,8 @@ fn directories_without_weights() {
     refused_at(path, &path.join(FILE), &["regular file"], ALLOWED);
 }
 
-/// Links are followed, since the Hugging Face cache is made of them; what they lead to must be a regular file.
+/// Links are followed, since the Hugging Face cache is made of them; what they lead to must be a
+/// regular file.
 #[test]
 #[cfg(unix)]
 fn links() {

@@ -1,4 +1,5 @@
-//! Damaged and hostile files of torch's are refused, in words that help, and cheaply; nothing in them is executed.
+//! Damaged and hostile files of torch's are refused, in words that help, and cheaply; nothing in
+//! them is executed.
 
 mod checkpoint_support;
 
@@ -192,7 +193,8 @@ fn pickles_that_go_on_and_on() {
     check(&deep(b")", &b"2\x86".repeat(50_000)), "expected a dictionary");
     check(&deep(b"N", &b"\x94".repeat(200_000)), "expected a dictionary");
     check(&deep(b"N", &b"r\xff\xff\xff\xff".repeat(50_000)), "expected a dictionary");
-    // Many storages with one key, which may not be long, and many tensors with one shape, which may.
+    // Many storages with one key, which may not be long, and many tensors with one shape, which
+    // may.
     let id = |key: &str| {
         let class = global("torch", "FloatStorage");
         [&b"("[..], &text("storage"), &class, &text(key), b"NK\x06tq\0"].concat()
@@ -203,7 +205,8 @@ fn pickles_that_go_on_and_on() {
     let shape = [b"(", &b"K\x01".repeat(10_000)[..], b"tq\x02"].concat();
     let wide = [&id("k")[..], b"Q", &shape, &rebuild, b"q\x01(h\0QK\0h\x02h\x02tq\x03"].concat();
     check(&deep(&wide, &b"h\x01h\x03R".repeat(50_000)), "expected a dictionary");
-    // One long list of pairs, made into a dictionary again and again: the pairs are not there as often.
+    // One long list of pairs, made into a dictionary again and again: the pairs are not there as
+    // often.
     let pairs = [b"](", &b"h\x01".repeat(100_000)[..], b"e\x85q\x02"].concat();
     let named = global("collections", "OrderedDict");
     let list = [&named[..], b"q\0K\x01K\x02\x86q\x01", &pairs].concat();

@@ -1,5 +1,5 @@
-//! Every fixture cut off at every length, and damaged at random: whatever comes of it is an error or a checkpoint,
-//! never a panic, and never a large allocation.
+//! Every fixture cut off at every length, and damaged at random: whatever comes of it is an error
+//! or a checkpoint, never a panic, and never a large allocation.
 
 mod checkpoint_support;
 

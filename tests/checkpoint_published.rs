@@ -1,6 +1,8 @@
-//! Checkpoints as they are published: an ALBERT among other things, under any prefix, and what pickles have beside it.
+//! Checkpoints as they are published: an ALBERT among other things, under any prefix, and what
+//! pickles have beside it.
 //!
-//! The fixtures in `published` are made by `tests/golden/make_checkpoint_fixtures.py`: all have the ALBERT of `albert`.
+//! The fixtures in `published` are made by `tests/golden/make_checkpoint_fixtures.py`: all have the
+//! ALBERT of `albert`.
 
 mod checkpoint_support;
 mod common;
@@ -62,7 +64,8 @@ fn plain() -> Weights {
     weights
 }
 
-/// A directory with a safetensors file of the plain ALBERT's tensors under each prefix, and of others.
+/// A directory with a safetensors file of the plain ALBERT's tensors under each prefix, and of
+/// others.
 fn prefixed(prefixes: &[&str], others: &[(&str, &[usize])]) -> TempDir {
     let directory = directory();
     let plain = plain();
@@ -162,7 +165,8 @@ fn any_prefix_is_found() {
         ".",
         "xembeddings.",
     ] {
-        // A BERT, heads of other networks, an optimizer's state by name, and buffers of other models.
+        // A BERT, heads of other networks, an optimizer's state by name, and buffers of other
+        // models.
         let others: &[(&str, &[usize])] = &[
             ("other.embeddings.word_embeddings.weight", &[13, 4]),
             ("other.encoder.layer.0.attention.self.query.weight", &[8, 8]),
@@ -220,7 +224,8 @@ fn of_several_alberts_one_is_chosen() {
     refused(under("ne"), &["no ALBERT under \"ne\""]);
 }
 
-/// A part of an ALBERT, as gradients or averages of what was trained are, does not stand in the whole one's way.
+/// A part of an ALBERT, as gradients or averages of what was trained are, does not stand in the
+/// whole one's way.
 #[test]
 fn a_whole_albert_is_taken_rather_than_a_part() {
     let part: &[(&str, &[usize])] = &[

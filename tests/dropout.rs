@@ -83,8 +83,8 @@ fn a_rate_of_zero_is_none_at_all() {
     }
 }
 
-/// The classifiers' rate is that of transformers: the hidden states' own where it is null, but only for tokens; none in
-/// question answering and masked LM.
+/// The classifiers' rate is that of transformers: the hidden states' own where it is null, but only
+/// for tokens; none in question answering and masked LM.
 #[test]
 fn classifiers_have_the_dropout_that_transformers_gives_them() {
     fn is_active<M: Labelled>(problem: Problem, rates: Rates) -> bool {
@@ -99,7 +99,8 @@ fn classifiers_have_the_dropout_that_transformers_gives_them() {
         assert!(for_problem!(problem, is_active(problem, (0.5, 0.0, Some(0.0)))), "{problem:?}");
         assert!(for_problem!(problem, is_active(problem, (0.0, 0.5, Some(0.0)))), "{problem:?}");
     }
-    // With null, a classifier of tokens drops what it reads at the hidden states' rate: whole columns of its gradient.
+    // With null, a classifier of tokens drops what it reads at the hidden states' rate: whole
+    // columns of its gradient.
     let zeros = |classifier| {
         let rates = (0.5, 0.0, classifier);
         let mut example = example::<AlbertForTokenClassification>(Problem::Tokens, rates);
@@ -127,7 +128,8 @@ fn zero_columns(values: &ndarray::ArrayD<f32>) -> usize {
     columns(values).filter(|column| column.iter().all(|&value| value == 0.0)).count()
 }
 
-/// Wide, so that there is something to count; nothing is shared, so that each layer's dropout can be seen.
+/// Wide, so that there is something to count; nothing is shared, so that each layer's dropout can
+/// be seen.
 fn wide_config(rates: Rates) -> AlbertConfig {
     Problem::SentenceOrder.config(|fields| {
         fields.embedding_size = 60;
@@ -146,7 +148,8 @@ fn wide_example(rates: Rates) -> Example<AlbertForSentenceOrder> {
     example
 }
 
-/// Asserts that `count` of `total` draws is what a rate lets expect, within four standard deviations.
+/// Asserts that `count` of `total` draws is what a rate lets expect, within four standard
+/// deviations.
 #[track_caller]
 fn assert_rate(what: &str, count: usize, total: usize, rate: f64) {
     let deviation = (rate * (1.0 - rate) / total as f64).sqrt();
@@ -156,8 +159,9 @@ fn assert_rate(what: &str, count: usize, total: usize, rate: f64) {
 
 const SEEDS: std::ops::Range<u64> = 100..160;
 
-/// What is dropped has a gradient of zero: the mapping's column for an embedding, a bias for a projected state, the
-/// projection's columns for an attention head, the classifier's column for a pooled state.
+/// What is dropped has a gradient of zero: the mapping's column for an embedding, a bias for a
+/// projected state, the projection's columns for an attention head, the classifier's column for a
+/// pooled state.
 #[test]
 fn rates_are_those_of_the_config() {
     const LAYER: &str = "albert.encoder.albert_layer_groups";
@@ -198,7 +202,8 @@ fn what_is_kept_is_scaled() {
     let ratio = |seed| -> Vec<f32> {
         let gradients = weights(&example, seed);
         let weight = &gradients["sop_classifier.classifier.weight"];
-        // The bias's gradient is that of the logits; what it is multiplied by is what the classifier reads.
+        // The bias's gradient is that of the logits; what it is multiplied by is what the
+        // classifier reads.
         let logit = gradients["sop_classifier.classifier.bias"][[0]];
         columns(weight).map(|column| column[0] / logit).collect()
     };
@@ -213,8 +218,8 @@ fn what_is_kept_is_scaled() {
     }
 }
 
-/// Layers, places, tokens and sequences draw independently of each other: what two of them drop together is the product
-/// of the rates.
+/// Layers, places, tokens and sequences draw independently of each other: what two of them drop
+/// together is the product of the rates.
 #[test]
 fn every_place_draws_for_itself() {
     const RATE: f64 = 0.4;
@@ -258,7 +263,7 @@ fn every_place_draws_for_itself() {
     assert_rate("both seeds", seeds, 120 * runs, RATE * RATE);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Gradients with dropout
 
 /// Which keeps its slopes, where a seed decides what is dropped.

@@ -29,7 +29,7 @@ const DISTILLED: TrainingOptions = TrainingOptions {
     ..TrainingOptions::DEFAULT
 };
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // All exits at full depth
 
 /// The exit after the last layer, and the others by their own classifiers: as models that end
@@ -84,7 +84,7 @@ fn a_model_without_exits_has_the_logits_of_its_last_layer_alone() {
     assert_eq!(model.forward_exits(&batch).unwrap(), [expected]);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Losses
 
 /// One term: the losses of all exits in it, what was right after the last layer.
@@ -154,7 +154,7 @@ fn distillation_adds_nothing_where_exits_agree() {
     assert!((distilled - expected).abs() < 1e-6, "{distilled} {expected}");
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What is refused
 
 #[test]
@@ -217,7 +217,7 @@ fn gradients_of_other_exits_are_refused() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Checkpoints
 
 fn batch(number: u64) -> TrainingBatch<Targets> {

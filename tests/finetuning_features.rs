@@ -1,4 +1,5 @@
-//! Examples → ids, labels and answers, compared with what transformers' example scripts make of them (tests/golden/finetuning).
+//! Examples → ids, labels and answers, compared with what transformers' example scripts make of
+//! them (tests/golden/finetuning).
 
 mod common;
 

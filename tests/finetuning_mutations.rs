@@ -1,5 +1,6 @@
-//! Files of fine-tuning's data, cut off at every length and damaged at random: whatever comes of it is an error or examples, never a
-//! panic. The files are the seeds of the fuzz target `data_readers`.
+//! Files of fine-tuning's data, cut off at every length and damaged at random: whatever comes of it
+//! is an error or examples, never a panic. The files are the seeds of the fuzz target
+//! `data_readers`.
 
 mod common;
 
@@ -12,8 +13,8 @@ use common::random::numbers;
 /// How many times each file is damaged.
 const MUTATIONS: usize = 300;
 
-/// The seeds, in the order of their names (those of what libFuzzer has found are hashes). The first byte of each says how it is
-/// read.
+/// The seeds, in the order of their names (those of what libFuzzer has found are hashes). The first
+/// byte of each says how it is read.
 fn seeds() -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/data_readers");
     let entries = fs::read_dir(directory).unwrap();

@@ -1,4 +1,5 @@
-//! The readers of fine-tuning's data sets, on small files of the same form, and on what such files become when they are cut off or wrong.
+//! The readers of fine-tuning's data sets, on small files of the same form, and on what such files
+//! become when they are cut off or wrong.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Records that cannot be used: named by file and line, or skipped and counted; the same for all formats. And labels in the forms that
-//! people have them in.
+//! Records that cannot be used: named by file and line, or skipped and counted; the same for all
+//! formats. And labels in the forms that people have them in.
 
 mod common;
 

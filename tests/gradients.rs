@@ -1,4 +1,5 @@
-//! Gradients against PyTorch's autograd, and against central differences of a reference in double precision.
+//! Gradients against PyTorch's autograd, and against central differences of a reference in double
+//! precision.
 
 mod common;
 
@@ -15,7 +16,7 @@ use ndalbert::{Activation, AlbertForMaskedLM, AlbertForPreTraining, AlbertForSen
 use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // PyTorch
 
 #[test]
@@ -25,7 +26,7 @@ fn gradients_are_those_of_pytorch() {
         .for_each(|golden| for_problem!(golden.problem, assert_golden(golden)));
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Central differences
 
 /// The loss and the gradient of an example.
@@ -37,8 +38,8 @@ fn judged<M: Labelled>(example: &Example<M>) -> Tree {
     tree_of(&gradients)
 }
 
-/// Asserts that the slope of the reference's loss along directions of single tensors, of which `directions` draws some
-/// for a shape, is that which the gradient says.
+/// Asserts that the slope of the reference's loss along directions of single tensors, of which
+/// `directions` draws some for a shape, is that which the gradient says.
 fn assert_slopes<M: Labelled>(
     what: &str,
     example: &Example<M>,
@@ -79,8 +80,8 @@ fn every_tensor_has_the_slopes_of_the_reference() {
     });
 }
 
-/// Every problem with every layout, activations taking turns: one direction in which all tensors have their part, each by
-/// about as much as the others.
+/// Every problem with every layout, activations taking turns: one direction in which all tensors
+/// have their part, each by about as much as the others.
 #[test]
 fn every_combination_has_the_slope_of_the_reference() {
     fn compare<M: Labelled>(problem: Problem, layout: Layout, activation: Activation) {
@@ -110,8 +111,8 @@ fn every_combination_has_the_slope_of_the_reference() {
     });
 }
 
-/// Rows of the word embeddings, one by one: of words that occur, of words that are only guessed or never seen, and of
-/// padding.
+/// Rows of the word embeddings, one by one: of words that occur, of words that are only guessed or
+/// never seen, and of padding.
 #[test]
 fn every_word_has_the_slopes_of_the_reference() {
     fn compare<M: Labelled>(problem: Problem) {
@@ -127,8 +128,8 @@ fn every_word_has_the_slopes_of_the_reference() {
     }
 }
 
-/// With a matrix and a bias of its own, and with a bias alone. What a tied decoder would add to the word embeddings is
-/// no part of their slopes then.
+/// With a matrix and a bias of its own, and with a bias alone. What a tied decoder would add to the
+/// word embeddings is no part of their slopes then.
 #[test]
 fn decoders_of_their_own_have_the_slopes_of_the_reference() {
     fn compare<M: Labelled>(problem: Problem, (tied, tied_bias): (bool, bool)) {
@@ -212,7 +213,8 @@ fn embeddings_of_ones_own_leave_the_table_to_the_decoder() {
     assert!(gradients.albert.embeddings.word_embeddings.iter().all(|&value| value == 0.0));
 }
 
-/// Sequences that the mask excludes as a whole attend to nothing, but have a first token for the pooler.
+/// Sequences that the mask excludes as a whole attend to nothing, but have a first token for the
+/// pooler.
 #[test]
 fn sequences_without_keys_have_the_slopes_of_the_reference() {
     let config = Problem::SentenceOrder.config(|fields| fields.num_hidden_layers = 3);

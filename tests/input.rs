@@ -1,4 +1,5 @@
-//! Inputs that do not fit are refused, and say what was expected and found; outputs have the shapes that are promised.
+//! Inputs that do not fit are refused, and say what was expected and found; outputs have the shapes
+//! that are promised.
 
 mod common;
 
@@ -18,7 +19,8 @@ fn model<M: Model>() -> M {
     M::from_config(small_config(|_| {}), 1).unwrap()
 }
 
-/// Sequences of 4, 2 and 3 tokens; the last one's first column and a column in its midst are masked.
+/// Sequences of 4, 2 and 3 tokens; the last one's first column and a column in its midst are
+/// masked.
 fn batch() -> Batch {
     let ids = array![[2_i64, 7, 8, 3, 0], [2, 3, 0, 0, 0], [2, 9, 8, 7, 3]];
     let mask = array![[1_i64, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 1, 0, 1, 1]];

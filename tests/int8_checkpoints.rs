@@ -1,4 +1,5 @@
-//! Models in int8 as files: what is in them, that nothing is lost or rounded twice, and files that contradict themselves.
+//! Models in int8 as files: what is in them, that nothing is lost or rounded twice, and files that
+//! contradict themselves.
 
 mod common;
 
@@ -259,7 +260,8 @@ fn long_matrices_are_read_whole() {
     assert_same_tensors("long", &dequantized(directory.path()), &weights_in(&model));
 }
 
-/// A row with NaN has no scale. Its bytes are still none that stand for outliers, so that it can be read and is reported.
+/// A row with NaN has no scale. Its bytes are still none that stand for outliers, so that it can be
+/// read and is reported.
 #[test]
 fn rows_that_are_not_numbers_stay_so() {
     let config = config(|_| {});
@@ -362,7 +364,8 @@ fn scales_that_are_not_numbers_are_reported() {
     }
 }
 
-/// A column of scales is as good as a list, and what other networks have in the file is no concern of this one.
+/// A column of scales is as good as a list, and what other networks have in the file is no concern
+/// of this one.
 #[test]
 fn other_shapes_and_other_networks_do_no_harm() {
     let directory = changed(|tensors| {

@@ -20,8 +20,8 @@ const LENGTHS: [usize; 18] = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 4
 
 const VOCAB: u32 = 203;
 
-/// Wide enough that a batch of a few hundred tokens is split over threads: each product is of more than 2²¹
-/// multiply-adds, below which everything runs on the caller's thread.
+/// Wide enough that a batch of a few hundred tokens is split over threads: each product is of more
+/// than 2²¹ multiply-adds, below which everything runs on the caller's thread.
 fn config() -> AlbertConfig {
     small_config(|fields| {
         fields.vocab_size = VOCAB as usize;
@@ -112,7 +112,8 @@ fn assert_same(what: &str, expected: &Outputs, found: &Outputs) {
     }
 }
 
-/// Batches of sequences by index: all, reversed, in pairs with the longest, and shuffled into parts of all sizes.
+/// Batches of sequences by index: all, reversed, in pairs with the longest, and shuffled into parts
+/// of all sizes.
 fn batches(count: usize) -> Vec<Vec<usize>> {
     let mut batches = vec![(0..count).collect(), (0..count).rev().collect(), vec![0, 0, 0, 0]];
     let longest = LENGTHS.len() - 1;
@@ -203,8 +204,8 @@ fn models_can_be_sent_and_shared() {
     is_send_and_sync::<Batch>();
 }
 
-/// The pooled output alone, whose last layer is computed for first tokens only, at widths where queries, keys and values
-/// do and do not begin at a panel's edge.
+/// The pooled output alone, whose last layer is computed for first tokens only, at widths where
+/// queries, keys and values do and do not begin at a panel's edge.
 #[test]
 fn the_pooled_output_alone_is_the_same_to_the_bit() {
     let sequences = sequences();

@@ -1,4 +1,5 @@
-//! Metrics, compared with scikit-learn, SciPy, seqeval and the official scorers of answers (tests/golden/finetuning).
+//! Metrics, compared with scikit-learn, SciPy, seqeval and the official scorers of answers
+//! (tests/golden/finetuning).
 
 mod common;
 

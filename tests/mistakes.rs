@@ -1,5 +1,6 @@
-//! That the parity tests would notice: each usual mistake of a reimplementation, planted through the public API into a
-//! model that is right, moves some output by at least fifty times what `tests/parity.rs` lets pass.
+//! That the parity tests would notice: each usual mistake of a reimplementation, planted through
+//! the public API into a model that is right, moves some output by at least fifty times what
+//! `tests/parity.rs` lets pass.
 //!
 //! `tests/golden/README.md` has the margins of more mistakes, planted in transformers itself.
 
@@ -34,8 +35,8 @@ fn in_input(case: &'static str, name: &'static str, input: impl Fn(&mut Run) + '
     Mistake { name, case, model: Box::new(|_, _| {}), input: Box::new(input) }
 }
 
-/// The largest difference from the references over the runs of a golden model, in units of the tolerance; of final
-/// outputs, since some mistakes make another number of layers.
+/// The largest difference from the references over the runs of a golden model, in units of the
+/// tolerance; of final outputs, since some mistakes make another number of layers.
 fn change(mistake: &Mistake) -> f32 {
     let case = golden::case(mistake.case);
     let model = build_changed(&case, &mistake.model);
@@ -154,7 +155,8 @@ fn count_unmasked_positions(run: &mut Run) {
     run.integers.insert("position_ids".to_owned(), positions);
 }
 
-/// Which block an application uses, by a rule of the fields, the layer and the inner layer that is not transformers'.
+/// Which block an application uses, by a rule of the fields, the layer and the inner layer that is
+/// not transformers'.
 fn misplaced(
     case: &'static str,
     name: &'static str,

@@ -1,5 +1,6 @@
 //! Optimizers and schedules against PyTorch, google-research's formulas, and transformers
-//! (`tests/golden/make_optimizers.py`), and that they resume bit-identically from their saved state.
+//! (`tests/golden/make_optimizers.py`), and that they resume bit-identically from their saved
+//! state.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,16 @@ use ndarray::{ArrayViewD, ShapeBuilder};
 
 type Tree = <AlbertForPreTraining as Model>::Parameters;
 
-/// The largest difference from the reference, relative to a value, or to its parameter's root mean square if that is
-/// more. The mistakes that the script plants are at least fifty times as far away.
+/// The largest difference from the reference, relative to a value, or to its parameter's root mean
+/// square if that is more. The mistakes that the script plants are at least fifty times as far
+/// away.
 const TOLERANCE: f64 = 1e-5;
 
 /// How many times the tolerance a mistake that is planted here must be away.
 const MARGIN: f64 = 50.0;
 
-/// The largest difference of learning rates of the order of 1e-3: a few roundings in double precision.
+/// The largest difference of learning rates of the order of 1e-3: a few roundings in double
+/// precision.
 const RATE_TOLERANCE: f64 = 1e-17;
 
 const STEPS: u64 = 20;

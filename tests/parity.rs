@@ -1,4 +1,5 @@
-//! The same answers as transformers 5.23, for every golden model and every run (see `tests/golden/README.md`).
+//! The same answers as transformers 5.23, for every golden model and every run (see
+//! `tests/golden/README.md`).
 
 mod common;
 
@@ -27,7 +28,8 @@ fn every_run_of_every_golden_model_is_within_the_tolerance() {
     assert!(cases >= 45 && runs >= 111 && largest.tensors >= 412, "{cases} {runs}");
 }
 
-/// Old names and other element types are no occasion for a warning; heads and poolers too many or too few are.
+/// Old names and other element types are no occasion for a warning; heads and poolers too many or
+/// too few are.
 fn assert_report(case: &Case, report: &LoadReport) {
     let (unexpected, new): (&[&str], &[&str]) = match case.name.as_str() {
         "base_no_pooler" | "long_512" => (&[], &["pooler.weight", "pooler.bias"]),
@@ -95,8 +97,8 @@ fn sentence_order_alone_is_as_in_pretraining() {
     }
 }
 
-/// Shared layers written out one by one, without sharing, are bit-identical to the shared model; whatever is shared, and
-/// whether or not the groups divide the layers.
+/// Shared layers written out one by one, without sharing, are bit-identical to the shared model;
+/// whatever is shared, and whether or not the groups divide the layers.
 #[test]
 fn shared_layers_are_as_copies_of_them() {
     for case in golden::cases().iter().filter(|case| !case.is_copy) {

@@ -1,4 +1,5 @@
-//! Speech models' text encoders: their vocabulary of phonemes, and their files as they are published.
+//! Speech models' text encoders: their vocabulary of phonemes, and their files as they are
+//! published.
 
 mod common;
 

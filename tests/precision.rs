@@ -1,4 +1,5 @@
-//! What narrow precisions do to a model's outputs: how much they change them, and what they leave alone.
+//! What narrow precisions do to a model's outputs: how much they change them, and what they leave
+//! alone.
 //!
 //! `cargo test --release --test precision -- --nocapture` prints the figures of `docs/numerics.md`.
 
@@ -24,11 +25,11 @@ use ndarray::{Array2, ArrayD, ArrayView1, ArrayView3, Axis, s};
 
 const NARROW: [Precision; 2] = [Precision::Bf16, Precision::Int8];
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // How far outputs are from those in single precision
 
-/// Models that the figures are the means of: one alone may have an error a third larger or smaller. Without optimisation
-/// each takes several seconds, so there are fewer.
+/// Models that the figures are the means of: one alone may have an error a third larger or smaller.
+/// Without optimisation each takes several seconds, so there are fewer.
 const SEEDS: &[u64] = if cfg!(debug_assertions) { &[1, 2] } else { &[1, 2, 3, 4, 5] };
 
 /// The lengths of the sequences, whose ids are drawn.
@@ -37,11 +38,12 @@ const LENGTHS: [usize; 8] = [5, 9, 12, 14, 17, 20, 23, 28];
 /// How near one model's outputs are to those in single precision; of several models, the means.
 #[derive(Clone, Copy, Debug, Default)]
 struct Agreement {
-    /// Cosine of the last hidden state with that in single precision, token by token: the mean, and the least.
+    /// Cosine of the last hidden state with that in single precision, token by token: the mean, and
+    /// the least.
     token: f64,
     least_token: f64,
-    /// The mean cosine after the tokens' mean has been taken off: of what tells tokens apart. Outlier channels are
-    /// mostly the same in all tokens, and make up much of the plain cosine.
+    /// The mean cosine after the tokens' mean has been taken off: of what tells tokens apart.
+    /// Outlier channels are mostly the same in all tokens, and make up much of the plain cosine.
     apart: f64,
     /// The largest difference of a state over the largest state.
     largest: f64,
@@ -50,10 +52,11 @@ struct Agreement {
     least_pooled: f64,
 }
 
-/// What the means must be, at least, or for the largest difference at most. They let the errors measured grow by an eighth,
-/// single tokens' and the largest by a third. Symmetric bytes without outliers or centred keys, as int8 was once, have nine
-/// times the errors that are allowed here: cosines of tokens of 0.9932, as 0.990 on the trained model. What is promised is
-/// a mean pooled cosine of 0.999.
+/// What the means must be, at least, or for the largest difference at most. They let the errors
+/// measured grow by an eighth, single tokens' and the largest by a third. Symmetric bytes without
+/// outliers or centred keys, as int8 was once, have nine times the errors that are allowed here:
+/// cosines of tokens of 0.9932, as 0.990 on the trained model. What is promised is a mean pooled
+/// cosine of 0.999.
 fn limits(precision: Precision) -> Agreement {
     match precision {
         Precision::F32 => Agreement {
@@ -172,8 +175,8 @@ fn linear(linear: &Linear, x: &Array2<f32>) -> Array2<f32> {
     x.dot(&linear.weight.t()) + &linear.bias
 }
 
-/// What is within the layer that is applied to `states`, of which these are the attentions: the contexts, the states after
-/// attention and the outputs of GELU.
+/// What is within the layer that is applied to `states`, of which these are the attentions: the
+/// contexts, the states after attention and the outputs of GELU.
 fn within(
     parameters: &AlbertParameters,
     states: &Array2<f32>,
@@ -199,7 +202,8 @@ fn within(
     [contexts, middle, products]
 }
 
-/// Asserts that states `[T, H]` have one outlier, about `size` in every token, beside small others. Returns what to print.
+/// Asserts that states `[T, H]` have one outlier, about `size` in every token, beside small others.
+/// Returns what to print.
 #[track_caller]
 fn assert_outlier(states: &Array2<f32>, size: f32, medians: Range<f32>, most: f32) -> String {
     let (mean, deviation) = spread(states.column(OUTLIER));
@@ -348,7 +352,7 @@ fn the_articles_choice_is_the_same_in_every_precision() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // What a precision is called, what it rounds, and that every model has it
 
 #[test]
@@ -363,7 +367,8 @@ fn names_are_read_as_they_are_printed() {
     }
 }
 
-/// Every matrix wide enough for more than one panel of the kernels, and no width a multiple of theirs.
+/// Every matrix wide enough for more than one panel of the kernels, and no width a multiple of
+/// theirs.
 fn config() -> AlbertConfig {
     small_config(|fields| {
         fields.hidden_size = 75;
@@ -438,8 +443,9 @@ fn parameters_come_back_as_the_model_holds_them() {
 /// What an output is, whatever the class.
 type Compute<M> = fn(&M, &Batch) -> Vec<ArrayD<f32>>;
 
-/// How far int8 and bfloat16 may be from single precision on four layers of small random weights, as the length of the
-/// difference over that of the output; two to three times what the worst of them is.
+/// How far int8 and bfloat16 may be from single precision on four layers of small random weights,
+/// as the length of the difference over that of the output; two to three times what the worst of
+/// them is.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 0.0,

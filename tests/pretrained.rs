@@ -77,7 +77,8 @@ fn bare_weights(weights: Weights) -> Weights {
     weights.into_iter().map(|(name, values)| (bare(name), values)).collect()
 }
 
-/// What both classes have is loaded bit-identically; missing tensors and other shapes are reported exactly.
+/// What both classes have is loaded bit-identically; missing tensors and other shapes are reported
+/// exactly.
 #[test]
 fn any_class_loads_from_any_class() {
     let options = LoadOptions::new().ignore_mismatched_sizes(true).seed(9);
@@ -127,7 +128,8 @@ fn the_article_s_warning_is_the_report() {
     }
 }
 
-/// Of a decoder that a file stores although it is tied, a model that has one makes no mention; others do.
+/// Of a decoder that a file stores although it is tied, a model that has one makes no mention;
+/// others do.
 #[test]
 fn a_stored_decoder_is_unexpected_only_where_there_is_none() {
     let directory = golden::directory().join("legacy_decoder");
@@ -308,7 +310,8 @@ fn new_weights_are_drawn_as_transformers_draws_them() {
     assert_ne!(of("query"), of("key"));
 }
 
-/// Mean and standard deviation within five of their standard errors, and tails that a uniform distribution lacks.
+/// Mean and standard deviation within five of their standard errors, and tails that a uniform
+/// distribution lacks.
 fn assert_normal(name: &str, values: &ArrayD<f32>, deviation: f64) {
     let drawn: Vec<f64> = values.iter().filter(|&&x| x != 0.0).map(|&x| f64::from(x)).collect();
     let count = drawn.len() as f64;

@@ -1,5 +1,5 @@
-//! The judge of gradients, judged: the reference in double precision computes the losses of the crate's inference, and
-//! its slopes are the gradients that PyTorch gives.
+//! The judge of gradients, judged: the reference in double precision computes the losses of the
+//! crate's inference, and its slopes are the gradients that PyTorch gives.
 
 mod common;
 
@@ -12,8 +12,8 @@ use rayon::prelude::*;
 /// How far losses of order 1 in single precision are from those in double precision.
 const LOSS: f64 = 1e-5;
 
-/// How far central differences in double precision, of steps of [`STEP`], are from golden gradients, which are stored in
-/// single precision, over the length of the gradient of the tensor.
+/// How far central differences in double precision, of steps of [`STEP`], are from golden
+/// gradients, which are stored in single precision, over the length of the gradient of the tensor.
 const SLOPE: f64 = 1e-6;
 
 /// Small enough for the third derivative, large enough for the loss's own rounding.
@@ -70,8 +70,8 @@ fn the_reference_has_the_losses_of_pytorch() {
     all.par_iter().for_each(|golden| for_problem!(golden.problem, compare(golden)));
 }
 
-/// Whether PyTorch's gradient is not the slope of the loss on purpose: `padding_idx` keeps the padding's embedding as it
-/// is where it stands for a word.
+/// Whether PyTorch's gradient is not the slope of the loss on purpose: `padding_idx` keeps the
+/// padding's embedding as it is where it stands for a word.
 fn is_frozen(golden: &GoldenGradients, tensor: &str) -> bool {
     golden.name.ends_with("_pad_in_text") && tensor.ends_with("word_embeddings.weight")
 }

@@ -100,7 +100,8 @@ fn a_directory_without_weights_is_an_error_that_says_what_was_looked_for() {
     refused(Albert::from_pretrained(directory.path()), &words);
 }
 
-/// Another model in the same place: nothing of the old one is left, and files of other names are not touched.
+/// Another model in the same place: nothing of the old one is left, and files of other names are
+/// not touched.
 #[test]
 fn saving_replaces_what_was_there() {
     let (directory, _) = saved::<AlbertForMaskedLM>(&small_config(|f| f.hidden_size = 30), 1);
@@ -132,7 +133,8 @@ fn saving_is_the_same_to_the_byte_each_time() {
     assert_eq!(contents(first.path()), contents(&deep));
 }
 
-/// The weights cannot be put in their place: the config of the old ones stays, and nothing else appears.
+/// The weights cannot be put in their place: the config of the old ones stays, and nothing else
+/// appears.
 #[test]
 fn a_save_that_fails_leaves_what_was_there() {
     let model = Albert::from_config(small_config(|_| {}), 2).unwrap();

@@ -178,7 +178,8 @@ fn published_models_have_the_parameters_that_their_configs_count() {
     }
 }
 
-/// A mapping of E → H is a layer of its own also where E = H, so that it is stored, loaded and applied.
+/// A mapping of E → H is a layer of its own also where E = H, so that it is stored, loaded and
+/// applied.
 #[test]
 #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
 fn the_mapping_is_there_also_where_it_maps_to_the_same_width() {

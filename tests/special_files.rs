@@ -42,7 +42,8 @@ fn checkpoint(directory: &Path) -> Result<(), String> {
     Checkpoint::open(directory).map(drop).map_err(|error| error.to_string())
 }
 
-/// Asserts that a file made by `make` is refused, soon and in these words, whichever of `files` it stands for.
+/// Asserts that a file made by `make` is refused, soon and in these words, whichever of `files` it
+/// stands for.
 #[track_caller]
 fn refused(files: &[(&'static str, Load)], make: impl Fn(&Path), words: &[&str]) {
     for &(name, load) in files {

@@ -1,5 +1,5 @@
-//! Checkpoints that TensorFlow wrote, under google-research/albert's names, against what transformers computes with them
-//! (`tests/golden/tensorflow` made them).
+//! Checkpoints that TensorFlow wrote, under google-research/albert's names, against what
+//! transformers computes with them (`tests/golden/tensorflow` made them).
 
 mod common;
 
@@ -28,7 +28,8 @@ fn case(name: &str, architecture: &str) -> Case {
     Case { name: name.to_owned(), directory, architecture, is_copy: false, runs }
 }
 
-/// A directory with copies of a fixture's files, as `named` names them; where it gives no name, without them.
+/// A directory with copies of a fixture's files, as `named` names them; where it gives no name,
+/// without them.
 fn copied(name: &str, named: impl Fn(&str) -> Option<String>) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(fixture(name)).unwrap() {
@@ -40,7 +41,8 @@ fn copied(name: &str, named: impl Fn(&str) -> Option<String>) -> TempDir {
     directory
 }
 
-/// Whatever the scope, the groups, the number of files and the type: the same answers as transformers' converter gives.
+/// Whatever the scope, the groups, the number of files and the type: the same answers as
+/// transformers' converter gives.
 #[test]
 fn every_checkpoint_answers_as_its_conversion() {
     let mut largest = Largest::default();
@@ -82,7 +84,8 @@ fn what_an_optimizer_left_is_not_reported_and_heads_without_use_are() {
     assert_eq!(report.newly_initialized, ["qa_outputs.weight", "qa_outputs.bias"]);
 }
 
-/// A configuration of Google's has no labels: there are as many as the classifier has rows, unless the caller says how many.
+/// A configuration of Google's has no labels: there are as many as the classifier has rows, unless
+/// the caller says how many.
 #[test]
 fn a_fine_tuned_classifier() {
     let case = case("classifier", "AlbertForSequenceClassification");
@@ -157,7 +160,8 @@ fn paths_that_mean_a_checkpoint() {
     refused(Checkpoint::open(directory.join("none.index")), &["none.index"]);
 }
 
-/// The file `checkpoint` decides between several, whatever directory it names; without it, the error lists them.
+/// The file `checkpoint` decides between several, whatever directory it names; without it, the
+/// error lists them.
 #[test]
 fn several_checkpoints_in_a_directory() {
     let directory = copied("google", |name| Some(name.to_owned()));
@@ -199,7 +203,8 @@ fn other_formats_come_first() {
     assert_eq!(model.to_parameters(), parameters);
 }
 
-/// `30k-clean.model`, `vocab_chinese.txt`: what there is, if there is one; files of the usual names come first.
+/// `30k-clean.model`, `vocab_chinese.txt`: what there is, if there is one; files of the usual names
+/// come first.
 #[test]
 fn vocabularies_of_releases() {
     let tokenizers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers");

@@ -1,4 +1,5 @@
-//! What the goldens do not show: batches, choices, options that are only read, sharing between threads.
+//! What the goldens do not show: batches, choices, options that are only read, sharing between
+//! threads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -206,7 +207,8 @@ fn tokenizer_json_comes_before_the_others() {
     }
 }
 
-/// The published files split the comma off a number, as the original tokenizer does; `spiece.model` alone does not.
+/// The published files split the comma off a number, as the original tokenizer does; `spiece.model`
+/// alone does not.
 #[test]
 fn the_comma_after_a_digit() {
     let converted = tokenizer("converted").encode("in 9, not").unwrap();
@@ -272,7 +274,8 @@ fn a_tokenizer_json_from_before_models_had_a_type() {
     }
 }
 
-/// What a `tokenizer.json` says about truncation and padding counts only for the side, as in `transformers`.
+/// What a `tokenizer.json` says about truncation and padding counts only for the side, as in
+/// `transformers`.
 #[test]
 fn a_tokenizer_json_with_truncation_and_padding() {
     let tokenizer = changed("converted", |value| {

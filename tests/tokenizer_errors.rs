@@ -151,7 +151,8 @@ fn a_spiece_model_of_garbage() {
     assert_refused(&[("spiece.model", pointer)], &["expected a SentencePiece model"]);
 }
 
-/// Loads 60 copies of the model with `flips` bytes changed somewhere after `from`, and encodes with those that load.
+/// Loads 60 copies of the model with `flips` bytes changed somewhere after `from`, and encodes with
+/// those that load.
 fn load_flipped(flips: usize, from: usize) -> usize {
     let whole = model_bytes();
     let text: String = (0x20..0x3000).step_by(3).filter_map(char::from_u32).collect();

@@ -1,4 +1,5 @@
-//! Everything that `transformers` answered on the awkward texts (tests/golden/tokenizer), compared field by field.
+//! Everything that `transformers` answered on the awkward texts (tests/golden/tokenizer), compared
+//! field by field.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -27,8 +27,8 @@ use tempfile::tempdir;
 
 type Classifier = AlbertForSequenceClassification;
 
-/// Trains in one go, and with a pause after every so many steps, in which all but the checkpoint is lost. Every checkpoint, the
-/// log included, is the same to the byte.
+/// Trains in one go, and with a pause after every so many steps, in which all but the checkpoint is
+/// lost. Every checkpoint, the log included, is the same to the byte.
 fn pauses_do_not_matter<M: Trained + 'static>(precision: Precision, pause: u64) {
     const STEPS: u64 = 12;
     let options = |directory: &Path, steps| TrainerOptions {
@@ -77,7 +77,8 @@ fn log_lines(path: &Path) -> Vec<Value> {
     lines
 }
 
-/// Seven batches, two per step: every fourth step ends an epoch and has one batch. So pauses are in and between epochs.
+/// Seven batches, two per step: every fourth step ends an epoch and has one batch. So pauses are in
+/// and between epochs.
 #[test]
 fn resuming_continues_to_the_bit() {
     for pause in [1, 3, 4] {
@@ -175,7 +176,8 @@ fn accumulated_batches_count_as_one() {
     assert_eq!((two.loss.terms[0].count, one.loss.terms[0].count), (8, 8));
 }
 
-/// The norm is that of what is trained, and so is its limit. The gradient's length shows in the step because of a large ε.
+/// The norm is that of what is trained, and so is its limit. The gradient's length shows in the
+/// step because of a large ε.
 #[test]
 fn frozen_parameters_have_no_part_in_clipping() {
     const LIMIT: f64 = 0.05;
@@ -259,7 +261,8 @@ fn epochs_end_steps_and_training() {
     assert_eq!(events.into_inner(), expected);
 }
 
-/// What is measured is the mean over all that counts, whichever batch it is in; the data ends and is gone through again.
+/// What is measured is the mean over all that counts, whichever batch it is in; the data ends and
+/// is gone through again.
 #[test]
 fn evaluations_are_the_same_each_time() {
     /// Five labels, then two.
@@ -307,7 +310,8 @@ fn evaluations_are_the_same_each_time() {
     assert_eq!(names, expected);
 }
 
-/// A measure that has its best at step 4: that checkpoint is kept, and training ends three evaluations later.
+/// A measure that has its best at step 4: that checkpoint is kept, and training ends three
+/// evaluations later.
 #[test]
 fn training_ends_early_and_the_best_is_kept() {
     let directory = tempdir().unwrap();

@@ -245,7 +245,8 @@ fn newer_checkpoints_are_not_written_over() {
     assert!(files(&elsewhere.path().join("checkpoint-4")) == before);
 }
 
-/// A run that goes on from a checkpoint elsewhere would remove those of the run whose directory it uses.
+/// A run that goes on from a checkpoint elsewhere would remove those of the run whose directory it
+/// uses.
 #[test]
 fn checkpoints_of_another_run_are_not_removed() {
     let root = tempdir().unwrap();

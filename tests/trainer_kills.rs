@@ -89,8 +89,9 @@ fn kill_after(mut child: Child, delay: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// At least fifty runs are killed, each at another moment, many of them while a checkpoint is written. Each is gone on from, and what
-/// comes out in the end is, to the byte, what comes out if nothing is killed.
+/// At least fifty runs are killed, each at another moment, many of them while a checkpoint is
+/// written. Each is gone on from, and what comes out in the end is, to the byte, what comes out if
+/// nothing is killed.
 #[test]
 fn killed_runs_end_where_unbroken_ones_do() {
     const TOTAL: u64 = 20;
@@ -106,7 +107,8 @@ fn killed_runs_end_where_unbroken_ones_do() {
     while kills < KILLS {
         let broken = tempdir().unwrap();
         let run = broken.path().join("run");
-        // Up to a third of the time that all of it takes; longer if that turns out to be too short to get on.
+        // Up to a third of the time that all of it takes; longer if that turns out to be too short
+        // to get on.
         let mut longest = time / 3;
         loop {
             let mut command = command(&[], broken.path(), TOTAL);
@@ -131,8 +133,8 @@ fn killed_runs_end_where_unbroken_ones_do() {
     println!("{kills} kills, {leftovers} of them while a checkpoint was written or removed");
 }
 
-/// Files may not be longer than a few KB, as on a disk that is full: the save fails, what was saved is as it was, and with room again
-/// training goes on.
+/// Files may not be longer than a few KB, as on a disk that is full: the save fails, what was saved
+/// is as it was, and with room again training goes on.
 #[test]
 fn a_full_disk_is_an_error_and_nothing_is_lost() {
     let directory = tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! What is not finite is skipped, and what else is wrong with losses, data or options is said, with the step.
+//! What is not finite is skipped, and what else is wrong with losses, data or options is said, with
+//! the step.
 
 mod common;
 
@@ -90,7 +91,8 @@ fn too_many_skipped_steps_are_an_error_that_leaves_what_was_saved() {
         let model = new_regression_model();
         let options = TrainerOptions {
             gradient_accumulation_steps: 1,
-            // Nothing is removed while steps are skipped: who knows whether the last checkpoints are any good.
+            // Nothing is removed while steps are skipped: who knows whether the last checkpoints
+            // are any good.
             save_total_limit: Some(1),
             ..saving_options(20, 2, directory.path())
         };
@@ -111,7 +113,8 @@ fn too_many_skipped_steps_are_an_error_that_leaves_what_was_saved() {
     assert!(before == after);
 }
 
-/// Rate and decay so large that the second step makes weights overflow, which none of its gradients shows.
+/// Rate and decay so large that the second step makes weights overflow, which none of its gradients
+/// shows.
 #[test]
 fn weights_that_are_not_finite_are_not_saved() {
     let directory = tempdir().unwrap();

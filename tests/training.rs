@@ -1,4 +1,5 @@
-//! What gradients do not depend on: threads, what is kept, how batches are cut; and what they add up to.
+//! What gradients do not depend on: threads, what is kept, how batches are cut; and what they add
+//! up to.
 
 mod common;
 
@@ -48,7 +49,8 @@ fn with_dropout<M: Labelled>(
     (loss.loss, gradients)
 }
 
-/// Wide and long enough that products and batches are split over threads, and with dropout everywhere.
+/// Wide and long enough that products and batches are split over threads, and with dropout
+/// everywhere.
 fn wide_config(problem: Problem) -> AlbertConfig {
     problem.config(|fields| {
         fields.vocab_size = 203;
@@ -144,7 +146,8 @@ fn large_batches_have_the_gradients_of_their_sequences() {
     assert_gradients_near("eight sequences", &tree_of(&expected), &found, ROUNDING);
 }
 
-/// The gradient of a batch is the mean of its sequences' gradients, weighted by how many labels each has.
+/// The gradient of a batch is the mean of its sequences' gradients, weighted by how many labels
+/// each has.
 #[test]
 fn batches_have_the_weighted_mean_of_their_sequences_gradients() {
     fn compare<M: Labelled>(
@@ -217,7 +220,8 @@ fn gradients_are_added_and_scaled() {
     }
 }
 
-/// A model of no sharing whose layers have equal weights: what a shared block should learn is the sum over its copies.
+/// A model of no sharing whose layers have equal weights: what a shared block should learn is the
+/// sum over its copies.
 #[test]
 fn a_shared_blocks_gradient_is_the_sum_over_its_copies() {
     const GROUPS: &str = "albert_layer_groups.";
@@ -272,7 +276,7 @@ fn half_precision_gradients_point_the_same_way() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // The loss, and its terms
 
 #[test]
@@ -390,7 +394,8 @@ fn a_step_against_the_gradient_lowers_the_loss() {
     }
 }
 
-/// (softmax(x·Wᵀ + b) − one-hot(labels)) / N, the gradient of a mean cross-entropy over labels other than −100.
+/// (softmax(x·Wᵀ + b) − one-hot(labels)) / N, the gradient of a mean cross-entropy over labels
+/// other than −100.
 fn d_logits(x: ArrayView2<'_, f32>, linear: &Linear, labels: &[i64]) -> Array2<f32> {
     let mut d = x.dot(&linear.weight.t()) + &linear.bias;
     for (mut row, &label) in d.outer_iter_mut().zip(labels) {
@@ -406,7 +411,8 @@ fn d_logits(x: ArrayView2<'_, f32>, linear: &Linear, labels: &[i64]) -> Array2<f
     d / labels.iter().filter(|label| **label >= 0).count() as f32
 }
 
-/// A head made by hand on the backbone, on its pooled output or on its states, gives it the gradients that the crate's own does.
+/// A head made by hand on the backbone, on its pooled output or on its states, gives it the
+/// gradients that the crate's own does.
 #[test]
 fn losses_of_ones_own_train_the_backbone() {
     let config = Problem::SentenceOrder.config(|_| ());

@@ -19,7 +19,8 @@ fn example<M: Labelled>(problem: Problem) -> Example<M> {
     Example::new(problem, problem.config(|_| ()), 1)
 }
 
-/// Asserts that `loss` and `backward` refuse labels, and that gradients, which hold something already, stay as they are.
+/// Asserts that `loss` and `backward` refuse labels, and that gradients, which hold something
+/// already, stay as they are.
 #[track_caller]
 fn assert_refused<M: Labelled>(example: &Example<M>, labels: M::Labels, words: &[&str]) {
     assert_batch_refused(example, &example.inputs.batch(), &labels, words);
@@ -74,7 +75,8 @@ fn labels_of_tokens_that_are_none_are_refused() {
     }
     assert_refused(&words, one_label((0, 1), 37), &["labels", "37"]);
     assert_refused(&tokens, one_label((0, 1), 5), &["labels", "5"]);
-    // Where the mask has no token: after a sequence's end, in a hole, and at a first token that only the pooler sees.
+    // Where the mask has no token: after a sequence's end, in a hole, and at a first token that
+    // only the pooler sees.
     for place in [(0, 6), (2, 3), (3, 0)] {
         assert_refused(&words, one_label(place, 1), &["labels", "mask"]);
         assert_refused(&tokens, one_label(place, 1), &["labels", "mask"]);

@@ -1,4 +1,5 @@
-//! Twenty steps of training, loss by loss, against a loop in PyTorch: model, clipping, schedule and optimizer together.
+//! Twenty steps of training, loss by loss, against a loop in PyTorch: model, clipping, schedule and
+//! optimizer together.
 
 mod common;
 
@@ -76,7 +77,8 @@ impl Trajectory {
         assert!(difference <= TOLERANCE, "{place}: expected {expected}, found {found}");
     }
 
-    /// Trains, and compares losses, norms of gradients and learning rates at each step, and weights after the last.
+    /// Trains, and compares losses, norms of gradients and learning rates at each step, and weights
+    /// after the last.
     fn assert_followed(
         &self,
         mut optimizer: impl Optimizer<Parameters>,
@@ -104,7 +106,8 @@ impl Trajectory {
         }
         let expected = &self.runs["final"].floats;
         let mut found = weights_of(&model.into_parameters());
-        // No loss depends on them. Their gradients are rounding, which optimizers divide by its own size.
+        // No loss depends on them. Their gradients are rounding, which optimizers divide by its own
+        // size.
         found.retain(|name, _| !name.ends_with("attention.key.bias"));
         assert!(expected.keys().eq(found.keys()));
         for (name, expected) in expected {

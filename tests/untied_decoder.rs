@@ -30,13 +30,14 @@ const WEIGHT: &str = "predictions.decoder.weight";
 const OWN_BIAS: &str = "predictions.decoder.bias";
 const BIAS: &str = "predictions.bias";
 
-/// The logit of a decoder that is tied, of one with the matrix of `weight`, and of one with the bias of `bias`.
+/// The logit of a decoder that is tied, of one with the matrix of `weight`, and of one with the
+/// bias of `bias`.
 const TIED: f32 = -0.0382;
 const OWN_MATRIX: f32 = 2.0348;
 const WITH_OWN_BIAS: f32 = 0.9618;
 
-/// A checkpoint whose decoder differs in its matrix (`weight`), in its bias (`bias`), or not at all (`tied`). All have
-/// both of its tensors, and a config without a word of ties.
+/// A checkpoint whose decoder differs in its matrix (`weight`), in its bias (`bias`), or not at all
+/// (`tied`). All have both of its tensors, and a config without a word of ties.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/untied_decoder").join(name)
 }
@@ -229,7 +230,8 @@ fn another_shape_is_refused_by_both_names() {
     }
 }
 
-/// Both in half precision are compared as they are; one in half precision differs from one that is rounded to it.
+/// Both in half precision are compared as they are; one in half precision differs from one that is
+/// rounded to it.
 #[test]
 fn values_are_compared_in_every_type() {
     for dtype in [DType::F16, DType::BF16] {
@@ -293,7 +295,8 @@ fn models_without_a_decoder_do_not_look_at_it() {
     }
 }
 
-/// Drawn as transformers draws it: from the words' distribution, padding's row too, and with a bias of zeros.
+/// Drawn as transformers draws it: from the words' distribution, padding's row too, and with a bias
+/// of zeros.
 #[test]
 fn new_decoders_are_drawn() {
     let config = small_config(|fields| {
@@ -351,7 +354,8 @@ fn own_matrices_decay_and_own_biases_do_not() {
     assert!(all(WEIGHT, 0.5) && all(WORDS, 0.5) && all(OWN_BIAS, 1.0) && all(BIAS, 1.0));
 }
 
-/// Weights and moments of an untied decoder are in the checkpoint, and training resumes from them bit-identically.
+/// Weights and moments of an untied decoder are in the checkpoint, and training resumes from them
+/// bit-identically.
 #[test]
 fn training_goes_on_with_a_decoder_of_its_own() {
     for ties in [(false, true), (true, false)] {

@@ -5,7 +5,8 @@ use std::fmt;
 /// Tokens that go through a layer at once.
 pub const TOKENS: [usize; 4] = [1, 16, 128, 1024];
 
-/// Inputs and outputs of a layer's matrices: query, key and value as one; attention output; feed-forward up and down.
+/// Inputs and outputs of a layer's matrices: query, key and value as one; attention output;
+/// feed-forward up and down.
 const MATRICES: [(usize, usize); 4] = [(768, 2304), (768, 768), (768, 3072), (3072, 768)];
 
 /// A product [T, k]x[k, n].

@@ -11,7 +11,8 @@ pub struct Model {
     pub runs: Vec<Value>,
 }
 
-/// Table 2 of the paper: how many times as fast as BERT-large a model goes through its training data.
+/// Table 2 of the paper: how many times as fast as BERT-large a model goes through its training
+/// data.
 const PAPER: [(&str, f64); 6] = [
     ("bert-base", 4.7),
     ("bert-large", 1.0),
@@ -57,7 +58,8 @@ impl Model {
         self.runs.iter().map(move |run| run[field].as_f64().unwrap_or(f64::NAN))
     }
 
-    /// How many times as fast it is: the median over rounds, in each of which both had the same machine.
+    /// How many times as fast it is: the median over rounds, in each of which both had the same
+    /// machine.
     fn speed_up(&self, over: &Self) -> f64 {
         let steps = over.all("median_s").zip(self.all("median_s"));
         Seconds::new(steps.map(|(theirs, own)| theirs / own).collect()).median()

@@ -1,8 +1,10 @@
-//! What attends to what: the attention probabilities of a text, a field of colour for every head of every layer.
+//! What attends to what: the attention probabilities of a text, a field of colour for every head of
+//! every layer.
 //!
 //! ```text
 //! cargo run --release --example attention_map
-//! cargo run --release --example attention_map -- --model DIR --text "It rained." --layers 1,6 --output rain
+//! cargo run --release --example attention_map -- --model DIR --text "It rained." --layers 1,6 \
+//!     --output rain
 //! ```
 
 #[path = "../common/backbone.rs"]

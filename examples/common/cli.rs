@@ -1,4 +1,5 @@
-//! What every example does around its work: arguments in, one readable line out if something goes wrong.
+//! What every example does around its work: arguments in, one readable line out if something goes
+//! wrong.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
@@ -9,7 +10,8 @@ use lexopt::Parser;
 /// What stops an example: anything with a message for the user.
 pub type Failure = Box<dyn Error>;
 
-/// Parses the arguments, runs the example with standard output, and turns a failure into a message and exit code 1.
+/// Parses the arguments, runs the example with standard output, and turns a failure into a message
+/// and exit code 1.
 ///
 /// `parse` returns nothing if the user asks for `help`.
 pub fn main<O>(

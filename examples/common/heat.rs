@@ -12,7 +12,8 @@ pub struct Scale {
     pub high: f32,
 }
 
-/// From light to dark, in steps distinguishable with any colour vision (ColorBrewer's YlGnBu, from near white).
+/// From light to dark, in steps distinguishable with any colour vision (ColorBrewer's YlGnBu, from
+/// near white).
 const STOPS: [Color; 9] = [
     Color(250, 252, 240),
     Color(237, 248, 200),
@@ -109,7 +110,8 @@ impl Drawing {
         }
     }
 
-    /// What the colours stand for: a strip with its name before it and the ends of the scale at its sides.
+    /// What the colours stand for: a strip with its name before it and the ends of the scale at its
+    /// sides.
     pub fn color_bar(&mut self, [x, y]: [f64; 2], name: &str, scale: Scale) {
         const STEP: f64 = 4.0;
         let text = |text: String, x| Text { text, at: [x, y], color: GRAY, ..Text::default() };

@@ -2,7 +2,8 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// How wide a letter is on average, for a size of 1: fonts differ, so this is on the safe side. Chinese characters take two.
+/// How wide a letter is on average, for a size of 1: fonts differ, so this is on the safe side.
+/// Chinese characters take two.
 const COLUMN: f64 = 0.56;
 
 /// How wide a text is, about.

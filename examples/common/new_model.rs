@@ -1,4 +1,5 @@
-//! A model that has learnt nothing yet: a vocabulary made of text, and parameters drawn from a seed.
+//! A model that has learnt nothing yet: a vocabulary made of text, and parameters drawn from a
+//! seed.
 
 use std::path::Path;
 
@@ -10,8 +11,8 @@ use super::cli::Failure;
 
 /// A small model, the size of whose vocabulary is still to be put in.
 ///
-/// Its weights are drawn as wide as suits its width, 1/√H rather than the 0.02 of models of 768 and more: it leaves the
-/// plateau of word frequencies sooner.
+/// Its weights are drawn as wide as suits its width, 1/√H rather than the 0.02 of models of 768 and
+/// more: it leaves the plateau of word frequencies sooner.
 pub fn small(num_hidden_layers: usize) -> Result<AlbertConfig, Failure> {
     Ok(AlbertConfig::new(ConfigFields {
         embedding_size: 128,
@@ -45,8 +46,9 @@ pub fn with_words(
     Ok(AlbertConfig::new(fields)?)
 }
 
-/// New parameters. The two matrices of each layer that write into the residual are scaled: at small batches a model that
-/// begins with small steps between its layers leaves the plateau of word frequencies sooner.
+/// New parameters. The two matrices of each layer that write into the residual are scaled: at small
+/// batches a model that begins with small steps between its layers leaves the plateau of word
+/// frequencies sooner.
 pub fn draw<M: TrainableModel>(
     config: &AlbertConfig,
     seed: u64,

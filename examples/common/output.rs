@@ -34,8 +34,8 @@ impl Output {
         matches!(self, Self::Given(_))
     }
 
-    /// Creates the directory; empties the example's own default directory, unless the run is resumed.
-    /// Whether there is a run to resume. The user's own directories are left alone.
+    /// Creates the directory; empties the example's own default directory, unless the run is
+    /// resumed. Whether there is a run to resume. The user's own directories are left alone.
     pub fn make(&self, resume: bool) -> Result<bool, Failure> {
         let path = self.path();
         let failed = |error| format!("{}: {error}", path.display());

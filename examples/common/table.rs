@@ -11,7 +11,8 @@ pub enum Align {
     Right,
 }
 
-/// Rows of text under a header, aligned by what they take up in a terminal: a Chinese character is two columns wide.
+/// Rows of text under a header, aligned by what they take up in a terminal: a Chinese character is
+/// two columns wide.
 pub struct Table<const COLUMNS: usize> {
     align: [Align; COLUMNS],
     rows: Vec<[String; COLUMNS]>,

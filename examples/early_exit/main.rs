@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example early_exit
-//! cargo run --release --example early_exit -- --model DIR --items items/test.jsonl --precision int8
+//! cargo run --release --example early_exit -- --model DIR --items items/test.jsonl \
+//!     --precision int8
 //! ```
 
 #[path = "../common/axes.rs"]

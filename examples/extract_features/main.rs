@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! cargo run --release --example extract_features
-//! cargo run --release --example extract_features -- --model DIR --head base --text LINES.txt --output OUT.safetensors
+//! cargo run --release --example extract_features -- --model DIR --head base --text LINES.txt \
+//!     --output OUT.safetensors
 //! ```
 //!
-//! Names and shapes of the tensors are stable, so that outputs can be compared; see `--help`. Everything
-//! is held in memory until it is written: mind `prediction_logits`, V numbers per token.
+//! Names and shapes of the tensors are stable, so that outputs can be compared; see `--help`.
+//! Everything is held in memory until it is written: mind `prediction_logits`, V numbers per token.
 
 #[path = "../common/checkpoint.rs"]
 mod checkpoint;
@@ -76,7 +77,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "\nWritten to {}{place}.", path.display())?)
 }
 
-/// Runs the model over the inputs, some rows at a time: what a row gives does not depend on the others.
+/// Runs the model over the inputs, some rows at a time: what a row gives does not depend on the
+/// others.
 fn extract(
     model: &dyn Extract,
     inputs: &Inputs,

@@ -33,8 +33,8 @@ impl Tensors {
         });
     }
 
-    /// Appends a batch's features to those of the batches before it, along the first axis; there is memory for `batches`
-    /// of the first one's size.
+    /// Appends a batch's features to those of the batches before it, along the first axis; there is
+    /// memory for `batches` of the first one's size.
     pub fn append(&mut self, features: Features, batches: usize) {
         for (name, values) in features {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes());

@@ -1,9 +1,12 @@
-//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your own data.
+//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your
+//! own data.
 //!
 //! ```text
 //! cargo run --release --example finetune_classification
-//! cargo run --release --example finetune_classification -- --model DIR --task cola --train train.tsv --validation dev.tsv
-//! cargo run --release --example finetune_classification -- --model DIR --labels no,maybe,yes --train FILE --validation FILE
+//! cargo run --release --example finetune_classification -- --model DIR --task cola \
+//!     --train train.tsv --validation dev.tsv
+//! cargo run --release --example finetune_classification -- --model DIR --labels no,maybe,yes \
+//!     --train FILE --validation FILE
 //! ```
 
 #[path = "../common/argmax.rs"]

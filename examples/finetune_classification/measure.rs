@@ -11,8 +11,8 @@ use super::argmax::argmax;
 use super::finetune::Metrics;
 use super::predict::predict;
 
-/// Judges a model as its task has it: F1 and Matthews' correlation of classes (accuracy comes with the loss), F1 where there may
-/// be several, correlations of numbers.
+/// Judges a model as its task has it: F1 and Matthews' correlation of classes (accuracy comes with
+/// the loss), F1 where there may be several, correlations of numbers.
 pub fn measure(
     model: &AlbertForSequenceClassification,
     task: &ClassificationTask,
@@ -72,7 +72,8 @@ fn of_logits(
 
 type Named = Vec<(&'static str, f64)>;
 
-/// F1 of class 1 where there are two, as GLUE has it, and the mean of all classes' where there are more.
+/// F1 of class 1 where there are two, as GLUE has it, and the mean of all classes' where there are
+/// more.
 fn of_classes(
     logits: &[Vec<f32>],
     features: &[ClassificationFeatures],
@@ -88,7 +89,8 @@ fn of_classes(
     Ok(vec![("f1", f1), ("matthews", matrix.matthews())])
 }
 
-/// F1 of all classes' counts together, and the mean of theirs; a class is predicted that is likelier than not.
+/// F1 of all classes' counts together, and the mean of theirs; a class is predicted that is
+/// likelier than not.
 fn of_sets(
     logits: &[Vec<f32>],
     features: &[ClassificationFeatures],
@@ -118,8 +120,8 @@ fn of_numbers(logits: &[Vec<f32>], features: &[ClassificationFeatures]) -> Resul
     Ok(vec![("pearson", pearson(&numbers, &labels)?), ("spearman", spearman(&numbers, &labels)?)])
 }
 
-/// The baseline that ignores the texts: one class for all, or all classes for each. Numbers that are all the same
-/// have no correlation.
+/// The baseline that ignores the texts: one class for all, or all classes for each. Numbers that
+/// are all the same have no correlation.
 pub fn baseline(
     task: &ClassificationTask,
     features: &[ClassificationFeatures],

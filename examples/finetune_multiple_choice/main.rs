@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example finetune_multiple_choice
-//! cargo run --release --example finetune_multiple_choice -- --model DIR --train FILE --validation FILE --output DIR
+//! cargo run --release --example finetune_multiple_choice -- --model DIR --train FILE \
+//!     --validation FILE --output DIR
 //! ```
 
 #[path = "../common/argmax.rs"]

@@ -114,7 +114,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What can be had without reading: no answer to any question or, where there must be one, the whole text.
+/// What can be had without reading: no answer to any question or, where there must be one, the
+/// whole text.
 fn baseline(options: &Options, examples: &[QuestionAnsweringExample]) -> Result<String, Failure> {
     let (what, scores) = match options.answers.null_threshold {
         Some(_) => ("no answers", score(options.scorer, examples, |_| "")?),

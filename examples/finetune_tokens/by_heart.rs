@@ -6,7 +6,8 @@ use ndalbert::Result;
 use ndalbert::train::datasets::TokenClassificationExample;
 use ndalbert::train::metrics::SpanScores;
 
-/// Tags each word as it is tagged most often in training, and words that are not there as most words are.
+/// Tags each word as it is tagged most often in training, and words that are not there as most
+/// words are.
 pub fn judge(
     train: &[TokenClassificationExample],
     held_out: &[TokenClassificationExample],

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example finetune_tokens
-//! cargo run --release --example finetune_tokens -- --model DIR --train eng.train --validation eng.testa --output DIR
+//! cargo run --release --example finetune_tokens -- --model DIR --train eng.train \
+//!     --validation eng.testa --output DIR
 //! ```
 
 #[path = "../common/argmax.rs"]

@@ -30,7 +30,8 @@ pub struct Moves {
 }
 
 impl Contestant {
-    /// A checkpoint, with texts in its own tokens; its layers are applied `layers` times, or as often as it says.
+    /// A checkpoint, with texts in its own tokens; its layers are applied `layers` times, or as
+    /// often as it says.
     pub fn checkpoint(
         directory: &Path,
         layers: Option<usize>,
@@ -63,7 +64,8 @@ impl Contestant {
         Ok([shared, contestant("nothing shared", ParameterSharing::None)?])
     }
 
-    /// A published shape with random weights, which has no words: random tokens, as many as there are characters.
+    /// A published shape with random weights, which has no words: random tokens, as many as there
+    /// are characters.
     pub fn preset(preset: &str, texts: &[String], seed: u64) -> Result<Self, Failure> {
         let config = AlbertConfig::from_preset(preset)?;
         let mut ids: Vec<u32> = (0..config.vocab_size as u32).collect();

@@ -1,8 +1,10 @@
-//! How far each layer moves what passes through it: figure 1 of the ALBERT paper, for any checkpoint.
+//! How far each layer moves what passes through it: figure 1 of the ALBERT paper, for any
+//! checkpoint.
 //!
 //! ```text
 //! cargo run --release --example layer_dynamics
-//! cargo run --release --example layer_dynamics -- --model DIR --preset bert-base --texts LINES.txt --output moves
+//! cargo run --release --example layer_dynamics -- --model DIR --preset bert-base \
+//!     --texts LINES.txt --output moves
 //! ```
 
 #[path = "../common/axes.rs"]

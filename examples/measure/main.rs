@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example measure
-//! cargo run --release --example measure -- --preset large --batch 1 --seq 512 --precision int8 --threads 4
+//! cargo run --release --example measure -- --preset large --batch 1 --seq 512 --precision int8 \
+//!     --threads 4
 //! cargo run --release --example measure -- --model DIR --lengths 8,16,128 --output pooled
 //! ```
 

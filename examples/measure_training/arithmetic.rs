@@ -5,9 +5,10 @@ mod forward;
 
 use ndalbert::AlbertConfig;
 
-/// Floating-point operations (a multiply-add is two) of the matrix products that a step needs: of the forward pass, and in
-/// the backward pass as many for the gradients of inputs and as many for those of weights. `masked` are the words to be
-/// guessed, of which alone the masked-LM head counts, and of which and of first tokens alone what follows attention in the last layer. What is
+/// Floating-point operations (a multiply-add is two) of the matrix products that a step needs: of
+/// the forward pass, and in the backward pass as many for the gradients of inputs and as many for
+/// those of weights. `masked` are the words to be guessed, of which alone the masked-LM head
+/// counts, and of which and of first tokens alone what follows attention in the last layer. What is
 /// computed once more to save memory does not count.
 pub fn step_operations(config: &AlbertConfig, lengths: &[usize], masked: usize) -> f64 {
     let size = |value: usize| value as f64;

@@ -1,9 +1,12 @@
-//! How fast is a step of pre-training on this machine, and how much memory does it take? One JSON line per run.
+//! How fast is a step of pre-training on this machine, and how much memory does it take? One JSON
+//! line per run.
 //!
 //! ```text
 //! cargo run --release --example measure_training
-//! cargo run --release --example measure_training -- --preset large --batch 4 --activations recompute --precision bf16
-//! cargo run --release --example measure_training -- --model DIR --ids ids.json --labels labels.json
+//! cargo run --release --example measure_training -- --preset large --batch 4 \
+//!     --activations recompute --precision bf16
+//! cargo run --release --example measure_training -- --model DIR --ids ids.json \
+//!     --labels labels.json
 //! ```
 
 mod arithmetic;

@@ -37,7 +37,8 @@ impl Options {
         }
     }
 
-    /// Takes an option of that name, if it is one that does not depend on where weights and inputs come from.
+    /// Takes an option of that name, if it is one that does not depend on where weights and inputs
+    /// come from.
     pub fn take(&mut self, name: &str, arguments: &mut lexopt::Parser) -> Result<bool, Failure> {
         match name {
             "batch" => self.inputs.batch = positive(name, arguments)?,

@@ -24,7 +24,8 @@ pub struct Pretraining {
     optimizer: AdamW<Tree>,
 }
 
-/// The seconds of a step and of its parts, which are all of it but for what it takes to look at the clock.
+/// The seconds of a step and of its parts, which are all of it but for what it takes to look at the
+/// clock.
 pub struct Step {
     pub loss: f64,
     pub whole: f64,

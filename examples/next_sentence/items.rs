@@ -42,8 +42,8 @@ pub fn documents(text: &str) -> Vec<Document> {
         .collect()
 }
 
-/// Draws items: a sentence whose successor is long enough and not too long, as it is itself, and other documents'
-/// sentences of which that is true.
+/// Draws items: a sentence whose successor is long enough and not too long, as it is itself, and
+/// other documents' sentences of which that is true.
 pub fn draw(
     documents: &[Document],
     count: usize,

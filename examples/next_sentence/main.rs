@@ -1,4 +1,5 @@
-//! Which sentence comes next? Makes items to fine-tune and to judge a multiple-choice model of plain text.
+//! Which sentence comes next? Makes items to fine-tune and to judge a multiple-choice model of
+//! plain text.
 //!
 //! ```text
 //! cargo run --release --example next_sentence -- --text FILE... --output DIR

@@ -1,4 +1,5 @@
-//! What can be had without looking at the text: the most frequent word for every mask, one order for all pairs.
+//! What can be had without looking at the text: the most frequent word for every mask, one order
+//! for all pairs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use ndalbert::train::pretraining::PreTrainingBatches;
 
 use super::Failure;
 
-/// The accuracy of these guesses, on masked words and on pairs. Leaves the batches at their beginning.
+/// The accuracy of these guesses, on masked words and on pairs. Leaves the batches at their
+/// beginning.
 pub fn baselines(
     held_out: &mut PreTrainingBatches,
     tokenizer: &AlbertTokenizer,

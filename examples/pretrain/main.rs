@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! cargo run --release --example pretrain
-//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... --train-vocabulary 8000 --preset base --output DIR
-//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... --tokenizer DIR --config FILE --output DIR --resume
+//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... \
+//!     --train-vocabulary 8000 --preset base --output DIR
+//! cargo run --release --example pretrain -- --text FILE... --held-out FILE... --tokenizer DIR \
+//!     --config FILE --output DIR --resume
 //! ```
 
 mod baseline;

@@ -1,4 +1,5 @@
-//! What one application of a layer of ALBERT-base takes, part by part, as the parts follow each other in a model.
+//! What one application of a layer of ALBERT-base takes, part by part, as the parts follow each
+//! other in a model.
 
 use std::time::{Duration, Instant};
 

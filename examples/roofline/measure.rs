@@ -10,8 +10,8 @@ use ndalbert::internals::{Attention, Encoder, InstructionSet, Matrix, Peak};
 
 use super::products::{Product, noise};
 
-/// How long one run of a peak's loop takes: threads that start together do so within a small part of it, and some runs
-/// escape whatever else the machine does.
+/// How long one run of a peak's loop takes: threads that start together do so within a small part
+/// of it, and some runs escape whatever else the machine does.
 const RUN: Duration = Duration::from_millis(2);
 
 /// Runs of a peak's loop: many more than are needed for the processor to reach its clock.
@@ -52,7 +52,8 @@ fn together(threads: usize, task: impl Fn() + Sync) -> f64 {
     (last - first).as_secs_f64()
 }
 
-/// Operations per second of a product, of inputs that are encoded already, on the current rayon pool.
+/// Operations per second of a product, of inputs that are encoded already, on the current rayon
+/// pool.
 pub fn product(isa: InstructionSet, precision: Precision, product: Product) -> f64 {
     let Product { tokens, k, n } = product;
     let matrix = Matrix::new(isa, precision, &noise(n * k, 1), k);
@@ -63,7 +64,8 @@ pub fn product(isa: InstructionSet, precision: Precision, product: Product) -> f
     product.operations() as f64 / best
 }
 
-/// Operations per second of the two products of attention in one sequence, softmax and packing included.
+/// Operations per second of the two products of attention in one sequence, softmax and packing
+/// included.
 pub fn attention(
     isa: InstructionSet,
     precision: Precision,

@@ -95,8 +95,8 @@ fn rows(isa: InstructionSet) -> Vec<Row> {
     });
     let attentions = [128, 512].map(|length| Row {
         name: format!("attention 1x{length}"),
-        // In bfloat16 where that is fast. Models of bytes multiply keys with queries as such and weights with values as those
-        // of bfloat16 do, so that no peak is theirs.
+        // In bfloat16 where that is fast. Models of bytes multiply keys with queries as such and
+        // weights with values as those of bfloat16 do, so that no peak is theirs.
         rates: Precision::ALL.map(|precision| {
             let has = isa.activation_precisions().contains(&precision);
             has.then(|| measure::attention(isa, precision, length, HEADS))
@@ -135,8 +135,8 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// The seconds that each part of a layer takes at the peak, where it is known. Half of attention's products are those of keys
-    /// with queries.
+    /// The seconds that each part of a layer takes at the peak, where it is known. Half of
+    /// attention's products are those of keys with queries.
     fn allowed(&self, precision: Precision) -> [Option<f64>; PARTS.len()] {
         let rate = |precision: Precision| {
             let index = Precision::ALL.iter().position(|other| *other == precision)?;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example similarity_matrix
-//! cargo run --release --example similarity_matrix -- --model DIR --texts LINES.txt --pooling pooler --output alike
+//! cargo run --release --example similarity_matrix -- --model DIR --texts LINES.txt \
+//!     --pooling pooler --output alike
 //! ```
 
 #[path = "../common/backbone.rs"]

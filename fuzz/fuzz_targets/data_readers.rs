@@ -1,4 +1,5 @@
-//! Any bytes, as a file of each format of fine-tuning's data: read, without a panic or a large allocation. The first byte picks the format.
+//! Any bytes, as a file of each format of fine-tuning's data: read, without a panic or a large
+//! allocation. The first byte picks the format.
 //!
 //! ```text
 //! cargo +nightly fuzz run data_readers -- -malloc_limit_mb=256 -max_len=16384

@@ -1,7 +1,8 @@
-//! Any bytes, as the index of a TensorFlow checkpoint: opened and read, without a panic or a large allocation.
+//! Any bytes, as the index of a TensorFlow checkpoint: opened and read, without a panic or a large
+//! allocation.
 //!
-//! The first byte says what the others are: the whole file, or the inside of a block (of entries, or of the index; as it is, or of
-//! Snappy's) whose checksum and surroundings are right.
+//! The first byte says what the others are: the whole file, or the inside of a block (of entries,
+//! or of the index; as it is, or of Snappy's) whose checksum and surroundings are right.
 //!
 //! ```text
 //! cargo +nightly fuzz run tensorflow_table fuzz/corpus/tensorflow_table -- -malloc_limit_mb=64 -max_len=16384

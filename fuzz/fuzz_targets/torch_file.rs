@@ -1,7 +1,8 @@
-//! Files of `torch.save`'s: found, opened, read, and searched for an ALBERT, without a panic or a large allocation.
+//! Files of `torch.save`'s: found, opened, read, and searched for an ALBERT, without a panic or a
+//! large allocation.
 //!
-//! Bytes that begin like an archive or like the old format are a file as they are. All others are the pickle of an archive
-//! with one storage, so that what is mutated is mostly instructions.
+//! Bytes that begin like an archive or like the old format are a file as they are. All others are
+//! the pickle of an archive with one storage, so that what is mutated is mostly instructions.
 //!
 //! ```text
 //! cargo +nightly fuzz run torch_file fuzz/corpus/torch_file -- -malloc_limit_mb=96 -max_len=32768

@@ -79,7 +79,8 @@ impl Packer {
     }
 }
 
-/// Builds a batch from padded arrays whose last axis is the sequence. The axes before it are flattened, so `[B, N, S]` of multiple choice gives B·N sequences.
+/// Builds a batch from padded arrays whose last axis is the sequence. The axes before it are
+/// flattened, so `[B, N, S]` of multiple choice gives B·N sequences.
 ///
 /// Created by [`Batch::padded`] and [`Batch::padded_embeddings`].
 #[must_use = "a builder does nothing until `build` is called"]
@@ -104,7 +105,8 @@ impl Batch {
         BatchBuilder::new(ids.map(PaddedWords::Ids), shape)
     }
 
-    /// Starts a batch of padded word embeddings `[…, S, E]`, instead of ids (`inputs_embeds` in transformers).
+    /// Starts a batch of padded word embeddings `[…, S, E]`, instead of ids (`inputs_embeds` in
+    /// transformers).
     pub fn padded_embeddings<D: Dimension>(inputs_embeds: ArrayView<'_, f32, D>) -> BatchBuilder {
         let axes = inputs_embeds.shape().to_vec();
         let [outer @ .., length, width] = axes.as_slice() else {
@@ -139,7 +141,8 @@ impl BatchBuilder {
 
     /// Which positions are tokens (1) and which are padding (0), `[…, S]`, in any pattern.
     ///
-    /// As in transformers, masked tokens count as positions, and a masked first token still feeds the pooler. Outputs *for* masked positions are not computed, unlike in transformers.
+    /// As in transformers, masked tokens count as positions, and a masked first token still feeds
+    /// the pooler. Outputs *for* masked positions are not computed, unlike in transformers.
     pub fn attention_mask<I: Id, D: Dimension>(mut self, mask: ArrayView<'_, I, D>) -> Self {
         self.attention_mask = Some(flatten("attention_mask", mask));
         self
@@ -160,7 +163,8 @@ impl BatchBuilder {
     /// Packs the tokens.
     ///
     /// # Errors
-    /// [`Error::Input`] for shapes that differ, masks that are not 0 or 1, negative ids, an empty batch, or S = 0.
+    /// [`Error::Input`] for shapes that differ, masks that are not 0 or 1, negative ids, an empty
+    /// batch, or S = 0.
     pub fn build(self) -> Result<Batch> {
         let Self { words, shape, attention_mask, token_type_ids, position_ids } = self;
         let words = words?;

@@ -1,6 +1,9 @@
 //! Batches without padding inside, and outputs that can be padded again.
 //!
-//! A [`Batch`] holds the tokens of all its sequences one after the other. Every layer works on `[T, features]`, where T is the number of tokens that are not masked; only attention uses the boundaries of sequences. Padding therefore costs nothing, and the output of a sequence does not depend on the rest of the batch.
+//! A [`Batch`] holds the tokens of all its sequences one after the other. Every layer works on `[T,
+//! features]`, where T is the number of tokens that are not masked; only attention uses the
+//! boundaries of sequences. Padding therefore costs nothing, and the output of a sequence does not
+//! depend on the rest of the batch.
 
 mod build;
 mod packed;
@@ -70,8 +73,9 @@ pub(crate) struct Layout {
 impl Layout {
     /// The packed rows of a sequence's real tokens.
     ///
-    /// The first token of a sequence is in the batch even where the mask excludes it, because the pooler reads it, as
-    /// it does in transformers. It attends to others but is not attended to, and has no output.
+    /// The first token of a sequence is in the batch even where the mask excludes it, because the
+    /// pooler reads it, as it does in transformers. It attends to others but is not attended to,
+    /// and has no output.
     pub(crate) fn real_rows(&self, sequence: usize) -> std::ops::Range<usize> {
         let Sequence { start, tokens, keys } = &self.sequences[sequence];
         start + tokens - keys.len()..start + tokens
@@ -110,7 +114,8 @@ impl Batch {
     /// A batch of sequences of ids with their token types, positions counted from 0.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are no sequences, one of them is empty, or ids and types differ in number.
+    /// [`Error::Input`] if there are no sequences, one of them is empty, or ids and types differ in
+    /// number.
     pub fn from_ids_and_types<'a>(
         sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>,
     ) -> Result<Self> {
@@ -135,7 +140,8 @@ impl Batch {
         self.layout.sequences.len()
     }
 
-    /// T, the number of tokens that are computed. This includes a masked first token of a sequence, because the pooler reads it.
+    /// T, the number of tokens that are computed. This includes a masked first token of a sequence,
+    /// because the pooler reads it.
     pub fn num_tokens(&self) -> usize {
         self.type_ids.len()
     }
@@ -147,7 +153,8 @@ impl Batch {
 
     /// The rows of a sequence's tokens among the batch's T.
     ///
-    /// They are those of `last_hidden_state.rows()`, except that a masked first token of a sequence has a row here.
+    /// They are those of `last_hidden_state.rows()`, except that a masked first token of a sequence
+    /// has a row here.
     ///
     /// # Panics
     /// If there is no such sequence.

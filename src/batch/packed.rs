@@ -50,9 +50,11 @@ impl Packed {
         (0..self.num_sequences()).map(|index| self.sequence(index))
     }
 
-    /// All values as `[B, S, F]`, where S is the length of the padded arrays or of the longest sequence.
+    /// All values as `[B, S, F]`, where S is the length of the padded arrays or of the longest
+    /// sequence.
     ///
-    /// **Rows of padding and other masked positions are zero**, whereas transformers computes values for them.
+    /// **Rows of padding and other masked positions are zero**, whereas transformers computes
+    /// values for them.
     pub fn to_padded(&self) -> Array3<f32> {
         let shape = (self.num_sequences(), self.layout.padded_length, self.width());
         let mut padded = Array3::zeros(shape);
@@ -64,11 +66,12 @@ impl Packed {
         padded
     }
 
-    /// The values `[T, F]` of every token that was computed, one sequence after the other: the input of a custom head, whose outputs [`with_rows`](Self::with_rows) takes.
+    /// The values `[T, F]` of every token that was computed, one sequence after the other: the
+    /// input of a custom head, whose outputs [`with_rows`](Self::with_rows) takes.
     ///
-    /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's first token, that token
-    /// has a row here, too**, because the pooler reads it; [`sequence`](Self::sequence) and
-    /// [`to_padded`](Self::to_padded) omit it.
+    /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's
+    /// first token, that token has a row here, too**, because the pooler reads it;
+    /// [`sequence`](Self::sequence) and [`to_padded`](Self::to_padded) omit it.
     pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()
     }
@@ -95,7 +98,8 @@ impl Packed {
     }
 }
 
-/// The attention probabilities of one layer: for every sequence and head, how much each token attends to each other.
+/// The attention probabilities of one layer: for every sequence and head, how much each token
+/// attends to each other.
 #[derive(Clone, Debug)]
 pub struct AttentionProbabilities {
     /// `[A, n, n]` per sequence, one after the other; n counts a masked first token too.

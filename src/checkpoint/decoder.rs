@@ -12,9 +12,9 @@ use super::{Checkpoint, UntiedTensor};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 
-/// Decides which tensors are tied, and maps the names of a checkpoint's tensors (canonical → the file's)
-/// those of the model's parameters: copies are removed, and a tensor that is missing is replaced by
-/// the one that it is tied to, or that is tied to it.
+/// Decides which tensors are tied, and maps the names of a checkpoint's tensors (canonical → the
+/// file's) those of the model's parameters: copies are removed, and a tensor that is missing is
+/// replaced by the one that it is tied to, or that is tied to it.
 ///
 /// Returns the configuration to load, and the pairs that it unties.
 ///

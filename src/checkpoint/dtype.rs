@@ -6,7 +6,9 @@ use safetensors::Dtype as SafetensorsType;
 
 /// The type of a tensor's elements in a file.
 ///
-/// [`Checkpoint::read`](super::Checkpoint::read) converts the four floating-point types to `f32` and rejects the rest: ALBERT's parameters are not integers, except with scales (int8 checkpoints), and the `position_ids` buffer is not needed.
+/// [`Checkpoint::read`](super::Checkpoint::read) converts the four floating-point types to `f32`
+/// and rejects the rest: ALBERT's parameters are not integers, except with scales (int8
+/// checkpoints), and the `position_ids` buffer is not needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {
@@ -45,7 +47,8 @@ pub enum DType {
 }
 
 impl DType {
-    /// The bytes of one element, or `None` for [`DType::Other`], some of which have less than a byte.
+    /// The bytes of one element, or `None` for [`DType::Other`], some of which have less than a
+    /// byte.
     pub fn size(self) -> Option<usize> {
         match self {
             Self::C128 => Some(16),

@@ -54,7 +54,8 @@ pub(super) fn settle(names: &mut BTreeMap<String, &str>, config: &AlbertConfig, 
     }
 }
 
-/// The name of a single classifier's tensor, if this tensor belongs to the last exit of a model with exits.
+/// The name of a single classifier's tensor, if this tensor belongs to the last exit of a model
+/// with exits.
 pub(super) fn single_of(name: &str, config: &AlbertConfig) -> Option<String> {
     let last = config.exit_layers.len().checked_sub(1).filter(|&last| last > 0)?;
     let (layer, tensor) = name.rsplit_once('.')?;

@@ -61,7 +61,8 @@ impl LoadOptions {
     ///
     /// A head that the checkpoint has keeps its weights if it has as many classes. If it has
     /// another number, loading fails or, with
-    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), creates a new head. Duplicate labels or none at all are an error when loading.
+    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), creates a new head. Duplicate
+    /// labels or none at all are an error when loading.
     ///
     /// ```
     /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
@@ -80,7 +81,8 @@ impl LoadOptions {
     }
 
     /// Gives models that classify whole sequences exits after these layers, instead of the config's
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): counted from 1, ascending, ending with the model's last layer. If empty, the model has a single classifier after its last layer.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): counted from 1, ascending, ending with
+    /// the model's last layer. If empty, the model has a single classifier after its last layer.
     ///
     /// Classifiers that the checkpoint lacks are newly initialised; see [`exits`](crate::exits).
     #[must_use]
@@ -96,7 +98,8 @@ impl LoadOptions {
         self
     }
 
-    /// Selects the revision (a branch, tag or commit) of a model on the Hub. Ignored for an existing directory.
+    /// Selects the revision (a branch, tag or commit) of a model on the Hub. Ignored for an
+    /// existing directory.
     #[cfg(feature = "hub")]
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -104,24 +107,28 @@ impl LoadOptions {
         self
     }
 
-    /// Newly initialises parameters whose tensors have another shape, and reports them, instead of failing
-    /// (transformers' option of the same name).
+    /// Newly initialises parameters whose tensors have another shape, and reports them, instead of
+    /// failing (transformers' option of the same name).
     #[must_use]
     pub fn ignore_mismatched_sizes(mut self, ignore: bool) -> Self {
         self.ignore_mismatched_sizes = ignore;
         self
     }
 
-    /// Also initialises missing embeddings and encoder tensors, as transformers does. By default this is an error, because such a checkpoint is hardly the intended one.
+    /// Also initialises missing embeddings and encoder tensors, as transformers does. By default
+    /// this is an error, because such a checkpoint is hardly the intended one.
     #[must_use]
     pub fn initialize_missing_backbone(mut self, initialize: bool) -> Self {
         self.initialize_missing_backbone = initialize;
         self
     }
 
-    /// Selects the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`, `"net.bert"`.
+    /// Selects the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`,
+    /// `"net.bert"`.
     ///
-    /// Only necessary if a file has several, which the error lists. Names of nested dictionaries are joined by dots. Prefixes between this path and ALBERT's own names (`module.`, `albert.`) may be omitted.
+    /// Only necessary if a file has several, which the error lists. Names of nested dictionaries
+    /// are joined by dots. Prefixes between this path and ALBERT's own names (`module.`, `albert.`)
+    /// may be omitted.
     #[must_use]
     pub fn tensors_under(mut self, path: impl Into<String>) -> Self {
         self.tensors_under = Some(path.into());

@@ -1,10 +1,11 @@
 //! Where in a file an ALBERT is.
 //!
-//! A file may have much else: an optimizer's state, a moving average of the weights, the other networks of a system for
-//! speech. And what is in it stands under whatever prefix the training script's wrappers have made (`module.`,
-//! `_orig_mod.`, `net.bert.`). So no prefix is known here. Each tensor's name is looked at from its end: if it ends in a
-//! name of the table, what precedes that is where an ALBERT may begin. One begins where the encoder's names are found,
-//! which no other model has.
+//! A file may have much else: an optimizer's state, a moving average of the weights, the other
+//! networks of a system for speech. And what is in it stands under whatever prefix the training
+//! script's wrappers have made (`module.`, `_orig_mod.`, `net.bert.`). So no prefix is known here.
+//! Each tensor's name is looked at from its end: if it ends in a name of the table, what precedes
+//! that is where an ALBERT may begin. One begins where the encoder's names are found, which no
+//! other model has.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,20 +28,23 @@ const MAX_LEVELS: usize = 8;
 pub(super) struct Located<'a> {
     /// What precedes the backbone's names: empty, or ending in a dot.
     pub backbone: &'a str,
-    /// Canonical name → name in the file, for everything under the backbone's prefix, and for heads next to it.
+    /// Canonical name → name in the file, for everything under the backbone's prefix, and for heads
+    /// next to it.
     pub tensors: BTreeMap<String, &'a str>,
-    /// The canonical names of heads that are where transformers does not put them: they may be another network's.
+    /// The canonical names of heads that are where transformers does not put them: they may be
+    /// another network's.
     pub doubtful: BTreeSet<String>,
     /// Whatever else is in the file.
     pub others: Vec<&'a str>,
 }
 
-/// Finds the ALBERT among tensors, which is under the dictionary or prefix `under` if that is given. One that
-/// `may_be_incomplete` may lack all of its encoder.
+/// Finds the ALBERT among tensors, which is under the dictionary or prefix `under` if that is
+/// given. One that `may_be_incomplete` may lack all of its encoder.
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if there is none, or more than one; [`Error::Tensor`] if two tensors are for the same parameter.
+/// [`Error::Format`] if there is none, or more than one; [`Error::Tensor`] if two tensors are for
+/// the same parameter.
 pub(super) fn locate<'a>(
     path: &Path,
     tensors: &'a BTreeMap<String, TensorInfo>,
@@ -64,7 +68,8 @@ struct Candidate<'t> {
 /// By prefix: empty, or ending in a dot.
 type Candidates<'a, 't> = BTreeMap<&'a str, Candidate<'t>>;
 
-/// Where an ALBERT may begin; if one may be incomplete, also where there is but a part that BERTs have, too.
+/// Where an ALBERT may begin; if one may be incomplete, also where there is but a part that BERTs
+/// have, too.
 fn candidates<'a, 't>(
     table: &'t Table,
     tensors: &'a BTreeMap<String, TensorInfo>,
@@ -228,7 +233,8 @@ fn divide<'a>(
             None => located.others.push(name),
         }
     }
-    // Heads are at the backbone's own level, where this crate accepts them, or at the next one above that has any.
+    // Heads are at the backbone's own level, where this crate accepts them, or at the next one
+    // above that has any.
     let transformers = without_backbone(shown(backbone));
     let mut level = shown(backbone);
     for _ in 0..MAX_LEVELS {

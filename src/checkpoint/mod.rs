@@ -1,6 +1,10 @@
 //! Checkpoint files: finding, opening, checking and reading tensors, and saving them atomically.
 //!
-//! ALBERT is published in seven formats: `model.safetensors`, `pytorch_model.bin` in either of PyTorch's two formats (a zip archive, and the plain pickle used before torch 1.6), a sharded form of each, described by an `….index.json`, and TensorFlow checkpoints. All of them resolve to named [`TensorInfo`]s (shape, strides, element type, file and offset), and one reader serves them all:
+//! ALBERT is published in seven formats: `model.safetensors`, `pytorch_model.bin` in either of
+//! PyTorch's two formats (a zip archive, and the plain pickle used before torch 1.6), a sharded
+//! form of each, described by an `….index.json`, and TensorFlow checkpoints. All of them resolve to
+//! named [`TensorInfo`]s (shape, strides, element type, file and offset), and one reader serves
+//! them all:
 //!
 //! ```text
 //! open.rs         which file of the directory      (in the order that transformers looks)
@@ -29,7 +33,14 @@
 //!
 //! # What is trusted
 //!
-//! Nothing in a file. Every length, offset, shape and stride is checked against the file's real length with overflow-checked arithmetic before it is used. Memory is therefore bounded by a multiple of the file's size, and never by a number written in it. No pickle code is executed: the callables allowed in a pickle are on a list (`torch/globals.rs`), and are interpreted as descriptions, not as functions. Objects of other classes are skipped without being constructed. An index can name only files in its own directory. Symbolic links *are* followed, since the Hugging Face cache consists of them. No file of a checkpoint can create one, so a link was made by someone with access to the directory.
+//! Nothing in a file. Every length, offset, shape and stride is checked against the file's real
+//! length with overflow-checked arithmetic before it is used. Memory is therefore bounded by a
+//! multiple of the file's size, and never by a number written in it. No pickle code is executed:
+//! the callables allowed in a pickle are on a list (`torch/globals.rs`), and are interpreted as
+//! descriptions, not as functions. Objects of other classes are skipped without being constructed.
+//! An index can name only files in its own directory. Symbolic links *are* followed, since the
+//! Hugging Face cache consists of them. No file of a checkpoint can create one, so a link was made
+//! by someone with access to the directory.
 
 mod decoder;
 mod dtype;

@@ -142,7 +142,8 @@ fn last_name(prefix: &str, exits: usize) -> String {
     if exits == 0 { join(prefix, "classifier") } else { exit_name(prefix, exits) }
 }
 
-/// What precedes the names of a model's classifiers of pooled outputs, which may have exits; none in other models.
+/// What precedes the names of a model's classifiers of pooled outputs, which may have exits; none
+/// in other models.
 pub(super) fn exit_prefix(parameters: &impl Parameters) -> Option<&'static str> {
     let mut found = None;
     parameters.visit("", &mut |name, _| match name {
@@ -182,7 +183,8 @@ pub(super) fn without_backbone(name: &str) -> &str {
     name.strip_prefix(BACKBONE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
 }
 
-/// Parameters, by canonical name, whose shapes tell V, E, H, I and the numbers of positions and types.
+/// Parameters, by canonical name, whose shapes tell V, E, H, I and the numbers of positions and
+/// types.
 pub(super) fn landmarks(config: &AlbertConfig) -> [(&'static str, [usize; 2]); 5] {
     let (embed, hidden) = (config.embedding_size, config.hidden_size);
     [
@@ -203,7 +205,8 @@ pub(super) fn is_essential(name: &str) -> bool {
     name.starts_with("embeddings.") || name.starts_with("encoder.")
 }
 
-/// Of the inputs of a matrix that models in int8 round to bytes, those that they do not; `None` for other parameters.
+/// Of the inputs of a matrix that models in int8 round to bytes, those that they do not; `None` for
+/// other parameters.
 pub(super) fn int8_outliers<'a>(
     name: &str,
     config: &AlbertConfig,
@@ -236,7 +239,8 @@ pub(super) fn int8_outliers<'a>(
 /// The parameter that has a row for each class.
 pub(super) const CLASSIFIER: &str = "classifier.weight";
 
-/// A tensor of a masked-LM decoder and the parameter that it is a copy of where the decoder is tied, by their canonical names.
+/// A tensor of a masked-LM decoder and the parameter that it is a copy of where the decoder is
+/// tied, by their canonical names.
 #[derive(Clone, Copy)]
 pub(super) struct Tie {
     pub(super) tensor: &'static str,

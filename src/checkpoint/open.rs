@@ -58,7 +58,8 @@ pub(super) struct Contents {
 
 /// An opened checkpoint: all tensors are located and checked, but not read yet.
 ///
-/// Its files stay open, so later reads see the checked files even if they are replaced meanwhile. `Send + Sync`; reads of the same file are serialised.
+/// Its files stay open, so later reads see the checked files even if they are replaced meanwhile.
+/// `Send + Sync`; reads of the same file are serialised.
 ///
 /// ```no_run
 /// use ndalbert::checkpoint::Checkpoint;
@@ -81,19 +82,24 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens the checkpoint at `path`. In a directory, this is the first of `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
-    /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or
-    /// one file (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
+    /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else
+    /// a TensorFlow checkpoint, else the only file of another name that ends in `.safetensors`,
+    /// `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or one file (`….safetensors`,
+    /// `….index.json`, `….index`; of any other name: `torch.save`'s).
     ///
-    /// All tensors in nested PyTorch dictionaries and lists are found. Keys and indices are joined by dots:
-    /// `state_dict.albert.pooler.bias`.
+    /// All tensors in nested PyTorch dictionaries and lists are found. Keys and indices are joined
+    /// by dots: `state_dict.albert.pooler.bias`.
     ///
-    /// A TensorFlow checkpoint may also be named by its prefix, as in TensorFlow (`albert_base/model.ckpt-best`). If a directory has several, the file `checkpoint` decides. Variables get the names and the layout of transformers' converter (`albert.pooler.bias`).
+    /// A TensorFlow checkpoint may also be named by its prefix, as in TensorFlow
+    /// (`albert_base/model.ckpt-best`). If a directory has several, the file `checkpoint` decides.
+    /// Variables get the names and the layout of transformers' converter (`albert.pooler.bias`).
     ///
     /// # Errors
     ///
-    /// `Error::Io` for a file that cannot be opened or read; `Error::Format` for a directory without weights and for
-    /// a file that is not what its name says; `Error::Tensor` for a tensor outside the file, one that occurs twice, or one that is missing from the shard named by the index.
+    /// `Error::Io` for a file that cannot be opened or read; `Error::Format` for a directory
+    /// without weights and for a file that is not what its name says; `Error::Tensor` for a tensor
+    /// outside the file, one that occurs twice, or one that is missing from the shard named by the
+    /// index.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a checkpoint")?;
@@ -176,11 +182,14 @@ impl Checkpoint {
 
     /// Reads the tensor `name`, converted to `f32`, row by row whatever its order in the file.
     ///
-    /// Only its own bytes are read, in pieces of bounded size, so the returned array is the only copy.
+    /// Only its own bytes are read, in pieces of bounded size, so the returned array is the only
+    /// copy.
     ///
     /// # Errors
     ///
-    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor int8 with scales, as written by this crate), or if memory is exhausted; `Error::Format` if the file was shortened; `Error::Io` if it cannot be read.
+    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64
+    /// (nor int8 with scales, as written by this crate), or if memory is exhausted; `Error::Format`
+    /// if the file was shortened; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         self.find(name)?.read(name)
     }
@@ -191,13 +200,15 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Those of [`read`](Self::read), and `Error::Tensor` if the array has another shape than the tensor. If the file
-    /// cannot be read to the end, the array may have some of its values.
+    /// Those of [`read`](Self::read), and `Error::Tensor` if the array has another shape than the
+    /// tensor. If the file cannot be read to the end, the array may have some of its values.
     pub fn read_into(&self, name: &str, values: ArrayViewMutD<'_, f32>) -> Result<()> {
         self.find(name)?.read_into(name, values)
     }
 
-    /// The tensors of the ALBERT in this checkpoint, located as by [`from_pretrained`](super::PreTrainedModel::from_pretrained): maps parameter names without the backbone's prefix (`pooler.bias`) to names in the file.
+    /// The tensors of the ALBERT in this checkpoint, located as by
+    /// [`from_pretrained`](super::PreTrainedModel::from_pretrained): maps parameter names without
+    /// the backbone's prefix (`pooler.bias`) to names in the file.
     ///
     /// # Errors
     ///
@@ -331,8 +342,8 @@ fn choose_in_memory(files: &MemoryFiles) -> Result<(PathBuf, Kind)> {
     Err(Error::format(CANDIDATES[0].0, reason))
 }
 
-/// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one
-/// file of another name that may be weights.
+/// The first candidate that the directory has; a dangling link counts, so that the error names it.
+/// Without any, the one file of another name that may be weights.
 fn choose(directory: &Path) -> Result<(PathBuf, Kind)> {
     let found = CANDIDATES.iter().find_map(|&(name, kind)| {
         let path = directory.join(name);

@@ -21,7 +21,9 @@ use crate::memory::MemoryFiles;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
-/// How many parameters a model may have beyond those in the checkpoint: enough for any realistic classifier. A `config.json` that requires more does not belong to the checkpoint, and is refused before memory is allocated.
+/// How many parameters a model may have beyond those in the checkpoint: enough for any realistic
+/// classifier. A `config.json` that requires more does not belong to the checkpoint, and is refused
+/// before memory is allocated.
 const MAX_NEW_HEAD: usize = 1 << 26;
 
 /// The same where the backbone may be missing, too: ALBERT-xxlarge's.
@@ -29,14 +31,20 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path may also be that of a weight file next to `config.json`, or, with the feature `hub`, a name on the [Hub](crate::hub). Any model can be loaded from any ALBERT checkpoint: missing tensors of a head are newly initialised, unnecessary ones are skipped, and the [`LoadReport`] lists both. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
-/// model's configuration then has [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads.
+/// The path may also be that of a weight file next to `config.json`, or, with the feature `hub`, a
+/// name on the [Hub](crate::hub). Any model can be loaded from any ALBERT checkpoint: missing
+/// tensors of a head are newly initialised, unnecessary ones are skipped, and the [`LoadReport`]
+/// lists both. A masked-LM decoder whose values differ from the word embeddings keeps them, also
+/// where `config.json` ties it: the model's configuration then has
+/// [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
 pub trait PreTrainedModel: Model {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] or [`Error::Config`] for files that cannot be read or are invalid;
-    /// [`Error::Tensor`] if embeddings or encoder are incomplete or the shape of a tensor does not match `config.json`.
+    /// [`Error::Io`], [`Error::Format`] or [`Error::Config`] for files that cannot be read or are
+    /// invalid; [`Error::Tensor`] if embeddings or encoder are incomplete or the shape of a tensor
+    /// does not match `config.json`.
     fn from_pretrained(directory: impl AsRef<Path>) -> Result<(Self, LoadReport)> {
         Self::from_pretrained_with(directory, &LoadOptions::default())
     }
@@ -90,26 +98,34 @@ pub trait PreTrainedModel: Model {
         load_from::<Self>(config, &checkpoint, options)
     }
 
-    /// Writes `model.safetensors` and `config.json` into a directory, which is created if necessary. Weights are written as f32; those of a model in [`Int8`](Precision::Int8) as bytes with scales ([`DType::I8`]) at a quarter of the size, which load bit-identically in int8.
+    /// Writes `model.safetensors` and `config.json` into a directory, which is created if
+    /// necessary. Weights are written as f32; those of a model in [`Int8`](Precision::Int8) as
+    /// bytes with scales ([`DType::I8`]) at a quarter of the size, which load bit-identically in
+    /// int8.
     ///
-    /// Both are written to temporary files and synced before either is replaced, so a failed save leaves the old files intact.
+    /// Both are written to temporary files and synced before either is replaced, so a failed save
+    /// leaves the old files intact.
     ///
-    /// transformers loads the directory without a warning, with four exceptions that it cannot express: layers that
-    /// share only their attention or only their feed-forward blocks (see
+    /// transformers loads the directory without a warning, with four exceptions that it cannot
+    /// express: layers that share only their attention or only their feed-forward blocks (see
     /// [`ParameterSharing`](crate::ParameterSharing)),
-    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head, and decoders of
-    /// which only the bias is not tied
-    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads correctly. For a model with [`exits`](crate::exits), it reads the last classifier and reports the others as unexpected.
+    /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM
+    /// head, and decoders of which only the bias is not tied
+    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads correctly. For
+    /// a model with [`exits`](crate::exits), it reads the last classifier and reports the others as
+    /// unexpected.
     ///
     /// # Errors
-    /// [`Error::Io`]; for custom models, [`Error::Tensor`] if [`Parameters`] use a name twice, and [`Error::Format`] if there are more tensors than a safetensors file can hold.
+    /// [`Error::Io`]; for custom models, [`Error::Tensor`] if [`Parameters`] use a name twice, and
+    /// [`Error::Format`] if there are more tensors than a safetensors file can hold.
     fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let (config, parameters) = (self.config(), self.to_parameters());
         let directory = directory.as_ref();
         commit_all(stage_model::<Self>(directory, config, &parameters, saved_type(self))?)
     }
 
-    /// Like [`save_pretrained`](Self::save_pretrained), from parameters without an executable model.
+    /// Like [`save_pretrained`](Self::save_pretrained), from parameters without an executable
+    /// model.
     ///
     /// # Errors
     /// As [`save_pretrained`](Self::save_pretrained).
@@ -121,8 +137,9 @@ pub trait PreTrainedModel: Model {
         Self::save_parameters_as(directory, config, parameters, DType::F32)
     }
 
-    /// As [`save_parameters`](Self::save_parameters), with weights of another type: [`DType::F32`], [`DType::F16`],
-    /// [`DType::BF16`], or [`DType::I8`], which rounds them as a model in int8 does.
+    /// As [`save_parameters`](Self::save_parameters), with weights of another type: [`DType::F32`],
+    /// [`DType::F16`], [`DType::BF16`], or [`DType::I8`], which rounds them as a model in int8
+    /// does.
     ///
     /// # Errors
     /// As [`save_pretrained`](Self::save_pretrained), and those of
@@ -193,8 +210,8 @@ fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {
     Ok(names::exit_prefix(&M::zero_parameters(&smallest)))
 }
 
-/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing about labels: Google's have no
-/// such key.
+/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing
+/// about labels: Google's have no such key.
 fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Option<Vec<String>>> {
     let is_silent = config.labels == made_up_labels(2)?;
     let classifier = checkpoint.get(names::CLASSIFIER).map(|weight| weight.shape());
@@ -211,7 +228,8 @@ pub(crate) fn saved_type(model: &impl Model) -> DType {
     if model.precision() == Precision::Int8 { DType::I8 } else { DType::F32 }
 }
 
-/// Creates a directory if necessary, and writes the files of `save_pretrained` to temporary files in it.
+/// Creates a directory if necessary, and writes the files of `save_pretrained` to temporary files
+/// in it.
 pub(crate) fn stage_model<M: Model>(
     directory: &Path,
     config: &AlbertConfig,
@@ -285,7 +303,8 @@ impl<'a> Loader<'a> {
         Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 
-    /// Compares the sizes in the configuration with the checkpoint, before memory is allocated for them.
+    /// Compares the sizes in the configuration with the checkpoint, before memory is allocated for
+    /// them.
     fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
         for (name, shape) in names::landmarks(config) {
             let Some(&source) = self.unused.get(name) else { continue };
@@ -314,7 +333,8 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// The configuration with the exits of the checkpoint, whose names begin with `prefix` if the model may have any.
+    /// The configuration with the exits of the checkpoint, whose names begin with `prefix` if the
+    /// model may have any.
     fn settle_exits(&mut self, config: AlbertConfig, prefix: Option<&str>) -> Result<AlbertConfig> {
         let Some(prefix) = prefix else { return Ok(config) };
         let asked = self.options.exit_layers.clone();
@@ -327,7 +347,8 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// The configuration of the loaded model: the checkpoint determines which tensors of the decoder are not tied.
+    /// The configuration of the loaded model: the checkpoint determines which tensors of the
+    /// decoder are not tied.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
         let shapes = [
             (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),

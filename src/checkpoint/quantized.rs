@@ -1,5 +1,5 @@
-//! Matrices of bytes, as models in int8 are saved: a scale for each output, and a few columns of `f32` (see
-//! [`Int8Outliers`](crate::Int8Outliers)).
+//! Matrices of bytes, as models in int8 are saved: a scale for each output, and a few columns of
+//! `f32` (see [`Int8Outliers`](crate::Int8Outliers)).
 //!
 //! | tensor | type, shape | |
 //! |---|---|---|
@@ -7,8 +7,9 @@
 //! | `X.weight_scale` | f32 `[out]` | the step of each row |
 //! | `X.weight_outliers` | f32 `[out, channels]` | left out where there are none |
 //!
-//! A checkpoint shows the three as one tensor, `X.weight`, which is read as `f32`. Scales have 17 bits, so every product
-//! with a byte is exact, and rounding the matrix to bytes again gives the same bytes and scales.
+//! A checkpoint shows the three as one tensor, `X.weight`, which is read as `f32`. Scales have 17
+//! bits, so every product with a byte is exact, and rounding the matrix to bytes again gives the
+//! same bytes and scales.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -46,8 +47,9 @@ struct Part {
     tensor: TensorInfo,
 }
 
-/// Attaches scales and outliers to each int8 matrix; they are then no longer separate tensors. Whether it fits is checked
-/// when the matrix is read: a file may have other networks, too, with scales of another kind.
+/// Attaches scales and outliers to each int8 matrix; they are then no longer separate tensors.
+/// Whether it fits is checked when the matrix is read: a file may have other networks, too, with
+/// scales of another kind.
 pub(super) fn join(tensors: &mut BTreeMap<String, TensorInfo>) {
     let is_matrix = |tensor: &TensorInfo| tensor.dtype == DType::I8 && tensor.shape.len() == 2;
     let matrices = tensors.iter().filter(|(_, tensor)| is_matrix(tensor));

@@ -10,8 +10,9 @@ use crate::Result;
 /// How many bytes are read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Elements up to this distance in bytes are read together with the gap; beyond it, each is read separately.
-/// So a view costs at most a page or a system call for each of its elements, however it is laid out.
+/// Elements up to this distance in bytes are read together with the gap; beyond it, each is read
+/// separately. So a view costs at most a page or a system call for each of its elements, however it
+/// is laid out.
 const MAX_GAP: u64 = 4096;
 
 /// One dimension, or several that are one run both in the file and in memory.
@@ -41,8 +42,8 @@ impl TensorInfo {
             .map_err(|error| refuse("a shape", format!("{:?} ({error})", self.shape)))
     }
 
-    /// As [`read`](Self::read), into an array of the same shape; through a copy only if its rows do not follow each
-    /// other in memory.
+    /// As [`read`](Self::read), into an array of the same shape; through a copy only if its rows do
+    /// not follow each other in memory.
     pub(super) fn read_into(&self, name: &str, mut values: ArrayViewMutD<'_, f32>) -> Result<()> {
         if self.shape != values.shape() {
             let expected = format!("shape {:?}", values.shape());
@@ -137,9 +138,11 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    /// Counts through all runs but the innermost, as an odometer does, and reads the innermost at each step.
+    /// Counts through all runs but the innermost, as an odometer does, and reads the innermost at
+    /// each step.
     ///
-    /// The sums cannot overflow: they are positions of elements, all of which `TensorInfo::new` found in the file.
+    /// The sums cannot overflow: they are positions of elements, all of which `TensorInfo::new`
+    /// found in the file.
     fn fill(&mut self) -> Result<()> {
         let runs = runs(&self.tensor.shape, &self.tensor.strides);
         let Some((inner, outer)) = runs.split_last() else { return Ok(()) };
@@ -213,7 +216,8 @@ struct Places {
     count: usize,
 }
 
-/// Converts `count` elements of `N` bytes. An `f64` too large for `f32` becomes infinite, as in torch.
+/// Converts `count` elements of `N` bytes. An `f64` too large for `f32` becomes infinite, as in
+/// torch.
 fn convert<const N: usize>(
     bytes: &[u8],
     values: &mut [f32],

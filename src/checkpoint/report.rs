@@ -27,9 +27,11 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Parameters of the model that the checkpoint lacks. They were initialised as in transformers.
     pub newly_initialized: Vec<String>,
-    /// Tensors whose shape differs from the model's parameters, which were newly initialised instead.
+    /// Tensors whose shape differs from the model's parameters, which were newly initialised
+    /// instead.
     pub mismatched: Vec<MismatchedShape>,
-    /// Tensors that the configuration ties to others, but whose values differ. They were loaded, and the model's configuration records that they are not tied.
+    /// Tensors that the configuration ties to others, but whose values differ. They were loaded,
+    /// and the model's configuration records that they are not tied.
     pub untied: Vec<UntiedTensor>,
     /// Tensors with NaN or infinite values. They were loaded unchanged.
     pub non_finite: Vec<String>,
@@ -58,7 +60,8 @@ pub struct UntiedTensor {
 }
 
 impl LoadReport {
-    /// Whether every tensor was used, every parameter was found, what is tied is equal, and all values are finite.
+    /// Whether every tensor was used, every parameter was found, what is tied is equal, and all
+    /// values are finite.
     pub fn is_clean(&self) -> bool {
         self.unexpected.is_empty()
             && self.newly_initialized.is_empty()

@@ -1,8 +1,9 @@
 //! `model.safetensors`: a length, a JSON header, the tensors' bytes.
 //!
-//! The format is <https://github.com/huggingface/safetensors#format>. The header is checked twice: each tensor here,
-//! against the real length of the file and with a message that names it; then all of them together by the
-//! `safetensors` crate, which demands that they cover the data without a hole or an overlap.
+//! The format is <https://github.com/huggingface/safetensors#format>. The header is checked twice:
+//! each tensor here, against the real length of the file and with a message that names it; then all
+//! of them together by the `safetensors` crate, which demands that they cover the data without a
+//! hole or an overlap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -30,8 +31,9 @@ pub(super) const METADATA_KEY: &str = "__metadata__";
 ///
 /// # Errors
 ///
-/// `Error::Format` for a file whose header is not one, or does not describe exactly this file; `Error::Tensor` for a
-/// tensor whose offsets, type and shape contradict each other or the file's length.
+/// `Error::Format` for a file whose header is not one, or does not describe exactly this file;
+/// `Error::Tensor` for a tensor whose offsets, type and shape contradict each other or the file's
+/// length.
 pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
     let (header, data) = read_header(source)?;
     let Header { metadata, entries } = serde_json::from_slice(&header).map_err(|error| {
@@ -141,7 +143,8 @@ fn check_cover(source: &Source, mut entries: Vec<(String, Entry)>, data: u64) ->
 
 /// A header in the order of the file.
 ///
-/// The crate's own type reads it into a map, in which the second of two tensors of one name hides the first.
+/// The crate's own type reads it into a map, in which the second of two tensors of one name hides
+/// the first.
 #[derive(Debug, Default)]
 struct Header {
     metadata: BTreeMap<String, String>,

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// The directory of a checkpoint that ships with this crate, for first steps, examples and tests.
 ///
 /// `albert-chinese-demo` is a small Chinese model, pre-trained (masked words, order of sentences);
-/// `albert-chinese-next-sentence` is the same one, fine-tuned to choose the sentence that comes next.
+/// `albert-chinese-next-sentence` is the same one, fine-tuned to choose the sentence that comes
+/// next.
 ///
 /// ```
 /// let directory = ndalbert::shipped_checkpoint("albert-chinese-demo")?;
@@ -15,7 +16,8 @@ use crate::error::{Error, Result};
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// They are in the source directory from which the crate was compiled. A program that runs elsewhere must bring its own checkpoint.
+/// They are in the source directory from which the crate was compiled. A program that runs
+/// elsewhere must bring its own checkpoint.
 ///
 /// # Errors
 /// [`Error::Io`] if there is no such directory.

@@ -14,8 +14,9 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// An opened file.
 ///
-/// It stays open, so that a save that replaces the file (see [`write_atomically`](super::write_atomically)) between
-/// two reads cannot make the offsets of the old one point into the new one.
+/// It stays open, so that a save that replaces the file (see
+/// [`write_atomically`](super::write_atomically)) between two reads cannot make the offsets of the
+/// old one point into the new one.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
@@ -56,8 +57,9 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// `Error::Io` if it cannot be opened or is a directory; `Error::Format` if it is not a regular file (reading a pipe would never
-    /// end), is empty, or is what one often finds in place of weights: a git-lfs pointer or a web page.
+    /// `Error::Io` if it cannot be opened or is a directory; `Error::Format` if it is not a regular
+    /// file (reading a pipe would never end), is empty, or is what one often finds in place of
+    /// weights: a git-lfs pointer or a web page.
     pub fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path)?;
         let len = file.metadata().map_err(|error| Error::io(path, error))?.len();

@@ -16,7 +16,8 @@ pub(super) const MANY_DIMS: &str = "a tensor of more than 8 dimensions";
 
 /// A tensor of a checkpoint: its shape, its type, and the location of its elements.
 ///
-/// A value of this type was checked: all elements are within the file, and there are at most as many as the file has bytes.
+/// A value of this type was checked: all elements are within the file, and there are at most as
+/// many as the file has bytes.
 #[derive(Debug, Clone)]
 pub struct TensorInfo {
     pub(super) source: Arc<Source>,
@@ -53,7 +54,8 @@ pub(super) struct Layout {
 }
 
 impl TensorInfo {
-    /// Its number of bytes in the file, including scales and outliers of an int8 matrix; `None` if its type has no size.
+    /// Its number of bytes in the file, including scales and outliers of an int8 matrix; `None` if
+    /// its type has no size.
     pub fn size(&self) -> Option<usize> {
         let parts = self.quantized.iter().flat_map(|quantized| quantized.parts());
         parts.fold(self.dtype.size().map(|size| size * self.len()), |sum, part| {
@@ -117,9 +119,10 @@ impl TensorInfo {
     ///
     /// # Errors
     ///
-    /// `Error::Tensor` if its size overflows, if it has more than [`MAX_DIMS`] dimensions, if the storage does not
-    /// lie in the file, if an element does not lie in the storage, or if a repeated (stride 0) or overlapping view
-    /// has more elements than the file has bytes: reading it would take memory out of all proportion.
+    /// `Error::Tensor` if its size overflows, if it has more than [`MAX_DIMS`] dimensions, if the
+    /// storage does not lie in the file, if an element does not lie in the storage, or if a
+    /// repeated (stride 0) or overlapping view has more elements than the file has bytes: reading
+    /// it would take memory out of all proportion.
     pub(super) fn new(
         source: &Arc<Source>,
         name: &str,
@@ -142,7 +145,8 @@ impl TensorInfo {
         }
         let overflow = || refuse("a size that fits in memory".into(), format!("shape {shape:?}"));
         let elements = element_count(&shape).ok_or_else(overflow)?;
-        // Types of less than a byte occur only in safetensors, which has checked them by bits; they are never read.
+        // Types of less than a byte occur only in safetensors, which has checked them by bits; they
+        // are never read.
         let size = dtype.size().unwrap_or(0) as u64;
         let reach = reach(&shape, &strides, offset).and_then(|elements| elements.checked_mul(size));
         if reach.is_none_or(|bytes| bytes > storage.len) {
@@ -163,7 +167,8 @@ impl TensorInfo {
     }
 }
 
-/// The strides of a tensor stored row by row. Saturates where the size overflows, which [`TensorInfo::new`] refuses.
+/// The strides of a tensor stored row by row. Saturates where the size overflows, which
+/// [`TensorInfo::new`] refuses.
 pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
     let mut stride = 1usize;
     let mut strides: Vec<usize> = shape
@@ -178,8 +183,8 @@ pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The number of elements; `None` if it, or what ndarray computes of a shape (the product of the sizes that are not
-/// 0, as `isize`, in bytes of `f32`), overflows.
+/// The number of elements; `None` if it, or what ndarray computes of a shape (the product of the
+/// sizes that are not 0, as `isize`, in bytes of `f32`), overflows.
 fn element_count(shape: &[usize]) -> Option<u64> {
     let nonzero = shape
         .iter()

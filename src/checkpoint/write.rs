@@ -17,10 +17,11 @@ use crate::{Error, Result};
 /// The header's length is a multiple of this, so that the data after it is aligned.
 const ALIGNMENT: usize = 8;
 
-/// Writes tensors to a safetensors file, atomically (see [`write_atomically`](super::write_atomically)), in the order of their names.
+/// Writes tensors to a safetensors file, atomically (see
+/// [`write_atomically`](super::write_atomically)), in the order of their names.
 ///
-/// Each is written in row-major order through a buffer of fixed size, without a copy of the whole tensor.
-/// The metadata has `format` = `pt`, which transformers requires.
+/// Each is written in row-major order through a buffer of fixed size, without a copy of the whole
+/// tensor. The metadata has `format` = `pt`, which transformers requires.
 ///
 /// # Errors
 ///
@@ -33,12 +34,13 @@ pub fn write_safetensors<'a, N: Into<String>>(
     stage_safetensors(path.as_ref(), DType::F32, tensors)?.commit()
 }
 
-/// As [`write_safetensors`], with elements of another type: [`DType::F32`], [`DType::F16`] or [`DType::BF16`]. Values are rounded to
-/// the nearest one that the type has.
+/// As [`write_safetensors`], with elements of another type: [`DType::F32`], [`DType::F16`] or
+/// [`DType::BF16`]. Values are rounded to the nearest one that the type has.
 ///
 /// # Errors
 ///
-/// Those of [`write_safetensors`]; `Error::Tensor` for a finite value that is too large for the type, and for other types.
+/// Those of [`write_safetensors`]; `Error::Tensor` for a finite value that is too large for the
+/// type, and for other types.
 pub fn write_safetensors_as<'a, N: Into<String>>(
     path: impl AsRef<Path>,
     dtype: DType,

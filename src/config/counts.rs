@@ -40,7 +40,8 @@ impl AlbertConfig {
         count(self)
     }
 
-    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, a bias over the vocabulary, and the untied parameters of the decoder.
+    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, a bias over the vocabulary,
+    /// and the untied parameters of the decoder.
     pub fn masked_lm_head_parameter_count(&self) -> usize {
         let (v, e, h) = (self.vocab_size, self.embedding_size, self.hidden_size);
         (h * e + e) + 2 * e + v + self.decoder_parameter_count()
@@ -53,7 +54,8 @@ impl AlbertConfig {
             + own(self.ties_decoder_bias(), self.vocab_size)
     }
 
-    /// Parameters that a classifier with `outputs` outputs adds on top of hidden states or the pooled output.
+    /// Parameters that a classifier with `outputs` outputs adds on top of hidden states or the
+    /// pooled output.
     pub fn classifier_parameter_count(&self, outputs: usize) -> usize {
         self.hidden_size * outputs + outputs
     }

@@ -9,11 +9,12 @@ use crate::error::{Error, Result};
 use crate::layout::only_file;
 use crate::nn::Activation;
 
-/// The name in releases; albert_zh's have more before the extension (`albert_config_tiny_google.json`).
+/// The name in releases; albert_zh's have more before the extension
+/// (`albert_config_tiny_google.json`).
 const NAME: (&str, &str) = ("albert_config", ".json");
 
-/// The configuration of the model in a directory: transformers' before Google's. If there is neither, transformers' path, which an
-/// error then names.
+/// The configuration of the model in a directory: transformers' before Google's. If there is
+/// neither, transformers' path, which an error then names.
 pub(super) fn find(directory: &Path) -> Result<PathBuf> {
     let usual = directory.join(CONFIG);
     if usual.symlink_metadata().is_ok() || !directory.is_dir() {

@@ -23,7 +23,9 @@ const EXIT_LAYERS: &str = "exit_layers";
 impl AlbertConfig {
     /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
     ///
-    /// In the latter, the activation "gelu" is transformers' `gelu_new`. A file is taken for Google's if it has such a name and no `model_type`, which every transformers configuration has, whatever the format of the weights.
+    /// In the latter, the activation "gelu" is transformers' `gelu_new`. A file is taken for
+    /// Google's if it has such a name and no `model_type`, which every transformers configuration
+    /// has, whatever the format of the weights.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).
@@ -172,7 +174,8 @@ impl AlbertConfig {
 pub(super) struct Keys(pub(super) Map<String, Value>);
 
 impl Keys {
-    /// Rejects configurations that are not ALBERT's, and variants that this crate does not implement.
+    /// Rejects configurations that are not ALBERT's, and variants that this crate does not
+    /// implement.
     fn check_kind(&mut self) -> Result<()> {
         if let Some(kind) = self.string("model_type")?.filter(|kind| kind != "albert") {
             return Err(Error::config("model_type", "\"albert\"", format!("{kind:?}")));

@@ -8,7 +8,9 @@ use super::AlbertConfig;
 use super::json::{Keys, shown};
 use crate::error::{Error, Result};
 
-/// The labels of `id2label` in the order of their ids. If it is absent, those of a `label2id` numbered from 0; otherwise default names, also if `num_labels` is a different number, as in transformers.
+/// The labels of `id2label` in the order of their ids. If it is absent, those of a `label2id`
+/// numbered from 0; otherwise default names, also if `num_labels` is a different number, as in
+/// transformers.
 pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
     let count = match keys.0.get("num_labels") {
         None | Some(Value::Null) => None,
@@ -143,7 +145,8 @@ pub(crate) fn different(labels: &[String]) -> Result<Vec<String>> {
 /// transformers' default labels for `count` classes, at most a million.
 ///
 /// # Errors
-/// [`Error::Config`] for more than that: they are made here, so their number is bounded before they are.
+/// [`Error::Config`] for more than that: they are made here, so their number is bounded before they
+/// are.
 pub(crate) fn made_up(count: usize) -> Result<Vec<String>> {
     const MAX_LABELS: usize = 1 << 20;
     if count > MAX_LABELS {

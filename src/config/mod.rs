@@ -1,6 +1,8 @@
 //! `config.json`: the description of a model, under Hugging Face's names.
 //!
-//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after validation, so code that has one need not check it. Unknown keys are kept and written back.
+//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the
+//! same data after validation, so code that has one need not check it. Unknown keys are kept and
+//! written back.
 
 mod check;
 mod counts;
@@ -50,7 +52,8 @@ pub struct ConfigFields {
     pub num_attention_heads: usize,
     /// I, the width of the feed-forward block.
     pub intermediate_size: usize,
-    /// The number of layers with separate parameters in a group; all of them run in each of the L applications.
+    /// The number of layers with separate parameters in a group; all of them run in each of the L
+    /// applications.
     pub inner_group_num: usize,
     /// The feed-forward block's activation, also that of the masked-LM head.
     pub hidden_act: Activation,
@@ -66,8 +69,8 @@ pub struct ConfigFields {
     pub initializer_range: f64,
     /// The epsilon under the root in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Dropout before classifiers, used in training only; `None` (JSON `null`) falls back to `hidden_dropout_prob` in
-    /// token classification and to no dropout elsewhere.
+    /// Dropout before classifiers, used in training only; `None` (JSON `null`) falls back to
+    /// `hidden_dropout_prob` in token classification and to no dropout elsewhere.
     pub classifier_dropout_prob: Option<f64>,
     /// Id of the padding token.
     pub pad_token_id: Option<u32>,
@@ -75,9 +78,11 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
-    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the decoder has a separate matrix and bias.
+    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the
+    /// decoder has a separate matrix and bias.
     ///
-    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`, whatever its file says.
+    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`,
+    /// whatever its file says.
     pub tie_word_embeddings: bool,
     /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
     ///
@@ -86,14 +91,17 @@ pub struct ConfigFields {
     pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
-    /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
+    /// The classifier's labels in the order of their ids (`id2label`); their number is the number
+    /// of classes.
     pub labels: Vec<String>,
     /// The problem of a sequence classifier; `None` infers it from the labels, as in transformers.
     pub problem_type: Option<ProblemType>,
-    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
-    /// Not a Hugging Face key.
+    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the
+    /// pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model
+    /// with a single classifier, after the last layer. Not a Hugging Face key.
     pub exit_layers: Vec<usize>,
-    /// The channels that a model in int8 computes in single precision, if they are known; otherwise they are determined when the model is built. Not a Hugging Face key.
+    /// The channels that a model in int8 computes in single precision, if they are known; otherwise
+    /// they are determined when the model is built. Not a Hugging Face key.
     pub int8_outliers: Option<Int8Outliers>,
     /// Keys of the file that this crate does not use; written back unchanged.
     pub other: Map<String, Value>,
@@ -152,7 +160,8 @@ impl ConfigFields {
 
 /// A valid configuration.
 ///
-/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy from [`to_fields`](Self::to_fields) and validate it again.
+/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy
+/// from [`to_fields`](Self::to_fields) and validate it again.
 ///
 /// ```
 /// use ndalbert::{AlbertConfig, ConfigFields};
@@ -185,8 +194,8 @@ impl Deref for AlbertConfig {
 impl AlbertConfig {
     /// Checks the fields.
     ///
-    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is set to
-    /// `num_hidden_layers`.
+    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is
+    /// set to `num_hidden_layers`.
     ///
     /// # Errors
     /// [`Error::Config`] that names the first invalid field and its value.
@@ -203,14 +212,17 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a model on the Hub (see
-    /// [`hub`](crate::hub)).
+    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a
+    /// model on the Hub (see [`hub`](crate::hub)).
     ///
-    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of StyleTTS2's PL-BERT.
+    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a
+    /// `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the
+    /// only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of
+    /// StyleTTS2's PL-BERT.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
-    /// bad field.
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are
+    /// several, [`Error::Config`] with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
@@ -257,7 +269,8 @@ impl AlbertConfig {
 
     /// The group that serves layer `layer` (0 ≤ `layer` < L).
     ///
-    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer division differs if the number of groups does not divide L.
+    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer
+    /// division differs if the number of groups does not divide L.
     pub fn group_of_layer(&self, layer: usize) -> usize {
         let layers_per_group = self.num_hidden_layers as f64 / self.num_hidden_groups as f64;
         (layer as f64 / layers_per_group) as usize

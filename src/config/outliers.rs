@@ -8,9 +8,12 @@ use crate::error::{Error, Result};
 
 const KEY: &str = "int8_outliers";
 
-/// Input channels of a model's matrices that are much larger than the others in every token, and would leave the others only a few quantisation steps. A model in int8 multiplies them in single precision.
+/// Input channels of a model's matrices that are much larger than the others in every token, and
+/// would leave the others only a few quantisation steps. A model in int8 multiplies them in single
+/// precision.
 ///
-/// Each list is in ascending order. There is one for each distinct attention or feed-forward block: a single one if all layers share parameters.
+/// Each list is in ascending order. There is one for each distinct attention or feed-forward block:
+/// a single one if all layers share parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Int8Outliers {
     /// Inputs of query, key and value, of H.

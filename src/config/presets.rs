@@ -14,7 +14,8 @@ struct Shape {
 
 const BASE: Shape = Shape { layers: 12, hidden: 768, heads: 12, intermediate: 3072 };
 const LARGE: Shape = Shape { layers: 24, hidden: 1024, heads: 16, intermediate: 4096 };
-/// The published xlarge checkpoints have 16 heads of 128, not the 32 of 64 that the paper's rule H/64 gives.
+/// The published xlarge checkpoints have 16 heads of 128, not the 32 of 64 that the paper's rule
+/// H/64 gives.
 const XLARGE: Shape = Shape { layers: 24, hidden: 2048, heads: 16, intermediate: 8192 };
 const XXLARGE: Shape = Shape { layers: 12, hidden: 4096, heads: 64, intermediate: 16_384 };
 const TINY: Shape = Shape { layers: 4, hidden: 312, heads: 12, intermediate: 1248 };
@@ -99,8 +100,8 @@ const PRESETS: [Preset; 13] = [
 
 /// Published shapes. Token ids follow the vocabulary that each was published with.
 impl AlbertConfig {
-    /// The preset of that name: `base`, `large`, `xlarge` or `xxlarge` (version 2), the same with `-v1`, `chinese-tiny`,
-    /// `chinese-small`, `chinese-base`, `bert-base` or `bert-large`.
+    /// The preset of that name: `base`, `large`, `xlarge` or `xxlarge` (version 2), the same with
+    /// `-v1`, `chinese-tiny`, `chinese-small`, `chinese-base`, `bert-base` or `bert-large`.
     ///
     /// # Errors
     /// [`Error::Input`] that lists the names.

@@ -1,6 +1,8 @@
-//! Configurations of PL-BERT, the ALBERT that reads phonemes in the speech models Kokoro and StyleTTS2.
+//! Configurations of PL-BERT, the ALBERT that reads phonemes in the speech models Kokoro and
+//! StyleTTS2.
 //!
-//! Both pass one part of their own file to transformers' `AlbertConfig`. Its key `dropout` is unknown to `AlbertConfig` and ignored.
+//! Both pass one part of their own file to transformers' `AlbertConfig`. Its key `dropout` is
+//! unknown to `AlbertConfig` and ignored.
 
 use std::path::Path;
 
@@ -19,7 +21,8 @@ const MODEL_PARAMS: &str = "model_params";
 /// What transformers' `AlbertConfig` makes nothing of.
 const DROPOUT: &str = "dropout";
 
-/// The keys of a `config.json` as transformers has them, also of Kokoro's, whose other keys stay as they are.
+/// The keys of a `config.json` as transformers has them, also of Kokoro's, whose other keys stay as
+/// they are.
 pub(super) fn flattened(mut map: Map<String, Value>) -> Result<Map<String, Value>> {
     let plbert = match map.remove(PLBERT) {
         None => return Ok(map),
@@ -38,7 +41,8 @@ pub(super) fn flattened(mut map: Map<String, Value>) -> Result<Map<String, Value
 
 /// The keys that StyleTTS2's `config.yml` has for transformers' `AlbertConfig`.
 ///
-/// Reads only the subset of YAML in such files (keys with plain or quoted values on one line, one level of indentation), and rejects any line that might mean something else.
+/// Reads only the subset of YAML in such files (keys with plain or quoted values on one line, one
+/// level of indentation), and rejects any line that might mean something else.
 pub(super) fn read_yaml(path: &Path) -> Result<Value> {
     let refuse = |reason: String| {
         let keys = r#"{"vocab_size": 178, "hidden_size": 768, "num_hidden_layers": 12, …}"#;

@@ -143,8 +143,8 @@ impl<'a> Client<'a> {
     /// A file, if possible from the byte `start`.
     ///
     /// # Errors
-    /// [`Failure::Range`] if the response is not the requested range, so that the file must be restarted
-    /// again.
+    /// [`Failure::Range`] if the response is not the requested range, so that the file must be
+    /// restarted again.
     pub fn part(&self, url: &str, start: u64) -> Result<Part, Failure> {
         let asked = (start > 0).then_some(start);
         let response = match self.follow(Method::GET, url, asked, true) {

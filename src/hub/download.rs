@@ -79,7 +79,8 @@ impl Downloader<'_> {
     }
 }
 
-/// Where a blob is until it is whole. Only under a lock may it be what an earlier process has left: another may be writing there.
+/// Where a blob is until it is whole. Only under a lock may it be what an earlier process has left:
+/// another may be writing there.
 fn incomplete(blob: &Path, is_locked: bool) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = blob.as_os_str().to_owned();
@@ -113,7 +114,8 @@ impl Transfer<'_> {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(self.path)?;
         let mut have = file.metadata()?.len();
         self.is_doubtful = have > 0;
-        // A part that cannot be verified afterwards is not resumed: it may come from another server.
+        // A part that cannot be verified afterwards is not resumed: it may come from another
+        // server.
         if self.size.is_some_and(|size| have > size) || (have > 0 && self.checksum().is_none()) {
             have = restart(&mut file)?;
         }

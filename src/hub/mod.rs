@@ -1,6 +1,9 @@
 //! Resolves names to directories: existing ones, or models on the Hugging Face Hub (feature `hub`).
 //!
-//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes precedence. With the feature `hub`, another name of the form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, so that both share downloads:
+//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes
+//! precedence. With the feature `hub`, another name of the form `owner/model` or
+//! `owner/model@revision` is downloaded into the cache that transformers uses, so that both share
+//! downloads:
 //!
 //! ```text
 //! name.rs         what may be the name of a model, a revision, a file of a repository
@@ -17,7 +20,9 @@
 //!
 //! # What is trusted
 //!
-//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a file of another length than announced, or weights with another SHA-256, are rejected; files in the cache are never modified.
+//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a
+//! file of another length than announced, or weights with another SHA-256, are rejected; files in
+//! the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;

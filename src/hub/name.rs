@@ -21,7 +21,8 @@ pub(super) struct Repository {
 }
 
 impl Repository {
-    /// Of `owner/model`, `model` (some old ones have no owner), or either of them with `@revision`; nothing if it cannot be a name.
+    /// Of `owner/model`, `model` (some old ones have no owner), or either of them with `@revision`;
+    /// nothing if it cannot be a name.
     ///
     /// What `huggingface_hub` refuses is none: so it contains no path but the one slash.
     pub fn parse(text: &str) -> Option<Self> {
@@ -79,8 +80,8 @@ fn is_part(part: &str) -> bool {
         && !part.contains("..")
 }
 
-/// Whether git could have a branch or tag of this name, and a directory could have a file of it: each step of a path begins with a letter,
-/// a digit or `_`.
+/// Whether git could have a branch or tag of this name, and a directory could have a file of it:
+/// each step of a path begins with a letter, a digit or `_`.
 fn is_revision(revision: &str) -> bool {
     (1..=MAX_REVISION).contains(&revision.len()) && is_relative(revision)
 }

@@ -73,7 +73,8 @@ impl Proxies {
     /// The proxy for an address; `None` for a direct connection.
     ///
     /// # Errors
-    /// [`Failure::Proxy`] if the environment names something that cannot be one. It is not ignored: who needs a proxy must not be connected directly.
+    /// [`Failure::Proxy`] if the environment names something that cannot be one. It is not ignored:
+    /// who needs a proxy must not be connected directly.
     pub fn of(&self, url: &str) -> Result<Option<Via>, Failure> {
         // An invalid address is rejected when the request is sent.
         let Ok(url) = url.parse::<Uri>() else { return Ok(None) };

@@ -44,8 +44,8 @@ type Hook = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 
 /// The Hugging Face Hub, or a mirror of it, and the cache on this machine.
 ///
-/// [`from_env`](Self::from_env) is what every `from_pretrained` uses; the rest is for programs that want to be asked otherwise, or to show
-/// how a download comes along.
+/// [`from_env`](Self::from_env) is what every `from_pretrained` uses; the rest is for programs that
+/// want to be asked otherwise, or to show how a download comes along.
 ///
 /// ```no_run
 /// use ndalbert::hub::Hub;
@@ -83,10 +83,13 @@ impl Hub {
     /// What the environment says, in the variables of `huggingface_hub`:
     ///
     /// * `HF_ENDPOINT`: the Hub or a mirror of it (`https://huggingface.co`).
-    /// * `HF_HUB_CACHE`: the cache; otherwise `hub` in `HF_HOME`, which is `huggingface` in `XDG_CACHE_HOME` or `~/.cache`.
-    /// * `HF_TOKEN`: who is asking; otherwise the file at `HF_TOKEN_PATH`, or `token` in `HF_HOME` (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN`).
+    /// * `HF_HUB_CACHE`: the cache; otherwise `hub` in `HF_HOME`, which is `huggingface` in
+    ///   `XDG_CACHE_HOME` or `~/.cache`.
+    /// * `HF_TOKEN`: who is asking; otherwise the file at `HF_TOKEN_PATH`, or `token` in `HF_HOME`
+    ///   (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN`).
     /// * `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: `1` to use the cache alone.
-    /// * `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`: a file with the [authorities](Self::authorities) to trust instead of Mozilla's.
+    /// * `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`: a file with the [authorities](Self::authorities)
+    ///   to trust instead of Mozilla's.
     /// * `HTTPS_PROXY` for `https` addresses, `HTTP_PROXY` for `http` ones, `ALL_PROXY` where these
     ///   are not set, and `NO_PROXY`. All of them in lower case, too, which comes first. Proxies
     ///   may be `http://`, `https://`, `socks5://` (which is asked to resolve names, as with
@@ -96,7 +99,8 @@ impl Hub {
     /// In paths, `~`, `$NAME` and `${NAME}` are expanded.
     ///
     /// # Errors
-    /// `Error::Hub` if no home directory is known, and for an endpoint or token that cannot be one; [`Error::Io`] if the token's file cannot be read.
+    /// `Error::Hub` if no home directory is known, and for an endpoint or token that cannot be one;
+    /// [`Error::Io`] if the token's file cannot be read.
     pub fn from_env() -> Result<Self> {
         let home = hf_home();
         let cache = match path_variable("HF_HUB_CACHE")
@@ -123,7 +127,8 @@ impl Hub {
         }
     }
 
-    /// The Hub itself, whatever the environment says, without a token, and a directory for the cache.
+    /// The Hub itself, whatever the environment says, without a token, and a directory for the
+    /// cache.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
             endpoint: ENDPOINT.to_owned(),
@@ -169,7 +174,8 @@ impl Hub {
         Ok(self)
     }
 
-    /// Trusts these authorities (certificates in PEM form) instead of Mozilla's: a company's proxy may have one of its own.
+    /// Trusts these authorities (certificates in PEM form) instead of Mozilla's: a company's proxy
+    /// may have one of its own.
     ///
     /// # Errors
     /// `Error::Hub` if there is none among them, or one cannot be read.
@@ -199,7 +205,8 @@ impl Hub {
         self
     }
 
-    /// Waits so long for an answer, or for the next bytes of one: 30 seconds if nothing else is said.
+    /// Waits so long for an answer, or for the next bytes of one: 30 seconds if nothing else is
+    /// said.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -215,8 +222,8 @@ impl Hub {
 
     /// As [`pipelines::resolve`](crate::pipelines::resolve), with these settings, and for some of the files.
     ///
-    /// A commit of which all is in the cache is not asked for. A branch or tag is: if the Hub cannot be reached, what it was in the cache
-    /// is used, as transformers does.
+    /// A commit of which all is in the cache is not asked for. A branch or tag is: if the Hub
+    /// cannot be reached, what it was in the cache is used, as transformers does.
     ///
     /// # Errors
     /// As [`pipelines::resolve`](crate::pipelines::resolve).

@@ -74,7 +74,8 @@ impl fmt::Debug for Albert {
 pub struct OutputOptions {
     /// The states after the embeddings and after every layer.
     pub hidden_states: bool,
-    /// The attention probabilities of every layer; their memory grows with the square of each sequence's length.
+    /// The attention probabilities of every layer; their memory grows with the square of each
+    /// sequence's length.
     pub attentions: bool,
 }
 
@@ -86,7 +87,8 @@ pub struct AlbertOutput {
     pub last_hidden_state: Packed,
     /// tanh(W·h + b) of each sequence's first token, `[B, H]`; `None` without a pooler.
     pub pooler_output: Option<Array2<f32>>,
-    /// If requested: L · `inner_group_num` + 1 states, the first after the projection E → H, the last equal to `last_hidden_state`.
+    /// If requested: L · `inner_group_num` + 1 states, the first after the projection E → H, the
+    /// last equal to `last_hidden_state`.
     pub hidden_states: Vec<Packed>,
     /// If requested: L · `inner_group_num` probabilities.
     pub attentions: Vec<AttentionProbabilities>,
@@ -152,7 +154,8 @@ impl Model for Albert {
 }
 
 impl Albert {
-    /// Drops the pooler, if there is one; token states do not need it (`add_pooling_layer=False` in transformers).
+    /// Drops the pooler, if there is one; token states do not need it (`add_pooling_layer=False` in
+    /// transformers).
     #[must_use]
     pub fn without_pooler(mut self) -> Self {
         self.pooler = None;
@@ -211,10 +214,14 @@ impl Albert {
         }))
     }
 
-    /// The pooled output `[B, H]` only: bit-identical to that of [`forward`](Self::forward), but faster, because the last layer is computed only for the tokens that the pooler reads. Classification, multiple choice and sentence order use it unless hidden states or attentions are requested.
+    /// The pooled output `[B, H]` only: bit-identical to that of [`forward`](Self::forward), but
+    /// faster, because the last layer is computed only for the tokens that the pooler reads.
+    /// Classification, multiple choice and sentence order use it unless hidden states or attentions
+    /// are requested.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no pooler.
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no
+    /// pooler.
     pub fn pooler_output(&self, batch: &Batch) -> Result<Array2<f32>> {
         self.pooler_output_with_workspace(batch, &self.workspace)
     }
@@ -237,7 +244,8 @@ impl Albert {
         }))
     }
 
-    /// Brings each input, which is some sequences of the batch, through as many layers as its exits say.
+    /// Brings each input, which is some sequences of the batch, through as many layers as its exits
+    /// say.
     pub(super) fn run_exits(
         &self,
         batch: &Batch,

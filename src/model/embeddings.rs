@@ -1,7 +1,7 @@
 //! Factorized embeddings: V×E tables, a LayerNorm, and the projection E → H.
 //!
-//! Section 3.1 of the paper: the vocabulary's table is E wide, whatever the encoder's width, so that V·H parameters
-//! become V·E + E·H. The norm comes before the projection.
+//! Section 3.1 of the paper: the vocabulary's table is E wide, whatever the encoder's width, so
+//! that V·H parameters become V·E + E·H. The norm comes before the projection.
 
 use ndarray::{Array2, ArrayView2};
 

@@ -107,8 +107,9 @@ impl SharedEncoder {
         }
     }
 
-    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. Bit-identical to what
-    /// [`forward`](Self::forward) gives there, but the last application computes B tokens instead of T.
+    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T,
+    /// H]`. Bit-identical to what [`forward`](Self::forward) gives there, but the last application
+    /// computes B tokens instead of T.
     pub(super) fn forward_first(
         &self,
         mut states: Array2<f32>,
@@ -160,8 +161,8 @@ impl SharedEncoder {
         EncoderOutput { states, hidden_states: Vec::new(), attentions: Vec::new() }
     }
 
-    /// As [`forward`](Self::forward), the whole batch one layer after the other, with what is asked for of each: one group,
-    /// whose products the threads share.
+    /// As [`forward`](Self::forward), the whole batch one layer after the other, with what is asked
+    /// for of each: one group, whose products the threads share.
     fn forward_layer_by_layer(
         &self,
         mut states: Array2<f32>,

@@ -1,19 +1,22 @@
 //! Which sequences of a batch go through the layers together.
 //!
-//! A batch of many tokens is cut into groups of sequences, and each group goes through all layers on one thread: threads
-//! never wait for each other, what a group computes stays near its core, and the working memory is that of a few hundred
-//! tokens per thread, however large the batch. Sequences do not see each other, so nothing else changes, not even a bit.
-//! Where groups cannot be shared out evenly, there is one, whose tokens threads share out for all but attention, or its matrix
-//! products, where there are few.
+//! A batch of many tokens is cut into groups of sequences, and each group goes through all layers
+//! on one thread: threads never wait for each other, what a group computes stays near its core, and
+//! the working memory is that of a few hundred tokens per thread, however large the batch.
+//! Sequences do not see each other, so nothing else changes, not even a bit. Where groups cannot be
+//! shared out evenly, there is one, whose tokens threads share out for all but attention, or its
+//! matrix products, where there are few.
 
 use std::ops::Range;
 
 use crate::kernels::attention::{Sequence, first_row};
 
-/// Tokens of a group: fewer make too little use of each panel of weights, and what more compute does not stay in the second cache.
+/// Tokens of a group: fewer make too little use of each panel of weights, and what more compute
+/// does not stay in the second cache.
 pub(super) const TOKENS: usize = 128;
 
-/// Parts of a group for each thread: one that is slower than others, or is interrupted, leaves some of its own to them.
+/// Parts of a group for each thread: one that is slower than others, or is interrupted, leaves some
+/// of its own to them.
 const PARTS_PER_THREAD: usize = 2;
 
 /// How much longer than the average one thread may have to work.
@@ -43,8 +46,8 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
     if longest as f64 <= tokens as f64 * MAX_IMBALANCE { groups } else { whole() }
 }
 
-/// The number of parts into which the tokens of a group are divided, if `threads` work on it and each part should have
-/// so many: 1 if they are too few, and threads are to share each product.
+/// The number of parts into which the tokens of a group are divided, if `threads` work on it and
+/// each part should have so many: 1 if they are too few, and threads are to share each product.
 pub(super) fn parts(tokens: usize, threads: usize, min_tokens: Option<usize>) -> usize {
     let parts = PARTS_PER_THREAD * threads;
     if threads > 1 && min_tokens.is_some_and(|min| tokens >= min * parts) { parts } else { 1 }

@@ -6,7 +6,8 @@ use crate::kernels::convert::InputBuffer;
 use crate::kernels::parallel;
 use crate::nn::{AttentionBuffers, FeedForward, SelfAttention};
 
-/// A layer as it is applied: one of the encoder's attention blocks and one of its feed-forward blocks.
+/// A layer as it is applied: one of the encoder's attention blocks and one of its feed-forward
+/// blocks.
 pub(super) struct Layer<'a> {
     pub(super) attention: &'a SelfAttention,
     pub(super) feed_forward: &'a FeedForward,
@@ -21,7 +22,8 @@ pub(super) struct RowBuffers {
 }
 
 impl Layer<'_> {
-    /// Replaces the states `[T, H]` by the layer's output. `probabilities` receives the softmax if it is not empty.
+    /// Replaces the states `[T, H]` by the layer's output. `probabilities` receives the softmax if
+    /// it is not empty.
     pub(super) fn forward(
         &self,
         states: &mut [f32],
@@ -33,8 +35,8 @@ impl Layer<'_> {
         self.finish(states, context, buffers);
     }
 
-    /// The first part of the layer, in which tokens see each other: leaves the attention's context `[T, H]` in the scratch
-    /// memory, and returns where it begins there.
+    /// The first part of the layer, in which tokens see each other: leaves the attention's context
+    /// `[T, H]` in the scratch memory, and returns where it begins there.
     pub(super) fn attend(
         &self,
         states: &[f32],
@@ -53,8 +55,9 @@ impl Layer<'_> {
         begin
     }
 
-    /// The rest of the layer, independently for each token: replaces the states `[T, H]` by the layer's output. Their rows of the
-    /// context begin in the scratch memory at `context`, and are overwritten.
+    /// The rest of the layer, independently for each token: replaces the states `[T, H]` by the
+    /// layer's output. Their rows of the context begin in the scratch memory at `context`, and are
+    /// overwritten.
     pub(super) fn finish(
         &self,
         states: &mut [f32],
@@ -71,7 +74,8 @@ impl Layer<'_> {
         self.feed_forward(middle, scratch, inputs, states);
     }
 
-    /// As [`finish`](Self::finish), of a few rows that lie elsewhere, in memory that is no one else's.
+    /// As [`finish`](Self::finish), of a few rows that lie elsewhere, in memory that is no one
+    /// else's.
     pub(super) fn finish_rows(
         &self,
         states: &mut [f32],
@@ -97,7 +101,8 @@ impl Layer<'_> {
         self.feed_forward.forward(middle, intermediate, inputs, states);
     }
 
-    /// Queries, keys and values, by threads that do not share products: each does all of them for some of the tokens.
+    /// Queries, keys and values, by threads that do not share products: each does all of them for
+    /// some of the tokens.
     fn project_parts(&self, states: &[f32], qkv: &mut [f32], parts: &mut Parts<'_>) {
         let Parts { len, ref mut inputs, .. } = *parts;
         let parts = states.chunks(len).zip(qkv.chunks_mut(3 * len)).zip(&mut **inputs);
@@ -106,7 +111,8 @@ impl Layer<'_> {
         });
     }
 
-    /// The part after attention, a few tokens at a time, so that intermediate states stay in the caches.
+    /// The part after attention, a few tokens at a time, so that intermediate states stay in the
+    /// caches.
     fn finish_parts(
         &self,
         states: &mut [f32],
@@ -128,8 +134,9 @@ impl Layer<'_> {
         });
     }
 
-    /// The layer's output at each sequence's first token alone, `[B, H]`, of states `[T, H]`: what the pooler reads of
-    /// the last layer. `first` holds those tokens' states and is replaced by their outputs.
+    /// The layer's output at each sequence's first token alone, `[B, H]`, of states `[T, H]`: what
+    /// the pooler reads of the last layer. `first` holds those tokens' states and is replaced by
+    /// their outputs.
     pub(super) fn forward_first(
         &self,
         states: &[f32],

@@ -1,6 +1,9 @@
 //! The model: factorized embeddings → one shared layer, applied L times → pooler → heads.
 //!
-//! Every model has two forms. Its *parameters* ([`AlbertParameters`], [`ModelParameters`]) are plain arrays that are loaded, saved, compared and trained. The *executable* ([`Albert`], [`AlbertForMaskedLM`], …) is built from them: its weights are packed once for the processor. It is immutable and `Send + Sync`, and holds one copy of each weight.
+//! Every model has two forms. Its *parameters* ([`AlbertParameters`], [`ModelParameters`]) are
+//! plain arrays that are loaded, saved, compared and trained. The *executable* ([`Albert`],
+//! [`AlbertForMaskedLM`], …) is built from them: its weights are packed once for the processor. It
+//! is immutable and `Send + Sync`, and holds one copy of each weight.
 
 mod albert;
 mod embeddings;
@@ -25,7 +28,8 @@ use crate::nn::{Initializer, Parameters};
 
 /// The interface of all models: a configuration and parameters.
 ///
-/// For loading and saving, see [`PreTrainedModel`](crate::PreTrainedModel), which every model implements.
+/// For loading and saving, see [`PreTrainedModel`](crate::PreTrainedModel), which every model
+/// implements.
 pub trait Model: Sized + Send + Sync {
     /// Its tree of parameters.
     type Parameters: Parameters + Clone;
@@ -42,8 +46,8 @@ pub trait Model: Sized + Send + Sync {
     /// Builds the executable model, in single precision.
     ///
     /// # Errors
-    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
-    /// forces an instruction set that this processor lacks.
+    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or
+    /// if the environment forces an instruction set that this processor lacks.
     fn from_parameters(config: AlbertConfig, parameters: Self::Parameters) -> Result<Self> {
         Self::from_parameters_in(config, parameters, Precision::F32)
     }
@@ -51,14 +55,16 @@ pub trait Model: Sized + Send + Sync {
     /// Builds the executable model in the given precision.
     ///
     /// # Errors
-    /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more inputs than [`Precision::Int8`] can sum (66,311).
+    /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more
+    /// inputs than [`Precision::Int8`] can sum (66,311).
     fn from_parameters_in(
         config: AlbertConfig,
         parameters: Self::Parameters,
         precision: Precision,
     ) -> Result<Self>;
 
-    /// The parameters from which the model was built: bit-identical in single precision, otherwise as rounded by the model.
+    /// The parameters from which the model was built: bit-identical in single precision, otherwise
+    /// as rounded by the model.
     fn to_parameters(&self) -> Self::Parameters;
 
     /// The precision of the model.
@@ -67,7 +73,8 @@ pub trait Model: Sized + Send + Sync {
     /// The model's configuration.
     fn config(&self) -> &AlbertConfig;
 
-    /// New random parameters, distributed as in transformers (normal weights of standard deviation `initializer_range`), reproducible from the seed.
+    /// New random parameters, distributed as in transformers (normal weights of standard deviation
+    /// `initializer_range`), reproducible from the seed.
     ///
     /// # Errors
     /// [`Error::Config`] if `initializer_range` is not a standard deviation in single precision.
@@ -81,7 +88,8 @@ pub trait Model: Sized + Send + Sync {
     /// A new model with random parameters.
     ///
     /// # Errors
-    /// As [`random_parameters`](Self::random_parameters) and [`from_parameters`](Self::from_parameters).
+    /// As [`random_parameters`](Self::random_parameters) and
+    /// [`from_parameters`](Self::from_parameters).
     fn from_config(config: AlbertConfig, seed: u64) -> Result<Self> {
         Self::from_config_in(config, seed, Precision::F32)
     }
@@ -89,7 +97,8 @@ pub trait Model: Sized + Send + Sync {
     /// Like [`from_config`](Self::from_config), in the given precision.
     ///
     /// # Errors
-    /// As [`random_parameters`](Self::random_parameters) and [`from_parameters_in`](Self::from_parameters_in).
+    /// As [`random_parameters`](Self::random_parameters) and
+    /// [`from_parameters_in`](Self::from_parameters_in).
     fn from_config_in(config: AlbertConfig, seed: u64, precision: Precision) -> Result<Self> {
         let parameters = Self::random_parameters(&config, seed)?;
         Self::from_parameters_in(config, parameters, precision)

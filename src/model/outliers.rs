@@ -1,9 +1,11 @@
-//! Which channels a model in int8 computes in single precision, and which other weights it rounds to int8.
+//! Which channels a model in int8 computes in single precision, and which other weights it rounds
+//! to int8.
 //!
-//! Trained models have a few channels that are large in every token, seventy times the median in one that was measured. They
-//! are looked for in a few tokens of the model's own vocabulary, which go through its layers in single precision, each as
-//! a sequence of its own. A token that only sees itself attends to itself alone, so its context is its value, and neither
-//! queries nor keys are needed. No other data is.
+//! Trained models have a few channels that are large in every token, seventy times the median in
+//! one that was measured. They are looked for in a few tokens of the model's own vocabulary, which
+//! go through its layers in single precision, each as a sequence of its own. A token that only sees
+//! itself attends to itself alone, so its context is its value, and neither queries nor keys are
+//! needed. No other data is.
 
 use ndarray::Array2;
 
@@ -21,15 +23,15 @@ use crate::nn::{AttentionParameters, FeedForwardParameters, Linear, Norm, contig
 /// How many tokens are looked at. Fetching weights takes as long as multiplying them with so many.
 const TOKENS: usize = 16;
 
-/// How many times a block is applied to them, if it is applied as often. The outliers of the model that was measured are
-/// there the second time.
+/// How many times a block is applied to them, if it is applied as often. The outliers of the model
+/// that was measured are there the second time.
 const APPLICATIONS: usize = 3;
 
 /// The most outliers of one matrix.
 const MOST: usize = 8;
 
-/// How much finer the steps of the others must become, at least, for a matrix to have outliers: their product has a price
-/// of its own, however few they are.
+/// How much finer the steps of the others must become, at least, for a matrix to have outliers:
+/// their product has a price of its own, however few they are.
 const LEAST_GAIN: f32 = 2.0;
 
 /// What each outlier adds to that price: 1 where a matrix has so many inputs, and less where it has
@@ -51,8 +53,8 @@ impl Largest {
         }
     }
 
-    /// The largest channels, as many as are worth their time: each makes the product take longer, but leaves the others finer
-    /// steps.
+    /// The largest channels, as many as are worth their time: each makes the product take longer,
+    /// but leaves the others finer steps.
     fn outliers(&self) -> Vec<usize> {
         let mut channels: Vec<usize> = (0..self.0.len()).collect();
         channels.sort_by(|&a, &b| self.0[b].total_cmp(&self.0[a]).then(a.cmp(&b)));
@@ -69,8 +71,8 @@ impl Largest {
     }
 }
 
-/// Rounds the matrices outside of the layers to what they are as bytes, which they are stored as but not multiplied as, and
-/// finds the outliers, unless the configuration has them.
+/// Rounds the matrices outside of the layers to what they are as bytes, which they are stored as
+/// but not multiplied as, and finds the outliers, unless the configuration has them.
 pub(super) fn round(
     isa: Isa,
     config: AlbertConfig,
@@ -144,8 +146,8 @@ fn find(
     })
 }
 
-/// The states `[T, H]` of tokens from all over the vocabulary, and of those that begin and end sequences, each at the first
-/// position.
+/// The states `[T, H]` of tokens from all over the vocabulary, and of those that begin and end
+/// sequences, each at the first position.
 fn embed(
     isa: Isa,
     config: &AlbertConfig,

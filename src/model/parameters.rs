@@ -20,8 +20,8 @@ pub struct EmbeddingParameters {
 
 /// The projection E → H and the encoder's distinct blocks, those that are shared once.
 ///
-/// Both lists are indexed by group, then by inner layer. A list whose blocks are shared has `num_hidden_groups` groups;
-/// one whose blocks are not has a group per layer.
+/// Both lists are indexed by group, then by inner layer. A list whose blocks are shared has
+/// `num_hidden_groups` groups; one whose blocks are not has a group per layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderParameters {
     /// E → H, present also when E = H.
@@ -43,7 +43,8 @@ pub struct AlbertParameters {
     pub pooler: Option<Linear>,
 }
 
-/// A backbone's parameters and a head's. Zeros are [`Model::zero_parameters`](crate::Model::zero_parameters).
+/// A backbone's parameters and a head's. Zeros are
+/// [`Model::zero_parameters`](crate::Model::zero_parameters).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelParameters<H> {
     /// The backbone.
@@ -85,7 +86,8 @@ impl EncoderParameters {
     }
 }
 
-/// Blocks by group and inner layer. Made one by one: zeros that are not copied take no memory until they are filled.
+/// Blocks by group and inner layer. Made one by one: zeros that are not copied take no memory until
+/// they are filled.
 fn grid<B>(groups: usize, inner: usize, block: impl Fn() -> B) -> Vec<Vec<B>> {
     (0..groups).map(|_| (0..inner).map(|_| block()).collect()).collect()
 }

@@ -7,13 +7,16 @@ use super::groups;
 use crate::kernels::convert::InputBuffer;
 use crate::kernels::pages::Aligned;
 
-/// The maximum number of bytes per thread that are kept between calls, so that one huge batch does not occupy memory forever.
+/// The maximum number of bytes per thread that are kept between calls, so that one huge batch does
+/// not occupy memory forever.
 const MAX_KEPT: usize = 64 << 20;
 
 /// Working memory of forward passes, allocated as needed and reused.
 ///
 /// Every model keeps one, so this is optional; with your own
-/// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) you control when it is freed. It is independent of models and may serve several. It holds no results, and keeps at most 64 MiB per thread of the pool between calls.
+/// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) you control when it
+/// is freed. It is independent of models and may serve several. It holds no results, and keeps at
+/// most 64 MiB per thread of the pool between calls.
 #[derive(Default)]
 pub struct Workspace(Mutex<Vec<Buffers>>);
 
@@ -29,7 +32,8 @@ struct Buffers {
 
 /// Buffers as large as one group needs. What is in them is whatever was left there.
 pub(super) struct LayerBuffers<'a> {
-    /// Queries, keys, values and context `[T, 4H]` in the first half of a layer, `[T, I]` in the second.
+    /// Queries, keys, values and context `[T, 4H]` in the first half of a layer, `[T, I]` in the
+    /// second.
     pub(super) scratch: &'a mut [f32],
     /// The state between the halves, `[T, H]`.
     pub(super) middle: &'a mut [f32],

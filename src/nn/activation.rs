@@ -5,9 +5,11 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::kernels::activation::Nonlinearity;
 
-/// The nonlinearity of the feed-forward block and of the masked-LM head, by its name in transformers' `ACT2FN`.
+/// The nonlinearity of the feed-forward block and of the masked-LM head, by its name in
+/// transformers' `ACT2FN`.
 ///
-/// Several names denote the same function; each is kept, so that a config is written back unchanged.
+/// Several names denote the same function; each is kept, so that a config is written back
+/// unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activation {
@@ -15,7 +17,8 @@ pub enum Activation {
     Gelu,
     /// `gelu_python`: the same function as `gelu`.
     GeluPython,
-    /// `gelu_new`: ½x(1 + tanh(√(2/π)(x + 0.044715x³))). What Google's ALBERT code computes under the name "gelu".
+    /// `gelu_new`: ½x(1 + tanh(√(2/π)(x + 0.044715x³))). What Google's ALBERT code computes under
+    /// the name "gelu".
     GeluNew,
     /// `gelu_fast`: the same function as `gelu_new`.
     GeluFast,

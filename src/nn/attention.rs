@@ -54,7 +54,8 @@ pub(crate) struct AttentionBuffers<'a> {
 }
 
 impl SelfAttention {
-    /// `outliers` are the inputs that int8 takes in single precision: of query, key and value, and of the output projection.
+    /// `outliers` are the inputs that int8 takes in single precision: of query, key and value, and
+    /// of the output projection.
     pub(crate) fn new(
         isa: Isa,
         precision: Precision,
@@ -96,8 +97,8 @@ impl SelfAttention {
         self.query_key_value.forward_into(encoded, Nonlinearity::Identity, qkv);
     }
 
-    /// The context `[T, H]` of sequences' queries, keys and values. `probabilities`, where not empty, receives the softmax of
-    /// every sequence `[A, n, n]`.
+    /// The context `[T, H]` of sequences' queries, keys and values. `probabilities`, where not
+    /// empty, receives the softmax of every sequence `[A, n, n]`.
     pub(crate) fn attend(
         &self,
         qkv: &[f32],
@@ -124,7 +125,8 @@ impl SelfAttention {
     /// All of it, of each sequence's first token alone: keys and values of all tokens, but queries
     /// and whatever follows of B tokens only.
     ///
-    /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `out` and the context are as large.
+    /// `first` holds the first tokens' rows of `x`, `[B, H]`, and `out` and the context are as
+    /// large.
     pub(crate) fn forward_first(
         &self,
         (x, first): (&[f32], &[f32]),

@@ -67,8 +67,8 @@ impl FeedForward {
         len / self.ffn.inputs() * self.ffn.outputs()
     }
 
-    /// LayerNorm(x + ffn_output(activation(ffn(x)))) of `x` `[T, H]`, into `out`. `intermediate` `[T, I]` and `inputs`
-    /// are overwritten.
+    /// LayerNorm(x + ffn_output(activation(ffn(x)))) of `x` `[T, H]`, into `out`. `intermediate`
+    /// `[T, I]` and `inputs` are overwritten.
     pub(crate) fn forward(
         &self,
         x: &[f32],

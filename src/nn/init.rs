@@ -9,10 +9,11 @@ use super::Parameters;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 
-/// Draws weights from N(0, `initializer_range`²); biases are 0, LayerNorms 1 and 0, the padding token's embedding 0.
+/// Draws weights from N(0, `initializer_range`²); biases are 0, LayerNorms 1 and 0, the padding
+/// token's embedding 0.
 ///
-/// Each array has a generator of its own, seeded by the seed and the array's name, so what is drawn does not depend on
-/// which other arrays are.
+/// Each array has a generator of its own, seeded by the seed and the array's name, so what is drawn
+/// does not depend on which other arrays are.
 pub(crate) struct Initializer {
     normal: Normal<f32>,
     seed: u64,
@@ -50,7 +51,8 @@ impl Initializer {
     }
 }
 
-/// Of a name without the backbone's prefix: a bare backbone and one under a head are initialised alike.
+/// Of a name without the backbone's prefix: a bare backbone and one under a head are initialised
+/// alike.
 fn hash(name: &str) -> u64 {
     Hash::of(name.strip_prefix("albert.").unwrap_or(name).as_bytes())
 }

@@ -57,7 +57,8 @@ pub(crate) struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must have been checked.
+    /// Packs layers with the same number of inputs; their outputs follow each other. Shapes must
+    /// have been checked.
     pub(crate) fn new<const N: usize>(isa: Isa, precision: Precision, layers: [Linear; N]) -> Self {
         Self::with_outliers(isa, precision, layers, &[])
     }
@@ -113,7 +114,8 @@ impl PackedLinear {
         multiply(self.isa, x, Weights::Packed(&self.weight), epilogue, out);
     }
 
-    /// x·Wᵀ + b in certain columns of `out` `[T, out]`. Others may be overwritten with what belongs there, or not at all.
+    /// x·Wᵀ + b in certain columns of `out` `[T, out]`. Others may be overwritten with what belongs
+    /// there, or not at all.
     pub(crate) fn forward_columns_into(
         &self,
         x: Inputs<'_>,

@@ -15,14 +15,17 @@ pub const IGNORE_INDEX: i64 = -100;
 pub enum Labels<'a> {
     /// One class index per row, `[B]`.
     Classes(&'a [i64]),
-    /// One number per output, `[B, C]`: a distribution over classes, independent probabilities, or values to regress.
+    /// One number per output, `[B, C]`: a distribution over classes, independent probabilities, or
+    /// values to regress.
     Values(ArrayView2<'a, f32>),
 }
 
-/// Mean cross-entropy of `logits` `[N, C]` against class indices `[N]`, over those that are not `ignore_index`.
+/// Mean cross-entropy of `logits` `[N, C]` against class indices `[N]`, over those that are not
+/// `ignore_index`.
 ///
 /// # Errors
-/// [`Error::Input`] if the lengths differ, a label is not a class, or no label counts (PyTorch's NaN).
+/// [`Error::Input`] if the lengths differ, a label is not a class, or no label counts (PyTorch's
+/// NaN).
 pub fn cross_entropy(
     logits: ArrayView2<'_, f32>,
     labels: &[i64],
@@ -51,7 +54,8 @@ pub fn cross_entropy(
     Ok((sum / f64::from(count)) as f32)
 }
 
-/// Mean over rows of −Σ target·log softmax(logits), for targets `[N, C]` that are distributions over classes.
+/// Mean over rows of −Σ target·log softmax(logits), for targets `[N, C]` that are distributions
+/// over classes.
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ or there are no rows.
@@ -89,7 +93,8 @@ pub fn mean_squared_error(
     Ok((outputs.iter().zip(targets).map(square).sum::<f64>() / outputs.len() as f64) as f32)
 }
 
-/// Mean binary cross-entropy of independent logits against probabilities, over all elements of `[N, C]`.
+/// Mean binary cross-entropy of independent logits against probabilities, over all elements of `[N,
+/// C]`.
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ or there are no rows.

@@ -1,6 +1,8 @@
 //! Layers: their parameters and their computation.
 //!
-//! Each layer has two forms. Its *parameters* ([`Linear`], [`LayerNorm`], …) are plain arrays in transformers' layout, to load, save and train. The executable form is packed for the kernels and private to the crate.
+//! Each layer has two forms. Its *parameters* ([`Linear`], [`LayerNorm`], …) are plain arrays in
+//! transformers' layout, to load, save and train. The executable form is packed for the kernels and
+//! private to the crate.
 
 mod activation;
 mod attention;
@@ -29,7 +31,8 @@ use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, DataMut, Dimension};
 
 /// A tree of named arrays: weights, or their gradients, or an optimizer's moments.
 ///
-/// One visitor is used for loading, saving, counting and updating. Names are transformers' (`encoder.….query.weight`); their table is in `checkpoint/names.rs`.
+/// One visitor is used for loading, saving, counting and updating. Names are transformers'
+/// (`encoder.….query.weight`); their table is in `checkpoint/names.rs`.
 pub trait Parameters {
     /// Calls `visitor` with the name and values of every array; names begin with `prefix`.
     fn visit<'a>(&'a self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewD<'a, f32>));

@@ -60,7 +60,8 @@ impl<M: PreTrainedModel> Base<M> {
 }
 
 impl<M: PreTrainedModel> Base<M> {
-    /// Creates a directory if necessary, and writes the files of model and tokenizer to temporary files in it.
+    /// Creates a directory if necessary, and writes the files of model and tokenizer to temporary
+    /// files in it.
     pub fn stage(&self, directory: &Path) -> Result<Vec<Staged>> {
         let (config, parameters) = (self.model.config(), self.model.to_parameters());
         let model = stage_model::<M>(directory, config, &parameters, saved_type(&self.model))?;
@@ -89,8 +90,8 @@ impl<M> Base<M> {
     }
 }
 
-/// The tokenizer, cutting texts to what it was set to, else to what it says the model is meant for, and to no more than the
-/// model's positions.
+/// The tokenizer, cutting texts to what it was set to, else to what it says the model is meant for,
+/// and to no more than the model's positions.
 fn fitted(tokenizer: AlbertTokenizer, positions: usize) -> Result<AlbertTokenizer> {
     let asked = tokenizer.truncation();
     let strategy = asked.map_or(TruncationStrategy::default(), |asked| asked.strategy);
@@ -99,7 +100,8 @@ fn fitted(tokenizer: AlbertTokenizer, positions: usize) -> Result<AlbertTokenize
     tokenizer.with_truncation(Truncation { max_length, strategy })
 }
 
-/// Implements what all pipelines have for a struct with a field `base`, given what a pipeline is made of its base.
+/// Implements what all pipelines have for a struct with a field `base`, given what a pipeline is
+/// made of its base.
 macro_rules! impl_construction {
     ($pipeline:ident, $model:ident, |$base:ident| $build:expr) => {
         $crate::pipelines::base::impl_construction!(
@@ -117,9 +119,12 @@ macro_rules! impl_construction {
         );
 
         impl $pipeline {
-            /// Writes model (in single precision) and tokenizer to a directory, which is created if necessary. This pipeline and transformers can load it.
+            /// Writes model (in single precision) and tokenizer to a directory, which is created if
+            /// necessary. This pipeline and transformers can load it.
             ///
-            /// The tokenizer's `model_max_length` becomes the length at which this pipeline truncates texts. Its other settings are not saved, as in transformers. All files are written to temporary files before the first one is replaced.
+            /// The tokenizer's `model_max_length` becomes the length at which this pipeline
+            /// truncates texts. Its other settings are not saved, as in transformers. All files are
+            /// written to temporary files before the first one is replaced.
             ///
             /// # Errors
             /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
@@ -153,7 +158,8 @@ macro_rules! impl_construction {
             /// Those of [`resolve`](crate::pipelines::resolve), of
             /// [`PreTrainedModel::from_pretrained`](crate::PreTrainedModel::from_pretrained) and of
             /// [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained);
-            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter that is needed for answers, unless the options allow it.
+            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter that is
+            /// needed for answers, unless the options allow it.
             pub fn from_pretrained_with(
                 name: impl AsRef<std::path::Path>,
                 options: &$crate::pipelines::PipelineOptions,
@@ -206,7 +212,8 @@ macro_rules! impl_construction {
                 &self.base.tokenizer
             }
 
-            /// The report of loading the checkpoint; `None` if the pipeline was created from a model.
+            /// The report of loading the checkpoint; `None` if the pipeline was created from a
+            /// model.
             pub fn load_report(&self) -> Option<&$crate::LoadReport> {
                 self.base.report.as_ref()
             }
@@ -219,11 +226,13 @@ pub(super) use impl_construction;
 macro_rules! impl_exit {
     ($pipeline:ident, |$config:ident| $problem:expr) => {
         impl $pipeline {
-            /// Lets each input leave the model at the first exit that `policy` selects, which saves the layers after it; see
-            /// [`exits`](crate::exits). Each output has the number of layers used.
+            /// Lets each input leave the model at the first exit that `policy` selects, which saves
+            /// the layers after it; see [`exits`](crate::exits). Each output has the number of
+            /// layers used.
             ///
             /// # Errors
-            /// [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
+            /// [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does
+            /// not apply to its predictions.
             pub fn exit(
                 mut self,
                 policy: impl $crate::exits::ExitPolicy + 'static,

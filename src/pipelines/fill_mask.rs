@@ -58,7 +58,8 @@ pub struct MaskPrediction {
     pub token: u32,
     /// The word itself, decoded.
     pub token_str: String,
-    /// The whole text, decoded, with the word in place of this mask. It includes special tokens if there are several masks, since the other masks are special tokens.
+    /// The whole text, decoded, with the word in place of this mask. It includes special tokens if
+    /// there are several masks, since the other masks are special tokens.
     pub sequence: String,
 }
 
@@ -77,10 +78,12 @@ impl FillMask {
         self
     }
 
-    /// Restricts the candidate words. A word that is not a token of the vocabulary is represented by its first token. Scores remain probabilities among all words.
+    /// Restricts the candidate words. A word that is not a token of the vocabulary is represented
+    /// by its first token. Scores remain probabilities among all words.
     ///
     /// # Errors
-    /// [`Error::Input`] if no word is left because all are empty, or if one is outside the model's vocabulary.
+    /// [`Error::Input`] if no word is left because all are empty, or if one is outside the model's
+    /// vocabulary.
     pub fn targets(mut self, words: &[impl AsRef<str>]) -> Result<Self> {
         let mut ids = Vec::with_capacity(words.len());
         for word in words {
@@ -171,7 +174,8 @@ impl FillMask {
         best(&scores, self.top_k).into_iter().map(&mut word).collect()
     }
 
-    /// The text of ids, passing over padding in sentences and over ids that the model has and the tokenizer has not.
+    /// The text of ids, passing over padding in sentences and over ids that the model has and the
+    /// tokenizer has not.
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         let tokenizer = &self.base.tokenizer;
         let is_word = |id: u32| {

@@ -11,9 +11,17 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! A pipeline combines a model, its tokenizer and post-processing. All implement [`Pipeline`], which takes one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)), or an iterator of any length ([`stream`](Pipeline::stream)). Inputs are grouped by their number of *tokens* and packed, and results keep their order. An input that cannot be processed does not affect the others.
+//! A pipeline combines a model, its tokenizer and post-processing. All implement [`Pipeline`],
+//! which takes one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)), or an
+//! iterator of any length ([`stream`](Pipeline::stream)). Inputs are grouped by their number of
+//! *tokens* and packed, and results keep their order. An input that cannot be processed does not
+//! affect the others.
 //!
-//! Results are those of the pipelines of transformers 5.23 (4.57 for [`QuestionAnswering`], which 5 lacks), with these exceptions. Texts longer than the model's input are truncated instead of an error. Checkpoints without the head that a pipeline needs are an error, since answers would be random ([`PipelineOptions::initialize_missing_head`] allows them). Non-finite logits are an error, too.
+//! Results are those of the pipelines of transformers 5.23 (4.57 for [`QuestionAnswering`], which 5
+//! lacks), with these exceptions. Texts longer than the model's input are truncated instead of an
+//! error. Checkpoints without the head that a pipeline needs are an error, since answers would be
+//! random ([`PipelineOptions::initialize_missing_head`] allows them). Non-finite logits are an
+//! error, too.
 
 mod base;
 mod dynamic;

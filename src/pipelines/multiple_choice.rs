@@ -16,7 +16,8 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForMultipleChoice;
 use crate::nn::softmax;
 
-/// Ranks the choices for a prompt. transformers has no such pipeline; scores are those of its `AlbertForMultipleChoice`.
+/// Ranks the choices for a prompt. transformers has no such pipeline; scores are those of its
+/// `AlbertForMultipleChoice`.
 ///
 /// The question at the end of *自然语言处理 — ALBERT*, the article from which this crate started:
 ///

@@ -3,8 +3,8 @@
 use crate::checkpoint::LoadOptions;
 use crate::kernels::Precision;
 
-/// How many tokens go through a model together where nothing else is said: as many as make full use of a processor of
-/// some tens of cores.
+/// How many tokens go through a model together where nothing else is said: as many as make full use
+/// of a processor of some tens of cores.
 pub(super) const TOKENS_PER_BATCH: usize = 8192;
 
 /// How a pipeline is loaded.
@@ -50,21 +50,25 @@ impl PipelineOptions {
         self
     }
 
-    /// Sets the approximate number of tokens that the model processes together. More than the default gains nothing. Less needs less memory and answers sooner when inputs arrive slowly: with 1, each input is processed alone.
+    /// Sets the approximate number of tokens that the model processes together. More than the
+    /// default gains nothing. Less needs less memory and answers sooner when inputs arrive slowly:
+    /// with 1, each input is processed alone.
     #[must_use]
     pub fn tokens_per_batch(mut self, tokens: usize) -> Self {
         self.tokens_per_batch = tokens;
         self
     }
 
-    /// Truncates texts (with their special tokens) to this number of tokens, or to the model's input length if that is less.
+    /// Truncates texts (with their special tokens) to this number of tokens, or to the model's
+    /// input length if that is less.
     #[must_use]
     pub fn max_length(mut self, tokens: usize) -> Self {
         self.max_length = Some(tokens);
         self
     }
 
-    /// Initialises a head that the checkpoint lacks at random, as transformers does, instead of failing: for tests and measurements.
+    /// Initialises a head that the checkpoint lacks at random, as transformers does, instead of
+    /// failing: for tests and measurements.
     #[must_use]
     pub fn initialize_missing_head(mut self, initialize: bool) -> Self {
         self.initialize_missing_head = initialize;

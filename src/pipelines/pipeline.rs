@@ -10,7 +10,8 @@ use crate::text::Encoding;
 
 /// The interface of all pipelines: an output for each input.
 ///
-/// A custom pipeline defines how an input is tokenized and how the model processes a group of them; everything else is provided:
+/// A custom pipeline defines how an input is tokenized and how the model processes a group of them;
+/// everything else is provided:
 ///
 /// ```
 /// use ndalbert::pipelines::{Group, Pipeline, Prepared};
@@ -63,7 +64,8 @@ pub trait Pipeline: Send + Sync {
     /// Runs the model on the sequences of several inputs, and returns an output for each, in order.
     ///
     /// # Errors
-    /// An error of one input is its own result. If the whole group fails, each input is tried alone.
+    /// An error of one input is its own result. If the whole group fails, each input is tried
+    /// alone.
     fn infer(&self, group: Group<'_, Self::Kept>) -> Result<Vec<Result<Self::Output>>>;
 
     /// The approximate number of tokens that the model processes together.
@@ -98,7 +100,9 @@ pub trait Pipeline: Send + Sync {
     /// An iterator over the outputs of many inputs, in order.
     ///
     /// Inputs are read as needed: enough for a group of
-    /// [`tokens_per_batch`](Self::tokens_per_batch) tokens, at most 256 at a time, so memory is constant. An error is an [`Error::Item`] with the index of the input; the outputs of later inputs follow.
+    /// [`tokens_per_batch`](Self::tokens_per_batch) tokens, at most 256 at a time, so memory is
+    /// constant. An error is an [`Error::Item`] with the index of the input; the outputs of later
+    /// inputs follow.
     fn stream<I>(&self, inputs: I) -> Stream<'_, Self, I::IntoIter>
     where
         Self: Sized,
@@ -156,7 +160,8 @@ impl<K> Clone for Group<'_, K> {
 
 impl<K> Copy for Group<'_, K> {}
 
-/// The outputs of a group, one per input. If the group fails as a whole, its inputs are tried alone, so that only invalid ones fail.
+/// The outputs of a group, one per input. If the group fails as a whole, its inputs are tried
+/// alone, so that only invalid ones fail.
 pub(super) fn infer_all<P: Pipeline>(
     pipeline: &P,
     group: &[Prepared<P::Kept>],

@@ -30,7 +30,10 @@ use crate::text::Encoding;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A directory of sentence-transformers (with a `modules.json`) defines the pooling, normalisation, number of dimensions, truncation length and prompt; the vectors are those of `encode` in sentence-transformers 6. Other checkpoints use the mean of all tokens, including special ones, as sentence-transformers does; without training for this, similarities mean little.
+/// A directory of sentence-transformers (with a `modules.json`) defines the pooling, normalisation,
+/// number of dimensions, truncation length and prompt; the vectors are those of `encode` in
+/// sentence-transformers 6. Other checkpoints use the mean of all tokens, including special ones,
+/// as sentence-transformers does; without training for this, similarities mean little.
 #[derive(Debug)]
 pub struct SentenceEmbedding {
     pub(super) base: Base<Albert>,
@@ -136,16 +139,20 @@ impl SentenceEmbedding {
         self
     }
 
-    /// Whether vectors are normalised to length 1, so that the dot product of two is their cosine similarity.
+    /// Whether vectors are normalised to length 1, so that the dot product of two is their cosine
+    /// similarity.
     ///
-    /// With [`truncate_dim`](Self::truncate_dim), the truncated vectors are normalised (`normalize_embeddings` of `encode`). A checkpoint's own `Normalize` module is applied before truncation, as in sentence-transformers, so its vectors become shorter than 1.
+    /// With [`truncate_dim`](Self::truncate_dim), the truncated vectors are normalised
+    /// (`normalize_embeddings` of `encode`). A checkpoint's own `Normalize` module is applied
+    /// before truncation, as in sentence-transformers, so its vectors become shorter than 1.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> Self {
         self.normalize = Some(normalize);
         self
     }
 
-    /// Truncates each vector to its first values, instead of the checkpoint's setting; `None` keeps all. For models trained for this (Matryoshka).
+    /// Truncates each vector to its first values, instead of the checkpoint's setting; `None` keeps
+    /// all. For models trained for this (Matryoshka).
     ///
     /// # Errors
     /// [`Error::Input`] for 0.
@@ -220,7 +227,8 @@ fn normalized(vector: Array1<f32>) -> Array1<f32> {
 
 impl Pipeline for SentenceEmbedding {
     type Input = String;
-    /// `hidden_size` values (times the number of poolings that the checkpoint concatenates), unless truncated.
+    /// `hidden_size` values (times the number of poolings that the checkpoint concatenates), unless
+    /// truncated.
     type Output = Array1<f32>;
     /// How many tokens are not pooled.
     type Kept = usize;

@@ -16,7 +16,8 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForSentenceOrder;
 use crate::nn::softmax;
 
-/// Predicts whether two segments of text are in their original order: ALBERT's second pre-training task. transformers has no such pipeline; logits are those of its `AlbertForPreTraining`.
+/// Predicts whether two segments of text are in their original order: ALBERT's second pre-training
+/// task. transformers has no such pipeline; logits are those of its `AlbertForPreTraining`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, SentenceOrder};

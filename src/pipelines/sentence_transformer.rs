@@ -1,4 +1,5 @@
-//! Directories of sentence-transformers: `modules.json`, and a directory for each module that it names.
+//! Directories of sentence-transformers: `modules.json`, and a directory for each module that it
+//! names.
 
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -62,7 +63,8 @@ struct Module {
     class: String,
 }
 
-/// `sentence_bert_config.json`, as files before version 6 have it; later ones say the same in `tokenizer_config.json`.
+/// `sentence_bert_config.json`, as files before version 6 have it; later ones say the same in
+/// `tokenizer_config.json`.
 #[derive(Default, Deserialize)]
 struct TransformerConfig {
     max_seq_length: Option<usize>,
@@ -74,7 +76,8 @@ struct TransformerConfig {
 /// Prompts, and what is done with vectors.
 pub(super) const CONFIG: &str = "config_sentence_transformers.json";
 
-/// Names of [`Pooling`]s in `pooling_mode`, and as flags in older files, in the order in which these are concatenated.
+/// Names of [`Pooling`]s in `pooling_mode`, and as flags in older files, in the order in which
+/// these are concatenated.
 pub(super) const POOLINGS: [(Pooling, &str, &str); 6] = [
     (Pooling::Cls, "cls", "pooling_mode_cls_token"),
     (Pooling::Max, "max", "pooling_mode_max_tokens"),

@@ -23,7 +23,8 @@ impl SentenceEmbedding {
     /// # Errors
     /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
     /// [`AlbertTokenizer::save_pretrained`](crate::AlbertTokenizer::save_pretrained);
-    /// [`Error::Input`] if vectors are [normalised](Self::normalize) after truncation, which sentence-transformers' files cannot express.
+    /// [`Error::Input`] if vectors are [normalised](Self::normalize) after truncation, which
+    /// sentence-transformers' files cannot express.
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         let pooling = directory.join("1_Pooling");

@@ -179,8 +179,8 @@ impl<K> Ahead<K> {
         self.items.push_back(item);
     }
 
-    /// About how many inputs are missing from `budget` tokens, as long as inputs are; at most so many as may be read at
-    /// a time.
+    /// About how many inputs are missing from `budget` tokens, as long as inputs are; at most so
+    /// many as may be read at a time.
     fn missing(&self, budget: usize) -> usize {
         if !self.items.is_empty() && self.tokens >= budget {
             return 0;
@@ -189,7 +189,8 @@ impl<K> Ahead<K> {
         ((budget - self.tokens.min(budget)) / average).clamp(1, MAX_AHEAD)
     }
 
-    /// Takes the first items, as many as `budget` tokens allow for and at least one, if there are any.
+    /// Takes the first items, as many as `budget` tokens allow for and at least one, if there are
+    /// any.
     fn group(&mut self, budget: usize) -> Vec<Result<Prepared<K>>> {
         let (mut count, mut tokens) = (0, 0);
         for item in &self.items {

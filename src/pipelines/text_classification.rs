@@ -104,7 +104,8 @@ pub enum Function {
 }
 
 impl Function {
-    /// The function for a model, as in transformers: none for regression, a sigmoid for multi-label models or a single class, otherwise a softmax.
+    /// The function for a model, as in transformers: none for regression, a sigmoid for multi-label
+    /// models or a single class, otherwise a softmax.
     fn of(config: &crate::AlbertConfig) -> Self {
         match config.problem_type {
             Some(ProblemType::Regression) => Self::None,
@@ -131,7 +132,9 @@ impl TextClassification {
         self
     }
 
-    /// Sets the function that turns logits into scores. By default it follows from the checkpoint's `problem_type` or number of labels: none for regression, a sigmoid for multi-label models or a single label, a softmax otherwise.
+    /// Sets the function that turns logits into scores. By default it follows from the checkpoint's
+    /// `problem_type` or number of labels: none for regression, a sigmoid for multi-label models or
+    /// a single label, a softmax otherwise.
     #[must_use]
     pub fn function(mut self, function: Function) -> Self {
         self.function = function;

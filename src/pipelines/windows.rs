@@ -5,7 +5,8 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::text::Encoding;
 
-/// Calls `each` with all sequences of a group in order, about `budget` tokens at a time: a long text alone can have more.
+/// Calls `each` with all sequences of a group in order, about `budget` tokens at a time: a long
+/// text alone can have more.
 pub(super) fn in_batches<K>(
     group: Group<'_, K>,
     budget: usize,

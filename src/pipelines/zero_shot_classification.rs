@@ -20,7 +20,9 @@ const PLACE: &str = "{}";
 
 /// Ranks labels for a text without training for them (`zero-shot-classification` in transformers).
 ///
-/// The model performs natural language inference: it predicts whether a premise, here the text, entails or contradicts a hypothesis, here "This example is *label*." One of the checkpoint's labels, in `label2id` or `id2label`, must begin with `entail`.
+/// The model performs natural language inference: it predicts whether a premise, here the text,
+/// entails or contradicts a hypothesis, here "This example is *label*." One of the checkpoint's
+/// labels, in `label2id` or `id2label`, must begin with `entail`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, ZeroShotClassification};
@@ -96,7 +98,8 @@ fn owned(labels: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
 }
 
 impl ZeroShotClassification {
-    /// Labels in one string, separated by commas. Surrounding spaces and empty labels are dropped, as in transformers. (Labels in a list are not changed.)
+    /// Labels in one string, separated by commas. Surrounding spaces and empty labels are dropped,
+    /// as in transformers. (Labels in a list are not changed.)
     ///
     /// ```
     /// # use ndalbert::pipelines::ZeroShotClassification;
@@ -114,7 +117,8 @@ impl ZeroShotClassification {
         self
     }
 
-    /// The template of the hypothesis, in which the label replaces each `{}`; by default `This example is {}.`
+    /// The template of the hypothesis, in which the label replaces each `{}`; by default `This
+    /// example is {}.`
     ///
     /// # Errors
     /// [`Error::Input`] if there is no `{}` in it.
@@ -127,7 +131,8 @@ impl ZeroShotClassification {
         Ok(self)
     }
 
-    /// Whether labels are independent of each other. Scores are then probabilities of entailment against contradiction, and do not add up to 1.
+    /// Whether labels are independent of each other. Scores are then probabilities of entailment
+    /// against contradiction, and do not add up to 1.
     #[must_use]
     pub fn multi_label(mut self, multi_label: bool) -> Self {
         self.multi_label = multi_label;
@@ -148,7 +153,8 @@ impl ZeroShotClassification {
         Ok(self)
     }
 
-    /// The class of entailment. (transformers takes the last class where no label says which it is.)
+    /// The class of entailment. (transformers takes the last class where no label says which it
+    /// is.)
     fn entailment(&self) -> Result<usize> {
         self.entailment.ok_or_else(|| {
             let expected = "a label that begins with `entail`, or the class's number (`entailment_id`, `--entailment`)";
@@ -181,8 +187,8 @@ impl ZeroShotClassification {
         Ok(logits.outer_iter().map(score).collect())
     }
 
-    /// The logits `[B, C]` of a group's sequences, and how many layers each took. Where labels are ranked, all sequences of a
-    /// text leave together.
+    /// The logits `[B, C]` of a group's sequences, and how many layers each took. Where labels are
+    /// ranked, all sequences of a text leave together.
     fn logits(&self, group: Group<'_, Vec<String>>) -> Result<(Array2<f32>, Vec<usize>)> {
         let (batch, model) = (group.batch()?, &self.base.model);
         let config = model.config();

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use tokenizers::Encoding as Raw;
 
-/// A tokenized text, pair or choice: parallel lists with one entry per token, including special tokens.
+/// A tokenized text, pair or choice: parallel lists with one entry per token, including special
+/// tokens.
 ///
 /// Nothing is padded: batches are packed, so there is no attention mask either.
 ///
@@ -26,18 +27,22 @@ use tokenizers::Encoding as Raw;
 pub struct Encoding {
     /// The ids: rows of the embedding table.
     pub ids: Vec<u32>,
-    /// 0 for the first segment and its special tokens, 1 for the second. All 0 if `model_input_names` in the tokenizer's files lacks `token_type_ids`.
+    /// 0 for the first segment and its special tokens, 1 for the second. All 0 if
+    /// `model_input_names` in the tokenizer's files lacks `token_type_ids`.
     pub type_ids: Vec<u32>,
-    /// The tokens as text. An unknown one is spelled as in the (normalized) text with SentencePiece, and as the unknown token with WordPiece.
+    /// The tokens as text. An unknown one is spelled as in the (normalized) text with
+    /// SentencePiece, and as the unknown token with WordPiece.
     pub tokens: Vec<String>,
-    /// Start and end of each token in its own text (or in its word, of `encode_words`), in characters (Unicode scalar values);
-    /// `(0, 0)` for special tokens.
+    /// Start and end of each token in its own text (or in its word, of `encode_words`), in
+    /// characters (Unicode scalar values); `(0, 0)` for special tokens.
     pub offsets: Vec<(usize, usize)>,
     /// The same in bytes, for slicing the text.
     pub byte_offsets: Vec<(usize, usize)>,
     /// The word of its own text that a token belongs to, counted from 0; `None` for special tokens.
     ///
-    /// Words are those of the pre-tokenizer: separated by white space for SentencePiece, and also by punctuation and around every Chinese character for WordPiece. For [`encode_words`](crate::AlbertTokenizer::encode_words), they are its arguments.
+    /// Words are those of the pre-tokenizer: separated by white space for SentencePiece, and also
+    /// by punctuation and around every Chinese character for WordPiece. For
+    /// [`encode_words`](crate::AlbertTokenizer::encode_words), they are its arguments.
     pub word_ids: Vec<Option<u32>>,
     /// The text that a token comes from, 0 or 1; `None` for special tokens that the template added.
     pub sequence_ids: Vec<Option<usize>>,
@@ -56,7 +61,8 @@ impl Encoding {
         self.ids.is_empty()
     }
 
-    /// The columns of the tokens of the first text (0) or the second (1), which stand next to each other.
+    /// The columns of the tokens of the first text (0) or the second (1), which stand next to each
+    /// other.
     pub(crate) fn columns_of(&self, sequence: usize) -> Range<usize> {
         let is_of_it = |of: &Option<usize>| *of == Some(sequence);
         let start = self.sequence_ids.iter().position(is_of_it).unwrap_or(self.len());

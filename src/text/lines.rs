@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::files::{BYTE_ORDER_MARK, open_regular};
 
-/// The longest line in bytes, its end included. A sentence has some hundred; a file with a longer line than this is none with a
-/// sentence per line.
+/// The longest line in bytes, its end included. A sentence has some hundred; a file with a longer
+/// line than this is none with a sentence per line.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
 /// How much is read at once.
 const BUFFER: usize = 256 << 10;
 
-/// The lines of a UTF-8 file. They end with LF or CR LF; a byte order mark before the first is skipped.
+/// The lines of a UTF-8 file. They end with LF or CR LF; a byte order mark before the first is
+/// skipped.
 pub(crate) struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
@@ -54,7 +55,8 @@ impl Lines {
     /// The next line, or none at the end.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Format`], which names the line, if it is longer than [`MAX_LINE`] or no UTF-8 text.
+    /// [`Error::Io`], and [`Error::Format`], which names the line, if it is longer than
+    /// [`MAX_LINE`] or no UTF-8 text.
     pub(crate) fn read_line(&mut self) -> Result<Option<Line<'_>>> {
         self.offset += self.line.len() as u64;
         self.line.clear();

@@ -11,7 +11,8 @@ const EPSILON: f64 = 1e-6;
 
 /// The Euclidean norm of all values of a tree as one vector.
 ///
-/// Sums run in double precision in an order that depends only on the sizes of arrays, so the norm is bit-identical on any number of threads. It is infinite or NaN if a value is.
+/// Sums run in double precision in an order that depends only on the sizes of arrays, so the norm
+/// is bit-identical on any number of threads. It is infinite or NaN if a value is.
 pub fn global_norm(gradients: &impl Parameters) -> f64 {
     let arrays: Vec<_> = views(gradients).into_iter().map(values).collect();
     let chunks: Vec<&[f32]> = arrays.iter().flat_map(|array| array.chunks(CHUNK)).collect();
@@ -19,12 +20,15 @@ pub fn global_norm(gradients: &impl Parameters) -> f64 {
     sums.iter().sum::<f64>().sqrt()
 }
 
-/// Scales gradients so that their [`global_norm`] is at most `max_norm`, and returns what it was before.
+/// Scales gradients so that their [`global_norm`] is at most `max_norm`, and returns what it was
+/// before.
 ///
-/// Like `torch.nn.utils.clip_grad_norm_`, which multiplies larger gradients by `max_norm / (norm + 1e-6)`. google-research's `tf.clip_by_global_norm` omits the 1e-6, which at the customary `max_norm` of 1 makes a difference of at most one
-/// part in a million.
+/// Like `torch.nn.utils.clip_grad_norm_`, which multiplies larger gradients by `max_norm / (norm +
+/// 1e-6)`. google-research's `tf.clip_by_global_norm` omits the 1e-6, which at the customary
+/// `max_norm` of 1 makes a difference of at most one part in a million.
 ///
-/// If the returned norm is infinite or NaN, the gradients are unchanged and must not be used: skip the step, or stop.
+/// If the returned norm is infinite or NaN, the gradients are unchanged and must not be used: skip
+/// the step, or stop.
 ///
 /// # Errors
 /// [`Error::Input`] if `max_norm` is not greater than 0.

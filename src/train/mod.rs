@@ -1,6 +1,7 @@
 //! Training: loss → backward → clip → optimizer → checkpoint.
 //!
-//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer updates the parameters; a [`Trainer`] runs the training loop.
+//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer updates the
+//! parameters; a [`Trainer`] runs the training loop.
 
 mod check;
 mod clip;

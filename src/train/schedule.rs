@@ -9,10 +9,12 @@ use crate::error::{Error, Result};
 
 /// A learning rate for every step.
 ///
-/// It rises linearly from 0 during the warm-up, and then falls according to its [`Decay`]. Steps are counted from 0, the
-/// number of updates so far: with a warm-up, the first update has rate 0, as in transformers and google-research.
+/// It rises linearly from 0 during the warm-up, and then falls according to its [`Decay`]. Steps
+/// are counted from 0, the number of updates so far: with a warm-up, the first update has rate 0,
+/// as in transformers and google-research.
 ///
-/// The paper's pre-training (appendix A.1): batches of 4,096, a rate of 0.00176, and 3,125 of 125,000 steps of warm-up.
+/// The paper's pre-training (appendix A.1): batches of 4,096, a rate of 0.00176, and 3,125 of
+/// 125,000 steps of warm-up.
 ///
 /// ```
 /// use ndalbert::train::{Decay, Schedule, scale_learning_rate};
@@ -34,7 +36,8 @@ pub struct Schedule {
     decay: Decay,
 }
 
-/// How a learning rate falls after the warm-up. Steps are counted from the beginning, including the warm-up.
+/// How a learning rate falls after the warm-up. Steps are counted from the beginning, including the
+/// warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -46,12 +49,14 @@ pub enum Decay {
         /// The step from which on the rate is 0.
         total_steps: u64,
     },
-    /// Half a cosine from the end of the warm-up to 0: `get_cosine_schedule_with_warmup`, which rises again after its last step, whereas this one stays at 0.
+    /// Half a cosine from the end of the warm-up to 0: `get_cosine_schedule_with_warmup`, which
+    /// rises again after its last step, whereas this one stays at 0.
     Cosine {
         /// The step from which on the rate is 0.
         total_steps: u64,
     },
-    /// As `(1 − progress)^power` from the end of the warm-up to an end: `get_polynomial_decay_schedule_with_warmup`.
+    /// As `(1 − progress)^power` from the end of the warm-up to an end:
+    /// `get_polynomial_decay_schedule_with_warmup`.
     Polynomial {
         /// The step from which on the rate is `end_rate`.
         total_steps: u64,
@@ -60,7 +65,9 @@ pub enum Decay {
         /// The last rate, below the highest.
         end_rate: f64,
     },
-    /// Like [`Polynomial`](Self::Polynomial), but the decay begins at step 0, concurrently with the warm-up: google-research's `create_optimizer`. The highest rate is never reached; at the end of the warm-up, the rate drops to that of the decay.
+    /// Like [`Polynomial`](Self::Polynomial), but the decay begins at step 0, concurrently with the
+    /// warm-up: google-research's `create_optimizer`. The highest rate is never reached; at the end
+    /// of the warm-up, the rate drops to that of the decay.
     PolynomialFromStart {
         /// The step from which on the rate is `end_rate`.
         total_steps: u64,
@@ -75,8 +82,8 @@ impl Schedule {
     /// A warm-up of `warmup_steps` to `learning_rate`, and a decay from there.
     ///
     /// # Errors
-    /// [`Error::Input`] if a rate is negative or not finite, the last is not below the highest, the power is not greater than
-    /// 0, or the warm-up takes all steps.
+    /// [`Error::Input`] if a rate is negative or not finite, the last is not below the highest, the
+    /// power is not greater than 0, or the warm-up takes all steps.
     pub fn new(learning_rate: f64, warmup_steps: u64, decay: Decay) -> Result<Self> {
         check_not_negative("learning rate", learning_rate)?;
         if let Some(total_steps) = decay.total_steps()

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use crate::nn::Parameters;
 
-/// Values per chunk, of which one thread does all: 64 KiB. Sums run within chunks, then over chunks, so that they do not
-/// depend on the number of threads; they do depend on this.
+/// Values per chunk, of which one thread does all: 64 KiB. Sums run within chunks, then over
+/// chunks, so that they do not depend on the number of threads; they do depend on this.
 pub(super) const CHUNK: usize = 1 << 14;
 
 /// Independent sums, so that the processor need not wait for one addition before the next.
@@ -36,7 +36,8 @@ pub(super) fn values(view: ArrayViewD<'_, f32>) -> Cow<'_, [f32]> {
     }
 }
 
-/// As [`values`], to be changed. Changes are sure to have reached the array only after [`store`](Self::store).
+/// As [`values`], to be changed. Changes are sure to have reached the array only after
+/// [`store`](Self::store).
 pub(super) enum ValuesMut<'a> {
     InPlace(&'a mut [f32]),
     Copied { values: Vec<f32>, array: ArrayViewMutD<'a, f32> },

@@ -1,4 +1,5 @@
-//! What the tests of hostile checkpoint files share: a counting allocator, and how to ask for a refusal.
+//! What the tests of hostile checkpoint files share: a counting allocator, and how to ask for a
+//! refusal.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod tensorflow;
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use ndalbert::checkpoint::Checkpoint;
 
-/// What opening a small file and reading all of it may allocate at the most. The largest single thing is the end of a
-/// zip archive, 64 KiB.
+/// What opening a small file and reading all of it may allocate at the most. The largest single
+/// thing is the end of a zip archive, 64 KiB.
 pub const ALLOWED: usize = 512 << 10;
 
 thread_local! {
@@ -62,7 +63,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The result of `work`, and the most bytes that this thread held at a time during it beyond those before.
+/// The result of `work`, and the most bytes that this thread held at a time during it beyond those
+/// before.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = CURRENT.get();
     PEAK.set(before);
@@ -81,8 +83,8 @@ pub fn open_and_read(path: &Path) -> ndalbert::Result<()> {
     Ok(())
 }
 
-/// Asserts that a file of these bytes is refused with a message that has its path and all of `needles`, and that
-/// little was allocated.
+/// Asserts that a file of these bytes is refused with a message that has its path and all of
+/// `needles`, and that little was allocated.
 #[track_caller]
 pub fn refused(name: &str, bytes: &[u8], needles: &[&str]) {
     let directory = tempfile::tempdir().unwrap();

@@ -108,7 +108,8 @@ fn conversion_to_int8_keeps_the_answers_of_int8() {
     assert_eq!(8 + header + sizes, file.len() as u64);
 }
 
-/// The decoder of its own is in the copy, which then says so and gives no more occasion for a warning.
+/// The decoder of its own is in the copy, which then says so and gives no more occasion for a
+/// warning.
 #[test]
 fn conversion_keeps_a_decoder_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
@@ -128,7 +129,8 @@ fn conversion_keeps_a_decoder_of_its_own() {
     }
 }
 
-/// For a file with two models, every command can select one; a model may also be named by the file's path.
+/// For a file with two models, every command can select one; a model may also be named by the
+/// file's path.
 #[test]
 fn one_of_several_models_is_chosen() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
-//! The examples, run as a user runs them: here those that are about models as they are; features and training have files of their own.
+//! The examples, run as a user runs them: here those that are about models as they are; features
+//! and training have files of their own.
 //!
-//! `cargo test` builds them; `cargo test --test examples` does not, and runs those of the last `cargo build --examples`.
+//! `cargo test` builds them; `cargo test --test examples` does not, and runs those of the last
+//! `cargo build --examples`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -12,7 +12,8 @@ use crate::place::Place;
 
 const DEMO: &str = "examples/data/albert-chinese-demo";
 
-/// Runs an example that writes a picture into a place, and gives what it said and all texts of the SVG.
+/// Runs an example that writes a picture into a place, and gives what it said and all texts of the
+/// SVG.
 fn draw(place: &Place, example: &str, arguments: &[&str]) -> (Run, Vec<String>) {
     let output = place.path(example);
     let run = succeed(example, &[arguments, &["--output", &output]].concat());

@@ -41,7 +41,8 @@ pub fn logged(output: &str, metric: &str) -> Vec<f64> {
     lines.filter_map(|line| Some(line.get(metric)?.as_f64().unwrap())).collect()
 }
 
-/// Asserts that the loss was logged for every step, and fell from the first third of them to the last to less than a share.
+/// Asserts that the loss was logged for every step, and fell from the first third of them to the
+/// last to less than a share.
 pub fn assert_loss_falls(output: &str, steps: usize, share: f64) {
     let losses = logged(output, "loss");
     assert_eq!(losses.len(), steps);

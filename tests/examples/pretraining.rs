@@ -11,7 +11,8 @@ use crate::common::example::interrupt;
 use crate::common::example::{Run, fail, path, succeed};
 use crate::place::{Place, assert_curve, assert_loss_falls, load, logged, weights};
 
-/// A tiny model to be made of a little text, with dropout, so that resuming has that to get right, too.
+/// A tiny model to be made of a little text, with dropout, so that resuming has that to get right,
+/// too.
 struct Tiny {
     place: Place,
     text: String,

@@ -1,4 +1,5 @@
-//! What every `from_pretrained` takes from the environment. It is another process's: this one's is shared by the tests.
+//! What every `from_pretrained` takes from the environment. It is another process's: this one's is
+//! shared by the tests.
 
 use std::env;
 use std::fs;

@@ -24,7 +24,8 @@ impl Victim {
         Self { server, home }
     }
 
-    /// Asserts that the model cannot be had, for reasons that are told, and nothing in the cache has changed.
+    /// Asserts that the model cannot be had, for reasons that are told, and nothing in the cache
+    /// has changed.
     #[track_caller]
     fn withstands(
         &self,

@@ -1,4 +1,5 @@
-//! Models by their names, from a server on the loopback address that answers as the Hub does, or as it never should.
+//! Models by their names, from a server on the loopback address that answers as the Hub does, or as
+//! it never should.
 
 mod cached;
 #[path = "../common/mod.rs"]

@@ -10,7 +10,8 @@ use crate::common::refused;
 use crate::server::NAME;
 use crate::{Home, TIMEOUT, fixture};
 
-/// None of these reaches the network: the default endpoint would not answer here, and the errors would say so.
+/// None of these reaches the network: the default endpoint would not answer here, and the errors
+/// would say so.
 #[test]
 fn paths_are_not_names() {
     for path in

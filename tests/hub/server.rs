@@ -1,5 +1,6 @@
-//! A server on the loopback address that serves one repository the way the Hub does: listings at `/api/models`, small files behind a
-//! relative redirection, large ones behind one to another host, with ranges.
+//! A server on the loopback address that serves one repository the way the Hub does: listings at
+//! `/api/models`, small files behind a relative redirection, large ones behind one to another host,
+//! with ranges.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

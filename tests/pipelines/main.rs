@@ -1,5 +1,5 @@
-//! Pipelines, compared with what transformers answered (tests/golden/pipelines), and what they do with whatever they are
-//! given.
+//! Pipelines, compared with what transformers answered (tests/golden/pipelines), and what they do
+//! with whatever they are given.
 
 mod awkward;
 #[path = "../common/mod.rs"]

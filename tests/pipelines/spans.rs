@@ -17,8 +17,8 @@ pub fn checkpoint(model: &str, kind: &str) -> (PathBuf, AlbertTokenizer) {
     (fixture(&directory), tokenizer(tokenizer_name))
 }
 
-/// The same list, but for scores, which may differ by a hundred-thousandth; of a sum of scores that is more than 1, by as much
-/// of it.
+/// The same list, but for scores, which may differ by a hundred-thousandth; of a sum of scores that
+/// is more than 1, by as much of it.
 #[track_caller]
 pub fn assert_same<const N: usize>(
     what: &str,

@@ -11,8 +11,9 @@ use ndalbert::{Error, PreTrainedModel, Result};
 
 use crate::support::{demo, fixture, tokenizer};
 
-/// Classifies, and keeps book of its groups' tokens. Some texts fail: `refused` in the tokenizer, those with the token
-/// `could` in the model, and those of nine tokens there with all that are in it with them.
+/// Classifies, and keeps book of its groups' tokens. Some texts fail: `refused` in the tokenizer,
+/// those with the token `could` in the model, and those of nine tokens there with all that are in
+/// it with them.
 struct Watched {
     classify: TextClassification,
     budget: usize,

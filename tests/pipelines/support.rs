@@ -84,7 +84,8 @@ fn copy_into(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of a checkpoint with some entries of its `config.json` changed, or removed where they are null.
+/// A copy of a checkpoint with some entries of its `config.json` changed, or removed where they are
+/// null.
 pub fn patched(directory: &Path, entries: &Value) -> TempDir {
     let copy = copy(directory);
     let path = copy.path().join("config.json");

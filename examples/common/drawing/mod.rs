@@ -61,8 +61,8 @@ pub const GRAY: Color = Color(90, 96, 105);
 /// The size of text that says nothing of it.
 pub const SIZE: f64 = 12.0;
 
-/// What letters are looked for in, best first: what there is on Linux, macOS and Windows, with simplified Chinese before other
-/// ways to write the same characters.
+/// What letters are looked for in, best first: what there is on Linux, macOS and Windows, with
+/// simplified Chinese before other ways to write the same characters.
 pub const FONTS: [&str; 14] = [
     "Helvetica",
     "Arial",

@@ -1,4 +1,5 @@
-//! What fine-tuning begins with: a checkpoint or, to show that it works, a small model that has learnt nothing.
+//! What fine-tuning begins with: a checkpoint or, to show that it works, a small model that has
+//! learnt nothing.
 
 use std::io::{BufWriter, Write};
 
@@ -49,8 +50,8 @@ impl Options {
         Ok(AlbertConfig::from_pretrained(model)?.labels.clone())
     }
 
-    /// Configuration and parameters, the checkpoint's or new ones, the former with the dropout that is wanted and what
-    /// `change` does: a classifier's labels, and what they are for.
+    /// Configuration and parameters, the checkpoint's or new ones, the former with the dropout that
+    /// is wanted and what `change` does: a classifier's labels, and what they are for.
     pub fn load<M: TrainableModel + PreTrainedModel>(
         &self,
         tokenizer: &AlbertTokenizer,

@@ -39,7 +39,8 @@ pub struct Task<'a, M, F> {
     pub train: Vec<F>,
     /// To evaluate on.
     pub validation: Vec<F>,
-    /// What the best model is the best by: `loss`, `accuracy`, or one of `measure`'s; all but the former the higher the better.
+    /// What the best model is the best by: `loss`, `accuracy`, or one of `measure`'s; all but the
+    /// former the higher the better.
     pub metric: &'a str,
     /// Evaluates the model on held-out examples, in addition to the loss.
     pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
@@ -49,7 +50,8 @@ pub struct Task<'a, M, F> {
     pub baselines: Vec<String>,
 }
 
-/// Fine-tunes, leaves the best model in the output directory and returns it. Or evaluates a model, and returns it.
+/// Fine-tunes, leaves the best model in the output directory and returns it; nothing if the user
+/// has stopped it before. Or evaluates a model, and returns it.
 pub fn finetune<M, F>(
     options: &Options,
     tokenizer: &AlbertTokenizer,

@@ -21,7 +21,8 @@ pub struct Fonts {
     glyphs: HashMap<char, Option<Glyph>>,
 }
 
-/// An outline, if there is anything to see, and how far it is to the next letter; for a size of 1, and y downwards.
+/// An outline, if there is anything to see, and how far it is to the next letter; for a size of 1,
+/// and y downwards.
 type Glyph = (Option<Outline>, f32);
 
 impl Fonts {
@@ -71,7 +72,8 @@ fn order(database: &Database) -> Vec<ID> {
     order
 }
 
-/// A character in one font. One that leaves ink elsewhere but has no outline here, such as a colourful emoji, is not in it.
+/// A character in one font. One that leaves ink elsewhere but has no outline here, such as a
+/// colourful emoji, is not in it.
 fn find(data: &[u8], index: u32, c: char) -> Option<Glyph> {
     let face = Face::parse(data, index).ok()?;
     let id = face.glyph_index(c)?;

@@ -32,7 +32,8 @@ struct Painter {
     fonts: Fonts,
 }
 
-/// Paints a picture at `scale` pixels per pixel, with the fonts of a file or directory, or else the system's.
+/// Paints a picture at `scale` pixels per pixel, with the fonts of a file or directory, or else the
+/// system's.
 pub fn pixels(drawing: &Drawing, scale: f32, fonts: Option<&Path>) -> Result<Png, Failure> {
     let most = (MOST_PIXELS / (drawing.width * drawing.height)).sqrt();
     let scale = f64::from(scale).min(most);

@@ -1,4 +1,5 @@
-//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to resume from.
+//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints
+//! to resume from.
 //!
 //! ```text
 //! progress.rs   what is shown meanwhile

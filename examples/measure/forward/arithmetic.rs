@@ -2,13 +2,14 @@
 
 use ndalbert::AlbertConfig;
 
-/// Floating-point operations (a multiply-add is two) of the matrix products that the output of sequences of these lengths
-/// needs. Element-wise work, padding and unused outputs do not count.
+/// Floating-point operations (a multiply-add is two) of the matrix products that the output of
+/// sequences of these lengths needs. Element-wise work, padding and unused outputs do not count.
 pub fn operations(config: &AlbertConfig, lengths: &[usize], pooled_only: bool) -> f64 {
     let size = |value: usize| value as f64;
     let (hidden, intermediate) = (size(config.hidden_size), size(config.intermediate_size));
     let applications = config.num_applications();
-    // Of a token: keys and values; queries, attention output and feed-forward; per key, scores and context.
+    // Of a token: keys and values; queries, attention output and feed-forward; per key, scores and
+    // context.
     let keys_and_values = 2.0 * hidden * hidden;
     let rest = 2.0 * hidden * hidden + 2.0 * hidden * intermediate;
     let layer = |queries: f64, keys: f64| {

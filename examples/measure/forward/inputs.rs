@@ -55,7 +55,8 @@ impl FromStr for Spread {
     }
 }
 
-/// A list of ids for each sequence. Random ones leave out the first word, which is padding as a rule.
+/// A list of ids for each sequence. Random ones leave out the first word, which is padding as a
+/// rule.
 pub fn ids(options: &Options, config: &AlbertConfig, seed: u64) -> Result<Vec<Vec<u32>>, Failure> {
     if let Some(path) = &options.file {
         return json(path);

@@ -136,7 +136,8 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The model, and the seconds that reading (or drawing) its parameters and making it executable took.
+/// The model, and the seconds that reading (or drawing) its parameters and making it executable
+/// took.
 fn build(options: &Options) -> Result<(Albert, f64, f64), Failure> {
     let start = Instant::now();
     let (config, parameters) = match &options.model {

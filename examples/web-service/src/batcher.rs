@@ -1,7 +1,8 @@
 //! A bounded queue in front of a model, and the thread that empties it.
 //!
-//! Requests that arrive while the model computes wait in the queue; when it is done, whatever waits is its next batch, up to a budget of
-//! tokens. So a single request on an idle machine starts at once, and under load batches grow automatically: there is no timer to tune.
+//! Requests that arrive while the model computes wait in the queue; when it is done, whatever waits
+//! is its next batch, up to a budget of tokens. So a single request on an idle machine starts at
+//! once, and under load batches grow automatically: there is no timer to tune.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
@@ -17,7 +18,8 @@ struct Job<I, O> {
     reply: oneshot::Sender<Answer<O>>,
 }
 
-/// The end of the queue where inputs go in. Its clones feed the same queue; when the last of them is gone, the thread answers what still waits and ends.
+/// The end of the queue where inputs go in. Its clones feed the same queue; when the last of them
+/// is gone, the thread answers what still waits and ends.
 pub struct Batcher<I, O> {
     queue: mpsc::Sender<Job<I, O>>,
 }
@@ -43,8 +45,8 @@ pub struct Limits {
 impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
     /// Starts the thread.
     ///
-    /// `cost` estimates an input's tokens. `run` gives an answer for each input, in order; it is the only place where anything is computed,
-    /// and it runs on the new thread alone.
+    /// `cost` estimates an input's tokens. `run` gives an answer for each input, in order; it is
+    /// the only place where anything is computed, and it runs on the new thread alone.
     pub fn start(
         name: &str,
         limits: Limits,
@@ -63,7 +65,8 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
 
     /// Puts an input into the queue, at once or not at all.
     ///
-    /// The answer comes through what is returned. Dropping that takes the input back, if it is not being computed yet.
+    /// The answer comes through what is returned. Dropping that takes the input back, if it is not
+    /// being computed yet.
     pub fn submit(&self, input: I) -> Result<oneshot::Receiver<Answer<O>>, Refused> {
         let (reply, answer) = oneshot::channel();
         self.queue.try_send(Job { input, reply }).map_err(|error| match error {
@@ -131,7 +134,8 @@ fn answer<I, O>(jobs: Vec<Job<I, O>>, run: &impl Fn(Vec<I>) -> Vec<Answer<O>>) {
     if inputs.is_empty() {
         return;
     }
-    // A panic is a bug, and costs the batch (its replies are dropped, which their receivers see), but not the service.
+    // A panic is a bug, and costs the batch (its replies are dropped, which their receivers see),
+    // but not the service.
     let Ok(answers) = catch_unwind(AssertUnwindSafe(|| run(inputs))) else { return };
     for (reply, answer) in replies.into_iter().zip(answers) {
         // It may have been given up meanwhile.

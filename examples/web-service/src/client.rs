@@ -1,5 +1,5 @@
-//! As much of an HTTP client as tests and the load generator need: one connection, one request after the other, and bytes by hand for the clients
-//! that misbehave.
+//! As much of an HTTP client as tests and the load generator need: one connection, one request
+//! after the other, and bytes by hand for the clients that misbehave.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! `ndalbert` behind `axum`: concurrent requests are answered in common batches, and nothing is computed on the threads that serve connections.
+//! `ndalbert` behind `axum`: concurrent requests are answered in common batches, and nothing is
+//! computed on the threads that serve connections.
 //!
 //! ```text
 //! connection ─ routes ─ queue ─┐                 ┌─ answer ─ connection

@@ -73,7 +73,8 @@ fn run(options: Options) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let (models, threads) = Models::load(&options.models)?;
     eprintln!("models loaded in {:.2} s", begun.elapsed().as_secs_f64());
 
-    // One thread is enough for connections: all that it does is to pass things on. The others compute.
+    // One thread is enough for connections: all that it does is to pass things on. The others
+    // compute.
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let cut = runtime.block_on(serve(models, &options))?;
 

@@ -40,7 +40,8 @@ pub struct Choice {
     pub layers: usize,
 }
 
-/// A word that could stand for a mask, in the answer to `/fill-mask`: a list for each mask, the best first.
+/// A word that could stand for a mask, in the answer to `/fill-mask`: a list for each mask, the
+/// best first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Word {
     pub score: f32,
@@ -89,9 +90,11 @@ impl Default for Settings {
 }
 
 impl Models {
-    /// Loads the checkpoints and starts a thread for each queue. The threads end when all clones of the models are gone.
+    /// Loads the checkpoints and starts a thread for each queue. The threads end when all clones of
+    /// the models are gone.
     ///
-    /// Products of all three share rayon's threads, so three model threads are not three times as many that compute.
+    /// Products of all three share rayon's threads, so three model threads are not three times as
+    /// many that compute.
     pub fn load(settings: &Settings) -> Result<(Self, Vec<JoinHandle<()>>), Failure> {
         let options = PipelineOptions::new().precision(settings.precision);
         let choose = given_or(&settings.choose, "albert-chinese-next-sentence")?;
@@ -169,7 +172,8 @@ impl From<MaskPrediction> for Word {
     }
 }
 
-/// An estimate of a text's tokens, without the tokenizer: a Chinese character is three bytes and a token, and an English token has some four.
+/// An estimate of a text's tokens, without the tokenizer: a Chinese character is three bytes and a
+/// token, and an English token has some four.
 fn cost_of_text(text: &Text) -> usize {
     text.text.len() / 3 + 2
 }

@@ -19,7 +19,8 @@ use crate::batcher::Refused;
 /// Bytes of a body.
 pub const BODY: usize = 64 * 1024;
 
-/// Bytes of a longer body that are read and dropped, only for its client to hear that it is too long: while it still writes, it does not read.
+/// Bytes of a longer body that are read and dropped, only for its client to hear that it is too
+/// long: while it still writes, it does not read.
 const DROPPED: u64 = 1024 * 1024;
 
 /// For a body to arrive.

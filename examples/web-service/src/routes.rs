@@ -67,7 +67,8 @@ async fn embed(State(service): State<Service>, Body(text): Body<Text>) -> Respon
     answer(&service.models.embed, text, service.limits).await
 }
 
-/// Says that the process is there, whether its model threads are, and how much waits for them. Answered without asking a model, and so at once.
+/// Says that the process is there, whether its model threads are, and how much waits for them.
+/// Answered without asking a model, and so at once.
 async fn healthz(State(service): State<Service>) -> Response {
     let Models { choose, fill_mask, embed } = &service.models;
     let running = choose.is_running() && fill_mask.is_running() && embed.is_running();

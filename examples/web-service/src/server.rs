@@ -1,7 +1,7 @@
 //! Connections: accepted, limited, and brought to an end.
 //!
-//! `axum::serve` would be one line. This is longer, because no client may hold a connection forever: not by sending a header byte by byte, nor by
-//! never reading an answer.
+//! `axum::serve` would be one line. This is longer, because no client may hold a connection
+//! forever: not by sending a header byte by byte, nor by never reading an answer.
 
 use std::io;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ impl Default for Limits {
 
 /// Serves until `stop`; then accepts nothing new, and completes the requests that have begun.
 ///
-/// Returns how many connections are left because they did not end within the time of grace. They end with the runtime.
+/// Returns how many connections are left because they did not end within the time of grace. They
+/// end with the runtime.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -56,7 +57,8 @@ pub async fn serve(
         () = accept(&listener, &router, &limits, &graceful, &places) => {}
         () = stop => {}
     }
-    // Who connects from here on is refused at once, instead of waiting for somebody who will never come.
+    // Who connects from here on is refused at once, instead of waiting for somebody who will never
+    // come.
     drop(listener);
     let ended = timeout(limits.grace, graceful.shutdown()).await;
     ended.map_or_else(|_| limits.connections - places.available_permits(), |()| 0)
@@ -73,7 +75,8 @@ async fn accept(
         let stream = next(listener).await;
         let connection = graceful.watch(connection(stream, router.clone(), limits));
         tokio::spawn(async move {
-            // Errors are the client's: it has gone, was too slow, or does not speak HTTP (which it was told).
+            // Errors are the client's: it has gone, was too slow, or does not speak HTTP (which it
+            // was told).
             let _ = connection.await;
             drop(place);
         });

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use web_service::batcher::{Answer, Batcher, Limits, Refused};
 
-/// A model that shows each batch, and computes it when it is allowed to. An answer is ten times the input.
+/// A model that shows each batch, and computes it when it is allowed to. An answer is ten times the
+/// input.
 struct Gated {
     batcher: Batcher<usize, usize>,
     thread: JoinHandle<()>,

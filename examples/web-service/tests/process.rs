@@ -62,7 +62,8 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_web-service"))
 }
 
-/// Asks until the service is gone. Returns how many answers there were, and whether a request was left without one.
+/// Asks until the service is gone. Returns how many answers there were, and whether a request was
+/// left without one.
 async fn ask_until_the_end(address: SocketAddr) -> (usize, bool) {
     let mut answers = 0;
     let mut client = Client::connect(address).await.unwrap();
@@ -91,8 +92,8 @@ async fn sigterm_under_load_answers_and_ends() {
             assert!(answers > 0);
             unanswered += usize::from(without);
         }
-        // A request that crosses the closing of its connection is lost, as HTTP has it. Those that were accepted, which is nearly all at any
-        // time, are not.
+        // A request that crosses the closing of its connection is lost, as HTTP has it. Those that
+        // were accepted, which is nearly all at any time, are not.
         assert!(unanswered <= 10, "{unanswered} of 40");
         assert!(process.end().await.success());
     }

@@ -18,8 +18,9 @@ use crate::tokenize;
 
 /// Run ALBERT models on texts, and convert and inspect their files.
 ///
-/// A model is a directory with config.json, weights and a vocabulary, or (if the program was built with the feature `hub`) the name of one
-/// on the Hugging Face Hub: owner/model or owner/model@revision.
+/// A model is a directory with config.json, weights and a vocabulary, or (if the program was built
+/// with the feature `hub`) the name of one on the Hugging Face Hub: owner/model or
+/// owner/model@revision.
 #[derive(Parser)]
 #[command(name = "ndalbert", version, max_term_width = 100, after_help = AFTER)]
 pub struct Arguments {
@@ -123,8 +124,8 @@ impl Tensors {
 /// Where inputs leave a model with exits.
 #[derive(Args)]
 pub struct Exit {
-    /// Let each input leave the model at the first exit allowed by a policy: patience=3, confidence=0.9, entropy=0.2 or
-    /// agreement=1.5. Answers show the number of layers used
+    /// Let each input leave the model at the first exit allowed by a policy: patience=3,
+    /// confidence=0.9, entropy=0.2 or agreement=1.5. Answers show the number of layers used
     #[arg(long, value_name = "POLICY", value_parser = policy)]
     pub exit: Option<Arc<dyn ExitPolicy>>,
 }

@@ -17,8 +17,9 @@ use crate::{Failure, models};
 
 /// Write a checkpoint of any format as safetensors
 ///
-/// Reads safetensors, PyTorch or TensorFlow files, sharded or not, of any element type and with the tensor names of any release, and writes
-/// config.json and model.safetensors, with the files of the tokenizer. The report lists weights that were not used or are newly initialised.
+/// Reads safetensors, PyTorch or TensorFlow files, sharded or not, of any element type and with the
+/// tensor names of any release, and writes config.json and model.safetensors, with the files of the
+/// tokenizer. The report lists weights that were not used or are newly initialised.
 #[derive(Args)]
 pub struct Options {
     /// A directory, a file of weights, or owner/model on the Hugging Face Hub

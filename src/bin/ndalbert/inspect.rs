@@ -17,8 +17,8 @@ use crate::{Failure, models};
 
 /// Show the contents of a checkpoint
 ///
-/// Prints its configuration, how many parameters each part has, and its tensors, without reading their values. Also for a single file of
-/// weights.
+/// Prints its configuration, how many parameters each part has, and its tensors, without reading
+/// their values. Also for a single file of weights.
 #[derive(Args)]
 pub struct Options {
     /// A directory, a file of weights, or owner/model on the Hugging Face Hub

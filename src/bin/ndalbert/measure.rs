@@ -17,7 +17,9 @@ use forward::{exits, inputs};
 
 /// Measure the speed and memory of a forward pass
 ///
-/// Prints one line of JSON: seconds (median, least, 90th percentile), sequences and tokens per second, useful GFLOP/s (without padding and unused outputs), peak resident memory, and the seconds for loading and building.
+/// Prints one line of JSON: seconds (median, least, 90th percentile), sequences and tokens per
+/// second, useful GFLOP/s (without padding and unused outputs), peak resident memory, and the
+/// seconds for loading and building.
 #[derive(Args)]
 pub struct Options {
     /// A checkpoint [default: seeded random weights of the preset]
@@ -58,7 +60,9 @@ pub struct Options {
     /// Write the output as raw f32 (little-endian), row after row
     #[arg(long, value_name = "FILE")]
     pub dump: Option<PathBuf>,
-    /// Cost of leaving early: each sequence leaves after a layer drawn from A to B (or listed in a JSON file), compared with the full depth; the ratio is that of the share of time to the share of layers
+    /// Cost of leaving early: each sequence leaves after a layer drawn from A to B (or listed in a
+    /// JSON file), compared with the full depth; the ratio is that of the share of time to the
+    /// share of layers
     #[arg(long, value_name = "A..B|FILE")]
     pub exit_layers: Option<exits::ExitLayers>,
 }

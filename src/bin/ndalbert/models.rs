@@ -7,7 +7,8 @@ use ndalbert::{AlbertTokenizer, LoadReport};
 
 use crate::Failure;
 
-/// The directory (or file of weights) of a model, which is downloaded if need be, with a bar on a terminal.
+/// The directory (or file of weights) of a model, which is downloaded if need be, with a bar on a
+/// terminal.
 #[cfg(feature = "hub")]
 pub fn directory(name: &str, files: Files) -> Result<PathBuf, Failure> {
     use indicatif::{ProgressBar, ProgressStyle};
@@ -42,7 +43,8 @@ pub fn directory(name: &str, _files: Files) -> Result<PathBuf, Failure> {
     Ok(ndalbert::pipelines::resolve(name)?)
 }
 
-/// Whether it is a directory, a file of weights, or what the names of a TensorFlow checkpoint's files begin with, that is there.
+/// Whether it is a directory, a file of weights, or what the names of a TensorFlow checkpoint's
+/// files begin with, that is there.
 fn is_local(name: &str) -> bool {
     Path::new(name).exists() || Path::new(&format!("{name}.index")).is_file()
 }
@@ -56,8 +58,8 @@ pub fn tokenizer(name: &str, max_length: Option<usize>) -> Result<AlbertTokenize
     })
 }
 
-/// Prints what is doubtful about a model: weights that are newly initialised or not finite. That a checkpoint has more than a task needs is
-/// nothing to warn of.
+/// Prints what is doubtful about a model: weights that are newly initialised or not finite. That a
+/// checkpoint has more than a task needs is nothing to warn of.
 pub fn warn(report: &LoadReport) {
     eprint!("{}", LoadReport { unexpected: Vec::new(), ..report.clone() });
 }

@@ -13,7 +13,8 @@ use crate::{Failure, models};
 
 /// Show the tokens of a text
 ///
-/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. Offsets are in characters.
+/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}.
+/// Offsets are in characters.
 #[derive(Args)]
 pub struct Options {
     /// The model: a directory, or owner/model on the Hugging Face Hub

@@ -1,8 +1,9 @@
 //! The contents of a table: how many files hold the values, and where each variable is in them.
 //!
-//! `tensorflow/core/protobuf/tensor_bundle.proto` and `tensorflow/core/util/tensor_bundle/tensor_bundle.cc` are the
-//! definition. The header's key is empty, a variable's is its name; the parts of variables that are stored in slices
-//! have keys that begin with a zero byte.
+//! `tensorflow/core/protobuf/tensor_bundle.proto` and
+//! `tensorflow/core/util/tensor_bundle/tensor_bundle.cc` are the definition. The header's key is
+//! empty, a variable's is its name; the parts of variables that are stored in slices have keys that
+//! begin with a zero byte.
 
 use prost::Message;
 
@@ -179,7 +180,8 @@ fn variable(name: &str, value: &[u8], num_shards: u32) -> Result<Variable, Strin
     })
 }
 
-/// The type of a number in `tensorflow/core/framework/types.proto`, if its elements have a fixed size.
+/// The type of a number in `tensorflow/core/framework/types.proto`, if its elements have a fixed
+/// size.
 fn dtype(number: i32) -> Option<DType> {
     Some(match number {
         1 => DType::F32,

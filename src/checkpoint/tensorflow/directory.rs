@@ -14,12 +14,13 @@ const STATE: (&str, &str) = ("checkpoint", "model_checkpoint_path:");
 /// The longest such file, which also lists the checkpoints that were kept.
 const MAX_STATE: u64 = 1 << 20;
 
-/// The index of the checkpoint to load: the one named in the file `checkpoint`, as in `tf.train.latest_checkpoint`, or the
-/// only one.
+/// The index of the checkpoint to load: the one named in the file `checkpoint`, as in
+/// `tf.train.latest_checkpoint`, or the only one.
 ///
 /// # Errors
 ///
-/// `Error::Io` if the directory cannot be read, `Error::Format` that lists the checkpoints if it does not say which.
+/// `Error::Io` if the directory cannot be read, `Error::Format` that lists the checkpoints if it
+/// does not say which.
 pub(in super::super) fn choose(directory: &Path) -> Result<Option<PathBuf>> {
     let mut found = indices(directory)?;
     if found.len() < 2 {

@@ -1,4 +1,5 @@
-//! TensorFlow's checkpoints: `PREFIX.index` and `PREFIX.data-00000-of-00001`, as Google released ALBERT.
+//! TensorFlow's checkpoints: `PREFIX.index` and `PREFIX.data-00000-of-00001`, as Google released
+//! ALBERT.
 //!
 //! ```text
 //! directory.rs   which checkpoint of a directory
@@ -7,8 +8,10 @@
 //! variables.rs   TensorFlow's names → transformers'
 //! ```
 //!
-//! Parameters get the names and the layout that transformers' converter gives them: its kernels are `[out, in]`,
-//! TensorFlow's `[in, out]`. A variable that belongs to no ALBERT keeps its own name. Optimizer states of variables, and variables that are not floating-point or are stored in slices, are skipped.
+//! Parameters get the names and the layout that transformers' converter gives them: its kernels are
+//! `[out, in]`, TensorFlow's `[in, out]`. A variable that belongs to no ALBERT keeps its own name.
+//! Optimizer states of variables, and variables that are not floating-point or are stored in
+//! slices, are skipped.
 
 mod bundle;
 mod directory;
@@ -36,8 +39,9 @@ const MAX_INDEX: u64 = 16 << 20;
 ///
 /// # Errors
 ///
-/// `Error::Io` if a file cannot be read; `Error::Format` for an invalid index, one without an ALBERT, and for a missing file of
-/// values; `Error::Tensor` for a variable that is not where the index says, or that is stored in slices.
+/// `Error::Io` if a file cannot be read; `Error::Format` for an invalid index, one without an
+/// ALBERT, and for a missing file of values; `Error::Tensor` for a variable that is not where the
+/// index says, or that is stored in slices.
 pub(super) fn open(path: &Path) -> Result<Contents> {
     let index = Source::open(path)?;
     if index.len() > MAX_INDEX {
@@ -136,8 +140,8 @@ fn locate(source: &Arc<Source>, variable: &Variable, transposed: bool) -> Result
     Ok(tensor)
 }
 
-/// Adds the mapping from E to H where they are equal, as the identity that it stands for: google-research/albert has none there,
-/// transformers always.
+/// Adds the mapping from E to H where they are equal, as the identity that it stands for:
+/// google-research/albert has none there, transformers always.
 fn add_missing_mappings(index: &Path, tensors: &mut Vec<(String, TensorInfo)>) -> Result<()> {
     let shapes: BTreeMap<&str, &[usize]> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())).collect();
@@ -187,7 +191,8 @@ fn check_overlaps(index: &Source, variables: &[Variable]) -> Result<()> {
     Ok(())
 }
 
-/// The checksum that a file stores masked, as LevelDB does: that of bytes with a checksum in them would be weak.
+/// The checksum that a file stores masked, as LevelDB does: that of bytes with a checksum in them
+/// would be weak.
 fn unmask(masked: u32) -> u32 {
     masked.wrapping_sub(0xa282_ead8).rotate_left(15)
 }

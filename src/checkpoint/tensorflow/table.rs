@@ -9,8 +9,9 @@
 //! entry   = shared varint, unshared varint, value length varint, the key's unshared end, value
 //! ```
 //!
-//! A key begins with the `shared` first bytes of the key before it. The index block has a handle for each block of
-//! entries. `tensorflow/core/lib/io/format.cc` and `table_builder.cc` are the definition. Numbers are little-endian.
+//! A key begins with the `shared` first bytes of the key before it. The index block has a handle
+//! for each block of entries. `tensorflow/core/lib/io/format.cc` and `table_builder.cc` are the
+//! definition. Numbers are little-endian.
 
 use std::borrow::Cow;
 
@@ -27,7 +28,8 @@ const TRAILER: usize = 5;
 /// The longest key. The names of ALBERT's variables have up to some 100 bytes.
 const MAX_KEY: usize = 1024;
 
-/// The most entries. A deep ALBERT that shares nothing has some 400 variables, three times as many with the optimizer's.
+/// The most entries. A deep ALBERT that shares nothing has some 400 variables, three times as many
+/// with the optimizer's.
 const MAX_ENTRIES: usize = 1 << 16;
 
 /// The longest block once it is decompressed. TensorFlow ends a block after 256 KiB.
@@ -54,7 +56,8 @@ pub(super) fn for_each(table: &[u8], visit: &mut Visitor<'_>) -> Result<(), Stri
         if !value.0.is_empty() {
             return Err(format!("{} bytes after the place of a block", value.0.len()));
         }
-        // Blocks in order, none twice: however small the index block, no more is read than the file has.
+        // Blocks in order, none twice: however small the index block, no more is read than the file
+        // has.
         if handle.offset < end {
             return Err(format!("a block at byte {}, expected at {end} or after", handle.offset));
         }
@@ -162,7 +165,8 @@ fn entries(block: &[u8], visit: &mut Visitor<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A block's entries. Its restarts, at which a search may begin, are not needed to read all of them.
+/// A block's entries. Its restarts, at which a search may begin, are not needed to read all of
+/// them.
 fn without_restarts(block: &[u8]) -> Result<&[u8], String> {
     let Some((rest, count)) = block.split_last_chunk::<4>() else {
         return Err(format!("expected a number of restarts, found {} bytes", block.len()));
@@ -194,7 +198,8 @@ impl<'a> Bytes<'a> {
         Ok(taken)
     }
 
-    /// A number in groups of seven bits, the lowest first, all but the last with the eighth bit set.
+    /// A number in groups of seven bits, the lowest first, all but the last with the eighth bit
+    /// set.
     fn varint(&mut self) -> Result<u64, String> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {

@@ -1,7 +1,7 @@
 //! TensorFlow's names of variables → transformers' names of parameters.
 //!
-//! The table that transformers' `load_tf_weights_in_albert` has as a row of replacements, without its gaps: it skips
-//! the heads of SQuAD, and replaces wherever a name has such letters.
+//! The table that transformers' `load_tf_weights_in_albert` has as a row of replacements, without
+//! its gaps: it skips the heads of SQuAD, and replaces wherever a name has such letters.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,8 @@ pub(super) enum Use {
     Unknown,
 }
 
-/// Under which scopes there are backbones, each with its slash: `bert/` as released, `module/bert/` on TF Hub.
+/// Under which scopes there are backbones, each with its slash: `bert/` as released, `module/bert/`
+/// on TF Hub.
 #[derive(Debug)]
 pub(super) struct Scopes(Vec<String>);
 
@@ -122,7 +123,8 @@ impl Scopes {
             return Use::Parameter { name, transposed };
         }
         let last = variable.rsplit('/').next().unwrap_or(variable);
-        // An optimizer's variables are named after those that they belong to: `…/kernel/adam_m`, `…/kernel/SGD/momentum`.
+        // An optimizer's variables are named after those that they belong to: `…/kernel/adam_m`,
+        // `…/kernel/SGD/momentum`.
         let ends = variable.rmatch_indices('/').take(2);
         let mut owners = ends.filter_map(|(end, _)| variable.get(..end));
         if COUNTERS.contains(&last) || owners.any(|owner| self.parameter(owner).is_some()) {
@@ -222,7 +224,8 @@ mod tests {
         rows.iter().flat_map(names).collect()
     }
 
-    /// Every variable is a parameter of the one table of names, and every parameter of a backbone is a variable.
+    /// Every variable is a parameter of the one table of names, and every parameter of a backbone
+    /// is a variable.
     #[test]
     fn variables_are_the_parameters_of_the_table() {
         let table = Table::new().unwrap();
@@ -297,7 +300,8 @@ mod tests {
         }
     }
 
-    /// Of several models, each keeps its prefix, by which it can be chosen; a scope of another name is one, too.
+    /// Of several models, each keeps its prefix, by which it can be chosen; a scope of another name
+    /// is one, too.
     #[test]
     fn scopes_of_other_names_and_of_several_models() {
         let one = scopes(&["encoder/embeddings/word_embeddings"]);

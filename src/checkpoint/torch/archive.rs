@@ -1,4 +1,5 @@
-//! The format since torch 1.6: a zip archive with `<name>/data.pkl` and the storages `<name>/data/<key>`.
+//! The format since torch 1.6: a zip archive with `<name>/data.pkl` and the storages
+//! `<name>/data/<key>`.
 
 use super::super::source::Source;
 use super::input::{Input, MAX_PICKLE};

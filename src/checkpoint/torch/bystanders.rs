@@ -1,6 +1,8 @@
-//! Names of plain values that occur in pickles next to tensors, and of classes whose objects are skipped.
+//! Names of plain values that occur in pickles next to tensors, and of classes whose objects are
+//! skipped.
 
-/// Modules that torch never takes anything from (`_blocklisted_modules`), and the one that starts programs.
+/// Modules that torch never takes anything from (`_blocklisted_modules`), and the one that starts
+/// programs.
 const NEVER: [&str; 5] = ["sys", "os", "posix", "nt", "subprocess"];
 
 /// What the value is that calling `module.name` makes, if that is on the list.
@@ -41,7 +43,8 @@ pub(super) fn find(module: &str, name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a name is that of a class, as Python's are spelled, and may be the class of a skipped object.
+/// Whether a name is that of a class, as Python's are spelled, and may be the class of a skipped
+/// object.
 pub(super) fn may_be_class(module: &str, name: &str) -> bool {
     let package = module.split('.').next().unwrap_or_default();
     let last = name.rsplit('.').next().unwrap_or_default();

@@ -1,7 +1,11 @@
 //! The globals that a pickle may name, and what calling them describes.
 //!
-//! Nothing is ever called. A name that is listed here stands for one of the descriptions below: all that torch loads
-//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that training scripts store next to tensors (`bystanders.rs`). Any other name is rejected where it occurs, whether or not the pickle calls it, with one exception: classes of objects next to the tensors. Such an object is skipped and never constructed, and calling its class is rejected, too.
+//! Nothing is ever called. A name that is listed here stands for one of the descriptions below: all
+//! that torch loads with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few
+//! plain values of Python's and numpy's that training scripts store next to tensors
+//! (`bystanders.rs`). Any other name is rejected where it occurs, whether or not the pickle calls
+//! it, with one exception: classes of objects next to the tensors. Such an object is skipped and
+//! never constructed, and calling its class is rejected, too.
 
 use std::rc::Rc;
 
@@ -9,12 +13,13 @@ use super::super::dtype::DType;
 use super::bystanders;
 use super::value::{Heap, Id, RawTensor, StorageRef, Value};
 
-/// The longest key of a storage: torch's are numbers. One string can be the key of many storages, so that a long one
-/// would cost its length many times.
+/// The longest key of a storage: torch's are numbers. One string can be the key of many storages,
+/// so that a long one would cost its length many times.
 const MAX_KEY: usize = 64;
 
-/// The most pairs that the dictionaries of one pickle are made of. An `OrderedDict` of a list copies it, which is the
-/// one way to get more out of a pickle than its instructions put in: one list can be given to many.
+/// The most pairs that the dictionaries of one pickle are made of. An `OrderedDict` of a list
+/// copies it, which is the one way to get more out of a pickle than its instructions put in: one
+/// list can be given to many.
 const MAX_COPIED: usize = 1 << 18;
 
 /// A name of the allow-list.
@@ -50,7 +55,8 @@ pub(super) enum Global {
     Parameter,
     /// A callable whose result no tensor needs, and that result
     Bystander(&'static str),
-    /// A storage class: `torch.FloatStorage` and its like; `torch.storage.UntypedStorage`, counted in bytes
+    /// A storage class: `torch.FloatStorage` and its like; `torch.storage.UntypedStorage`, counted
+    /// in bytes
     Storage(DType),
     /// `torch.float32` and its like
     DType(DType),
@@ -90,7 +96,8 @@ impl Global {
     }
 }
 
-/// The kind of tensor that a function of `torch._utils` creates, if it has no plain array of elements.
+/// The kind of tensor that a function of `torch._utils` creates, if it has no plain array of
+/// elements.
 fn foreign(function: &str) -> Option<&'static str> {
     Some(match function {
         "_rebuild_sparse_tensor" => "a sparse tensor",

@@ -1,8 +1,8 @@
 //! The format before torch 1.6: pickles in a row, then storages in a row.
 //!
-//! A magic number, a version, what machine wrote it, the object, the storages' keys; then for each key the number of
-//! elements in eight bytes, and the elements. `_legacy_save` and `_legacy_load` of `torch/serialization.py` are its
-//! definition.
+//! A magic number, a version, what machine wrote it, the object, the storages' keys; then for each
+//! key the number of elements in eight bytes, and the elements. `_legacy_save` and `_legacy_load`
+//! of `torch/serialization.py` are its definition.
 
 use std::collections::{HashMap, HashSet};
 

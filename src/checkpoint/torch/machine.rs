@@ -1,7 +1,7 @@
 //! The pickle machine: a stack, a memo, and no way to call anything.
 //!
-//! It knows the instructions that `torch.save` writes (protocol 2) and those of later protocols that do the same. What
-//! each does is described in Python's `Lib/pickletools.py`.
+//! It knows the instructions that `torch.save` writes (protocol 2) and those of later protocols
+//! that do the same. What each does is described in Python's `Lib/pickletools.py`.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,20 @@ use super::globals::{Described, Global, MAX_ARGUMENTS};
 use super::input::{Input, MAX_LINE};
 use super::value::{Id, Object, Value};
 
-/// The most instructions of a pickle. ALBERT's have a few thousand. Each makes at most one value of some 100 bytes
-/// apart from the text that it contains: no instruction copies a value, they all share it by its [`Id`], except for an
-/// `OrderedDict` of a list, whose copies are counted (`globals.rs`). So this bounds the memory that the machine takes
-/// whatever a file says.
+/// The most instructions of a pickle. ALBERT's have a few thousand. Each makes at most one value of
+/// some 100 bytes apart from the text that it contains: no instruction copies a value, they all
+/// share it by its [`Id`], except for an `OrderedDict` of a list, whose copies are counted
+/// (`globals.rs`). So this bounds the memory that the machine takes whatever a file says.
 const MAX_INSTRUCTIONS: u64 = 1 << 18;
 
 /// Reads one pickle.
 ///
 /// # Errors
 ///
-/// A reason that names the byte of the file: for an instruction that files of tensors do not have, a name that is not
-/// on the allow-list, operands that are not there or not of the right kind, an end without a STOP, and for a pickle of
-/// more than [`MAX_INSTRUCTIONS`] or of more than [`MAX_PICKLE`](super::input::MAX_PICKLE) bytes.
+/// A reason that names the byte of the file: for an instruction that files of tensors do not have,
+/// a name that is not on the allow-list, operands that are not there or not of the right kind, an
+/// end without a STOP, and for a pickle of more than [`MAX_INSTRUCTIONS`] or of more than
+/// [`MAX_PICKLE`](super::input::MAX_PICKLE) bytes.
 pub(super) fn load(input: &mut Input<'_>) -> Result<Object, Fault> {
     input.begin_pickle();
     let mut machine = Machine::default();
@@ -261,7 +262,8 @@ impl Machine {
         self.call_with(function, arguments)
     }
 
-    /// An object of a class that is not on the list is skipped; for others, the class is treated as called.
+    /// An object of a class that is not on the list is skipped; for others, the class is treated as
+    /// called.
     fn new_object(&mut self) -> Result<(), Fault> {
         let (arguments, class) = (self.pop()?, self.pop()?);
         if let Value::Class(name) = self.described.heap.get(class) {
@@ -367,7 +369,8 @@ fn text(bytes: Vec<u8>) -> Result<Value, Fault> {
     }
 }
 
-/// Whether bytes are UTF-8 but for surrogates, which Python's strings may have and no tensor's name does.
+/// Whether bytes are UTF-8 but for surrogates, which Python's strings may have and no tensor's name
+/// does.
 fn has_surrogates(mut bytes: &[u8]) -> bool {
     while let Err(error) = std::str::from_utf8(bytes) {
         match bytes.get(error.valid_up_to()..) {

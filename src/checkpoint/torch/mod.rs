@@ -3,12 +3,14 @@
 //! Both are a pickle that describes the tensors and refers to storages, which follow outside of it:
 //!
 //! - since torch 1.6 a zip archive (`archive.rs`), a storage being an uncompressed entry of it;
-//! - before, and today with `_use_new_zipfile_serialization=False`, a row of pickles (`legacy.rs`), the storages behind
-//!   them. The Chinese models (`voidful/albert_chinese_small` and others) are such files.
+//! - before, and today with `_use_new_zipfile_serialization=False`, a row of pickles (`legacy.rs`),
+//!   the storages behind them. The Chinese models (`voidful/albert_chinese_small` and others) are
+//!   such files.
 //!
-//! The pickles are read by a machine (`machine.rs`) that builds values in an arena and can call nothing: the few names
-//! of `globals.rs` stand for themselves, and "calling" one makes the description of a tensor. `state_dict.rs` finds
-//! the named tensors in the result, and here they are tied to bytes.
+//! The pickles are read by a machine (`machine.rs`) that builds values in an arena and can call
+//! nothing: the few names of `globals.rs` stand for themselves, and "calling" one makes the
+//! description of a tensor. `state_dict.rs` finds the named tensors in the result, and here they
+//! are tied to bytes.
 
 mod archive;
 mod bystanders;
@@ -39,8 +41,9 @@ const TAR_MAGIC: usize = 257;
 ///
 /// # Errors
 ///
-/// `Error::Format` for a file of another format, and for one that is damaged or asks for more than tensors;
-/// `Error::Tensor` for a tensor that does not lie in its storage, or a storage that does not lie in the file.
+/// `Error::Format` for a file of another format, and for one that is damaged or asks for more than
+/// tensors; `Error::Tensor` for a tensor that does not lie in its storage, or a storage that does
+/// not lie in the file.
 pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
     let head = source.head::<TAR_BLOCK>()?;
     let described = if head.starts_with(zip::LOCAL_HEADER) {

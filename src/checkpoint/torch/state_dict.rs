@@ -7,8 +7,9 @@ use super::value::{Id, Object, RawTensor, Value};
 /// How deep dictionaries and lists are looked into.
 const MAX_DEPTH: usize = 32;
 
-/// The most bytes that the names of all tensors of a pickle may have together, and those of the dictionaries and lists
-/// that are looked into. Many dictionaries may share one long key, so that the pickle's length does not bound this.
+/// The most bytes that the names of all tensors of a pickle may have together, and those of the
+/// dictionaries and lists that are looked into. Many dictionaries may share one long key, so that
+/// the pickle's length does not bound this.
 const MAX_NAMES: usize = 16 << 20;
 
 /// What is found, by name.
@@ -20,8 +21,9 @@ pub(super) struct Named<'a> {
 
 /// The named tensors, whatever dictionaries, lists and tuples they are in.
 ///
-/// Keys and list indices are joined by dots. Values that are not tensors are skipped, and so are keys that are
-/// neither strings nor integers. What the pickle has at several places is found at the first.
+/// Keys and list indices are joined by dots. Values that are not tensors are skipped, and so are
+/// keys that are neither strings nor integers. What the pickle has at several places is found at
+/// the first.
 pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     let mut walk = Walk {
         object,

@@ -9,8 +9,8 @@ use super::globals::Global;
 
 /// A value's place in its [`Heap`].
 ///
-/// Pickles share values and nest them, thousands deep if someone means harm, or in circles. As places in one arena they
-/// are copied for nothing and dropped without recursion.
+/// Pickles share values and nest them, thousands deep if someone means harm, or in circles. As
+/// places in one arena they are copied for nothing and dropped without recursion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Id(usize);
 
@@ -137,7 +137,8 @@ pub(super) struct RawTensor {
     pub storage: usize,
     pub dtype: DType,
     pub offset: u64,
-    /// The tuples of sizes and of strides, which many tensors may share: not copied before a tensor is wanted.
+    /// The tuples of sizes and of strides, which many tensors may share: not copied before a tensor
+    /// is wanted.
     pub shape: Id,
     pub strides: Id,
 }

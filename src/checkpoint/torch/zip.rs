@@ -1,11 +1,13 @@
-//! The directory of a zip archive, as far as `torch.save` uses the format: stored entries, zip64 where needed.
+//! The directory of a zip archive, as far as `torch.save` uses the format: stored entries, zip64
+//! where needed.
 //!
-//! Only the directory and the fixed part of each entry's own header are read. The format is PKWARE's APPNOTE 6.3,
-//! sections 4.3.7 (local header), 4.3.12 (directory), 4.3.14 to 4.3.16 (its end), 4.5.3 (zip64).
+//! Only the directory and the fixed part of each entry's own header are read. The format is
+//! PKWARE's APPNOTE 6.3, sections 4.3.7 (local header), 4.3.12 (directory), 4.3.14 to 4.3.16 (its
+//! end), 4.5.3 (zip64).
 //!
-//! The `zip` crate is not used to read since it makes its table as large as a file says that it has entries (in version
-//! 9.8.1, 10 MB for a file of 65 KB that has one), and looks for the directory elsewhere if it is not at the end. A test
-//! compares the two on a good file.
+//! The `zip` crate is not used to read since it makes its table as large as a file says that it has
+//! entries (in version 9.8.1, 10 MB for a file of 65 KB that has one), and looks for the directory
+//! elsewhere if it is not at the end. A test compares the two on a good file.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -60,8 +62,8 @@ struct Directory {
 ///
 /// # Errors
 ///
-/// A reason, for an archive whose directory is not whole or not where it says; for one that has an entry twice, or
-/// entries that overlap each other or the directory.
+/// A reason, for an archive whose directory is not whole or not where it says; for one that has an
+/// entry twice, or entries that overlap each other or the directory.
 pub(super) fn entries(source: &Source) -> Result<BTreeMap<String, Entry>, Fault> {
     let directory = find_directory(source)?;
     let mut reader =

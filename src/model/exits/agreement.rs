@@ -6,8 +6,10 @@ use crate::error::Result;
 
 /// Leaves when the confidences of consecutive exits with the same prediction add up to a threshold.
 ///
-/// This is the criterion of BEEM (Bajpai and Hanawal, ICLR 2025): every exit is an expert with weighted confidence; if an exit's prediction differs from the one before, the sum starts over with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the
-/// other choice of the paper is its accuracy on held-out examples (BEEM-A).
+/// This is the criterion of BEEM (Bajpai and Hanawal, ICLR 2025): every exit is an expert with
+/// weighted confidence; if an exit's prediction differs from the one before, the sum starts over
+/// with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the other choice of
+/// the paper is its accuracy on held-out examples (BEEM-A).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
     least: f32,

@@ -8,7 +8,9 @@ use crate::error::Result;
 
 /// Leaves at the first exit whose prediction is confident.
 ///
-/// Confidence means a probability of at least a threshold, or an entropy of at most a threshold (BranchyNet, Teerapittayanon et al. 2016; DeeBERT, Xin et al. 2020). For multi-label models, the least certain label decides.
+/// Confidence means a probability of at least a threshold, or an entropy of at most a threshold
+/// (BranchyNet, Teerapittayanon et al. 2016; DeeBERT, Xin et al. 2020). For multi-label models, the
+/// least certain label decides.
 #[derive(Clone, PartialEq)]
 pub struct Confidence(Threshold);
 
@@ -24,7 +26,8 @@ impl Confidence {
         Self(Threshold::Probability(probability))
     }
 
-    /// Leaves when the entropy of the classes' probabilities is at most this number of nats (ln C at most).
+    /// Leaves when the entropy of the classes' probabilities is at most this number of nats (ln C
+    /// at most).
     pub fn entropy(most: f32) -> Self {
         Self(Threshold::Entropy(most))
     }

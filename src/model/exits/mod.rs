@@ -1,11 +1,16 @@
 //! Early exits: models whose depth adapts to the input.
 //!
 //! A model with exits has a classifier after several of its layers (the configuration's
-//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input passes through the layers until an [`ExitPolicy`] lets it leave, so easy inputs cost a few layers and hard ones all of them.
+//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input passes
+//! through the layers until an [`ExitPolicy`] lets it leave, so easy inputs cost a few layers and
+//! hard ones all of them.
 //!
 //! Other implementations do this for one input at a time, because the inputs of a batch leave at
-//! different layers. This implementation works at any batch size. Since all layers share their weights, the sequences of a group need not be at the same depth: when one leaves, the rest is compacted, and the next waiting one takes its place. If layers do not share all weights, groups are compacted but not refilled. An input's result and the layer where it leaves are bit-identical
-//! alone and in any batch, on any number of threads.
+//! different layers. This implementation works at any batch size. Since all layers share their
+//! weights, the sequences of a group need not be at the same depth: when one leaves, the rest is
+//! compacted, and the next waiting one takes its place. If layers do not share all weights, groups
+//! are compacted but not refilled. An input's result and the layer where it leaves are
+//! bit-identical alone and in any batch, on any number of threads.
 //!
 //! ```
 //! use ndalbert::exits::Patience;
@@ -33,7 +38,8 @@
 //!
 //! Pipelines take a policy with their method `exit`
 //! ([`TextClassification::exit`](crate::pipelines::TextClassification::exit)), and the command line
-//! as `--exit patience=3`. Exits are trained like other classifiers, with a combined loss ([`TrainingOptions`](crate::train::TrainingOptions)). PABEE checkpoints load unchanged.
+//! as `--exit patience=3`. Exits are trained like other classifiers, with a combined loss
+//! ([`TrainingOptions`](crate::train::TrainingOptions)). PABEE checkpoints load unchanged.
 
 mod agreement;
 mod confidence;
@@ -54,6 +60,7 @@ pub use policy::{ExitPolicy, Predictions, parse};
 pub struct EarlyExit<O> {
     /// The output, each row from the exit where its input left.
     pub output: O,
-    /// The number of layers that each input used. One number per sequence or, in multiple choice, per prompt.
+    /// The number of layers that each input used. One number per sequence or, in multiple choice,
+    /// per prompt.
     pub layers: Vec<usize>,
 }

@@ -4,9 +4,12 @@ use super::policy::{ExitPolicy, Predictions};
 use crate::config::ProblemType;
 use crate::error::{Error, Result};
 
-/// Leaves when this number of consecutive exits have confirmed the prediction of the exit before them.
+/// Leaves when this number of consecutive exits have confirmed the prediction of the exit before
+/// them.
 ///
-/// This is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3, an input leaves after its fourth exit at the earliest. In a regression, a prediction that changed by no more than a tolerance counts as the same.
+/// This is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3,
+/// an input leaves after its fourth exit at the earliest. In a regression, a prediction that
+/// changed by no more than a tolerance counts as the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patience {
     exits: usize,
@@ -14,12 +17,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Leaves after this number of consecutive exits that agree with the one before; with 0, at the first exit.
+    /// Leaves after this number of consecutive exits that agree with the one before; with 0, at the
+    /// first exit.
     pub fn new(exits: usize) -> Self {
         Self { exits, tolerance: None }
     }
 
-    /// By how much the prediction of a regression may change and still count as the same. Required for regressions, ignored for classes.
+    /// By how much the prediction of a regression may change and still count as the same. Required
+    /// for regressions, ignored for classes.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f32) -> Self {
         self.tolerance = Some(tolerance);

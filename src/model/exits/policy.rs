@@ -12,7 +12,8 @@ use crate::nn::softmax;
 
 /// Decides after each exit whether an input leaves the model there.
 ///
-/// Implemented by [`Patience`], [`Confidence`] and [`Agreement`]. A custom policy uses the predictions of an input so far:
+/// Implemented by [`Patience`], [`Confidence`] and [`Agreement`]. A custom policy uses the
+/// predictions of an input so far:
 ///
 /// ```
 /// use ndalbert::exits::{ExitPolicy, Predictions};
@@ -30,14 +31,18 @@ use crate::nn::softmax;
 /// }
 /// ```
 ///
-/// A decision must depend on the predictions only, so that an input leaves at the same layer in any batch.
+/// A decision must depend on the predictions only, so that an input leaves at the same layer in any
+/// batch.
 pub trait ExitPolicy: fmt::Debug + Send + Sync {
     /// Whether the input leaves after its newest prediction. Not called after the last layer.
     fn leaves(&self, predictions: &Predictions<'_>) -> bool;
 
-    /// Whether the input could leave at the next exit for some prediction there, given the predictions so far (none before the first exit).
+    /// Whether the input could leave at the next exit for some prediction there, given the
+    /// predictions so far (none before the first exit).
     ///
-    /// If enough inputs of a group could leave, their first tokens are computed before the rest, which inputs that leave then save. This is a hint: a wrong answer costs time, but does not change results.
+    /// If enough inputs of a group could leave, their first tokens are computed before the rest,
+    /// which inputs that leave then save. This is a hint: a wrong answer costs time, but does not
+    /// change results.
     fn may_leave_next(&self, _predictions: Option<&Predictions<'_>>) -> bool {
         true
     }
@@ -148,7 +153,8 @@ impl<'a> Predictions<'a> {
         self.exit_layers
     }
 
-    /// The index of the input in its batch, for experiments: a policy that uses it makes results depend on the batch.
+    /// The index of the input in its batch, for experiments: a policy that uses it makes results
+    /// depend on the batch.
     pub fn input(&self) -> usize {
         self.input
     }
@@ -168,7 +174,8 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The probability of an exit's prediction: of the class, or of the least certain label. NaN for a regression.
+    /// The probability of an exit's prediction: of the class, or of the least certain label. NaN
+    /// for a regression.
     pub fn confidence(&self, exit: usize) -> f32 {
         let logits = self.logits(exit);
         match self.problem {
@@ -185,7 +192,8 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The entropy of an exit's prediction in nats: over the classes, or of the least certain label. NaN for a regression.
+    /// The entropy of an exit's prediction in nats: over the classes, or of the least certain
+    /// label. NaN for a regression.
     pub fn entropy(&self, exit: usize) -> f32 {
         let term = |p: f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
         match self.problem {

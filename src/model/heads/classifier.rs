@@ -69,8 +69,8 @@ impl ClassifierHead {
         logits.collect()
     }
 
-    /// The linear layers, bit-identical to those that were packed: the last classifier, and those of the exits
-    /// before it.
+    /// The linear layers, bit-identical to those that were packed: the last classifier, and those
+    /// of the exits before it.
     fn to_linears(&self) -> (Linear, Vec<Linear>) {
         let exits = self.exits.iter().map(LinearHead::to_linear).collect();
         (self.classifier.to_linear(), exits)

@@ -38,8 +38,8 @@ pub(super) fn exit_zeros(config: &AlbertConfig, classes: usize) -> Vec<Linear> {
     (0..early).map(|_| Linear::zeros(config.hidden_size, classes)).collect()
 }
 
-/// A head that is one linear layer, logits = x·Wᵀ + b: the classifiers of sequences, tokens and choices, sentence order,
-/// and question answering.
+/// A head that is one linear layer, logits = x·Wᵀ + b: the classifiers of sequences, tokens and
+/// choices, sentence order, and question answering.
 ///
 /// It applies to states of the width of its weight; see [the module](super) for an example.
 pub struct LinearHead(PackedLinear);
@@ -48,8 +48,8 @@ impl LinearHead {
     /// Packs a linear layer.
     ///
     /// # Errors
-    /// [`Error::Input`] if the weight `[C, H]` is empty or the bias is not `[C]`, or if the environment forces an
-    /// instruction set that this processor lacks.
+    /// [`Error::Input`] if the weight `[C, H]` is empty or the bias is not `[C]`, or if the
+    /// environment forces an instruction set that this processor lacks.
     pub fn new(linear: Linear) -> Result<Self> {
         linear.check()?;
         Ok(Self(PackedLinear::new(Isa::current()?, Precision::F32, [linear])))

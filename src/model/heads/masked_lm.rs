@@ -24,13 +24,15 @@ pub struct MaskedLmHeadParameters {
     pub dense: Linear,
     /// Applied after the activation.
     pub layer_norm: LayerNorm,
-    /// `[V]`, added to the scores of the vocabulary unless the decoder has a separate bias; then it is unused, but kept because transformers' class has it.
+    /// `[V]`, added to the scores of the vocabulary unless the decoder has a separate bias; then it
+    /// is unused, but kept because transformers' class has it.
     pub bias: Array1<f32>,
     /// E → V.
     pub decoder: DecoderParameters,
 }
 
-/// The untied parameters of the decoder. A tied decoder has none: its matrix is the backbone's word embeddings, and its bias the head's.
+/// The untied parameters of the decoder. A tied decoder has none: its matrix is the backbone's word
+/// embeddings, and its bias the head's.
 ///
 /// [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) and
 /// [`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias) determine which of both are present.
@@ -80,8 +82,8 @@ impl MaskedLmHead {
     /// Packs the head's parameters.
     ///
     /// # Errors
-    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or if the environment
-    /// forces an instruction set that this processor lacks.
+    /// [`Error::Input`] if a parameter does not have the shape that the configuration gives it, or
+    /// if the environment forces an instruction set that this processor lacks.
     pub fn new(config: &AlbertConfig, parameters: MaskedLmHeadParameters) -> Result<Self> {
         check_shapes(&parameters, &MaskedLmHeadParameters::zeros(config))?;
         let isa = Isa::current()?;
@@ -189,7 +191,8 @@ impl MaskedLmOutput {
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors
-    /// [`Error::Input`] if the shape differs, a label is out of range or outside the attention mask, or all labels are −100.
+    /// [`Error::Input`] if the shape differs, a label is out of range or outside the attention
+    /// mask, or all labels are −100.
     pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
         masked_lm_loss(&self.logits, labels)
     }
@@ -245,7 +248,8 @@ impl AlbertForMaskedLM {
     /// Scores `[N, V]` at N selected positions (sequence and column) only.
     ///
     /// # Errors
-    /// As [`Albert::forward`], and [`Error::Input`] for a position that is not a token of the batch.
+    /// As [`Albert::forward`], and [`Error::Input`] for a position that is not a token of the
+    /// batch.
     pub fn logits_at(&self, batch: &Batch, positions: &[(usize, usize)]) -> Result<Array2<f32>> {
         let states = self.albert.forward(batch)?.last_hidden_state;
         logits_at(&states, &self.head, self.albert.word_embeddings(), positions)

@@ -1,6 +1,7 @@
 //! Heads, and the models that consist of backbone and head.
 //!
-//! A head is a separate module, [`MaskedLmHead`] or [`LinearHead`], that applies to any `[N, H]` states. Several heads can therefore share one backbone, which runs once for all of them:
+//! A head is a separate module, [`MaskedLmHead`] or [`LinearHead`], that applies to any `[N, H]`
+//! states. Several heads can therefore share one backbone, which runs once for all of them:
 //!
 //! ```
 //! use ndalbert::heads::{LinearHead, TokenClassificationOutput};
@@ -36,9 +37,10 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! Every output can be created from logits, as here, and may get more fields; losses on plain arrays are in
-//! [`nn::loss`](crate::nn::loss). Zero parameters of a whole model are
-//! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has a method `zeros`.
+//! Every output can be created from logits, as here, and may get more fields; losses on plain
+//! arrays are in [`nn::loss`](crate::nn::loss). Zero parameters of a whole model are
+//! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has a
+//! method `zeros`.
 
 mod classifier;
 mod linear;
@@ -79,8 +81,8 @@ use crate::batch::{AttentionProbabilities, Batch, Layout, Packed};
 use crate::error::{Error, Result};
 use crate::nn::loss::IGNORE_INDEX;
 
-/// Implements [`Model`](crate::Model) for a struct of `albert` and `head`, given how the head's parameters are made as
-/// zeros, become a head, and are taken out of it.
+/// Implements [`Model`](crate::Model) for a struct of `albert` and `head`, given how the head's
+/// parameters are made as zeros, become a head, and are taken out of it.
 macro_rules! impl_model {
     (
         $model:ident, $architecture:literal, pooler: $pooler:literal, head: $head:ty,
@@ -147,7 +149,8 @@ macro_rules! impl_model {
                 &self.head
             }
 
-            /// Splits the model into backbone and head, such as to use one backbone for several heads.
+            /// Splits the model into backbone and head, such as to use one backbone for several
+            /// heads.
             pub fn into_parts(self) -> ($crate::model::Albert, $head) {
                 (self.albert, self.head)
             }

@@ -14,7 +14,8 @@ use crate::model::albert::{Albert, OutputOptions};
 use crate::model::exits::{EarlyExit, ExitPolicy, Outcome};
 use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 
-/// ALBERT for multiple choice: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
+/// ALBERT for multiple choice: one logit per sequence (prompt and choice), compared among the N
+/// choices of a prompt.
 #[derive(Debug)]
 pub struct AlbertForMultipleChoice {
     albert: Albert,
@@ -42,12 +43,14 @@ pub struct MultipleChoiceOutput {
 }
 
 impl MultipleChoiceOutput {
-    /// Wraps logits `[B, N]` that were computed by a separate head; hidden states and attentions are empty.
+    /// Wraps logits `[B, N]` that were computed by a separate head; hidden states and attentions
+    /// are empty.
     pub fn new(logits: Array2<f32>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
 
-    /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices `[B, N]`, such as `[[0, 1, 0, 0]]`.
+    /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices
+    /// `[B, N]`, such as `[[0, 1, 0, 0]]`.
     ///
     /// # Errors
     /// [`Error::Input`] if the shape differs or a label is not a choice.
@@ -63,7 +66,8 @@ impl AlbertForMultipleChoice {
     /// Scores B·N sequences, where N = `num_choices` consecutive ones belong to a prompt.
     ///
     /// # Errors
-    /// As [`Albert::forward`], and [`Error::Input`] if the sequences cannot be divided into prompts of N choices.
+    /// As [`Albert::forward`], and [`Error::Input`] if the sequences cannot be divided into prompts
+    /// of N choices.
     pub fn forward(&self, batch: &Batch, num_choices: usize) -> Result<MultipleChoiceOutput> {
         self.forward_with(batch, num_choices, OutputOptions::default())
     }
@@ -85,7 +89,8 @@ impl AlbertForMultipleChoice {
         Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
     }
 
-    /// As [`forward`](Self::forward), but all choices of a prompt leave together at the first exit where `policy` accepts their ranking: see [`exits`](crate::exits).
+    /// As [`forward`](Self::forward), but all choices of a prompt leave together at the first exit
+    /// where `policy` accepts their ranking: see [`exits`](crate::exits).
     ///
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Input`] if the model has no exits.
@@ -101,8 +106,8 @@ impl AlbertForMultipleChoice {
         Ok(EarlyExit { output: MultipleChoiceOutput::new(logits), layers })
     }
 
-    /// As [`forward_until`](Self::forward_until), of prompts that have any number of choices: their logits, and the layers
-    /// that they took.
+    /// As [`forward_until`](Self::forward_until), of prompts that have any number of choices: their
+    /// logits, and the layers that they took.
     pub(crate) fn forward_prompts_until(
         &self,
         batch: &Batch,
@@ -115,7 +120,9 @@ impl AlbertForMultipleChoice {
     }
 
     /// The logits of every exit, `[B, N]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there,
+    /// to evaluate the exits. All layers are computed. Without exits, only the logits after the
+    /// last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

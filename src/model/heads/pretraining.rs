@@ -99,13 +99,15 @@ pub struct PreTrainingOutput {
 }
 
 impl PreTrainingOutput {
-    /// Wraps logits that were computed by separate heads, of words and of order `[B, 2]`; hidden states and attentions are empty.
+    /// Wraps logits that were computed by separate heads, of words and of order `[B, 2]`; hidden
+    /// states and attentions are empty.
     pub fn new(prediction_logits: Packed, sop_logits: Array2<f32>) -> Self {
         let (hidden_states, attentions) = (Vec::new(), Vec::new());
         Self { prediction_logits, sop_logits, hidden_states, attentions }
     }
 
-    /// Masked-LM loss over the labels `[B, S]` that are not −100, plus sentence-order loss against labels `[B]`.
+    /// Masked-LM loss over the labels `[B, S]` that are not −100, plus sentence-order loss against
+    /// labels `[B]`.
     ///
     /// # Errors
     /// As [`MaskedLmOutput::loss`](super::MaskedLmOutput::loss) and

@@ -85,7 +85,9 @@ impl QuestionAnsweringOutput {
 
     /// Scores as the answer's first token, `[B, S]`.
     ///
-    /// **Outside the attention mask they are 0, which exceeds negative scores: the maximum of a row may be at padding.** To choose a span, use [`best_span`](Self::best_span), or `logits.sequence(i)`, which has no padding.
+    /// **Outside the attention mask they are 0, which exceeds negative scores: the maximum of a row
+    /// may be at padding.** To choose a span, use [`best_span`](Self::best_span), or
+    /// `logits.sequence(i)`, which has no padding.
     pub fn start_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 0]).to_owned()
     }
@@ -98,10 +100,12 @@ impl QuestionAnsweringOutput {
         self.logits.to_padded().slice(s![.., .., 1]).to_owned()
     }
 
-    /// The span with the largest sum of its first token's and its last token's score, among spans of at most
-    /// `max_tokens` tokens inside the attention mask and inside `columns` of the padded arrays; `None` if there is none (or all scores are NaN).
+    /// The span with the largest sum of its first token's and its last token's score, among spans
+    /// of at most `max_tokens` tokens inside the attention mask and inside `columns` of the padded
+    /// arrays; `None` if there is none (or all scores are NaN).
     ///
-    /// `columns` should be those of the text, so that no answer is found in the question or at `[CLS]`, which SQuAD 2 models use for "no answer".
+    /// `columns` should be those of the text, so that no answer is found in the question or at
+    /// `[CLS]`, which SQuAD 2 models use for "no answer".
     ///
     /// # Panics
     /// If there is no such sequence.
@@ -114,7 +118,8 @@ impl QuestionAnsweringOutput {
         self.best_spans(sequence, columns, max_tokens, 1).pop()
     }
 
-    /// As [`best_span`](Self::best_span), the `count` best ones, best first; fewer if there are not as many. Of spans with the same score, the leftmost comes first.
+    /// As [`best_span`](Self::best_span), the `count` best ones, best first; fewer if there are not
+    /// as many. Of spans with the same score, the leftmost comes first.
     ///
     /// # Panics
     /// If there is no such sequence.
@@ -140,7 +145,8 @@ impl QuestionAnsweringOutput {
                 score: first[0] + last[1],
             };
             spans.extend(ends.map(ending).filter(|span| !span.score.is_nan()));
-            // No more than these can be among the best, so that memory does not grow with the square of the length.
+            // No more than these can be among the best, so that memory does not grow with the
+            // square of the length.
             if spans.len() > count.saturating_mul(2).saturating_add(MAX_UNSORTED) {
                 keep_best(&mut spans, count);
             }
@@ -151,10 +157,12 @@ impl QuestionAnsweringOutput {
 
     /// Mean of the cross-entropies of first and last position `[B]`.
     ///
-    /// As in transformers, negative positions count as 0, and positions past the end (≥ S) are ignored. The softmax runs over unmasked tokens, whereas transformers includes padding.
+    /// As in transformers, negative positions count as 0, and positions past the end (≥ S) are
+    /// ignored. The softmax runs over unmasked tokens, whereas transformers includes padding.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are not B positions, one is outside the attention mask, or all are ignored.
+    /// [`Error::Input`] if there are not B positions, one is outside the attention mask, or all are
+    /// ignored.
     pub fn loss(&self, start_positions: &[i64], end_positions: &[i64]) -> Result<f32> {
         let start = self.position_loss("start_positions", start_positions, 0)?;
         let end = self.position_loss("end_positions", end_positions, 1)?;

@@ -41,7 +41,8 @@ impl SentenceOrderHeadParameters {
 
 /// ALBERT for sentence-order prediction: the second objective of pre-training on its own.
 ///
-/// transformers has no such class; it loads checkpoints of `AlbertForPreTraining`, and saves them without the masked-LM head.
+/// transformers has no such class; it loads checkpoints of `AlbertForPreTraining`, and saves them
+/// without the masked-LM head.
 #[derive(Debug)]
 pub struct AlbertForSentenceOrder {
     albert: Albert,
@@ -69,7 +70,8 @@ pub struct SentenceOrderOutput {
 }
 
 impl SentenceOrderOutput {
-    /// Wraps logits `[B, 2]` that were computed by a separate head; hidden states and attentions are empty.
+    /// Wraps logits `[B, 2]` that were computed by a separate head; hidden states and attentions
+    /// are empty.
     pub fn new(logits: Array2<f32>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
@@ -106,11 +108,12 @@ impl AlbertForSentenceOrder {
         Ok(SentenceOrderOutput { logits, hidden_states, attentions })
     }
 
-    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy` lets it: see
-    /// [`exits`](crate::exits).
+    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy`
+    /// lets it: see [`exits`](crate::exits).
     ///
     /// # Errors
-    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no
+    /// exits, or the policy does not apply to its predictions.
     pub fn forward_until(
         &self,
         batch: &Batch,
@@ -124,7 +127,9 @@ impl AlbertForSentenceOrder {
     }
 
     /// The logits of every exit, `[B, 2]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there,
+    /// to evaluate the exits. All layers are computed. Without exits, only the logits after the
+    /// last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

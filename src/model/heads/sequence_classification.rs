@@ -47,12 +47,14 @@ pub struct SequenceClassificationOutput {
 }
 
 impl SequenceClassificationOutput {
-    /// Wraps logits `[B, C]` that were computed by a separate head; hidden states and attentions are empty.
+    /// Wraps logits `[B, C]` that were computed by a separate head; hidden states and attentions
+    /// are empty.
     pub fn new(logits: Array2<f32>, problem_type: Option<ProblemType>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new(), problem_type }
     }
 
-    /// transformers' loss: by the config's `problem_type` or, if it is not set, mean squared error for one label, cross-entropy for class indices, binary cross-entropy for values.
+    /// transformers' loss: by the config's `problem_type` or, if it is not set, mean squared error
+    /// for one label, cross-entropy for class indices, binary cross-entropy for values.
     ///
     /// # Errors
     /// [`Error::Input`] if the labels do not have the kind or shape of the problem.
@@ -75,7 +77,8 @@ pub(in crate::model) enum Comparison<'a> {
     BinaryCrossEntropy(ArrayView2<'a, f32>),
 }
 
-/// Which loss a problem has, as [`SequenceClassificationOutput::loss`] says, of `outputs` per sequence.
+/// Which loss a problem has, as [`SequenceClassificationOutput::loss`] says, of `outputs` per
+/// sequence.
 pub(in crate::model) fn comparison(
     problem_type: Option<ProblemType>,
     outputs: usize,
@@ -139,11 +142,12 @@ impl AlbertForSequenceClassification {
         })
     }
 
-    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy` lets it: see
-    /// [`exits`](crate::exits).
+    /// As [`forward`](Self::forward), but each sequence leaves at the first exit where `policy`
+    /// lets it: see [`exits`](crate::exits).
     ///
     /// # Errors
-    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no
+    /// exits, or the policy does not apply to its predictions.
     pub fn forward_until(
         &self,
         batch: &Batch,
@@ -154,8 +158,9 @@ impl AlbertForSequenceClassification {
         Ok(EarlyExit { output: SequenceClassificationOutput::new(logits, problem_type), layers })
     }
 
-    /// As [`forward_until`](Self::forward_until), of inputs that consist of several sequences which leave together when the
-    /// policy says so of what `predict` makes of their logits. The layers are those of each sequence.
+    /// As [`forward_until`](Self::forward_until), of inputs that consist of several sequences which
+    /// leave together when the policy says so of what `predict` makes of their logits. The layers
+    /// are those of each sequence.
     pub(crate) fn forward_together_until(
         &self,
         batch: &Batch,
@@ -175,7 +180,9 @@ impl AlbertForSequenceClassification {
     }
 
     /// The logits of every exit, `[B, C]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there,
+    /// to evaluate the exits. All layers are computed. Without exits, only the logits after the
+    /// last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -189,8 +196,8 @@ impl AlbertForSequenceClassification {
     }
 }
 
-/// What a classifier predicts: what the configuration says or, where it says nothing, a number if there is one label, else a
-/// class.
+/// What a classifier predicts: what the configuration says or, where it says nothing, a number if
+/// there is one label, else a class.
 pub(crate) fn problem(config: &AlbertConfig) -> ProblemType {
     config.problem_type.unwrap_or(match config.num_labels() {
         1 => ProblemType::Regression,

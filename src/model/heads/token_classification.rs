@@ -45,7 +45,8 @@ impl TokenClassificationOutput {
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the shape differs, a label is out of range or outside the attention mask, or all labels are −100.
+    /// [`Error::Input`](crate::Error::Input) if the shape differs, a label is out of range or
+    /// outside the attention mask, or all labels are −100.
     pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
         let (logits, labels) = labelled(&self.logits, labels)?;
         cross_entropy(logits.view(), &labels, IGNORE_INDEX)

@@ -52,7 +52,8 @@ pub(super) struct BackbonePass<'a> {
 /// The input of heads, or its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackboneStates {
-    /// The last layer's states of the batch's tokens, sequence after sequence (see [`Batch::token_rows`]), `[T, H]`.
+    /// The last layer's states of the batch's tokens, sequence after sequence (see
+    /// [`Batch::token_rows`]), `[T, H]`.
     pub tokens: Array2<f32>,
     /// The pooled output, `[B, H]`; none without a pooler.
     pub pooled: Option<Array2<f32>>,
@@ -158,7 +159,8 @@ impl TrainingBackbone {
         }
     }
 
-    /// States of wanted tokens after the last layer, and pooled output; `memory` keeps what the policy says.
+    /// States of wanted tokens after the last layer, and pooled output; `memory` keeps what the
+    /// policy says.
     pub(super) fn forward(
         &self,
         pass: BackbonePass<'_>,
@@ -180,7 +182,8 @@ impl TrainingBackbone {
         BackboneStates { tokens, pooled: Some(pooled), exits }
     }
 
-    /// Goes back from gradients of what [`forward`](Self::forward) returned as `states`, and adds those of the parameters.
+    /// Goes back from gradients of what [`forward`](Self::forward) returned as `states`, and adds
+    /// those of the parameters.
     pub(super) fn backward(
         &self,
         pass: BackbonePass<'_>,
@@ -199,7 +202,8 @@ impl TrainingBackbone {
         self.embed_backward(pass, memory, &d_embedded, gradients);
     }
 
-    /// Word, type and position embeddings → LayerNorm → dropout → projection, into the encoder's first states.
+    /// Word, type and position embeddings → LayerNorm → dropout → projection, into the encoder's
+    /// first states.
     fn embed(&self, pass: BackbonePass<'_>, memory: &mut Memory) {
         let (batch, tables) = (pass.batch, &pass.parameters.embeddings);
         let (tokens, width) = (batch.num_tokens(), pass.config.embedding_size);

@@ -287,7 +287,8 @@ impl TrainingEncoder {
 }
 
 impl ExitGradient {
-    /// Adds the gradients of some sequences, beginning with number `first` of the batch, to the gradient of their tokens' states `[t, H]`.
+    /// Adds the gradients of some sequences, beginning with number `first` of the batch, to the
+    /// gradient of their tokens' states `[t, H]`.
     fn add_to(&self, sequences: &[Sequence], first: usize, d: &mut [f32]) {
         let (start, hidden) = (first_row(sequences), self.d.ncols());
         for (sequence, from) in sequences.iter().zip(self.d.outer_iter().skip(first)) {

@@ -20,19 +20,23 @@ use crate::nn::Linear;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExitLoss {
-    /// Σ j·Lⱼ / Σ j, the weighting of PABEE, in which later exits count more. See section 3 of ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al.,
-    /// 2020).
+    /// Σ j·Lⱼ / Σ j, the weighting of PABEE, in which later exits count more. See section 3 of
+    /// ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al., 2020).
     #[default]
     ByLayer,
     /// The plain mean of all Lⱼ.
     Mean,
 }
 
-/// Self-distillation: earlier exits learn from the probabilities of the last one, in addition to the labels.
+/// Self-distillation: earlier exits learn from the probabilities of the last one, in addition to
+/// the labels.
 ///
-/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the probabilities of the last and of this exit, both from logits divided by the temperature T, averaged over the labels that count. For multi-label models, it is the mean of the labels' divergences. The last exit receives no gradient from it.
-/// T² keeps the gradients' scale the same at any temperature, as in ["Distilling the Knowledge in a
-/// Neural Network"](https://arxiv.org/abs/1503.02531) (Hinton et al., 2015).
+/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the
+/// probabilities of the last and of this exit, both from logits divided by the temperature T,
+/// averaged over the labels that count. For multi-label models, it is the mean of the labels'
+/// divergences. The last exit receives no gradient from it. T² keeps the gradients' scale the same
+/// at any temperature, as in ["Distilling the Knowledge in a Neural
+/// Network"](https://arxiv.org/abs/1503.02531) (Hinton et al., 2015).
 ///
 /// A regression has no probabilities, so its loss returns an error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

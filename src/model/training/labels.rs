@@ -9,8 +9,8 @@ use crate::nn::loss::Labels;
 pub enum Targets {
     /// One class index per row, `[B]`; −100 is ignored.
     Classes(Vec<i64>),
-    /// One number per output, `[B, C]`: a distribution over classes or choices, independent probabilities, or values to
-    /// regress.
+    /// One number per output, `[B, C]`: a distribution over classes or choices, independent
+    /// probabilities, or values to regress.
     Values(Array2<f32>),
 }
 

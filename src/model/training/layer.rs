@@ -94,8 +94,8 @@ pub(super) struct Scratch {
 }
 
 impl TrainingLayer<'_> {
-    /// The layer's output of states `x` `[t, H]`, into `out`, of all tokens or of those that are wanted; all that the backward pass
-    /// reads is saved.
+    /// The layer's output of states `x` `[t, H]`, into `out`, of all tokens or of those that are
+    /// wanted; all that the backward pass reads is saved.
     pub(super) fn forward(
         &self,
         x: &[f32],
@@ -138,8 +138,8 @@ impl TrainingLayer<'_> {
         self.output_norm.forward(middle, output_norm, out);
     }
 
-    /// The forward pass read upwards: the gradient `d` of the output becomes that of the input, and what was saved the
-    /// gradients that weights' are made of.
+    /// The forward pass read upwards: the gradient `d` of the output becomes that of the input, and
+    /// what was saved the gradients that weights' are made of.
     pub(super) fn backward(
         &self,
         d: &mut [f32],
@@ -153,8 +153,8 @@ impl TrainingLayer<'_> {
         self.add(narrow, d);
     }
 
-    /// As [`backward`](Self::backward), where the output is that of wanted tokens: `d_wanted` `[w, H]` is its gradient, and is used up; `d`
-    /// `[t, H]` becomes that of the input.
+    /// As [`backward`](Self::backward), where the output is that of wanted tokens: `d_wanted` `[w,
+    /// H]` is its gradient, and is used up; `d` `[t, H]` becomes that of the input.
     pub(super) fn backward_wanted(
         &self,
         (d_wanted, wanted): (&mut [f32], &WantedRows<'_>),
@@ -172,8 +172,9 @@ impl TrainingLayer<'_> {
         wanted.scatter(hidden, d_wanted, d);
     }
 
-    /// From the gradient `d` of the output to the context's, which is left in `scratch.narrow`; `d` becomes the part of the
-    /// input's that comes past attention. `rows` are the tokens' in the batch.
+    /// From the gradient `d` of the output to the context's, which is left in `scratch.narrow`; `d`
+    /// becomes the part of the input's that comes past attention. `rows` are the tokens' in the
+    /// batch.
     fn backward_to_context(
         &self,
         d: &mut [f32],

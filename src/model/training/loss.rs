@@ -15,7 +15,8 @@ use crate::nn::{contiguous_mut, softmax};
 /// Which of some labels count, and their classes.
 ///
 /// # Errors
-/// [`Error::Input`] if there are not as many labels as there are rows, one is no class, or none counts.
+/// [`Error::Input`] if there are not as many labels as there are rows, one is no class, or none
+/// counts.
 fn counted(labels: &[i64], rows: usize, classes: usize) -> Result<(Vec<usize>, Vec<usize>)> {
     if labels.len() != rows {
         return Err(Error::input("labels", rows.to_string(), labels.len().to_string()));
@@ -45,7 +46,8 @@ pub(super) fn check_classes(labels: &[i64], rows: usize, classes: usize) -> Resu
     counted(labels, rows, classes).map(drop)
 }
 
-/// Mean cross-entropy of `logits` `[N, C]` against classes `[N]`, which become `scale` times its gradient. −100 does not count.
+/// Mean cross-entropy of `logits` `[N, C]` against classes `[N]`, which become `scale` times its
+/// gradient. −100 does not count.
 ///
 /// # Errors
 /// [`Error::Input`] if the lengths differ, a label is no class, or none counts.

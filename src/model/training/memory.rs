@@ -1,4 +1,5 @@
-//! What an encoder's forward passes leave for backward passes, and its cutting into groups of sequences.
+//! What an encoder's forward passes leave for backward passes, and its cutting into groups of
+//! sequences.
 
 use super::ActivationPolicy;
 use super::saved::{GroupSize, SavedLayer, SavedRows, Widths, resize, take};
@@ -14,11 +15,13 @@ pub(super) struct EncoderMemory {
     groups: Vec<GroupSize>,
     /// The same groups, of wanted tokens alone.
     wanted: Vec<GroupSize>,
-    /// The input of every application, `[T, H]` each, and the output of the last, of wanted tokens, `[W, H]`.
+    /// The input of every application, `[T, H]` each, and the output of the last, of wanted tokens,
+    /// `[W, H]`.
     pub(super) states: Vec<Vec<f32>>,
     /// The last application's context of wanted tokens, `[W, H]`.
     pub(super) wanted_context: Vec<f32>,
-    /// What else was saved of every application; of a single one, where layers are computed once more.
+    /// What else was saved of every application; of a single one, where layers are computed once
+    /// more.
     pub(super) layers: Vec<SavedLayer>,
 }
 
@@ -81,7 +84,8 @@ impl EncoderMemory {
         index + 2 == self.states.len()
     }
 
-    /// The groups of a pass. What is saved of a single application has the size of that with this index.
+    /// The groups of a pass. What is saved of a single application has the size of that with this
+    /// index.
     pub(super) fn groups<'a>(
         &'a mut self,
         widths: Widths,

@@ -46,7 +46,8 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
     /// What its outputs are compared with.
     type Labels: Send + Sync;
 
-    /// The rows of a batch whose last states the head reads, in addition to first tokens if there is a pooler; `None` if it reads all.
+    /// The rows of a batch whose last states the head reads, in addition to first tokens if there
+    /// is a pooler; `None` if it reads all.
     #[doc(hidden)]
     fn rows_read(_batch: &Batch, _labels: &Self::Labels) -> Result<Vec<usize>> {
         Ok(Vec::new())
@@ -58,7 +59,8 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
         0
     }
 
-    /// The head and its loss, forward and, where there are gradients, backward. Where it fails, gradients are as they were.
+    /// The head and its loss, forward and, where there are gradients, backward. Where it fails,
+    /// gradients are as they were.
     #[doc(hidden)]
     fn head_pass(task: HeadTask<'_, Self::Head, Self::Labels>) -> Result<LossOutput>;
 }
@@ -68,8 +70,8 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 /// Use `..TrainingOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingOptions {
-    /// The precision of matrix products: [`Precision::F32`] or [`Precision::Bf16`]. Weights, sums, norms, softmax and
-    /// gradients are `f32` in any case.
+    /// The precision of matrix products: [`Precision::F32`] or [`Precision::Bf16`]. Weights, sums,
+    /// norms, softmax and gradients are `f32` in any case.
     pub precision: Precision,
     /// Whether activations for the backward pass are kept or recomputed.
     pub activations: ActivationPolicy,
@@ -100,7 +102,8 @@ impl Default for TrainingOptions {
 pub enum ActivationPolicy {
     /// Keeps everything that the backward pass reads: about 16·H values per token and layer.
     Keep,
-    /// Keeps only each layer's input and recomputes the layer in the backward pass: H values per token and layer, for a third more arithmetic (gradient checkpointing).
+    /// Keeps only each layer's input and recomputes the layer in the backward pass: H values per
+    /// token and layer, for a third more arithmetic (gradient checkpointing).
     Recompute,
 }
 
@@ -120,9 +123,11 @@ pub struct LossOutput {
 pub struct LossTerm {
     /// `masked_lm`, `sentence_order`, or `loss` of a model with a single head.
     pub name: &'static str,
-    /// The mean over labels that count; for a model with exits, the combined loss (see [`ExitLoss`]).
+    /// The mean over labels that count; for a model with exits, the combined loss (see
+    /// [`ExitLoss`]).
     pub loss: f64,
-    /// The number of correct predictions, after the last layer if there are exits; 0 if the loss has no classes.
+    /// The number of correct predictions, after the last layer if there are exits; 0 if the loss
+    /// has no classes.
     pub correct: usize,
     /// The number of predictions that count.
     pub count: usize,

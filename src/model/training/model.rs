@@ -47,7 +47,8 @@ use crate::nn::Parameters;
 ///
 /// # A custom loss
 ///
-/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with) passes its states to a custom head and loss, and takes their gradients.
+/// `TrainingModel<Albert>` is the backbone without a head: [`backward_with`](Self::backward_with)
+/// passes its states to a custom head and loss, and takes their gradients.
 pub struct TrainingModel<M: Model> {
     pub(super) isa: Isa,
     pub(super) config: AlbertConfig,
@@ -91,7 +92,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Prepares parameters for training.
     ///
     /// # Errors
-    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support training.
+    /// As [`Model::from_parameters`], and [`Error::Input`] if the precision does not support
+    /// training.
     pub fn new(
         config: AlbertConfig,
         parameters: M::Parameters,
@@ -118,7 +120,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         Ok(Self { isa, config, options, parameters, backbone, memory: Memory::default() })
     }
 
-    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they depend on the weights, and are determined again when a model in int8 is built.
+    /// The configuration, without [`int8_outliers`](crate::ConfigFields::int8_outliers): they
+    /// depend on the weights, and are determined again when a model in int8 is built.
     pub fn config(&self) -> &AlbertConfig {
         &self.config
     }
@@ -128,7 +131,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
         self.options
     }
 
-    /// The instruction set that it is trained with, as [`instruction_set`](crate::instruction_set) names it.
+    /// The instruction set that it is trained with, as [`instruction_set`](crate::instruction_set)
+    /// names it.
     pub(crate) fn instruction_set(&self) -> &'static str {
         self.isa.name()
     }
@@ -151,7 +155,8 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// Changes the parameters, as an optimizer does, and packs them anew.
     ///
     /// # Errors
-    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it changed a shape.
+    /// The error of `change`, which leaves the parameters as changed so far; [`Error::Input`] if it
+    /// changed a shape.
     pub fn update<R>(&mut self, change: impl FnOnce(&mut M::Parameters) -> Result<R>) -> Result<R> {
         let result = change(&mut self.parameters);
         check_shapes(&self.parameters, &M::zero_parameters(&self.config))?;

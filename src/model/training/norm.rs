@@ -6,8 +6,8 @@ use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::{Isa, backward, parallel, vector};
 use crate::nn::{LayerNorm, contiguous, contiguous_mut};
 
-/// Tokens whose gradients of a LayerNorm's parameters are summed up as one. Such parts, rather than what a thread happens
-/// to do, are what is added up, so that sums do not depend on threads.
+/// Tokens whose gradients of a LayerNorm's parameters are summed up as one. Such parts, rather than
+/// what a thread happens to do, are what is added up, so that sums do not depend on threads.
 const PART: usize = 64;
 
 /// A layer normalisation in training.
@@ -20,8 +20,8 @@ pub(super) struct TrainingNorm<'a> {
 
 /// What the backward pass reads, of some rows.
 pub(super) struct SavedNorm<'a> {
-    /// Before the forward pass, what is normalised; after it, the normalised values; after the backward pass, the
-    /// gradient of what was normalised. `[T, H]`.
+    /// Before the forward pass, what is normalised; after it, the normalised values; after the
+    /// backward pass, the gradient of what was normalised. `[T, H]`.
     pub(super) rows: &'a mut [f32],
     /// `[T]`.
     pub(super) factors: &'a mut [f32],
@@ -103,8 +103,8 @@ pub(super) fn parts(sequences: &[Sequence]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Runs `pass` over pieces of rows, on several threads where that is worth it. Each value must depend on those at the
-/// same place alone.
+/// Runs `pass` over pieces of rows, on several threads where that is worth it. Each value must
+/// depend on those at the same place alone.
 pub(super) fn each(
     width: usize,
     values: &mut [f32],

@@ -8,8 +8,9 @@ use super::labels::AnswerPositions;
 use super::loss::cross_entropy;
 use crate::error::{Error, Result};
 
-/// Mean of the cross-entropies of first and last position over the tokens that the mask leaves, and its gradient in the
-/// place of the logits `[T, 2]`. Negative positions count as 0, and those past the end (≥ S) not at all.
+/// Mean of the cross-entropies of first and last position over the tokens that the mask leaves, and
+/// its gradient in the place of the logits `[T, 2]`. Negative positions count as 0, and those past
+/// the end (≥ S) not at all.
 ///
 /// # Errors
 /// If there are not B positions, one is outside the attention mask, or all are ignored.

@@ -1,7 +1,9 @@
 //! The states that forward passes save for backward passes.
 //!
-//! Backward passes overwrite what they have read with what is needed next: queries, keys and values with their gradients, what
-//! was normalised with the gradient of what went into the norm. After all layers, the gradient of every product's output is therefore available next to its inputs, and takes no memory of its own.
+//! Backward passes overwrite what they have read with what is needed next: queries, keys and values
+//! with their gradients, what was normalised with the gradient of what went into the norm. After
+//! all layers, the gradient of every product's output is therefore available next to its inputs,
+//! and takes no memory of its own.
 
 use std::ops::Range;
 
@@ -69,8 +71,8 @@ impl GroupSize {
 }
 
 impl SavedLayer {
-    /// Makes room for the tokens of some groups, and for those of them that are computed after attention. What is in
-    /// it is whatever was left there.
+    /// Makes room for the tokens of some groups, and for those of them that are computed after
+    /// attention. What is in it is whatever was left there.
     pub(super) fn resize(&mut self, widths: Widths, groups: &[GroupSize], after: &[GroupSize]) {
         let Widths { hidden, intermediate } = widths;
         let tokens: usize = groups.iter().map(|group| group.tokens).sum();

@@ -1,7 +1,8 @@
 //! Which tokens' states are read of the last layer.
 //!
-//! A masked-LM head reads those of the masked tokens, a classifier those of first tokens. In the last application, what
-//! follows attention is done for them alone, forward and backward: nothing else depends on the others.
+//! A masked-LM head reads those of the masked tokens, a classifier those of first tokens. In the
+//! last application, what follows attention is done for them alone, forward and backward: nothing
+//! else depends on the others.
 
 use crate::batch::Layout;
 use crate::kernels::attention::Sequence;

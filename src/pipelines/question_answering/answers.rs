@@ -21,7 +21,8 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// How many spans of each window are looked at: more than are asked for, where several can become one.
+    /// How many spans of each window are looked at: more than are asked for, where several can
+    /// become one.
     fn spans(self) -> usize {
         match self.align_to_words {
             true => self.top_k.saturating_mul(2).saturating_add(10),
@@ -128,8 +129,8 @@ impl<'a> Shares<'a> {
     }
 }
 
-/// The tokens of all words that a span has part in, as far as they are in this window; none if it begins or ends with
-/// a token of no word.
+/// The tokens of all words that a span has part in, as far as they are in this window; none if it
+/// begins or ends with a token of no word.
 fn whole_words(encoding: &Encoding, span: Range<usize>) -> Option<Range<usize>> {
     let first = encoding.word_ids[span.start]?;
     let last = encoding.word_ids[span.end - 1]?;

@@ -19,7 +19,8 @@ const MAX_SEQ_LEN: usize = 384;
 /// The default overlap of consecutive parts, in tokens.
 const DOC_STRIDE: usize = 128;
 
-/// Extracts answers to questions from a context (`question-answering` in transformers up to 4.57; removed in 5).
+/// Extracts answers to questions from a context (`question-answering` in transformers up to 4.57;
+/// removed in 5).
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, QuestionAnswering};
@@ -35,9 +36,16 @@ const DOC_STRIDE: usize = 128;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A context longer than the model's input is read in overlapping parts, each after the question. Each part yields the probabilities of tokens to be the first or the last of the answer (among the context's tokens and `[CLS]`); the score of a span is the product of both. If the same text is found twice, ignoring case, the scores are added, so the sum can exceed 1; the position is that of the first occurrence.
+/// A context longer than the model's input is read in overlapping parts, each after the question.
+/// Each part yields the probabilities of tokens to be the first or the last of the answer (among
+/// the context's tokens and `[CLS]`); the score of a span is the product of both. If the same text
+/// is found twice, ignoring case, the scores are added, so the sum can exceed 1; the position is
+/// that of the first occurrence.
 ///
-/// Two things differ from transformers. If there are fewer answers than requested, it adds impossible ones of score 0, whereas this pipeline returns fewer. And its answers from SentencePiece tokens begin with the space before the word, because its tokenizer at that time included it.
+/// Two things differ from transformers. If there are fewer answers than requested, it adds
+/// impossible ones of score 0, whereas this pipeline returns fewer. And its answers from
+/// SentencePiece tokens begin with the space before the word, because its tokenizer at that time
+/// included it.
 #[derive(Debug)]
 pub struct QuestionAnswering {
     base: Base<AlbertForQuestionAnswering>,
@@ -112,21 +120,25 @@ impl QuestionAnswering {
         self
     }
 
-    /// Whether the empty answer is possible, as in SQuAD 2, with the probability of `[CLS]` (the minimum over all windows); by default not.
+    /// Whether the empty answer is possible, as in SQuAD 2, with the probability of `[CLS]` (the
+    /// minimum over all windows); by default not.
     #[must_use]
     pub fn handle_impossible_answer(mut self, handle: bool) -> Self {
         self.choice.handle_impossible_answer = handle;
         self
     }
 
-    /// Whether answers consist of whole words; by default they do. Words are those of the tokenizer's pre-tokenization: **with SentencePiece, they are separated by spaces. Turn this off for a language without spaces.**
+    /// Whether answers consist of whole words; by default they do. Words are those of the
+    /// tokenizer's pre-tokenization: **with SentencePiece, they are separated by spaces. Turn this
+    /// off for a language without spaces.**
     #[must_use]
     pub fn align_to_words(mut self, align: bool) -> Self {
         self.choice.align_to_words = align;
         self
     }
 
-    /// The maximum number of tokens of the question, a part of the context and special tokens together; by default 384, or the model's input length if that is less.
+    /// The maximum number of tokens of the question, a part of the context and special tokens
+    /// together; by default 384, or the model's input length if that is less.
     #[must_use]
     pub fn max_seq_len(mut self, tokens: usize) -> Self {
         self.max_seq_len = tokens;
@@ -149,7 +161,8 @@ impl Pipeline for QuestionAnswering {
     type Kept = String;
 
     /// # Errors
-    /// [`Error::Input`] if the question or its context is empty, or if the question leaves no room for more than `doc_stride` tokens of the context.
+    /// [`Error::Input`] if the question or its context is empty, or if the question leaves no room
+    /// for more than `doc_stride` tokens of the context.
     fn prepare(&self, input: QuestionAnsweringInput) -> Result<Prepared<String>> {
         let QuestionAnsweringInput { question, context } = input;
         for (what, text) in [("question", &question), ("context", &context)] {

@@ -1,4 +1,5 @@
-//! Tokens and words with their labels → entities, as transformers' `TokenClassificationPipeline` groups them.
+//! Tokens and words with their labels → entities, as transformers' `TokenClassificationPipeline`
+//! groups them.
 
 use std::ops::Range;
 
@@ -96,7 +97,8 @@ fn tag_of(label: &str) -> (bool, &str) {
     }
 }
 
-/// Of entities of several windows that overlap, the longest; of equally long ones, that with the greater score.
+/// Of entities of several windows that overlap, the longest; of equally long ones, that with the
+/// greater score.
 fn without_overlaps(mut entities: Vec<Entity>) -> Vec<Entity> {
     entities.sort_by_key(|entity| entity.start);
     let mut kept: Vec<Entity> = Vec::new();

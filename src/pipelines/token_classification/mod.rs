@@ -17,7 +17,8 @@ use crate::model::heads::AlbertForTokenClassification;
 use crate::nn::softmax;
 use serde::Serialize;
 
-/// Labels tokens, words, or spans of several words in a text (`token-classification`, or `ner`, in transformers).
+/// Labels tokens, words, or spans of several words in a text (`token-classification`, or `ner`, in
+/// transformers).
 ///
 /// ```
 /// use ndalbert::pipelines::{Aggregation, Pipeline, TokenClassification};
@@ -32,7 +33,8 @@ use serde::Serialize;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A text longer than the model's input is truncated, unless a [`stride`](Self::stride) is set: then it is read in several windows.
+/// A text longer than the model's input is truncated, unless a [`stride`](Self::stride) is set:
+/// then it is read in several windows.
 #[derive(Debug)]
 pub struct TokenClassification {
     base: Base<AlbertForTokenClassification>,
@@ -48,14 +50,17 @@ impl_construction!(TokenClassification, AlbertForTokenClassification, |base| {
 
 /// The unit that is labelled.
 ///
-/// `First`, `Average` and `Max` are for sub-word vocabularies. In WordPiece, continuations are marked by `##`; in SentencePiece, words are separated by spaces, so a text without spaces is one word.
+/// `First`, `Average` and `Max` are for sub-word vocabularies. In WordPiece, continuations are
+/// marked by `##`; in SentencePiece, words are separated by spaces, so a text without spaces is one
+/// word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Aggregation {
     /// Each token separately.
     #[default]
     None,
-    /// Groups of adjacent tokens with the same label; the prefixes `B-` and `I-` mark the beginning and the continuation of an entity.
+    /// Groups of adjacent tokens with the same label; the prefixes `B-` and `I-` mark the beginning
+    /// and the continuation of an entity.
     Simple,
     /// Like `Simple`, but all tokens of a word get the label of its first one.
     First,
@@ -69,11 +74,14 @@ pub enum Aggregation {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entity {
-    /// Its label in the checkpoint's `id2label`, without `B-` or `I-` if tokens are aggregated (transformers calls it `entity_group` then).
+    /// Its label in the checkpoint's `id2label`, without `B-` or `I-` if tokens are aggregated
+    /// (transformers calls it `entity_group` then).
     pub label: String,
     /// The probability of the label, averaged over aggregated tokens or words.
     pub score: f32,
-    /// The decoded tokens: lower-cased if the tokenizer does so and, as in transformers, without spaces between words if `First`, `Average` or `Max` aggregate SentencePiece tokens. The original text is at [`bytes`](Self::bytes).
+    /// The decoded tokens: lower-cased if the tokenizer does so and, as in transformers, without
+    /// spaces between words if `First`, `Average` or `Max` aggregate SentencePiece tokens. The
+    /// original text is at [`bytes`](Self::bytes).
     pub word: String,
     /// Its beginning in the text, in characters (Unicode scalar values, as in Python).
     pub start: usize,
@@ -81,7 +89,8 @@ pub struct Entity {
     pub end: usize,
     /// Its range in bytes, to slice the text.
     pub bytes: Range<usize>,
-    /// The index of the token in the model's input, where `[CLS]` is 0; `None` if tokens are aggregated.
+    /// The index of the token in the model's input, where `[CLS]` is 0; `None` if tokens are
+    /// aggregated.
     pub index: Option<usize>,
 }
 
@@ -100,14 +109,17 @@ impl TokenClassification {
         self
     }
 
-    /// Labels to omit from the results, without `B-` or `I-` if tokens are aggregated; by default `O`.
+    /// Labels to omit from the results, without `B-` or `I-` if tokens are aggregated; by default
+    /// `O`.
     #[must_use]
     pub fn ignore_labels<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.ignored = labels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Reads texts longer than the model's input in windows that overlap by `stride` tokens. Of overlapping entities, the longest is returned, or the one with the highest score. Requires aggregation.
+    /// Reads texts longer than the model's input in windows that overlap by `stride` tokens. Of
+    /// overlapping entities, the longest is returned, or the one with the highest score. Requires
+    /// aggregation.
     #[must_use]
     pub fn stride(mut self, tokens: impl Into<Option<usize>>) -> Self {
         self.stride = tokens.into();

@@ -24,7 +24,8 @@ pub(super) struct Piece {
     is_continuation: bool,
 }
 
-/// The tokens of a text that the template did not add, with the probabilities `[S, C]` of their labels.
+/// The tokens of a text that the template did not add, with the probabilities `[S, C]` of their
+/// labels.
 pub(super) fn pieces(
     tokenizer: &AlbertTokenizer,
     text: &str,
@@ -38,8 +39,8 @@ pub(super) fn pieces(
         let (start, end) = encoding.offsets[column];
         let bytes = encoding.byte_offsets[column].0..encoding.byte_offsets[column].1;
         let mut word = tokenizer.id_to_token(id).unwrap_or_default();
-        // Marked vocabularies tell by the mark, which makes a token's name longer than what it stands for; in others,
-        // what follows a space begins a word.
+        // Marked vocabularies tell by the mark, which makes a token's name longer than what it
+        // stands for; in others, what follows a space begins a word.
         let mut is_continuation = match marked {
             true => word.chars().count() != end.saturating_sub(start),
             false => start > 0 && !touches_space(text, bytes.start),

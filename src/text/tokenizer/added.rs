@@ -1,7 +1,8 @@
 //! Special and added tokens: who declares them, who wins, and in which order they get their ids.
 //!
-//! `transformers` gathers them from up to four files and from its own defaults; the order and the precedence below
-//! are those of `PreTrainedTokenizerBase._from_pretrained` and `TokenizersBackend.__init__`.
+//! `transformers` gathers them from up to four files and from its own defaults; the order and the
+//! precedence below are those of `PreTrainedTokenizerBase._from_pretrained` and
+//! `TokenizersBackend.__init__`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -31,7 +32,8 @@ pub(super) struct Declarations {
     /// `additional_special_tokens`, the older name, where `extra` is not there.
     additional: Option<Vec<Declared>>,
     by_id: BTreeMap<u64, AddedToken>,
-    /// Whether `tokenizer_config.json` has its own `added_tokens_decoder`, and other files are not asked.
+    /// Whether `tokenizer_config.json` has its own `added_tokens_decoder`, and other files are not
+    /// asked.
     is_complete: bool,
     /// The other files if they were asked, in the order of [`OTHERS`].
     pub files: Vec<JsonFile>,
@@ -143,7 +145,8 @@ impl Declarations {
         }
     }
 
-    /// The token that the directory gives the name `key`, with the flags it has in the list by id if it is there.
+    /// The token that the directory gives the name `key`, with the flags it has in the list by id
+    /// if it is there.
     fn explicit(&self, key: &str) -> Option<Declared> {
         let (_, token) = self.named.iter().find(|(name, _)| name == key)?;
         let mut listed = self.by_id.values().rev();
@@ -164,8 +167,9 @@ impl Declarations {
 
     /// All tokens to add, in the order in which new ones get ids.
     ///
-    /// `existing` are added already; `pieces` are the control and user-defined symbols of a SentencePiece model.
-    /// Of tokens with the same text the last one decides the flags, which is how the library adds them.
+    /// `existing` are added already; `pieces` are the control and user-defined symbols of a
+    /// SentencePiece model. Of tokens with the same text the last one decides the flags, which is
+    /// how the library adds them.
     pub fn in_order(
         &self,
         defaults: Option<Family>,

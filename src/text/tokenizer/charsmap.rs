@@ -1,7 +1,8 @@
 //! SentencePiece's precompiled charsmap, checked before it is used.
 //!
-//! Layout: the length of the trie in bytes (u32), the trie (a double array of u32 units, little-endian), then the
-//! replacements, one after the other, each ended by a NUL. The crate that walks it trusts every offset in it.
+//! Layout: the length of the trie in bytes (u32), the trie (a double array of u32 units,
+//! little-endian), then the replacements, one after the other, each ended by a NUL. The crate that
+//! walks it trusts every offset in it.
 
 use std::path::Path;
 
@@ -36,7 +37,8 @@ fn split(bytes: &[u8]) -> Option<(Vec<u32>, &[u8])> {
         .then(|| (units.iter().copied().map(u32::from_le_bytes).collect(), replacements))
 }
 
-/// Follows every edge of the trie once: each must stay inside, each replacement begin at a character.
+/// Follows every edge of the trie once: each must stay inside, each replacement begin at a
+/// character.
 fn check(trie: &[u32], replacements: &str) -> Result<(), String> {
     let mut seen = vec![false; trie.len()];
     let mut pending = vec![offset(trie[0])];

@@ -1,4 +1,5 @@
-//! JSON files next to the vocabulary: read whole, asked key by key, and every wrong type is an error that says where.
+//! JSON files next to the vocabulary: read whole, asked key by key, and every wrong type is an
+//! error that says where.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ pub(super) struct JsonFile {
 
 /// A token as a config names it.
 ///
-/// `transformers` treats a mere string and a full description as different even where they say the same, and which of
-/// two contradicting ones wins depends on it.
+/// `transformers` treats a mere string and a full description as different even where they say the
+/// same, and which of two contradicting ones wins depends on it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Declared {
     pub token: AddedToken,
@@ -112,7 +113,8 @@ impl JsonFile {
         tokens.collect::<Result<_>>().map(Some)
     }
 
-    /// A string, or an object with `content` and flags. `normalized` is, unless said, what the token is not: special.
+    /// A string, or an object with `content` and flags. `normalized` is, unless said, what the
+    /// token is not: special.
     pub fn as_token(&self, key: &str, value: &Value, default_special: bool) -> Result<Declared> {
         let expected = "a token: a string, or an object with `content` and true/false flags";
         let entries = match value {

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 impl AlbertTokenizer {
     /// Decodes `ids` to text, without special tokens if `skip_special_tokens`.
     ///
-    /// As in `transformers`, this is not the inverse of encoding: dropped case, accents and spaces are not restored, and WordPiece puts spaces between words.
+    /// As in `transformers`, this is not the inverse of encoding: dropped case, accents and spaces
+    /// are not restored, and WordPiece puts spaces between words.
     ///
     /// # Errors
     /// If an id is not in the vocabulary (`transformers` ignores it).

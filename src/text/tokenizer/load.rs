@@ -41,8 +41,8 @@ pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
     (layout::VOCABULARIES[2], wordpiece::read),
 ];
 
-/// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's (`vocab_chinese.txt`), and what
-/// they are elsewhere.
+/// How names of vocabularies begin and end in Google's releases (`30k-clean.model`) and albert_zh's
+/// (`vocab_chinese.txt`), and what they are elsewhere.
 const OTHERS: [(&str, &str, &str); 2] =
     [("", ".model", "spiece.model"), ("vocab", ".txt", "vocab.txt")];
 

@@ -36,9 +36,11 @@ use super::{Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
 use crate::memory::MemoryFiles;
 
-/// Converts text to ids and back, as intended by the checkpoint's authors. Cheap to clone and to share between threads.
+/// Converts text to ids and back, as intended by the checkpoint's authors. Cheap to clone and to
+/// share between threads.
 ///
-/// Encodings are not truncated unless a [truncation](Self::with_truncation) is set, not even to [`model_max_length`](Self::model_max_length).
+/// Encodings are not truncated unless a [truncation](Self::with_truncation) is set, not even to
+/// [`model_max_length`](Self::model_max_length).
 ///
 /// ```
 /// # fn main() -> ndalbert::Result<()> {
@@ -56,19 +58,24 @@ use crate::memory::MemoryFiles;
 ///
 /// # Which rules
 ///
-/// Results are those of `transformers` 5.23 for the same directory, with `AlbertTokenizer`, or `BertTokenizer` for WordPiece vocabularies. Both use the `tokenizers` crate. Three surprising rules by which `transformers` assembles it from files are followed:
+/// Results are those of `transformers` 5.23 for the same directory, with `AlbertTokenizer`, or
+/// `BertTokenizer` for WordPiece vocabularies. Both use the `tokenizers` crate. Three surprising
+/// rules by which `transformers` assembles it from files are followed:
 ///
 /// - **`tokenizer.json` provides the vocabulary, not the rules.** Vocabulary, charsmap, added tokens and (for Unigram) the template come from the file; quotes, accents, case and words follow `tokenizer_config.json` and its defaults, so `do_lower_case` there overrides the file's normalizer. If `tokenizer_class` names another class (such as `PreTrainedTokenizerFast`), the file is used unchanged.
 /// - **`spiece.model` alone is not quite the published tokenizer.** The `tokenizer.json` files on the Hub were written
-///   by an older converter. It lowered the score of pieces like `9,` by 100 (the original tokenizer splits that comma
-///   off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and let `[MASK]` swallow the space before
-///   it. From `spiece.model`, `transformers` 5 does none of this: scores stay, each user-defined symbol splits the text
-///   first (`(a` becomes `(`, `▁a`), `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has
-///   one; with both files there, that is the one that is read.
+///   by an older converter. It lowered the score of pieces like `9,` by 100 (the original tokenizer
+///   splits that comma off), left the user-defined symbols ``( ) " - . – £ €`` to the model, and
+///   let `[MASK]` swallow the space before it. From `spiece.model`, `transformers` 5 does none of
+///   this: scores stay, each user-defined symbol splits the text first (`(a` becomes `(`, `▁a`),
+///   `[MASK]` takes no space. Prefer the `tokenizer.json` of a checkpoint if it has one; with both
+///   files there, that is the one that is read.
 /// - **`special_tokens_map.json` and `added_tokens.json` count only** if `tokenizer_config.json`
 ///   has no `added_tokens_decoder`; then their keys override it (`do_lower_case`, …).
 ///
-/// Some files with which `transformers` continues are errors here: a vocabulary without `[MASK]` (which would get an id beyond the embedding table), a `spiece.model` of another algorithm or a truncated one, a class whose rules are only in a missing `tokenizer.json`.
+/// Some files with which `transformers` continues are errors here: a vocabulary without `[MASK]`
+/// (which would get an id beyond the embedding table), a `spiece.model` of another algorithm or a
+/// truncated one, a class whose rules are only in a missing `tokenizer.json`.
 #[derive(Clone)]
 pub struct AlbertTokenizer {
     /// Without post-processor, truncation and padding: those follow in `encode_input`.
@@ -122,10 +129,13 @@ impl AlbertTokenizer {
     /// `model_input_names`, special and added tokens), `special_tokens_map.json` and
     /// `added_tokens.json`.
     ///
-    /// Without these three, a `vocab` in `config.json` is a vocabulary of phonemes, as in the speech model Kokoro: each character is a token, unknown characters are dropped, and id 0 is added at both ends.
+    /// Without these three, a `vocab` in `config.json` is a vocabulary of phonemes, as in the
+    /// speech model Kokoro: each character is a token, unknown characters are dropped, and id 0 is
+    /// added at both ends.
     ///
     /// # Errors
-    /// Names the file and the problem: no vocabulary, unreadable, malformed, a value of the wrong type, or a vocabulary without a padding, unknown, `[CLS]`, `[SEP]` or `[MASK]` token.
+    /// Names the file and the problem: no vocabulary, unreadable, malformed, a value of the wrong
+    /// type, or a vocabulary without a padding, unknown, `[CLS]`, `[SEP]` or `[MASK]` token.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         load::load(directory.as_ref())
     }
@@ -161,7 +171,8 @@ impl AlbertTokenizer {
         self.truncation
     }
 
-    /// The side at which texts are truncated; by default `truncation_side` of `tokenizer_config.json`, or else right.
+    /// The side at which texts are truncated; by default `truncation_side` of
+    /// `tokenizer_config.json`, or else right.
     #[must_use]
     pub fn with_truncation_side(mut self, side: TruncationSide) -> Self {
         self.truncation_side = side;
@@ -193,7 +204,8 @@ impl AlbertTokenizer {
         self.special.pad
     }
 
-    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none: `u32::MAX`, which no model accepts.
+    /// The id of the unknown token, `<unk>` or `[UNK]`. A vocabulary of phonemes has none:
+    /// `u32::MAX`, which no model accepts.
     pub fn unk_token_id(&self) -> u32 {
         self.special.unk
     }
@@ -208,12 +220,14 @@ impl AlbertTokenizer {
         self.special.sep
     }
 
-    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`, which no model accepts.
+    /// The id of `[MASK]`, the token to be guessed. A vocabulary of phonemes has none: `u32::MAX`,
+    /// which no model accepts.
     pub fn mask_token_id(&self) -> u32 {
         self.special.mask
     }
 
-    /// The ids of all special tokens, ascending: decoding can skip them, and masking must not replace them.
+    /// The ids of all special tokens, ascending: decoding can skip them, and masking must not
+    /// replace them.
     pub fn special_token_ids(&self) -> Vec<u32> {
         let SpecialIds { pad, unk, cls, sep, mask } = self.special;
         let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder();
@@ -232,7 +246,8 @@ impl AlbertTokenizer {
         Self { tokenizer: Arc::new(tokenizer), ..self.clone() }
     }
 
-    /// The same, but letters are lower-cased before all else; special tokens in a text stay what they are.
+    /// The same, but letters are lower-cased before all else; special tokens in a text stay what
+    /// they are.
     ///
     /// # Errors
     /// If the library refuses that.

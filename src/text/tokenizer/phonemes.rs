@@ -1,7 +1,7 @@
 //! A vocabulary of phonemes, `vocab` in a speech model's `config.json`: a character is a token.
 //!
-//! The reference is Kokoro's `KModel.forward`: characters that the vocabulary lacks are left out, and id 0 is put at both
-//! ends.
+//! The reference is Kokoro's `KModel.forward`: characters that the vocabulary lacks are left out,
+//! and id 0 is put at both ends.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +87,8 @@ pub(super) fn save(source: &Source, directory: &Path) -> Result<()> {
     write_atomically(&config.path, |file| writeln!(file, "{text:#}"))
 }
 
-/// Splits at every character, and looks each up; a model of the library's that has no unknown token leaves out the rest.
+/// Splits at every character, and looks each up; a model of the library's that has no unknown token
+/// leaves out the rest.
 fn tokenizer(config: &JsonFile, vocabulary: Value, boundary: &str) -> Result<Tokenizer> {
     // Through text, because the library's reader borrows its strings.
     let text = json!({ "type": "BPE", "vocab": vocabulary, "merges": [] }).to_string();

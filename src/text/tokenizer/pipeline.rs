@@ -1,4 +1,5 @@
-//! From a vocabulary to a pipeline: what `AlbertTokenizer.__init__` and `BertTokenizer.__init__` put around it.
+//! From a vocabulary to a pipeline: what `AlbertTokenizer.__init__` and `BertTokenizer.__init__`
+//! put around it.
 
 use std::path::PathBuf;
 
@@ -108,7 +109,8 @@ pub(in crate::text) fn sentencepiece(
     Ok(tokenizer)
 }
 
-/// BERT's cleaning, its splitting at punctuation and Chinese characters, then the longest piece first.
+/// BERT's cleaning, its splitting at punctuation and Chinese characters, then the longest piece
+/// first.
 pub(in crate::text) fn wordpiece(model: WordPiece, settings: &Settings) -> Result<Tokenizer> {
     let normalizer = BertNormalizer::new(
         true,
@@ -128,7 +130,8 @@ pub(in crate::text) fn template(
     cls: (String, u32),
     sep: (String, u32),
 ) -> Result<TemplateProcessing> {
-    // The names inside the template are only labels: real ones may hold characters that its syntax lacks.
+    // The names inside the template are only labels: real ones may hold characters that its syntax
+    // lacks.
     let special = |label: &str, (token, id): (String, u32)| {
         SpecialToken::new(label.to_owned(), vec![id], vec![token]).map_err(refused)
     };

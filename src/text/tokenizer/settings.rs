@@ -25,7 +25,8 @@ pub(in crate::text) struct Settings {
     pub model_max_length: Option<usize>,
     /// Whether the model is given type ids: `model_input_names` has them, or is not there.
     pub gives_type_ids: bool,
-    /// What `tokenizer_class` names, unless it is ALBERT's or BERT's class, whose rules are known here.
+    /// What `tokenizer_class` names, unless it is ALBERT's or BERT's class, whose rules are known
+    /// here.
     pub other_class: Option<String>,
 }
 

@@ -90,14 +90,18 @@ impl Source {
 }
 
 impl AlbertTokenizer {
-    /// Writes the files from which this tokenizer was read to a directory, which is created if necessary: its vocabulary,
-    /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`. A vocabulary of
-    /// phonemes is put into the directory's `config.json`.
+    /// Writes the files from which this tokenizer was read to a directory, which is created if
+    /// necessary: its vocabulary, `tokenizer_config.json` and, if they were read,
+    /// `special_tokens_map.json` and `added_tokens.json`. A vocabulary of phonemes is put into the
+    /// directory's `config.json`.
     ///
     /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read
-    /// the same tokenizer from it. Every setting of the files keeps its effect; the current [truncation side](Self::with_truncation_side) is saved. As in `transformers`, a truncation length is not saved.
+    /// the same tokenizer from it. Every setting of the files keeps its effect; the current
+    /// [truncation side](Self::with_truncation_side) is saved. As in `transformers`, a truncation
+    /// length is not saved.
     ///
-    /// All files are written to temporary files and synced before the first one is replaced, so a failed save leaves the old files intact.
+    /// All files are written to temporary files and synced before the first one is replaced, so a
+    /// failed save leaves the old files intact.
     ///
     /// ```
     /// # fn main() -> ndalbert::Result<()> {
@@ -115,7 +119,9 @@ impl AlbertTokenizer {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it contains a file of another tokenizer that would be read instead of or in addition to these (such as a `tokenizer.json` next to a `vocab.txt`).
+    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it contains a file
+    /// of another tokenizer that would be read instead of or in addition to these (such as a
+    /// `tokenizer.json` next to a `vocab.txt`).
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;
@@ -126,7 +132,8 @@ impl AlbertTokenizer {
         commit_all(self.stage(directory, None)?)
     }
 
-    /// Writes the files to temporary ones (none for phonemes, whose vocabulary is in the model's `config.json`), with this `model_max_length`, if given.
+    /// Writes the files to temporary ones (none for phonemes, whose vocabulary is in the model's
+    /// `config.json`), with this `model_max_length`, if given.
     pub(crate) fn stage(
         &self,
         directory: &Path,

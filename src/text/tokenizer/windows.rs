@@ -8,13 +8,17 @@ use crate::text::encoding::Places;
 use tokenizers::{Encoding as Raw, PostProcessor};
 
 impl AlbertTokenizer {
-    /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of at most `max_length`
-    /// tokens, each part repeating the last `stride` tokens of the part before it. There is always at least one.
+    /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of
+    /// at most `max_length` tokens, each part repeating the last `stride` tokens of the part before
+    /// it. There is always at least one.
     ///
-    /// Corresponds to `truncation="only_second"` with `return_overflowing_tokens` in `transformers`. The truncation length that is set is ignored, but not its side: from the left, the first part is the end of the text.
+    /// Corresponds to `truncation="only_second"` with `return_overflowing_tokens` in
+    /// `transformers`. The truncation length that is set is ignored, but not its side: from the
+    /// left, the first part is the end of the text.
     ///
     /// # Errors
-    /// If `first` and the special tokens leave no room for more than `stride` tokens (and `second` needs it).
+    /// If `first` and the special tokens leave no room for more than `stride` tokens (and `second`
+    /// needs it).
     pub fn encode_windows(
         &self,
         first: &str,
@@ -31,7 +35,8 @@ impl AlbertTokenizer {
             .collect()
     }
 
-    /// `[CLS] part [SEP]` for as many parts of a single text as it takes, as [`encode_windows`](Self::encode_windows).
+    /// `[CLS] part [SEP]` for as many parts of a single text as it takes, as
+    /// [`encode_windows`](Self::encode_windows).
     ///
     /// # Errors
     /// If the special tokens leave no room for more than `stride` tokens (and the text needs it).
@@ -46,7 +51,8 @@ impl AlbertTokenizer {
         parts.into_iter().map(|part| self.window(part, None, &places)).collect()
     }
 
-    /// The tokens of a text in parts that fit together with `others` tokens of another one and the special ones.
+    /// The tokens of a text in parts that fit together with `others` tokens of another one and the
+    /// special ones.
     fn parts(
         &self,
         text: &str,

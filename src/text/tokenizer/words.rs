@@ -27,9 +27,10 @@ const UNSPACED: [std::ops::RangeInclusive<char>; 8] = [
 
 /// Whether a token of a vocabulary begins a word.
 ///
-/// In WordPiece all do that have no `##` before them. In SentencePiece those do that have a `▁` before them, begin with
-/// what is neither letter nor digit, or with a letter of a script without spaces. (google-research/albert also lets
-/// every piece with a digit or a foreign letter begin a word, and so splits numbers and words of other alphabets.)
+/// In WordPiece all do that have no `##` before them. In SentencePiece those do that have a `▁`
+/// before them, begin with what is neither letter nor digit, or with a letter of a script without
+/// spaces. (google-research/albert also lets every piece with a digit or a foreign letter begin a
+/// word, and so splits numbers and words of other alphabets.)
 pub(super) fn begins_word(family: Family, token: &str) -> bool {
     match family {
         Family::WordPiece => token.strip_prefix("##").is_none_or(str::is_empty),
@@ -41,7 +42,8 @@ pub(super) fn begins_word(family: Family, token: &str) -> bool {
 }
 
 impl AlbertTokenizer {
-    /// Whether tokens that continue a word are marked (`##`), so that this can be seen in the token itself.
+    /// Whether tokens that continue a word are marked (`##`), so that this can be seen in the token
+    /// itself.
     pub(crate) fn marks_continuations(&self) -> bool {
         match self.tokenizer.get_model() {
             ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),

@@ -1,8 +1,8 @@
-//! Pieces of WordPiece by byte-pair encoding: the pair that is next to each other most often becomes one piece, again and
-//! again.
+//! Pieces of WordPiece by byte-pair encoding: the pair that is next to each other most often
+//! becomes one piece, again and again.
 //!
-//! The rule is that of the `tokenizers` crate's `WordPieceTrainer`. That is not called because what it gives depends on
-//! the order of maps with random seeds, and no run of it could be repeated.
+//! The rule is that of the `tokenizers` crate's `WordPieceTrainer`. That is not called because what
+//! it gives depends on the order of maps with random seeds, and no run of it could be repeated.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -27,7 +27,8 @@ pub(super) struct Joining {
 }
 
 impl Joining {
-    /// Begins with these pieces and with words spelled in them. A word with another piece does not count.
+    /// Begins with these pieces and with words spelled in them. A word with another piece does not
+    /// count.
     pub(super) fn new<W: IntoIterator<Item = String>>(
         pieces: Vec<String>,
         words: impl IntoIterator<Item = (W, u64)>,

@@ -1,7 +1,7 @@
 //! Building vocabularies from text.
 //!
-//! Files → [`words`] (which words there are, and how often) → [`unigram`] or [`wordpiece`] (pieces) → [`files`] (a
-//! tokenizer's directory).
+//! Files → [`words`] (which words there are, and how often) → [`unigram`] or [`wordpiece`] (pieces)
+//! → [`files`] (a tokenizer's directory).
 
 mod files;
 mod joining;
@@ -17,12 +17,14 @@ use crate::error::{Error, Result};
 /// The kind of a vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VocabularyKind {
-    /// ALBERT's kind, SentencePiece's Unigram: pieces that maximise the likelihood of the text, with `▁` before each word.
+    /// ALBERT's kind, SentencePiece's Unigram: pieces that maximise the likelihood of the text,
+    /// with `▁` before each word.
     Unigram,
-    /// BERT's WordPiece: pieces by the frequency of joined pairs, with `##` before those that continue a word. Every Chinese character is a word.
+    /// BERT's WordPiece: pieces by the frequency of joined pairs, with `##` before those that
+    /// continue a word. Every Chinese character is a word.
     WordPiece,
-    /// WordPiece of single characters, by frequency: for Chinese text, in which it is WordPiece without the rare words of
-    /// other scripts. Those are spelled (`a`, `##b`).
+    /// WordPiece of single characters, by frequency: for Chinese text, in which it is WordPiece
+    /// without the rare words of other scripts. Those are spelled (`a`, `##b`).
     Characters,
 }
 
@@ -33,16 +35,21 @@ pub enum VocabularyKind {
 pub struct VocabularyOptions {
     /// The kind of vocabulary. Unigram by default.
     pub kind: VocabularyKind,
-    /// The maximum number of tokens, including special ones; fewer if the text does not yield as many. 30000 by default.
+    /// The maximum number of tokens, including special ones; fewer if the text does not yield as
+    /// many. 30000 by default.
     pub vocab_size: usize,
-    /// Whether text is lower-cased, also by the resulting tokenizer. True by default. (This also removes accents.)
+    /// Whether text is lower-cased, also by the resulting tokenizer. True by default. (This also
+    /// removes accents.)
     pub do_lower_case: bool,
-    /// The share of the text's characters that the vocabulary must cover; the rarest ones become unknown. 0.9995
-    /// by default, as in SentencePiece. Characters vocabularies go by `vocab_size` alone.
+    /// The share of the text's characters that the vocabulary must cover; the rarest ones become
+    /// unknown. 0.9995 by default, as in SentencePiece. Characters vocabularies go by `vocab_size`
+    /// alone.
     pub character_coverage: f64,
-    /// The minimum frequency of pairs to be joined (WordPiece), or of characters to be kept (Characters). 2 by default.
+    /// The minimum frequency of pairs to be joined (WordPiece), or of characters to be kept
+    /// (Characters). 2 by default.
     pub min_frequency: u64,
-    /// The maximum number of lines that are used, sampled uniformly by `random_seed`; these are held in memory. 1,000,000 by default.
+    /// The maximum number of lines that are used, sampled uniformly by `random_seed`; these are
+    /// held in memory. 1,000,000 by default.
     pub max_sentences: usize,
     /// The seed for sampling lines, if there are too many.
     pub random_seed: u64,
@@ -111,9 +118,9 @@ impl Vocabulary {
         }
     }
 
-    /// Writes what [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained) and the `AutoTokenizer` of
-    /// transformers read into an existing directory: `tokenizer.json` (Unigram) or `vocab.txt` (else), and
-    /// `tokenizer_config.json`.
+    /// Writes what [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained)
+    /// and the `AutoTokenizer` of transformers read into an existing directory: `tokenizer.json`
+    /// (Unigram) or `vocab.txt` (else), and `tokenizer_config.json`.
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be written to; existing files are then left intact.
@@ -124,8 +131,8 @@ impl Vocabulary {
 
 /// Builds a vocabulary from UTF-8 text files with one sentence per line.
 ///
-/// The same files and options give the same vocabulary on any number of threads. Unigram is trained by the
-/// `tokenizers` crate on words cut where the script changes, as SentencePiece does it.
+/// The same files and options give the same vocabulary on any number of threads. Unigram is trained
+/// by the `tokenizers` crate on words cut where the script changes, as SentencePiece does it.
 ///
 /// ```
 /// use ndalbert::AlbertTokenizer;
@@ -148,9 +155,9 @@ impl Vocabulary {
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`], and [`Error::Format`], which names file and line, if a line is longer than 1 MiB or no UTF-8;
-/// [`Error::Input`] if an option is out of its range, if there are no words in the files, or if `vocab_size` is too small
-/// for the characters that `character_coverage` asks for.
+/// [`Error::Io`], and [`Error::Format`], which names file and line, if a line is longer than 1 MiB
+/// or no UTF-8; [`Error::Input`] if an option is out of its range, if there are no words in the
+/// files, or if `vocab_size` is too small for the characters that `character_coverage` asks for.
 pub fn train_vocabulary<P: AsRef<Path>>(
     files: &[P],
     options: &VocabularyOptions,

@@ -13,13 +13,15 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::text::tokenizer::refused;
 
-/// The most characters of distinct words that are trained on; the suffix array takes some 50 bytes for each.
+/// The most characters of distinct words that are trained on; the suffix array takes some 50 bytes
+/// for each.
 const MAX_TEXT: usize = 4 << 20;
 
 /// The library counts in 32 bits, and multiplies counts by lengths of up to 16.
 const MAX_COUNT: u64 = 1 << 27;
 
-/// By how much the library raises each of the characters that it had dropped and then needs above the one before.
+/// By how much the library raises each of the characters that it had dropped and then needs above
+/// the one before.
 const PENALTY: f64 = 0.0001;
 
 /// Words that occur this often can become pieces as a whole.
@@ -33,7 +35,8 @@ pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(S
     if needed > options.vocab_size {
         return Err(too_small(needed, options.vocab_size));
     }
-    // More than wanted, because some will not do, and the library does not leave out the least likely ones.
+    // More than wanted, because some will not do, and the library does not leave out the least
+    // likely ones.
     let size = options.vocab_size + options.vocab_size / 8 + 1;
     let trainer = UnigramTrainer::builder()
         .show_progress(false)
@@ -69,11 +72,12 @@ pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(S
     Ok(chosen)
 }
 
-/// Words cut at unknown characters and where the script changes, the most frequent as far as there is room, with counts
-/// that the library can add up.
+/// Words cut at unknown characters and where the script changes, the most frequent as far as there
+/// is room, with counts that the library can add up.
 ///
-/// The library takes for a piece only what it finds before two different characters, and a word alone has nothing after it.
-/// So frequent ones are listed once more before a sign. This counts as one, and pieces with the sign are left out later.
+/// The library takes for a piece only what it finds before two different characters, and a word
+/// alone has nothing after it. So frequent ones are listed once more before a sign. This counts as
+/// one, and pieces with the sign are left out later.
 fn sentences(
     words: &Words,
     known: &HashSet<char>,
@@ -105,8 +109,9 @@ fn sentences(
     Ok(sentences.into_iter().map(|(text, count)| (text, count.div_ceil(scale) as u32)).collect())
 }
 
-/// Undoes what the library does in a random order: characters that it dropped as too rare come back with scores that
-/// rise one by one from the lowest there is. Each gets that lowest score; pieces of equal score are ordered by text.
+/// Undoes what the library does in a random order: characters that it dropped as too rare come back
+/// with scores that rise one by one from the lowest there is. Each gets that lowest score; pieces
+/// of equal score are ordered by text.
 fn in_fixed_order(mut pieces: Vec<(String, f64)>) -> Vec<(String, f64)> {
     let lowest = pieces.iter().map(|&(_, score)| score).fold(f64::INFINITY, f64::min);
     let mut rung = 0.0;

@@ -32,7 +32,8 @@ pub(super) fn too_small(needed: usize, found: usize) -> Error {
     Error::input("vocab_size", expected, found.to_string())
 }
 
-/// Special tokens, then characters, the most frequent first: as they begin words, and as they continue them.
+/// Special tokens, then characters, the most frequent first: as they begin words, and as they
+/// continue them.
 pub(super) fn characters(words: &Words, options: &VocabularyOptions) -> Vec<String> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for (word, count) in words.iter() {

@@ -120,7 +120,8 @@ fn split(tokenizer: &Tokenizer, line: &str) -> Result<Vec<String>> {
     Ok(pieces(&text))
 }
 
-/// A word in parts of one script each, which SentencePiece's pieces do not go beyond; the mark stays with what it is before.
+/// A word in parts of one script each, which SentencePiece's pieces do not go beyond; the mark
+/// stays with what it is before.
 pub(super) fn by_script(word: &str) -> Result<Vec<String>> {
     let (mark, rest) = match word.strip_prefix(WORD_MARK) {
         Some(rest) => (WORD_MARK, rest),

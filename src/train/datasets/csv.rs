@@ -8,9 +8,11 @@ use super::lines::{Lines, MAX_LINE};
 use super::record::{Fault, Place};
 use crate::error::Result;
 
-/// The records of a file: fields between commas, in quotes where they hold commas, quotes (doubled) or line ends.
+/// The records of a file: fields between commas, in quotes where they hold commas, quotes (doubled)
+/// or line ends.
 ///
-/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally, and empty lines are skipped. Line ends within quotes are read as `\n`.
+/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally,
+/// and empty lines are skipped. Line ends within quotes are read as `\n`.
 pub(super) struct CsvRecords {
     lines: Lines,
 }
@@ -35,8 +37,9 @@ impl CsvRecords {
         self.lines.place()
     }
 
-    /// The next record with the line that it begins in, or nothing after the last. Of a record that cannot be read, the line
-    /// with the mistake is passed. Quotes that are not closed leave nothing to be read.
+    /// The next record with the line that it begins in, or nothing after the last. Of a record that
+    /// cannot be read, the line with the mistake is passed. Quotes that are not closed leave
+    /// nothing to be read.
     pub fn next_record(&mut self) -> Result<Option<(Place, Vec<String>)>, Fault> {
         let (mut fields, mut field) = (Vec::new(), String::new());
         let (mut state, mut begin, mut bytes) = (State::Begin, self.lines.place(), 0);

@@ -30,7 +30,8 @@ pub struct DatasetOptions {
 }
 
 impl Default for DatasetOptions {
-    /// Eight examples per batch, shuffled, all of them: the defaults of transformers' trainer. A bad record is an error.
+    /// Eight examples per batch, shuffled, all of them: the defaults of transformers' trainer. A
+    /// bad record is an error.
     fn default() -> Self {
         Self { batch_size: 8, shuffle: true, seed: 42, drop_last: false, skip_bad: false }
     }
@@ -54,7 +55,9 @@ pub struct DatasetState {
 
 /// Features in memory, returned in batches.
 ///
-/// An epoch returns each example once. If examples differ in their number of sequences (prompts of two, three or four choices), each batch has those of one number, so an epoch may end with several incomplete batches. Batches depend on features, options and epoch only.
+/// An epoch returns each example once. If examples differ in their number of sequences (prompts of
+/// two, three or four choices), each batch has those of one number, so an epoch may end with
+/// several incomplete batches. Batches depend on features, options and epoch only.
 #[derive(Clone, Debug)]
 pub struct Dataset<F> {
     features: Vec<F>,
@@ -71,7 +74,8 @@ impl<F: Features> Dataset<F> {
     /// Starts before the first batch of the first epoch.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be complete and incomplete ones are dropped.
+    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no
+    /// batch would be complete and incomplete ones are dropped.
     pub fn new(features: Vec<F>, options: DatasetOptions) -> Result<Self> {
         if features.is_empty() || u32::try_from(features.len()).is_err() {
             let found = features.len().to_string();
@@ -91,7 +95,9 @@ impl<F: Features> Dataset<F> {
         Ok(dataset)
     }
 
-    /// Reads examples, turns each into features, and starts before the first batch of the first epoch. With `skip_bad`, records that the reader or `encode` rejects, and those without a label, are skipped and counted.
+    /// Reads examples, turns each into features, and starts before the first batch of the first
+    /// epoch. With `skip_bad`, records that the reader or `encode` rejects, and those without a
+    /// label, are skipped and counted.
     ///
     /// # Errors
     /// Otherwise the first of these, named by file and line or record; as [`Self::new`].
@@ -130,7 +136,8 @@ impl<F: Features> Dataset<F> {
         self.batches.len()
     }
 
-    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first
+    /// batch of the next epoch.
     ///
     /// # Errors
     /// As [`collate`]. The same batch then is the next again.
@@ -153,10 +160,12 @@ impl<F: Features> Dataset<F> {
         DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples, fingerprint }
     }
 
-    /// Restores the position of another data set with the same features and options: the following batches are the same.
+    /// Restores the position of another data set with the same features and options: the following
+    /// batches are the same.
     ///
     /// # Errors
-    /// [`Error::Input`] if options, examples or labels differ, or there is no such batch. The position is then unchanged.
+    /// [`Error::Input`] if options, examples or labels differ, or there is no such batch. The
+    /// position is then unchanged.
     pub fn restore(&mut self, state: &DatasetState) -> Result<()> {
         let DatasetState { epoch, batch, fingerprint, .. } = *state;
         let here = DatasetState { epoch, batch, fingerprint, ..Self::state(self) };
@@ -215,8 +224,9 @@ fn fingerprint<F: Features>(features: &[F]) -> u64 {
 
 /// Fisher and Yates' shuffle.
 ///
-/// Written here so that no library's next version gives another order to a seed, and with it to a run that is resumed.
-/// A number below n is drawn as the high half of a product, uneven by less than n / 2⁶⁴.
+/// Written here so that no library's next version gives another order to a seed, and with it to a
+/// run that is resumed. A number below n is drawn as the high half of a product, uneven by less
+/// than n / 2⁶⁴.
 fn shuffle(order: &mut [u32], seed: u64, epoch: u64) {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(epoch);

@@ -12,7 +12,9 @@ const CHUNK: usize = 1024;
 
 /// The examples of a file, read lazily unless the file is a whole JSON document.
 ///
-/// Errors name the file and the line or the position in it. An unusable record is an error, which ends the iteration; [`load`](Self::load) and [`Dataset::read`](super::Dataset::read) can skip it instead.
+/// Errors name the file and the line or the position in it. An unusable record is an error, which
+/// ends the iteration; [`load`](Self::load) and [`Dataset::read`](super::Dataset::read) can skip it
+/// instead.
 pub struct Examples<T> {
     read: Reader<T>,
     queue: Queue<T>,
@@ -30,10 +32,12 @@ impl<T> Examples<T> {
         Self { read, queue, skip_bad: false, skipped, is_over: false }
     }
 
-    /// Reads all examples. Unusable records are skipped and counted if `skip_bad`, otherwise an error.
+    /// Reads all examples. Unusable records are skipped and counted if `skip_bad`, otherwise an
+    /// error.
     ///
     /// # Errors
-    /// Those of the reader; with `skip_bad`, only if nothing more can be read: [`Error::Io`], and [`Error::Format`] for invalid JSON or unclosed quotes.
+    /// Those of the reader; with `skip_bad`, only if nothing more can be read: [`Error::Io`], and
+    /// [`Error::Format`] for invalid JSON or unclosed quotes.
     pub fn load(mut self, skip_bad: bool) -> Result<LoadedExamples<T>> {
         self.skip_bad = skip_bad;
         let (mut places, mut examples) = (Vec::new(), Vec::new());
@@ -44,10 +48,12 @@ impl<T> Examples<T> {
         Ok(LoadedExamples::new(examples, places, skip_bad, self.skipped))
     }
 
-    /// Maps each example, usually to features, in parallel and in order. At most about a thousand texts are in memory at a time.
+    /// Maps each example, usually to features, in parallel and in order. At most about a thousand
+    /// texts are in memory at a time.
     ///
     /// # Errors
-    /// The first of reading or of `encode`. The latter names the file and the example's place in it.
+    /// The first of reading or of `encode`. The latter names the file and the example's place in
+    /// it.
     pub fn encode<F: Send>(self, encode: impl Fn(&T) -> Result<F> + Sync) -> Result<Vec<F>>
     where
         T: Send + Sync,

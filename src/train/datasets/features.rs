@@ -25,7 +25,8 @@ pub trait Features: Send + Sync {
     /// The labels of a batch.
     type Labels;
 
-    /// The sequences of tokens: one, or one per choice. All examples of a batch have the same number.
+    /// The sequences of tokens: one, or one per choice. All examples of a batch have the same
+    /// number.
     fn inputs(&self) -> &[InputSequence];
 
     /// The labels of examples whose sequences are those of `batch`.
@@ -39,7 +40,8 @@ pub trait Features: Send + Sync {
         true
     }
 
-    /// A text that identifies the label of this example, by which a data set is recognised when training resumes.
+    /// A text that identifies the label of this example, by which a data set is recognised when
+    /// training resumes.
     fn label_text(&self) -> String;
 }
 

@@ -29,9 +29,11 @@ pub(super) enum Layout {
     Document,
 }
 
-/// Reads records, a value each, by `read`: it gets the value, and where that is, and adds examples to the queue.
+/// Reads records, a value each, by `read`: it gets the value, and where that is, and adds examples
+/// to the queue.
 ///
-/// Files with an object per line are distinguished from documents by their first line; if that is ambiguous, `usual` applies.
+/// Files with an object per line are distinguished from documents by their first line; if that is
+/// ambiguous, `usual` applies.
 pub(super) fn json_records<T: 'static>(
     path: &Path,
     usual: Layout,
@@ -216,7 +218,8 @@ impl Document {
         }))
     }
 
-    /// Where the list of records begins, behind its bracket, and its name; the beginning, and no name, if the document is one record.
+    /// Where the list of records begins, behind its bracket, and its name; the beginning, and no
+    /// name, if the document is one record.
     fn list(&self) -> Result<(usize, Option<&'static str>)> {
         let wrong = |reason: String| Error::format(&self.path, reason);
         let value = serde_json::from_str(&self.text)

@@ -31,8 +31,8 @@ impl LabelNames {
         Ok(Self { names, ids })
     }
 
-    /// The different names among labels, sorted (by Unicode scalar values), as transformers' `run_glue` and `run_ner`
-    /// order them.
+    /// The different names among labels, sorted (by Unicode scalar values), as transformers'
+    /// `run_glue` and `run_ner` order them.
     ///
     /// # Errors
     /// [`Error::Input`] if there are none.

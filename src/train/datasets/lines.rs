@@ -9,7 +9,8 @@ use super::record::{Fault, Place, Queue, Reader};
 use crate::error::{Error, Result};
 use crate::files::open_regular;
 
-/// The longest line. Those of real data sets, with a whole article in them, have a few tens of thousands of bytes.
+/// The longest line. Those of real data sets, with a whole article in them, have a few tens of
+/// thousands of bytes.
 pub(super) const MAX_LINE: usize = 16 << 20;
 
 /// What some editors put before UTF-8.
@@ -32,8 +33,8 @@ impl Lines {
         Ok(Self { path: path.into(), reader, buffer: Vec::new(), number: 0 })
     }
 
-    /// The next line without its end (`\n` or `\r\n`), or nothing after the last. A line that cannot be read is passed, so
-    /// that the call after it gives the next.
+    /// The next line without its end (`\n` or `\r\n`), or nothing after the last. A line that
+    /// cannot be read is passed, so that the call after it gives the next.
     pub fn next_line(&mut self) -> Result<Option<(Place, &str)>, Fault> {
         self.buffer.clear();
         let limit = MAX_LINE as u64 + 2;

@@ -33,7 +33,9 @@ impl<T> LoadedExamples<T> {
         &self.skipped
     }
 
-    /// Maps each example, usually to features, in parallel and in order. Examples for which `encode` returns an error are removed and counted if bad records are skipped, so that as many remain as are returned.
+    /// Maps each example, usually to features, in parallel and in order. Examples for which
+    /// `encode` returns an error are removed and counted if bad records are skipped, so that as
+    /// many remain as are returned.
     ///
     /// # Errors
     /// Otherwise the first of `encode`, with the file and the example's place in it.

@@ -1,8 +1,13 @@
 //! Data sets of fine-tuning: files → examples → features → batches.
 //!
-//! A *reader* returns the [`Examples`] of a file, which are text; a task turns each into *features*, which are ids and labels; a [`Dataset`] holds features and returns batches, epoch after epoch, in an order that is determined by its seed and can be resumed.
+//! A *reader* returns the [`Examples`] of a file, which are text; a task turns each into
+//! *features*, which are ids and labels; a [`Dataset`] holds features and returns batches, epoch
+//! after epoch, in an order that is determined by its seed and can be resumed.
 //!
-//! An unusable record (a line, a sentence, a question) is an error, which names the file and the position; or it is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] or [`Examples::load`] request it. All readers accept UTF-8 with or without a byte order mark, and JSON with an object per line or all in a list.
+//! An unusable record (a line, a sentence, a question) is an error, which names the file and the
+//! position; or it is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] or
+//! [`Examples::load`] request it. All readers accept UTF-8 with or without a byte order mark, and
+//! JSON with an object per line or all in a list.
 //!
 //! | task | example | readers | features |
 //! |---|---|---|---|

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::skipped::MAX_REASONS;
 use crate::error::Error;
 
-/// How many bytes of text all examples of a file may have in all. A paragraph is copied for each of its questions; so a file of a
-/// few megabytes could ask for terabytes.
+/// How many bytes of text all examples of a file may have in all. A paragraph is copied for each of
+/// its questions; so a file of a few megabytes could ask for terabytes.
 const MAX_COPIES: u64 = 8 << 30;
 
 /// Where a record is.
@@ -130,7 +130,8 @@ impl<T> Queue<T> {
         self.entries.push_back(Entry::Example(None, example));
     }
 
-    /// Adds an error. After ten pending errors, further ones are only counted, since they will not be shown.
+    /// Adds an error. After ten pending errors, further ones are only counted, since they will not
+    /// be shown.
     pub fn add_bad(&mut self, error: Error) {
         self.bad += 1;
         if self.bad <= MAX_REASONS {

@@ -8,12 +8,13 @@ use crate::error::{Error, Result};
 /// How an answer is compared with right ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AnswerScorer {
-    /// By words, without case, punctuation (of ASCII) and the articles `a`, `an`, `the`: SQuAD's scorer.
+    /// By words, without case, punctuation (of ASCII) and the articles `a`, `an`, `the`: SQuAD's
+    /// scorer.
     #[default]
     Squad,
-    /// By characters of Chinese and words of anything else, without case and punctuation, F1 of the longest common stretch: the scorer
-    /// of CMRC 2018, also used for DRCD. That one splits what is not Chinese by NLTK, this one only at
-    /// white space.
+    /// By characters of Chinese and words of anything else, without case and punctuation, F1 of the
+    /// longest common stretch: the scorer of CMRC 2018, also used for DRCD. That one splits what is
+    /// not Chinese by NLTK, this one only at white space.
     Cmrc,
 }
 
@@ -100,7 +101,8 @@ fn is_space(char: char) -> bool {
     char.is_whitespace() || ('\x1c'..='\x1f').contains(&char)
 }
 
-/// Puts a space in place of `\b(a|an|the)\b`: of each stretch of letters and digits that is an article.
+/// Puts a space in place of `\b(a|an|the)\b`: of each stretch of letters and digits that is an
+/// article.
 fn without_articles(text: &str) -> String {
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let mut kept = String::with_capacity(text.len());

@@ -2,7 +2,8 @@
 
 use super::answers::f1_of;
 
-/// What counts as punctuation there. (Its list has `……` as one entry, which no single character is; so `…` counts as a letter.)
+/// What counts as punctuation there. (Its list has `……` as one entry, which no single character is;
+/// so `…` counts as a letter.)
 const PUNCTUATION: &str = "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』";
 
 /// 1 if both are the same without punctuation and case.

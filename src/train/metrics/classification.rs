@@ -77,7 +77,8 @@ impl Counts {
     }
 }
 
-/// The counts of each class where an example may be of several: `[B, C]`, true where it is (or is said to be) of a class.
+/// The counts of each class where an example may be of several: `[B, C]`, true where it is (or is
+/// said to be) of a class.
 ///
 /// # Errors
 /// [`Error::Input`] if there are none, or the shapes differ.
@@ -117,7 +118,8 @@ impl ConfusionMatrix {
     /// Counts predictions `[B]` against labels `[B]`, all of them from 0 to C − 1.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are none, not as many of both, one is no class, or there are more than 16,384 classes.
+    /// [`Error::Input`] if there are none, not as many of both, one is no class, or there are more
+    /// than 16,384 classes.
     pub fn new(predictions: &[i64], labels: &[i64], num_classes: usize) -> Result<Self> {
         check_lengths(predictions.len(), labels.len())?;
         if num_classes > Self::MAX_CLASSES {
@@ -147,7 +149,8 @@ impl ConfusionMatrix {
         self.counts.diag().sum() as f64 / self.counts.sum() as f64
     }
 
-    /// The counts of a class, against all others: of class 1, they give F1 as GLUE has it for MRPC and QQP.
+    /// The counts of a class, against all others: of class 1, they give F1 as GLUE has it for MRPC
+    /// and QQP.
     ///
     /// # Panics
     /// If there is no such class.
@@ -175,8 +178,8 @@ impl ConfusionMatrix {
         classes.filter(|counts| *counts != Counts::default()).collect()
     }
 
-    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 if predictions or labels are constant, as in
-    /// scikit-learn.
+    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 if predictions or labels
+    /// are constant, as in scikit-learn.
     pub fn matthews(&self) -> f64 {
         let product = |a: &dyn Fn(usize) -> u64, b: &dyn Fn(usize) -> u64| -> f64 {
             (0..self.counts.nrows()).map(|class| a(class) as f64 * b(class) as f64).sum()

@@ -1,7 +1,8 @@
 //! Metrics of predictions, by which fine-tuned models are compared.
 //!
-//! Each agrees with its usual reference, including edge cases: scikit-learn for classes, SciPy for correlations, `seqeval`
-//! for spans, the official scorers of SQuAD 2.0 and CMRC 2018 for answers. All are fractions of 1, not percentages.
+//! Each agrees with its usual reference, including edge cases: scikit-learn for classes, SciPy for
+//! correlations, `seqeval` for spans, the official scorers of SQuAD 2.0 and CMRC 2018 for answers.
+//! All are fractions of 1, not percentages.
 
 mod answers;
 mod chinese;

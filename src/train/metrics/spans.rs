@@ -27,7 +27,8 @@ struct Tag<'a> {
 const OUTSIDE: Tag<'_> = Tag { place: 'O', kind: "_" };
 
 impl<'a> Tag<'a> {
-    /// The first character says where in a span, what is behind the first hyphen after it of which kind.
+    /// The first character says where in a span, what is behind the first hyphen after it of which
+    /// kind.
     fn new(tag: &'a str) -> Self {
         let mut chars = tag.chars();
         let Some(place) = chars.next() else { return OUTSIDE };
@@ -57,8 +58,9 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// The spans of a sentence's tags: IOB1, IOB2, IOE and IOBES alike, read leniently (an `I-PER` that follows nothing begins a
-/// span), as `seqeval.metrics.sequence_labeling.get_entities`, and `conlleval` before it, do.
+/// The spans of a sentence's tags: IOB1, IOB2, IOE and IOBES alike, read leniently (an `I-PER` that
+/// follows nothing begins a span), as `seqeval.metrics.sequence_labeling.get_entities`, and
+/// `conlleval` before it, do.
 pub fn spans<'a, T: AsRef<str>>(tags: &'a [T]) -> Vec<Span<'a>> {
     let mut spans = Vec::new();
     let (mut before, mut start) = (OUTSIDE, 0);

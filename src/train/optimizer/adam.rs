@@ -21,7 +21,8 @@ pub struct AdamOptions {
     pub beta1: f64,
     /// The decay rate of the mean of squared gradients.
     pub beta2: f64,
-    /// Added to the root of the mean of squares, outside the root and after the bias correction, if there is one.
+    /// Added to the root of the mean of squares, outside the root and after the bias correction, if
+    /// there is one.
     pub eps: f64,
     /// The weight decay: each step subtracts `learning_rate · weight_decay` times the weight.
     pub weight_decay: f64,
@@ -30,7 +31,8 @@ pub struct AdamOptions {
 }
 
 impl AdamOptions {
-    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do not decay, as is customary (for example, in transformers' `Trainer`).
+    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do
+    /// not decay, as is customary (for example, in transformers' `Trainer`).
     pub fn torch() -> Self {
         Self {
             beta1: 0.9,
@@ -41,7 +43,8 @@ impl AdamOptions {
         }
     }
 
-    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms and biases also have no trust ratio.
+    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms
+    /// and biases also have no trust ratio.
     pub fn google() -> Self {
         Self { eps: 1e-6, ..Self::torch() }
     }
@@ -251,7 +254,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// With bias correction: moments start at 0, and so lack what a mean over more steps would have.
+    /// With bias correction: moments start at 0, and so lack what a mean over more steps would
+    /// have.
     pub(super) fn corrected(options: &AdamOptions, step: u64) -> Self {
         let share = |beta: f64| 1.0 - beta.powf(step as f64);
         Self {

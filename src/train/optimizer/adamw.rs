@@ -4,14 +4,15 @@ use rayon::prelude::*;
 
 use super::adam::{Adam, AdamOptions, Chunk, Descendant, Rule};
 
-/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
-/// Regularization*, algorithm 2).
+/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight
+/// Decay Regularization*, algorithm 2).
 ///
 /// It corrects by the number of all steps, also for parameters that were frozen in some of them; PyTorch counts steps per
 /// parameter.
 pub type AdamW<P> = Adam<P, Torch>;
 
-/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias correction.
+/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias
+/// correction.
 ///
 /// Without it the first steps are some three times as long as the learning rate says, which a warm-up makes up for.
 pub type AdamWeightDecay<P> = Adam<P, Google>;

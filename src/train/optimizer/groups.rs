@@ -7,7 +7,11 @@ use crate::train::check::check_not_negative;
 
 /// A group of parameters with their own settings.
 ///
-/// Names are those of the parameters' visitor, which are transformers' (`albert.embeddings.LayerNorm.weight`). A group contains the parameters whose whole name matches one of its patterns; `*` matches any characters, or none. If several groups match, only the first applies: a group before [`without_decay`](Self::without_decay) that matches biases decides whether they decay.
+/// Names are those of the parameters' visitor, which are transformers'
+/// (`albert.embeddings.LayerNorm.weight`). A group contains the parameters whose whole name matches
+/// one of its patterns; `*` matches any characters, or none. If several groups match, only the
+/// first applies: a group before [`without_decay`](Self::without_decay) that matches biases decides
+/// whether they decay.
 ///
 /// A classifier that learns ten times as fast as the backbone:
 ///
@@ -34,7 +38,8 @@ pub struct ParameterGroup {
     pub weight_decay: Option<f64>,
     /// Whether LAMB scales the update by the trust ratio. Other optimizers have none.
     pub trust_ratio: bool,
-    /// Whether parameters and their moments are frozen. A [`Trainer`](crate::train::Trainer) then treats their gradients as zero, in the norm and in the check for finite gradients.
+    /// Whether parameters and their moments are frozen. A [`Trainer`](crate::train::Trainer) then
+    /// treats their gradients as zero, in the norm and in the check for finite gradients.
     pub frozen: bool,
 }
 

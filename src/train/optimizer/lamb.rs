@@ -5,12 +5,14 @@ use rayon::prelude::*;
 use super::adam::{Adam, AdamOptions, Chunk, Descendant, Rule};
 use crate::train::values::sum_of_squares;
 
-/// Values of an update that are computed before their squares are summed up: few enough for the first-level cache.
+/// Values of an update that are computed before their squares are summed up: few enough for the
+/// first-level cache.
 const BLOCK: usize = 1 << 10;
 
-/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for Deep Learning:
-/// Training BERT in 76 minutes*, without bias correction): [`AdamWeightDecay`](super::AdamWeightDecay), with each
-/// parameter's update multiplied by ‖weights‖ / ‖update‖.
+/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for
+/// Deep Learning: Training BERT in 76 minutes*, without bias correction):
+/// [`AdamWeightDecay`](super::AdamWeightDecay), with each parameter's update multiplied by
+/// ‖weights‖ / ‖update‖.
 ///
 /// That trust ratio is 1 where either norm is 0, and for groups without
 /// [`trust_ratio`](super::ParameterGroup::trust_ratio): LayerNorms and biases, by default.

@@ -8,7 +8,8 @@
 //! | [`AdamWeightDecay`], of google-research/albert | no | 1e-6 | |
 //! | [`Lamb`], of google-research/albert | no | 1e-6 | ‖weights‖ / ‖update‖, per parameter |
 //!
-//! In all of them the weight decay is decoupled: it is added to the update, not to the gradient, and does not enter the moments.
+//! In all of them the weight decay is decoupled: it is added to the update, not to the gradient,
+//! and does not enter the moments.
 
 mod adam;
 mod adamw;
@@ -42,26 +43,33 @@ use crate::nn::Parameters;
 /// # }
 /// ```
 pub trait Optimizer<P: Parameters>: Send {
-    /// Takes one step: updates parameters and moments by gradients. Gradients are not checked for infinities and NaNs; see [`global_norm`](super::global_norm).
+    /// Takes one step: updates parameters and moments by gradients. Gradients are not checked for
+    /// infinities and NaNs; see [`global_norm`](super::global_norm).
     ///
-    /// `learning_rate` is that of this step, as from a [`Schedule`](super::Schedule). The result is bit-identical
-    /// on any number of threads.
+    /// `learning_rate` is that of this step, as from a [`Schedule`](super::Schedule). The result is
+    /// bit-identical on any number of threads.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the learning rate is negative or not finite, or if parameters or gradients do not have the names and shapes of the optimizer. Nothing is changed then.
+    /// [`Error::Input`](crate::Error::Input) if the learning rate is negative or not finite, or if
+    /// parameters or gradients do not have the names and shapes of the optimizer. Nothing is
+    /// changed then.
     fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()>;
 
-    /// Sets gradients of parameters that [`update`](Self::update) does not change, such as those of a [frozen group](ParameterGroup::frozen), to zero. Before [`clip_global_norm`](super::clip_global_norm), this excludes them from the norm, as in PyTorch, which has no gradients for them. Does nothing by default.
+    /// Sets gradients of parameters that [`update`](Self::update) does not change, such as those of
+    /// a [frozen group](ParameterGroup::frozen), to zero. Before
+    /// [`clip_global_norm`](super::clip_global_norm), this excludes them from the norm, as in
+    /// PyTorch, which has no gradients for them. Does nothing by default.
     fn clear_frozen(&self, _gradients: &mut P) {}
 
     /// The state on which the next step depends, apart from options and arguments.
     fn state(&self) -> OptimizerState<'_, P>;
 
-    /// Continues from a state: the number of steps, and the moments by the names that [`state`](Self::state) gives them.
-    /// The optimizer then continues bit-identically.
+    /// Continues from a state: the number of steps, and the moments by the names that
+    /// [`state`](Self::state) gives them. The optimizer then continues bit-identically.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is invalid for a moment. The state is then unchanged.
+    /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a
+    /// value is invalid for a moment. The state is then unchanged.
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()>;
 
     /// Its name and options, to compare with those of a saved state.
@@ -92,7 +100,8 @@ impl<P: Parameters, O: Optimizer<P> + ?Sized> Optimizer<P> for Box<O> {
 
 /// An optimizer's state.
 ///
-/// Each moment is a tree like the parameters. With its name as the visitor's prefix, all arrays have unique names (`exp_avg.albert.pooler.weight`).
+/// Each moment is a tree like the parameters. With its name as the visitor's prefix, all arrays
+/// have unique names (`exp_avg.albert.pooler.weight`).
 #[derive(Debug)]
 pub struct OptimizerState<'a, P> {
     /// Updates so far.

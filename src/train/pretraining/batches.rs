@@ -39,10 +39,12 @@ pub struct DataState {
 
 /// Batches for pre-training: an iterator that shuffles and masks, and whose position can be saved.
 ///
-/// `L` is what the model's loss takes: [`PreTrainingLabels`], or `Array2<i64>` (masked words alone) for
-/// [`AlbertForMaskedLM`](crate::AlbertForMaskedLM). An epoch's last examples and the next one's first share a batch, so all batches but the very last have the same number of examples.
+/// `L` is what the model's loss takes: [`PreTrainingLabels`], or `Array2<i64>` (masked words alone)
+/// for [`AlbertForMaskedLM`](crate::AlbertForMaskedLM). An epoch's last examples and the next one's
+/// first share a batch, so all batches but the very last have the same number of examples.
 ///
-/// A batch depends on the text, the vocabulary, the options and its number, and on nothing else, such as threads or interruptions.
+/// A batch depends on the text, the vocabulary, the options and its number, and on nothing else,
+/// such as threads or interruptions.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -78,9 +80,9 @@ impl<L> PreTrainingBatches<L> {
     /// Batches from the beginning.
     ///
     /// # Errors
-    /// [`Error::Input`] if an option is out of its range or asks for more positions, token types or tokens than the model
-    /// has, or if the objective needs what the text lacks: a document of two sentences (sentence order), or a second
-    /// document (next sentence).
+    /// [`Error::Input`] if an option is out of its range or asks for more positions, token types or
+    /// tokens than the model has, or if the objective needs what the text lacks: a document of two
+    /// sentences (sentence order), or a second document (next sentence).
     pub fn new(
         corpus: Arc<Corpus>,
         tokenizer: &AlbertTokenizer,
@@ -127,7 +129,8 @@ impl<L> PreTrainingBatches<L> {
         all
     }
 
-    /// The number of examples in the first epoch, which are generated for this; others may have a few more or less.
+    /// The number of examples in the first epoch, which are generated for this; others may have a
+    /// few more or less.
     ///
     /// # Errors
     /// Those of reading and tokenising the text.
@@ -150,8 +153,9 @@ impl<L> PreTrainingBatches<L> {
     /// Continues from a state, bit-identically.
     ///
     /// # Errors
-    /// [`Error::Input`] if text, vocabulary or options are not those of the state (only `epochs` and `cache_bytes` may
-    /// change), and those of reading and tokenising the text. Then nothing has changed.
+    /// [`Error::Input`] if text, vocabulary or options are not those of the state (only `epochs`
+    /// and `cache_bytes` may change), and those of reading and tokenising the text. Then nothing
+    /// has changed.
     pub fn restore(&mut self, state: &DataState) -> Result<()> {
         if state.fingerprint != self.source.fingerprint {
             let (expected, found) = ("that of the same text, vocabulary and options", "another");
@@ -263,8 +267,9 @@ impl<L: From<PreTrainingLabels>> Iterator for PreTrainingBatches<L> {
     }
 }
 
-/// All passes over the text that [`PreTrainingOptions::epochs`] asks for are one epoch to a trainer; without a limit, there
-/// is no end of it. Passes are counted on from one epoch to the next, so that each has an order, swaps and masks of its own.
+/// All passes over the text that [`PreTrainingOptions::epochs`] asks for are one epoch to a
+/// trainer; without a limit, there is no end of it. Passes are counted on from one epoch to the
+/// next, so that each has an order, swaps and masks of its own.
 impl<L: From<PreTrainingLabels>> TrainingData<L> for PreTrainingBatches<L> {
     /// After an error, the same batch is tried again.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {

@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::text::AlbertTokenizer;
 
-/// How often another document is looked for in a block, and then in the corpus, before it is taken that there is none.
+/// How often another document is looked for in a block, and then in the corpus, before it is taken
+/// that there is none.
 const TRIES: usize = 10;
 
 /// Examples of some documents, in the order in which they come.
@@ -123,7 +124,8 @@ impl Source {
         Ok(block)
     }
 
-    /// Blocks have at least two documents, or parts of one, if there are two: then another one is at hand as a rule.
+    /// Blocks have at least two documents, or parts of one, if there are two: then another one is
+    /// at hand as a rule.
     fn block_end(&self, order: &[u32], start: usize) -> usize {
         let (mut end, mut bytes) = (start, 0);
         while end < order.len() && (bytes < self.options.buffer_bytes || end - start < 2) {
@@ -157,8 +159,9 @@ impl Source {
         self.packer.pack(parts[at], &documents[at], other, &mut random)
     }
 
-    /// Draws a document that is not the one at a place of a block, and has sentences: from the block, or, if that consists
-    /// of this one for the most part, from the whole corpus, which takes reading it.
+    /// Draws a document that is not the one at a place of a block, and has sentences: from the
+    /// block, or, if that consists of this one for the most part, from the whole corpus, which
+    /// takes reading it.
     fn other_document(
         &self,
         parts: &[u32],

@@ -14,9 +14,11 @@ use crate::text::lines::Lines;
 /// A document of more bytes than this is read in parts, cut between sentences.
 const MAX_PART: u32 = 64 << 10;
 
-/// Plain text: files with one sentence per line and a blank line between documents (the end of a file also ends a document).
+/// Plain text: files with one sentence per line and a blank line between documents (the end of a
+/// file also ends a document).
 ///
-/// Opening reads everything once, so that errors are found before training, and stores the position of each document: some thirty bytes each. Texts are read when they are needed.
+/// Opening reads everything once, so that errors are found before training, and stores the position
+/// of each document: some thirty bytes each. Texts are read when they are needed.
 ///
 /// A document of more than 64 KiB is split into several, at sentence boundaries.
 #[derive(Debug)]
@@ -45,8 +47,8 @@ impl Corpus {
     /// Reads files, in this order.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Format`], which names file and line, if a line is longer than 1 MiB or no UTF-8;
-    /// [`Error::Input`] if there is no file or no sentence in any of them.
+    /// [`Error::Io`], and [`Error::Format`], which names file and line, if a line is longer than 1
+    /// MiB or no UTF-8; [`Error::Input`] if there is no file or no sentence in any of them.
     pub fn open<P: AsRef<Path>>(files: &[P]) -> Result<Self> {
         let mut corpus = Self {
             files: files.iter().map(|path| path.as_ref().to_owned()).collect(),
@@ -125,7 +127,8 @@ impl Corpus {
         self.parts[part].document
     }
 
-    /// A part of another document than this one. Every other document is as likely, however long it is; there must be one.
+    /// A part of another document than this one. Every other document is as likely, however long it
+    /// is; there must be one.
     pub(super) fn draw_other(&self, document: u32, random: &mut ChaCha8Rng) -> usize {
         let drawn = random.random_range(0..self.num_documents - 1);
         let other = drawn + u32::from(drawn >= document);

@@ -62,16 +62,18 @@ impl Ids {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
     tokens: Range<usize>,
-    /// Which stretch of text without special tokens it is in. Words of different ones do not follow each other.
+    /// Which stretch of text without special tokens it is in. Words of different ones do not follow
+    /// each other.
     stretch: usize,
 }
 
 /// Masks examples.
 ///
-/// As `create_masked_lm_predictions` of google-research/albert, with two differences. A length n is drawn before a
-/// place, and the place so that it fits, while there the place comes first and n is thrown away if the n words overlap
-/// what is masked already: long ones overlap more often, so the shares were not those of the paper. And n-grams do not
-/// reach across special tokens from one sentence to the other.
+/// As `create_masked_lm_predictions` of google-research/albert, with two differences. A length n is
+/// drawn before a place, and the place so that it fits, while there the place comes first and n is
+/// thrown away if the n words overlap what is masked already: long ones overlap more often, so the
+/// shares were not those of the paper. And n-grams do not reach across special tokens from one
+/// sentence to the other.
 #[derive(Debug)]
 pub(super) struct Masker {
     ids: Ids,
@@ -106,7 +108,8 @@ impl Masker {
         ids.iter().any(|&id| self.ids.role(id) != Role::Special)
     }
 
-    /// Masks an example and returns its labels: the original ids at masked positions, −100 elsewhere.
+    /// Masks an example and returns its labels: the original ids at masked positions, −100
+    /// elsewhere.
     ///
     /// Of what is chosen, 80 % become `[MASK]`, 10 % a random token, and 10 % stay, token by token.
     pub(super) fn mask(&self, ids: &mut [u32], random: &mut ChaCha8Rng) -> Vec<i64> {
@@ -151,10 +154,11 @@ impl Masker {
         words
     }
 
-    /// Chooses n-grams of at most `budget` tokens in all, none of them overlapping, and returns the words of each.
+    /// Chooses n-grams of at most `budget` tokens in all, none of them overlapping, and returns the
+    /// words of each.
     ///
-    /// Where every word alone has more tokens than that, the shortest is chosen, so that there is something to learn
-    /// (unless it has more than `max_predictions_per_seq`).
+    /// Where every word alone has more tokens than that, the shortest is chosen, so that there is
+    /// something to learn (unless it has more than `max_predictions_per_seq`).
     fn choose(&self, words: &[Word], budget: usize, random: &mut ChaCha8Rng) -> Vec<Range<usize>> {
         let mut starts: Vec<usize> = (0..words.len()).collect();
         starts.shuffle(random);
@@ -187,7 +191,8 @@ impl Masker {
     }
 }
 
-/// Whether words from one to another are there, follow each other, and have no more tokens than that.
+/// Whether words from one to another are there, follow each other, and have no more tokens than
+/// that.
 fn fits(words: &[Word], place: Range<usize>, limit: usize) -> bool {
     let Some(ngram) = words.get(place.clone()) else { return false };
     ngram[0].stretch == ngram[ngram.len() - 1].stretch && count(words, &place) <= limit

@@ -7,7 +7,8 @@
 //!                                                        batches ← masking ←──────────────┘
 //! ```
 //!
-//! The rules are those of `create_pretraining_data.py` in google-research/albert; where they differ, the item says so.
+//! The rules are those of `create_pretraining_data.py` in google-research/albert; where they
+//! differ, the item says so.
 
 mod batches;
 mod block;

@@ -11,19 +11,23 @@ use crate::text::AlbertTokenizer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SentenceObjective {
-    /// Sentence-order prediction, ALBERT's objective: two segments of a document, swapped half of the time (label 1).
+    /// Sentence-order prediction, ALBERT's objective: two segments of a document, swapped half of
+    /// the time (label 1).
     SentenceOrder,
-    /// Next-sentence prediction, BERT's objective: the second segment is from another document half of the time (label 1).
+    /// Next-sentence prediction, BERT's objective: the second segment is from another document half
+    /// of the time (label 1).
     ///
-    /// That is one of those that are [shuffled at once](PreTrainingOptions::buffer_bytes); where they are parts of one
-    /// document for the most part, one of the whole text.
+    /// That is one of those that are [shuffled at once](PreTrainingOptions::buffer_bytes); where
+    /// they are parts of one document for the most part, one of the whole text.
     NextSentence,
     /// None: a single segment, label −100. For [`AlbertForMaskedLM`](crate::AlbertForMaskedLM): to
-    /// [`AlbertForPreTraining`](crate::AlbertForPreTraining), a batch without valid labels is an error.
+    /// [`AlbertForPreTraining`](crate::AlbertForPreTraining), a batch without valid labels is an
+    /// error.
     None,
 }
 
-/// Options of turning text into batches. Names and, unless noted, defaults are those of `create_pretraining_data.py` in google-research/albert.
+/// Options of turning text into batches. Names and, unless noted, defaults are those of
+/// `create_pretraining_data.py` in google-research/albert.
 ///
 /// Use `..PreTrainingOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,29 +38,36 @@ pub struct PreTrainingOptions {
     pub max_seq_length: usize,
     /// The probability that an example is shorter, with a length drawn uniformly. 0.1 by default.
     ///
-    /// Drawn for each example, as the paper says (section 4.1); Google's script draws once for all of a document.
+    /// Drawn for each example, as the paper says (section 4.1); Google's script draws once for all
+    /// of a document.
     pub short_seq_prob: f64,
     /// The objective of pairs. Sentence order by default.
     pub objective: SentenceObjective,
     /// The share of tokens to mask. 0.15 by default.
     pub masked_lm_prob: f64,
-    /// The maximum number of masked tokens in an example. None by default, so that only [`masked_lm_prob`](Self::masked_lm_prob) limits them; Google's 20 is 3.9 % of 512 tokens.
+    /// The maximum number of masked tokens in an example. None by default, so that only
+    /// [`masked_lm_prob`](Self::masked_lm_prob) limits them; Google's 20 is 3.9 % of 512 tokens.
     pub max_predictions_per_seq: Option<usize>,
     /// The maximum length of masked n-grams in words. 3 by default.
     pub ngram: usize,
-    /// Whether n-grams are 1/n times as likely as single words; otherwise, longer ones are more likely. True by default.
+    /// Whether n-grams are 1/n times as likely as single words; otherwise, longer ones are more
+    /// likely. True by default.
     pub favor_shorter_ngram: bool,
     /// Whether whole words are masked; otherwise, every token counts as a word. True by default.
     pub do_whole_word_mask: bool,
-    /// Static masking: epochs cycle through this number of versions of each document (each cut, swapped and masked differently). None, the default, is dynamic masking: a new version in every epoch.
+    /// Static masking: epochs cycle through this number of versions of each document (each cut,
+    /// swapped and masked differently). None, the default, is dynamic masking: a new version in
+    /// every epoch.
     pub dupe_factor: Option<u64>,
     /// The random seed. 12345 by default.
     pub random_seed: u64,
     /// Whether documents, and the examples within a block of them, are shuffled. True by default.
     pub shuffle: bool,
-    /// The approximate number of bytes of text that are turned into examples and shuffled together. 4 MiB by default.
+    /// The approximate number of bytes of text that are turned into examples and shuffled together.
+    /// 4 MiB by default.
     pub buffer_bytes: usize,
-    /// The maximum size of text in bytes whose tokens are kept after the first epoch, in up to four times as much memory. 64 MiB by default. Batches do not depend on it.
+    /// The maximum size of text in bytes whose tokens are kept after the first epoch, in up to four
+    /// times as much memory. 64 MiB by default. Batches do not depend on it.
     pub cache_bytes: u64,
     /// The number of passes over the text. Unlimited by default.
     pub epochs: Option<u64>,

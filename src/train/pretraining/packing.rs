@@ -1,5 +1,5 @@
-//! A document's sentences → examples, as `create_instances_from_document` of google-research/albert makes them, where
-//! nothing else is said.
+//! A document's sentences → examples, as `create_instances_from_document` of google-research/albert
+//! makes them, where nothing else is said.
 
 use std::sync::Arc;
 
@@ -89,7 +89,8 @@ impl Packer {
         Ok(out.packed)
     }
 
-    /// The length to aim for. Only the longest is a limit: the last sentence may go beyond any other.
+    /// The length to aim for. Only the longest is a limit: the last sentence may go beyond any
+    /// other.
     fn target(&self, random: &mut ChaCha8Rng) -> usize {
         if random.random_bool(self.short_seq_prob) {
             random.random_range(2..=self.max_tokens)
@@ -100,8 +101,9 @@ impl Packer {
 
     /// The sentence at which a chunk ends.
     ///
-    /// For sentence order, a sentence as long as a whole chunk is combined with the next one. Google pairs it with a
-    /// random document and calls it swapped, so that the topic gives the label away.
+    /// For sentence order, a sentence as long as a whole chunk is combined with the next one.
+    /// Google pairs it with a random document and calls it swapped, so that the topic gives the
+    /// label away.
     fn chunk_end(&self, document: &Document, start: usize, target: usize) -> usize {
         let least = if self.objective == SentenceObjective::SentenceOrder { 2 } else { 1 };
         let is_short =
@@ -124,7 +126,8 @@ struct Output<'a> {
 impl Output<'_> {
     /// A pair in order or swapped. Returns where the next chunk begins.
     ///
-    /// A last sentence that is left over is paired with the one before it, which was in an example already. A document of one sentence has no order and is skipped.
+    /// A last sentence that is left over is paired with the one before it, which was in an example
+    /// already. A document of one sentence has no order and is skipped.
     fn push_order(
         &mut self,
         document: &Document,
@@ -147,8 +150,9 @@ impl Output<'_> {
         end
     }
 
-    /// A pair from one document or two. Returns where the next chunk begins: sentences that gave way to another document's
-    /// are put back. A chunk of one sentence always gets another document's, as in BERT.
+    /// A pair from one document or two. Returns where the next chunk begins: sentences that gave
+    /// way to another document's are put back. A chunk of one sentence always gets another
+    /// document's, as in BERT.
     fn push_next(
         &mut self,
         document: &Document,

@@ -1,5 +1,5 @@
-//! Generators that belong to a place in the data, not to a moment: what is drawn does not depend on what was drawn
-//! before, on threads, or on whether training was interrupted.
+//! Generators that belong to a place in the data, not to a moment: what is drawn does not depend on
+//! what was drawn before, on threads, or on whether training was interrupted.
 
 use ndarray_rand::rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,8 @@ pub(super) enum Purpose {
     Masking,
 }
 
-/// The generator of a place: its four numbers are the key of the cipher, so no two places share one.
+/// The generator of a place: its four numbers are the key of the cipher, so no two places share
+/// one.
 pub(super) fn generator(seed: u64, purpose: Purpose, copy: u64, place: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     let (words, _) = key.as_chunks_mut::<8>();

@@ -9,9 +9,11 @@ use crate::train::TrainingBatch;
 
 /// Batches in a resumable order.
 ///
-/// `L` is what the model's loss takes: [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
+/// `L` is what the model's loss takes:
+/// [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
 pub trait TrainingData<L> {
-    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first
+    /// batch of the next epoch.
     ///
     /// # Errors
     /// Any error of creating a batch, which ends training.

@@ -29,9 +29,11 @@ pub struct LatestCheckpoint {
     pub passed_over: Vec<Error>,
 }
 
-/// Finds the newest complete checkpoint in a trainer's output directory: one with all files, none of them truncated. A missing directory contains none.
+/// Finds the newest complete checkpoint in a trainer's output directory: one with all files, none
+/// of them truncated. A missing directory contains none.
 ///
-/// A killed trainer leaves complete checkpoints only, so those that are skipped were damaged otherwise.
+/// A killed trainer leaves complete checkpoints only, so those that are skipped were damaged
+/// otherwise.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read.
@@ -102,11 +104,13 @@ pub(super) fn remove_old(
     old.try_for_each(|(_, checkpoint)| checkpoint.remove())
 }
 
-/// Makes a directory ready for a run's checkpoints, and keeps it for this run until what is returned is dropped.
+/// Makes a directory ready for a run's checkpoints, and keeps it for this run until what is
+/// returned is dropped.
 ///
 /// # Errors
 /// If another run has it; if it has a checkpoint that this run would remove without having made it:
-/// one of a later step than `step`, or, unless the one from which this run resumes (`origin`) is there, any; or if anything else occupies the name of a future checkpoint (`may_save`).
+/// one of a later step than `step`, or, unless the one from which this run resumes (`origin`) is
+/// there, any; or if anything else occupies the name of a future checkpoint (`may_save`).
 pub(super) fn prepare(
     output_dir: &Path,
     step: u64,
@@ -154,7 +158,8 @@ fn is_written(name: &OsStr) -> bool {
     OWN.into_iter().chain(VOCABULARIES).chain(TOKENIZER).any(|file| name == file)
 }
 
-/// Removes what a killed run has begun to save or to remove. A directory with other contents is not its own and stays.
+/// Removes what a killed run has begun to save or to remove. A directory with other contents is not
+/// its own and stays.
 fn remove_leftovers(output_dir: &Path) -> Result<()> {
     for path in leftovers(output_dir)? {
         let failed = |error| Error::io(&path, error);

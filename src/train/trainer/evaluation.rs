@@ -46,7 +46,9 @@ impl<'a, L> EvaluationData<'a, L> {
 }
 
 impl<M: TrainableModel, O> Trainer<'_, M, O> {
-    /// Evaluates the current model without dropout, on the data of [`evaluate_on`](Self::evaluate_on) and with the metrics of [`with_metrics`](Self::with_metrics).
+    /// Evaluates the current model without dropout, on the data of
+    /// [`evaluate_on`](Self::evaluate_on) and with the metrics of
+    /// [`with_metrics`](Self::with_metrics).
     ///
     /// # Errors
     /// Those of data and measures, and [`Error::Input`] if there is neither or the data is empty.

@@ -67,8 +67,9 @@ impl StepMetrics {
 pub struct EvaluationMetrics {
     /// The number of steps before it.
     pub step: u64,
-    /// By name: `loss`, and `accuracy` where the loss has classes; of models with several heads, these for each, as `masked_lm_loss`; and
-    /// what [`Trainer::with_metrics`](super::Trainer::with_metrics) adds.
+    /// By name: `loss`, and `accuracy` where the loss has classes; of models with several heads,
+    /// these for each, as `masked_lm_loss`; and what
+    /// [`Trainer::with_metrics`](super::Trainer::with_metrics) adds.
     pub metrics: BTreeMap<String, f64>,
 }
 

@@ -1,6 +1,8 @@
 //! The files that a trainer has written into a checkpoint, and their contents.
 //!
-//! A trainer removes checkpoints, and may share its directory with others' files. Therefore each checkpoint lists its files with lengths and hashes, and is removed only if it still matches exactly: a checkpoint that was changed, truncated, extended or linked stays.
+//! A trainer removes checkpoints, and may share its directory with others' files. Therefore each
+//! checkpoint lists its files with lengths and hashes, and is removed only if it still matches
+//! exactly: a checkpoint that was changed, truncated, extended or linked stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -128,7 +130,8 @@ impl<'a> Listed<'a> {
         Ok(())
     }
 
-    /// Removes the checkpoint, unless its files were changed or cannot be read. The removal is atomic; files that are added meanwhile are not removed.
+    /// Removes the checkpoint, unless its files were changed or cannot be read. The removal is
+    /// atomic; files that are added meanwhile are not removed.
     pub(super) fn remove(self) -> Result<()> {
         if self.check_contents().is_err() {
             return Ok(());

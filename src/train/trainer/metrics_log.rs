@@ -19,13 +19,17 @@ const START: &[u8] = b"{\"step\":";
 
 /// A file with a JSON object per line for every step and every evaluation.
 ///
-/// Lines of steps have `step`, `epoch`, `loss`, losses and accuracies of the parts of the loss, `grad_norm`, `learning_rate`, `tokens`,
-/// `tokens_per_second`, and `skipped` for those without effect; lines of evaluations `step` and the metrics, with
-/// `eval_` before their names. Non-finite numbers are `null`.
+/// Lines of steps have `step`, `epoch`, `loss`, losses and accuracies of the parts of the loss,
+/// `grad_norm`, `learning_rate`, `tokens`, `tokens_per_second`, and `skipped` for those without
+/// effect; lines of evaluations `step` and the metrics, with `eval_` before their names. Non-finite
+/// numbers are `null`.
 ///
-/// When training resumes from a checkpoint, lines of later steps are removed, so that no step occurs twice.
+/// When training resumes from a checkpoint, lines of later steps are removed, so that no step
+/// occurs twice.
 ///
-/// TensorBoard event files are not written: of the crates for them, `tensorboard-rs` depends on old versions of an image and a Protocol Buffers library, and `tfrecord` has no licence. JSON lines are easy to read, for example with `pandas.read_json(path, lines=True)`.
+/// TensorBoard event files are not written: of the crates for them, `tensorboard-rs` depends on old
+/// versions of an image and a Protocol Buffers library, and `tfrecord` has no licence. JSON lines
+/// are easy to read, for example with `pandas.read_json(path, lines=True)`.
 ///
 /// Pass it to a trainer as a hook:
 ///
@@ -69,7 +73,8 @@ impl MetricsLog {
     /// Writes the line of an event.
     ///
     /// # Errors
-    /// [`Error::Io`] if that fails; [`Error::Format`] if training begins and the file has lines that are not of a log.
+    /// [`Error::Io`] if that fails; [`Error::Format`] if training begins and the file has lines
+    /// that are not of a log.
     pub fn record(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
             Event::Started { step } => self.cut_after(*step),

@@ -49,7 +49,8 @@ use crate::text::AlbertTokenizer;
 use crate::train::peers::Group;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
-/// Trains a model: takes steps, evaluates, saves checkpoints, and resumes from them bit-identically.
+/// Trains a model: takes steps, evaluates, saves checkpoints, and resumes from them
+/// bit-identically.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -139,15 +140,30 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 ///
 /// # Checkpoints
 ///
-/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, which [`PreTrainedModel`](crate::PreTrainedModel) and transformers can load; the tokenizer's files, if [set](Self::with_tokenizer); `optimizer.safetensors`, with the optimizer's moments by parameter name; and `trainer_state.json`. Weights and moments are stored in `f32`.
+/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, which
+/// [`PreTrainedModel`](crate::PreTrainedModel) and transformers can load; the tokenizer's files, if
+/// [set](Self::with_tokenizer); `optimizer.safetensors`, with the optimizer's moments by parameter
+/// name; and `trainer_state.json`. Weights and moments are stored in `f32`.
 ///
-/// A checkpoint is renamed to its final name when it is completely on disk, and older ones are removed after that. Therefore the directory contains complete checkpoints only, even if the process is killed or the disk is full, and the next run in it removes incomplete ones. Only one run at a time can use a directory (it has a `.lock`), and a run must not begin before an existing checkpoint in it, or resume from one elsewhere if it contains any.
+/// A checkpoint is renamed to its final name when it is completely on disk, and older ones are
+/// removed after that. Therefore the directory contains complete checkpoints only, even if the
+/// process is killed or the disk is full, and the next run in it removes incomplete ones. Only one
+/// run at a time can use a directory (it has a `.lock`), and a run must not begin before an
+/// existing checkpoint in it, or resume from one elsewhere if it contains any.
 ///
-/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its files with lengths and hashes, and is removed only if it still matches byte for byte. If something else occupies the name of a checkpoint to be saved (transformers' `checkpoint-500`, one with an additional file or a changed byte, a link), training does not start. Other entries are left alone and are not counted among those to keep. The same holds for checkpoints written before these lists were introduced; training can resume from them.
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its
+/// files with lengths and hashes, and is removed only if it still matches byte for byte. If
+/// something else occupies the name of a checkpoint to be saved (transformers' `checkpoint-500`,
+/// one with an additional file or a changed byte, a link), training does not start. Other entries
+/// are left alone and are not counted among those to keep. The same holds for checkpoints written
+/// before these lists were introduced; training can resume from them.
 ///
 /// # Steps without effect
 ///
-/// If loss or gradients are not finite, such as through `bf16` or a bad example, parameters and optimizer are not changed. Such steps are counted and reported; [too many in a row](TrainerOptions::max_skipped_steps) end training with an error. Non-finite parameters are never saved.
+/// If loss or gradients are not finite, such as through `bf16` or a bad example, parameters and
+/// optimizer are not changed. Such steps are counted and reported; [too many in a
+/// row](TrainerOptions::max_skipped_steps) end training with an error. Non-finite parameters are
+/// never saved.
 pub struct Trainer<'a, M: TrainableModel, O> {
     model: TrainingModel<M>,
     optimizer: O,
@@ -169,7 +185,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     /// Creates a trainer. The data may also be passed by `&mut`.
     ///
     /// # Errors
-    /// [`Error::Input`] if an option is invalid, and the errors of the data's [`state`](TrainingData::state).
+    /// [`Error::Input`] if an option is invalid, and the errors of the data's
+    /// [`state`](TrainingData::state).
     pub fn new(
         model: TrainingModel<M>,
         optimizer: O,
@@ -194,7 +211,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         })
     }
 
-    /// Sets the evaluation data. Each evaluation uses one epoch from the current position, so that results are comparable.
+    /// Sets the evaluation data. Each evaluation uses one epoch from the current position, so that
+    /// results are comparable.
     ///
     /// # Errors
     /// Those of the data's [`state`](TrainingData::state).
@@ -213,14 +231,17 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Saves this tokenizer in every checkpoint, like [`AlbertTokenizer::save_pretrained`], so that [pipelines](crate::pipelines) and transformers can load checkpoints.
+    /// Saves this tokenizer in every checkpoint, like [`AlbertTokenizer::save_pretrained`], so that
+    /// [pipelines](crate::pipelines) and transformers can load checkpoints.
     #[must_use]
     pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
         self.tokenizer = Some(tokenizer.clone());
         self
     }
 
-    /// Adds a hook that receives all events. [`ControlFlow::Break`] stops training: the step is completed, a checkpoint is saved, and [`train`](Self::train) returns. An error ends training at once.
+    /// Adds a hook that receives all events. [`ControlFlow::Break`] stops training: the step is
+    /// completed, a checkpoint is saved, and [`train`](Self::train) returns. An error ends training
+    /// at once.
     #[must_use]
     pub fn on_event(
         mut self,
@@ -230,13 +251,18 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Trains until the requested steps or epochs are done, evaluations no longer improve, or a hook stops it; then saves, if there is an output directory.
+    /// Trains until the requested steps or epochs are done, evaluations no longer improve, or a
+    /// hook stops it; then saves, if there is an output directory.
     ///
     /// # Errors
-    /// [`Error::Training`], which names the step, if the data has an error or ends, a batch does not fit the model, too
-    /// many steps in a row were skipped, an evaluation, a hook or a save fails. Parameters are then those of the last step, and existing checkpoints are intact.
+    /// [`Error::Training`], which names the step, if the data has an error or ends, a batch does
+    /// not fit the model, too many steps in a row were skipped, an evaluation, a hook or a save
+    /// fails. Parameters are then those of the last step, and existing checkpoints are intact.
     ///
-    /// Before the first step: if evaluation is requested without data; if the output directory cannot be created or is used by another run; if it has a checkpoint of a later step or, for a run resumed from elsewhere, any checkpoint; or if something else occupies the name of a checkpoint.
+    /// Before the first step: if evaluation is requested without data; if the output directory
+    /// cannot be created or is used by another run; if it has a checkpoint of a later step or, for
+    /// a run resumed from elsewhere, any checkpoint; or if something else occupies the name of a
+    /// checkpoint.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()

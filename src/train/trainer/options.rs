@@ -34,19 +34,23 @@ impl Interval {
     }
 }
 
-/// Options of a [`Trainer`](super::Trainer). Names follow transformers' `TrainingArguments` where possible.
+/// Options of a [`Trainer`](super::Trainer). Names follow transformers' `TrainingArguments` where
+/// possible.
 ///
 /// Use `..TrainerOptions::new(schedule)`, so that code still compiles when fields are added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerOptions {
-    /// The learning rate of every step. The schedule uses the trainer's step, including skipped ones.
+    /// The learning rate of every step. The schedule uses the trainer's step, including skipped
+    /// ones.
     pub schedule: Schedule,
     /// The number of steps.
     pub max_steps: Option<u64>,
     /// The number of epochs, if `max_steps` is not reached before. One of both must be set.
     pub num_train_epochs: Option<u64>,
-    /// Batches per step (gradient accumulation). Loss and gradients are means over them; they are processed one after the other, so a step needs the memory of one. A step does not cross the end of an epoch, so the last one may have fewer.
+    /// Batches per step (gradient accumulation). Loss and gradients are means over them; they are
+    /// processed one after the other, so a step needs the memory of one. A step does not cross the
+    /// end of an epoch, so the last one may have fewer.
     pub gradient_accumulation_steps: usize,
     /// The maximum norm of all gradients except those of frozen parameters; `None` for no limit.
     pub max_grad_norm: Option<f64>,
@@ -58,22 +62,27 @@ pub struct TrainerOptions {
     pub output_dir: Option<PathBuf>,
     /// When to save a checkpoint, in addition to each best evaluation and the end.
     pub save: Interval,
-    /// The number of checkpoints to keep, in addition to the best; `None` keeps all. None is removed right after a skipped step.
+    /// The number of checkpoints to keep, in addition to the best; `None` keeps all. None is
+    /// removed right after a skipped step.
     pub save_total_limit: Option<usize>,
-    /// The metric that determines the best evaluation: a name in [`EvaluationMetrics`](super::EvaluationMetrics).
+    /// The metric that determines the best evaluation: a name in
+    /// [`EvaluationMetrics`](super::EvaluationMetrics).
     pub metric_for_best_model: String,
     /// Whether the highest value of the metric is the best; otherwise the lowest.
     pub greater_is_better: bool,
-    /// Early stopping: the number of consecutive evaluations without improvement after which training ends.
+    /// Early stopping: the number of consecutive evaluations without improvement after which
+    /// training ends.
     pub early_stopping_patience: Option<u64>,
-    /// The maximum number of consecutive steps that are skipped because loss or gradients are not finite; one more is an error.
+    /// The maximum number of consecutive steps that are skipped because loss or gradients are not
+    /// finite; one more is an error.
     pub max_skipped_steps: u64,
     /// Whether training may resume from a checkpoint with other options or another instruction set.
     pub allow_changed_options: bool,
 }
 
 impl TrainerOptions {
-    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two consecutive skipped steps, seed 42. The number of steps or epochs must still be set.
+    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to
+    /// two consecutive skipped steps, seed 42. The number of steps or epochs must still be set.
     pub fn new(schedule: Schedule) -> Self {
         Self {
             schedule,

@@ -15,7 +15,10 @@ use crate::nn::Parameters;
 use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Resumes from the newest complete checkpoint in [`output_dir`](super::TrainerOptions::output_dir) and returns its path; without any checkpoint, training starts from the beginning. Combines [`latest_checkpoint`] and [`resume_from`](Self::resume_from).
+    /// Resumes from the newest complete checkpoint in
+    /// [`output_dir`](super::TrainerOptions::output_dir) and returns its path; without any
+    /// checkpoint, training starts from the beginning. Combines [`latest_checkpoint`] and
+    /// [`resume_from`](Self::resume_from).
     ///
     /// # Errors
     /// The errors of both, and that of the newest checkpoint if none is complete.
@@ -31,11 +34,17 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
-    /// Resumes from a checkpoint. The run is bit-identical to one that was not interrupted.
-    /// This requires the same data and evaluation data, the same model, the same [instruction set](crate::instruction_set), which determines the rounding of sums, and the same options, except those for ending, evaluating and saving.
+    /// Resumes from a checkpoint. The run is bit-identical to one that was not interrupted. This
+    /// requires the same data and evaluation data, the same model, the same [instruction
+    /// set](crate::instruction_set), which determines the rounding of sums, and the same options,
+    /// except those for ending, evaluating and saving.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] or [`Error::Tensor`] if the checkpoint is incomplete, or not of this model and optimizer. [`Error::Input`] if the data differs, or if the result would change through other options, which are named, or another instruction set, unless [`allow_changed_options`](super::TrainerOptions::allow_changed_options) is set. The trainer is then unchanged.
+    /// [`Error::Io`], [`Error::Format`] or [`Error::Tensor`] if the checkpoint is incomplete, or
+    /// not of this model and optimizer. [`Error::Input`] if the data differs, or if the result
+    /// would change through other options, which are named, or another instruction set, unless
+    /// [`allow_changed_options`](super::TrainerOptions::allow_changed_options) is set. The trainer
+    /// is then unchanged.
     pub fn resume_from(&mut self, checkpoint: impl AsRef<Path>) -> Result<()> {
         let directory = checkpoint.as_ref();
         let mut state = TrainerState::read(directory)?;

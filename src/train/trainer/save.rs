@@ -35,7 +35,8 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     pub(super) fn remove_old(&self, output_dir: &Path) -> Result<()> {
         let Progress { step, skipped_in_a_row, best, .. } = self.progress;
         match self.options.save_total_limit {
-            // Where steps are skipped, weights may have gone wrong before: then older ones are still of use.
+            // Where steps are skipped, weights may have gone wrong before: then older ones are
+            // still of use.
             Some(limit) if skipped_in_a_row == 0 => {
                 remove_old(output_dir, step, limit, best.map(|best| best.step))
             }
@@ -68,7 +69,8 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 }
 
-/// Parameters that are not finite stay so: a checkpoint of them would be useless, and replace a useful one.
+/// Parameters that are not finite stay so: a checkpoint of them would be useless, and replace a
+/// useful one.
 fn check_finite(what: &str, tree: &impl Parameters) -> Result<()> {
     let mut found = None;
     tree.visit("", &mut |name, values| {

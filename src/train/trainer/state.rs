@@ -14,7 +14,8 @@ use crate::train::{GradientPrecision, Optimizer, TrainableModel, TrainingOptions
 /// The file's name in a checkpoint.
 pub(super) const STATE: &str = "trainer_state.json";
 
-/// The version of the format, which is incremented when older versions of this crate would misread the file.
+/// The version of the format, which is incremented when older versions of this crate would misread
+/// the file.
 const VERSION: u32 = 1;
 
 /// The progress of training.

@@ -1,5 +1,6 @@
-//! ALBERT out of candle's parts: it has no ALBERT, but its BERT encoder does the same arithmetic. The layers' weights are read under other names,
-//! all from the one shared layer, and the embeddings are written here.
+//! ALBERT out of candle's parts: it has no ALBERT, but its BERT encoder does the same arithmetic.
+//! The layers' weights are read under other names, all from the one shared layer, and the
+//! embeddings are written here.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};

@@ -1,12 +1,14 @@
-//! The crate's single-precision products beside those of `matrixmultiply` and `gemm`, in alternation.
+//! The crate's single-precision products beside those of `matrixmultiply` and `gemm`, in
+//! alternation.
 //!
 //! ```text
 //! NDALBERT_ISA=avx2 cargo run --release
 //! NDALBERT_ISA=avx2 MATMUL_NUM_THREADS=2 cargo run --release -- 2
 //! ```
 //!
-//! The argument is the number of threads (default 1); `matrixmultiply` takes its own from `MATMUL_NUM_THREADS`. Both peers
-//! pack the weights anew for each product, as they must without knowing that these stay.
+//! The argument is the number of threads (default 1); `matrixmultiply` takes its own from
+//! `MATMUL_NUM_THREADS`. Both peers pack the weights anew for each product, as they must without
+//! knowing that these stay.
 
 use std::env;
 use std::hint::black_box;
@@ -47,7 +49,8 @@ fn compare(isa: InstructionSet, threads: usize, (m, k, n): (usize, usize, usize)
     let [own, peer, other] = &mut outs;
     for _ in 0..=ROUNDS {
         seconds[0].push(time(|| matrix.multiply(inputs, black_box(&mut *own))));
-        // SAFETY: the matrices have the sizes and strides that are given; the weights [n, k] are read transposed.
+        // SAFETY: the matrices have the sizes and strides that are given; the weights [n, k] are
+        // read transposed.
         seconds[1].push(time(|| unsafe {
             matrixmultiply::sgemm(
                 m,

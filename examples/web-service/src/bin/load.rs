@@ -230,7 +230,8 @@ async fn slow(options: Options) {
     }
 }
 
-/// Looks twenty times a second whether the service still says that it is well, and how long it takes to say so, in seconds.
+/// Looks twenty times a second whether the service still says that it is well, and how long it
+/// takes to say so, in seconds.
 async fn healthy(address: SocketAddr, left: Arc<AtomicUsize>, end: Instant) -> Vec<f64> {
     let mut latencies = Vec::new();
     let Ok(mut client) = Client::connect(address).await else { return latencies };

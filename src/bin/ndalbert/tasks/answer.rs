@@ -17,8 +17,8 @@ use crate::task::Task;
 
 /// Answer a question with a span of a text
 ///
-/// An input is a question and a text, in a line separated by a tab; in JSON, {"question": "...", "context": "..."}. With --question, a line
-/// is a text alone, and so may a string in JSON be.
+/// An input is a question and a text, in a line separated by a tab; in JSON, {"question": "...",
+/// "context": "..."}. With --question, a line is a text alone, and so may a string in JSON be.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

@@ -17,7 +17,8 @@ use crate::task::Task;
 
 /// Find the choice that fits a text best
 ///
-/// An input is a text and two or more choices, in a line separated by tabs; in JSON, {"prompt": "...", "choices": ["...", "..."]}.
+/// An input is a text and two or more choices, in a line separated by tabs; in JSON, {"prompt":
+/// "...", "choices": ["...", "..."]}.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

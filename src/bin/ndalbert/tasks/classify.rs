@@ -20,7 +20,9 @@ use crate::task::{self, Task};
 
 /// Find the class of a text or of a pair of texts
 ///
-/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. With --labels, a natural language inference (NLI) model ranks any labels for a text; in JSON, a text may have its own: {"text": "...", "labels": ["...", "..."]}.
+/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. With
+/// --labels, a natural language inference (NLI) model ranks any labels for a text; in JSON, a text
+/// may have its own: {"text": "...", "labels": ["...", "..."]}.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

@@ -17,7 +17,8 @@ use crate::task::Task;
 
 /// Compute a vector for a text, to compare texts
 ///
-/// An input is a text; in JSON, a string or {"text": "..."}. A table shows the vector's norm and its first values.
+/// An input is a text; in JSON, a string or {"text": "..."}. A table shows the vector's norm and
+/// its first values.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
@@ -28,7 +29,8 @@ pub struct Options {
     /// Divide vectors by their length
     #[arg(long)]
     pub normalize: bool,
-    /// Keep this number of values of each vector [default: as in config_sentence_transformers.json, or all]
+    /// Keep this number of values of each vector [default: as in config_sentence_transformers.json,
+    /// or all]
     #[arg(long, value_name = "N")]
     pub truncate_dim: Option<usize>,
     /// A prompt before every text [default: as in config_sentence_transformers.json]

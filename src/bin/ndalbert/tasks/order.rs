@@ -17,7 +17,8 @@ use crate::task::Task;
 
 /// Predict whether two sentences are in their original order
 ///
-/// An input is two sentences, in a line separated by a tab; in JSON, {"first": "...", "second": "..."}.
+/// An input is two sentences, in a line separated by a tab; in JSON, {"first": "...", "second":
+/// "..."}.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

@@ -32,16 +32,18 @@ impl GlueTask {
         Self::Wnli,
     ];
 
-    /// The task of a name as transformers' `run_glue` has it: `cola`, `sst2`, `mrpc`, `qqp`, `stsb`, `mnli`, `qnli`, `rte`, `wnli`;
-    /// capitals and hyphens do not matter.
+    /// The task of a name as transformers' `run_glue` has it: `cola`, `sst2`, `mrpc`, `qqp`,
+    /// `stsb`, `mnli`, `qnli`, `rte`, `wnli`; capitals and hyphens do not matter.
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase().replace('-', "");
         Self::ALL.into_iter().find(|task| format!("{task:?}").to_lowercase() == name)
     }
 
-    /// The layout of the training and development files, or of the test files, which have no labels.
+    /// The layout of the training and development files, or of the test files, which have no
+    /// labels.
     ///
-    /// The published files of QQP have lines that are too short, which are skipped, as in transformers.
+    /// The published files of QQP have lines that are too short, which are skipped, as in
+    /// transformers.
     pub fn layout(self, is_labelled: bool) -> TsvLayout {
         if self == Self::Cola && is_labelled {
             return TsvLayout {
@@ -70,7 +72,8 @@ impl GlueTask {
         }
     }
 
-    /// The meaning of the labels: one value for STS-B, classes otherwise, with the names and in the order of transformers' `run_glue`. Files with ids instead of names are accepted, too.
+    /// The meaning of the labels: one value for STS-B, classes otherwise, with the names and in the
+    /// order of transformers' `run_glue`. Files with ids instead of names are accepted, too.
     pub fn task(self) -> ClassificationTask {
         let names = match self {
             Self::Cola => ["unacceptable", "acceptable"].as_slice(),

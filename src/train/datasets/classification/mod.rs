@@ -52,9 +52,12 @@ pub enum RawLabel {
 /// The meaning of labels, which determines the loss: `problem_type` of the model's config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClassificationTask {
-    /// Each example has one class. A label is the name of a class, as text or number, or else its id; if names are numbers, ids are not accepted, because a 1 would be ambiguous. `true` and `false` are classes of these names, or the second and the first of two.
+    /// Each example has one class. A label is the name of a class, as text or number, or else its
+    /// id; if names are numbers, ids are not accepted, because a 1 would be ambiguous. `true` and
+    /// `false` are classes of these names, or the second and the first of two.
     SingleLabel(LabelNames),
-    /// Each example has any number of classes. A list of texts contains their names; a list of numbers contains 0 or 1 (or a probability) for each class, as in transformers.
+    /// Each example has any number of classes. A list of texts contains their names; a list of
+    /// numbers contains 0 or 1 (or a probability) for each class, as in transformers.
     MultiLabel(LabelNames),
     /// Each example has a number, or a list of this many numbers.
     Regression(usize),
@@ -71,9 +74,11 @@ struct Line {
     gold_label: Option<Value>,
 }
 
-/// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`, or a list of such objects; `sentence`, `sentence1` or `premise`, and
-/// `sentence2` or `hypothesis` are accepted, too. The label is a class's name, its id, a number, `true` or `false`, or a list; it may be
-/// absent or `null`, as may the second text. In its place there may be SNLI's and MNLI's `gold_label`, of which `-` is none. Other keys are ignored.
+/// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`, or a list of such objects;
+/// `sentence`, `sentence1` or `premise`, and `sentence2` or `hypothesis` are accepted, too. The
+/// label is a class's name, its id, a number, `true` or `false`, or a list; it may be absent or
+/// `null`, as may the second text. In its place there may be SNLI's and MNLI's `gold_label`, of
+/// which `-` is none. Other keys are ignored.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.

@@ -10,12 +10,14 @@ use crate::train::datasets::loaded::LoadedExamples;
 /// What natural language inference has for a label where annotators did not agree.
 pub(super) const NO_GOLD_LABEL: &str = "-";
 
-/// The classes of examples, in the order of [`LabelNames::collect`]: the texts that are labels, or `false` and `true`. A `-` beside
-/// `entailment` is no class: SNLI and MNLI have it where annotators did not agree.
+/// The classes of examples, in the order of [`LabelNames::collect`]: the texts that are labels, or
+/// `false` and `true`. A `-` beside `entailment` is no class: SNLI and MNLI have it where
+/// annotators did not agree.
 ///
 /// # Errors
-/// [`Error::Format`] or [`Error::Input`], which names the file and the line, if a label is a number, which does not say how many
-/// classes there are, or of another kind than those before; [`Error::Input`] if there are none.
+/// [`Error::Format`] or [`Error::Input`], which names the file and the line, if a label is a
+/// number, which does not say how many classes there are, or of another kind than those before;
+/// [`Error::Input`] if there are none.
 pub fn class_names(examples: &LoadedExamples<ClassificationExample>) -> Result<LabelNames> {
     let (mut texts, mut truths) = (BTreeSet::new(), BTreeSet::new());
     for (i, example) in examples.iter().enumerate() {

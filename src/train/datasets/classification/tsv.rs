@@ -90,10 +90,12 @@ impl Places {
     }
 }
 
-/// Reads a table of tab-separated fields with one record per line, in which quotes have no meaning, as in GLUE. Columns that are not in the layout and empty lines are ignored.
+/// Reads a table of tab-separated fields with one record per line, in which quotes have no meaning,
+/// as in GLUE. Columns that are not in the layout and empty lines are ignored.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and
+/// line.
 pub fn read_tsv(
     path: impl AsRef<Path>,
     layout: &TsvLayout,

@@ -24,13 +24,15 @@ struct Question {
     answer: Option<String>,
 }
 
-/// Reads the JSON files of C³ (`c3-d-train.json`, `c3-m-train.json`, …), documents of several paragraphs or turns with questions.
+/// Reads the JSON files of C³ (`c3-d-train.json`, `c3-m-train.json`, …), documents of several
+/// paragraphs or turns with questions.
 ///
-/// The prompt is the document, a paragraph or turn per line; a choice is the question, a space, and the choice. Questions
-/// without an answer give examples without a label.
+/// The prompt is the document, a paragraph or turn per line; a choice is the question, a space, and
+/// the choice. Questions without an answer give examples without a label.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name the file and the place in it.
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name the file
+/// and the place in it.
 pub fn read_c3(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>> {
     let mut budget = Budget::new();
     let reader = json_records(path.as_ref(), Layout::Document, move |json, place, queue| {

@@ -78,8 +78,9 @@ struct Line {
     label: Option<Value>,
 }
 
-/// Reads JSON lines `{"prompt": …, "choices": […], "label": …}`, or a list of such objects: the label is the right choice's number from 0, or a list of
-/// probabilities, one per choice; it may be absent or `null`. Other keys are ignored.
+/// Reads JSON lines `{"prompt": …, "choices": […], "label": …}`, or a list of such objects: the
+/// label is the right choice's number from 0, or a list of probabilities, one per choice; it may be
+/// absent or `null`. Other keys are ignored.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.
@@ -129,7 +130,8 @@ impl MultipleChoiceFeatures {
     /// Encodes the prompt with each choice, truncated as set in the tokenizer.
     ///
     /// # Errors
-    /// As [`AlbertTokenizer::encode_choices`], and [`Error::Input`] if the label is not of these choices.
+    /// As [`AlbertTokenizer::encode_choices`], and [`Error::Input`] if the label is not of these
+    /// choices.
     pub fn new(tokenizer: &AlbertTokenizer, example: &MultipleChoiceExample) -> Result<Self> {
         let MultipleChoiceExample { prompt, choices, label } = example;
         if let Some(Err(reason)) = label.as_ref().map(|label| label.check(choices.len())) {

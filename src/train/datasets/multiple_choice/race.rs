@@ -42,11 +42,15 @@ struct Form {
     questions: Option<IgnoredAny>,
 }
 
-/// Reads RACE: a file of articles, one per line or one in all; or a directory of such files (`.txt`, `.json`, `.jsonl`), in the
-/// order of their names, those of its subdirectories (`high`, `middle`) too. Files of macOS (`._1.txt`, `__MACOSX`) and all names that begin with a dot are ignored.
+/// Reads RACE: a file of articles, one per line or one in all; or a directory of such files
+/// (`.txt`, `.json`, `.jsonl`), in the order of their names, those of its subdirectories (`high`,
+/// `middle`) too. Files of macOS (`._1.txt`, `__MACOSX`) and all names that begin with a dot are
+/// ignored.
 ///
-/// An article has `questions`, `options` and `answers`, or, as `datasets` writes them, one `question` with `options` and `answer`. The
-/// article is the prompt. A choice is the question with the option in place of its `_`, or appended to it, as in google-research/albert and transformers. Without `answers`, examples have no label.
+/// An article has `questions`, `options` and `answers`, or, as `datasets` writes them, one
+/// `question` with `options` and `answer`. The article is the prompt. A choice is the question with
+/// the option in place of its `_`, or appended to it, as in google-research/albert and
+/// transformers. Without `answers`, examples have no label.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name the file, the line and the question.

@@ -56,11 +56,13 @@ impl Columns {
     }
 }
 
-/// Reads the CSV files of SWAG by their header: `sent1` is the prompt, `sent2` with each of `ending0` to `ending3` a choice, as in
-/// transformers' `run_swag`. Files without a column `label` yield examples without labels; other columns are ignored.
+/// Reads the CSV files of SWAG by their header: `sent1` is the prompt, `sent2` with each of
+/// `ending0` to `ending3` a choice, as in transformers' `run_swag`. Files without a column `label`
+/// yield examples without labels; other columns are ignored.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and
+/// line.
 pub fn read_swag(path: impl AsRef<Path>) -> Result<Examples<MultipleChoiceExample>> {
     let mut records = CsvRecords::open(path.as_ref())?;
     let columns = Columns::find(&mut records)?;

@@ -18,7 +18,8 @@ pub struct AnswerOptions {
     pub n_best_size: usize,
     /// The maximum number of tokens in an answer.
     pub max_answer_length: usize,
-    /// If there may be no answer (SQuAD 2), the threshold of its score difference: `null_score_diff_threshold` of `run_qa`.
+    /// If there may be no answer (SQuAD 2), the threshold of its score difference:
+    /// `null_score_diff_threshold` of `run_qa`.
     pub null_threshold: Option<f32>,
 }
 
@@ -38,7 +39,8 @@ pub struct AnswerPrediction {
     pub text: String,
     /// The score difference of "no answer" and the best answer, if there may be none.
     pub null_score_diff: Option<f32>,
-    /// The best answers, best first; with none among them (at the end, if it is not one of the best) where there may be none.
+    /// The best answers, best first; with none among them (at the end, if it is not one of the
+    /// best) where there may be none.
     pub candidates: Vec<AnswerCandidate>,
 }
 
@@ -53,13 +55,16 @@ pub struct AnswerCandidate {
     pub probability: f64,
 }
 
-/// Chooses an answer to each example from the scores `[S, 2]` (as first and as last token) of each of its windows' tokens:
-/// `postprocess_qa_predictions` of transformers.
+/// Chooses an answer to each example from the scores `[S, 2]` (as first and as last token) of each
+/// of its windows' tokens: `postprocess_qa_predictions` of transformers.
 ///
-/// Two cases, which do not occur with a useful model, differ from transformers: equal scores are ordered from left to right, where NumPy's order is undefined, and a question without a possible answer gets an empty answer, not the word `empty`.
+/// Two cases, which do not occur with a useful model, differ from transformers: equal scores are
+/// ordered from left to right, where NumPy's order is undefined, and a question without a possible
+/// answer gets an empty answer, not the word `empty`.
 ///
 /// # Errors
-/// [`Error::Input`] if the number of scores does not match windows or tokens, a score is not finite, or a window belongs to no example.
+/// [`Error::Input`] if the number of scores does not match windows or tokens, a score is not
+/// finite, or a window belongs to no example.
 pub fn predict_answers(
     examples: &[QuestionAnsweringExample],
     features: &[QuestionAnsweringFeatures],
@@ -206,7 +211,8 @@ fn descending(a: f32, b: f32) -> Ordering {
 /// Writes `{id: answer}`, which the official scorers of SQuAD take, atomically.
 ///
 /// # Errors
-/// [`Error::Input`] if two predictions have the same id, [`Error::Io`] if the file cannot be written.
+/// [`Error::Input`] if two predictions have the same id, [`Error::Io`] if the file cannot be
+/// written.
 pub fn write_predictions(path: impl AsRef<Path>, predictions: &[AnswerPrediction]) -> Result<()> {
     let mut answers = Map::new();
     for AnswerPrediction { id, text, .. } in predictions {

@@ -74,7 +74,8 @@ pub(super) fn answers(question: Json<'_>) -> Result<Option<Vec<Answer>>, String>
             return Err(question.wrong(reason));
         }
     };
-    // What stands for no answer in some files that do not say `is_impossible`; `run_qa` takes it for none, too.
+    // What stands for no answer in some files that do not say `is_impossible`; `run_qa` takes it
+    // for none, too.
     let is_filler = |answer: &Answer| answer.text.is_empty() && answer.start == -1;
     Ok(Some(match is_impossible.is_none() && answers.iter().all(is_filler) {
         true => Vec::new(),

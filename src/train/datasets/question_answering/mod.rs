@@ -22,7 +22,8 @@ pub struct QuestionAnsweringExample {
     pub question: String,
     /// The paragraph, which contains the answer if there is one.
     pub context: String,
-    /// The right answers: empty if the paragraph contains none, `None` if the file has no answers (a test set).
+    /// The right answers: empty if the paragraph contains none, `None` if the file has no answers
+    /// (a test set).
     pub answers: Option<Vec<Answer>>,
 }
 

@@ -1,4 +1,5 @@
-//! Questions with as many windows of their paragraph as it takes, as transformers' `run_qa` prepares them.
+//! Questions with as many windows of their paragraph as it takes, as transformers' `run_qa`
+//! prepares them.
 
 use std::ops::Range;
 
@@ -16,7 +17,8 @@ use crate::train::datasets::features::{Features, InputSequence, shortened, unlab
 pub struct WindowOptions {
     /// The maximum number of tokens: question, part of the paragraph and special tokens.
     pub max_length: usize,
-    /// The overlap of consecutive windows in tokens: `doc_stride` of `run_qa`. (In google-research's code, `doc_stride` is the distance of their beginnings.)
+    /// The overlap of consecutive windows in tokens: `doc_stride` of `run_qa`. (In
+    /// google-research's code, `doc_stride` is the distance of their beginnings.)
     pub doc_stride: usize,
 }
 
@@ -37,7 +39,8 @@ pub struct QuestionAnsweringFeatures {
     context: Range<usize>,
     /// Where in the paragraph each of them stands, in bytes.
     offsets: Vec<(usize, usize)>,
-    /// The columns of the answer's first and last token; those of `[CLS]` if the window does not have it all.
+    /// The columns of the answer's first and last token; those of `[CLS]` if the window does not
+    /// have it all.
     answer: Option<(usize, usize)>,
 }
 
@@ -52,13 +55,14 @@ impl QuestionAnsweringFeatures {
         self.context.clone()
     }
 
-    /// Where in the paragraph the token of a column stands, in bytes, if it is one of the paragraph's.
+    /// Where in the paragraph the token of a column stands, in bytes, if it is one of the
+    /// paragraph's.
     pub fn context_bytes(&self, column: usize) -> Option<(usize, usize)> {
         self.offsets.get(column.checked_sub(self.context.start)?).copied()
     }
 
-    /// The columns of the answer's first and last token, those of `[CLS]` if this window does not have it all; none in
-    /// features that were not made for training.
+    /// The columns of the answer's first and last token, those of `[CLS]` if this window does not
+    /// have it all; none in features that were not made for training.
     pub fn answer(&self) -> Option<(usize, usize)> {
         self.answer
     }
@@ -72,8 +76,9 @@ impl QuestionAnsweringFeatures {
 
     /// The columns of the first and last token of what stands at these bytes of the paragraph.
     ///
-    /// As in `run_qa`: the last token that begins at or before the answer, and the first that ends at or after its end. Where the answer's
-    /// first token is the window's last, `run_qa` goes one too far, to `[SEP]`; here it is that token.
+    /// As in `run_qa`: the last token that begins at or before the answer, and the first that ends
+    /// at or after its end. Where the answer's first token is the window's last, `run_qa` goes one
+    /// too far, to `[SEP]`; here it is that token.
     fn columns_of(&self, answer: &Range<usize>) -> Option<(usize, usize)> {
         let (first, last) = (self.offsets.first()?, self.offsets.last()?);
         if first.0 > answer.start || last.1 < answer.end {
@@ -110,11 +115,13 @@ impl Features for QuestionAnsweringFeatures {
     }
 }
 
-/// The windows of all examples, with the columns of each one's first answer, to train on: `prepare_train_features` of `run_qa`.
+/// The windows of all examples, with the columns of each one's first answer, to train on:
+/// `prepare_train_features` of `run_qa`.
 ///
 /// # Errors
-/// [`Error::Input`], which names the question, if it has no list of answers, its answer is empty or does not stand in the
-/// paragraph where it says it does (`run_qa` would learn any text at that position); as [`evaluation_windows`].
+/// [`Error::Input`], which names the question, if it has no list of answers, its answer is empty or
+/// does not stand in the paragraph where it says it does (`run_qa` would learn any text at that
+/// position); as [`evaluation_windows`].
 pub fn training_windows(
     tokenizer: &AlbertTokenizer,
     examples: &[QuestionAnsweringExample],
@@ -133,10 +140,12 @@ pub fn training_windows(
     })
 }
 
-/// The windows of all examples, without answers, to predict: `prepare_validation_features` of `run_qa`.
+/// The windows of all examples, without answers, to predict: `prepare_validation_features` of
+/// `run_qa`.
 ///
 /// # Errors
-/// [`Error::Input`], which names the question, if it is so long that no more than `doc_stride` tokens of the paragraph have room.
+/// [`Error::Input`], which names the question, if it is so long that no more than `doc_stride`
+/// tokens of the paragraph have room.
 pub fn evaluation_windows(
     tokenizer: &AlbertTokenizer,
     examples: &[QuestionAnsweringExample],
@@ -155,7 +164,8 @@ fn all_windows(
     Ok(joined_windows(examples.par_iter().map(windows).collect::<Result<_>>()?))
 }
 
-/// The windows of examples that were prepared one by one, in the order of the examples: the result of the functions that prepare all of them at once.
+/// The windows of examples that were prepared one by one, in the order of the examples: the result
+/// of the functions that prepare all of them at once.
 pub fn joined_windows(
     examples: Vec<Vec<QuestionAnsweringFeatures>>,
 ) -> Vec<QuestionAnsweringFeatures> {
@@ -174,7 +184,8 @@ fn windows(
     options: WindowOptions,
 ) -> Result<Windows> {
     let WindowOptions { max_length, doc_stride } = options;
-    // As in `run_qa`: white space before a question makes some tokenizers cut where there is nothing to cut.
+    // As in `run_qa`: white space before a question makes some tokenizers cut where there is
+    // nothing to cut.
     let question = example.question.trim_start();
     let encodings = tokenizer
         .encode_windows(question, &example.context, max_length, doc_stride)

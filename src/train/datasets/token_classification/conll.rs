@@ -21,20 +21,25 @@ pub struct ConllColumns {
     pub tag: Option<usize>,
 }
 
-/// Reads a word per line, with its tag in a column after it; a blank line ends a sentence, and so does a line that begins with
-/// `-DOCSTART-`, as CoNLL-2003 has it. All lines must have as many columns as most have.
+/// Reads a word per line, with its tag in a column after it; a blank line ends a sentence, and so
+/// does a line that begins with `-DOCSTART-`, as CoNLL-2003 has it. All lines must have as many
+/// columns as most have.
 ///
-/// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or tabs, however many.
+/// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or
+/// tabs, however many.
 ///
-/// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it has as many columns as the others
-/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; with four columns or more, another one must have what
-/// others have there. Else it is a comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many columns,
-/// a comment if it has others and no known tag at its end, and an error otherwise.
+/// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it
+/// has as many columns as the others and a tag that others have or that is of the form `O`, `B-…`,
+/// `I-…`; with four columns or more, another one must have what others have there. Else it is a
+/// comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many
+/// columns, a comment if it has others and no known tag at its end, and an error otherwise.
 ///
-/// Lines of CoNLL-U for multiword tokens and empty nodes (`1-2`, `8.1`) are skipped if its columns are read, that is, if there are ten columns and the word is not the first.
+/// Lines of CoNLL-U for multiword tokens and empty nodes (`1-2`, `8.1`) are skipped if its columns
+/// are read, that is, if there are ten columns and the word is not the first.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.
+/// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and
+/// line.
 pub fn read_conll(
     path: impl AsRef<Path>,
     columns: ConllColumns,

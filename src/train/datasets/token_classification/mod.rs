@@ -29,8 +29,8 @@ pub enum TokenLabelling {
     /// The first; the others are ignored. The labels then determine which word a tag belongs to.
     #[default]
     FirstToken,
-    /// All; tokens after the first get the inner label (`I-PER` for `B-PER`), if it exists: `label_all_tokens`
-    /// of transformers' `run_ner`.
+    /// All; tokens after the first get the inner label (`I-PER` for `B-PER`), if it exists:
+    /// `label_all_tokens` of transformers' `run_ner`.
     AllTokens,
 }
 
@@ -42,11 +42,13 @@ pub struct TokenClassificationFeatures {
 }
 
 impl TokenClassificationFeatures {
-    /// Encodes the words, truncated as set in the tokenizer (truncated words are lost, as in `run_ner`), and assigns each token a label, aligned as in `run_ner`; special tokens get −100, which is ignored.
+    /// Encodes the words, truncated as set in the tokenizer (truncated words are lost, as in
+    /// `run_ner`), and assigns each token a label, aligned as in `run_ner`; special tokens get
+    /// −100, which is ignored.
     ///
     /// # Errors
-    /// As [`AlbertTokenizer::encode_words`], and [`Error::Input`] if there are not as many tags as words, or one is none of
-    /// `names`.
+    /// As [`AlbertTokenizer::encode_words`], and [`Error::Input`] if there are not as many tags as
+    /// words, or one is none of `names`.
     pub fn new(
         tokenizer: &AlbertTokenizer,
         names: &LabelNames,

@@ -1,4 +1,5 @@
-//! What all lines of a CoNLL file say about each of them: how columns are separated, how many there are, and which tags there are.
+//! What all lines of a CoNLL file say about each of them: how columns are separated, how many there
+//! are, and which tags there are.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +15,8 @@ const DOCUMENT_START: &str = "-DOCSTART-";
 /// Columns of CoNLL-U, whose first is the word's number.
 const CONLL_U: usize = 10;
 
-/// How many different values are remembered, the longest in bytes, and how many columns and numbers of columns are looked at.
+/// How many different values are remembered, the longest in bytes, and how many columns and numbers
+/// of columns are looked at.
 const MAX_VALUES: usize = 1 << 16;
 const MAX_VALUE: usize = 256;
 const MAX_WIDTHS: usize = 64;
@@ -158,7 +160,8 @@ impl Survey {
         }
     }
 
-    /// Whether a column that is neither word nor tag has what other lines have there, or the word again.
+    /// Whether a column that is neither word nor tag has what other lines have there, or the word
+    /// again.
     fn has_others(&self, cells: &[&str]) -> bool {
         let has = |(i, cell): (usize, &&str)| {
             i > 0 && (*cell == cells[0] || self.others.contains(&(i, (*cell).to_owned())))
@@ -166,7 +169,8 @@ impl Survey {
         self.width.is_none() || cells.iter().enumerate().any(has)
     }
 
-    /// Whether the line is one of CoNLL-U for several words (`1-2`) or one that is not there (`8.1`).
+    /// Whether the line is one of CoNLL-U for several words (`1-2`) or one that is not there
+    /// (`8.1`).
     fn is_no_word(&self, first: &str) -> bool {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let parts = first.split_once(['-', '.']);
@@ -180,7 +184,8 @@ fn ends_sentence(line: &str) -> bool {
     line.split_whitespace().next().is_none_or(|first| first == DOCUMENT_START)
 }
 
-/// What is between spaces and tabs; or, if that are not as many as there should be, and at least two, between white space of any kind.
+/// What is between spaces and tabs; or, if that are not as many as there should be, and at least
+/// two, between white space of any kind.
 fn between_spaces(line: &str, width: Option<usize>) -> Vec<&str> {
     let fields = line.split([' ', '\t']).filter(|field| !field.is_empty());
     let fields: Vec<&str> = fields.collect();
@@ -205,7 +210,8 @@ fn is_span_tag(tag: &str) -> bool {
 #[derive(Default)]
 struct Widths {
     lines: usize,
-    /// The number of columns, how many of them are not empty in all lines of that number, and how many lines these are.
+    /// The number of columns, how many of them are not empty in all lines of that number, and how
+    /// many lines these are.
     counts: Vec<(usize, usize, usize)>,
 }
 
@@ -222,7 +228,8 @@ impl Widths {
         }
     }
 
-    /// What most lines have; of equals, what comes first. Columns at the end that are always empty are none.
+    /// What most lines have; of equals, what comes first. Columns at the end that are always empty
+    /// are none.
     fn usual(&self) -> Option<usize> {
         let most = self.counts.iter().map(|(.., lines)| *lines).max()?;
         self.counts.iter().find(|(.., lines)| *lines == most).map(|(_, filled, _)| *filled)

@@ -85,8 +85,8 @@ fn fifteen_percent_of_which_eighty_ten_ten() {
     assert!(drawn[5..].iter().all(|&count| count < 20));
 }
 
-/// The shares of n-grams of 1, 2, … words, in texts so long that the last one, of which as much is taken as there is room
-/// for, hardly counts.
+/// The shares of n-grams of 1, 2, … words, in texts so long that the last one, of which as much is
+/// taken as there is room for, hardly counts.
 fn lengths(change: impl FnOnce(&mut PreTrainingOptions)) -> Vec<f64> {
     const LENGTH: usize = 4096;
     let (masker, mut random) = (masker(change), random(2));

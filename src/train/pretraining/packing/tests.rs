@@ -1,4 +1,5 @@
-//! Which sentences go where. Each token is named after its document and sentence: 1000 · document + sentence + 10.
+//! Which sentences go where. Each token is named after its document and sentence: 1000 · document +
+//! sentence + 10.
 
 use ndarray_rand::rand::SeedableRng;
 
@@ -173,7 +174,8 @@ fn a_tenth_of_the_examples_are_meant_to_be_shorter() {
         }
     }
     let (share, mean) = (f64::from(short) / f64::from(all), lengths as f64 / f64::from(short));
-    // Evenly from 2 to 124, of which 63 is the middle: standard deviation 36, of the mean of 700 1.3.
+    // Evenly from 2 to 124, of which 63 is the middle: standard deviation 36, of the mean of 700
+    // 1.3.
     assert!((share - 0.1).abs() < 0.012, "{share} of {all} were short");
     assert!((mean - 63.0).abs() < 4.0, "short ones had {mean} tokens in the middle");
 }

@@ -19,8 +19,8 @@ use crate::train::TrainingBatch;
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const SENTENCES: usize = 12;
 
-/// Files, a tokenizer for them, and a model's config: document d's sentence s consists of the word `d{d}s{s}`, a few
-/// times, and so every token tells where it is from.
+/// Files, a tokenizer for them, and a model's config: document d's sentence s consists of the word
+/// `d{d}s{s}`, a few times, and so every token tells where it is from.
 struct Sample {
     directory: TempDir,
     documents: usize,
@@ -188,7 +188,8 @@ fn next_sentence_takes_another_document() {
     assert!(counts.iter().all(|&count| count > 100), "{counts:?}");
 }
 
-/// A document of six parts, and a short one: whether blocks have parts of the first alone, or of both.
+/// A document of six parts, and a short one: whether blocks have parts of the first alone, or of
+/// both.
 #[test]
 fn a_document_that_fills_blocks_is_paired_with_others() {
     let objective = SentenceObjective::NextSentence;

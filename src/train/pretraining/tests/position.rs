@@ -100,7 +100,8 @@ fn examples_can_be_counted_before() {
     assert_eq!(counted, made as u64);
 }
 
-/// The batches of some of a trainer's epochs, each with where the data was before it; none at an epoch's end.
+/// The batches of some of a trainer's epochs, each with where the data was before it; none at an
+/// epoch's end.
 fn of_trainer(
     data: &mut impl TrainingData<PreTrainingLabels>,
     epochs: usize,
