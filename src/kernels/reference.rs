@@ -1,6 +1,6 @@
 //! The oracle of the kernels' tests: the same mathematics, naively, in double precision.
 
-use super::activation::Nonlinearity;
+use crate::kernels::rows::activation::Nonlinearity;
 
 /// Seeded values, uniform in ±`scale`, from a multiplicative congruential generator.
 pub(crate) fn noise(count: usize, seed: u64, scale: f32) -> Vec<f32> {

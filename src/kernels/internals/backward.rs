@@ -1,10 +1,10 @@
 //! What backward passes spend their time in.
 
 use super::{Attention, InstructionSet};
-use crate::kernels::attention_backward::attention_backward;
-use crate::kernels::convert::Strided;
-use crate::kernels::precision::Precision;
-use crate::kernels::weight_gradient::{Stretch, WeightGradient, weight_gradients};
+use crate::kernels::attention::backward::attention_backward;
+use crate::kernels::product::convert::Strided;
+use crate::kernels::product::precision::Precision;
+use crate::kernels::product::weight_gradient::{Stretch, WeightGradient, weight_gradients};
 
 /// Adds `d_outᵀ·inputs` to `weight` [n, k], in products of `f32` or of bfloat16: what tokens [T, k] contribute that gave
 /// outputs whose gradients are [T, n]. Each pair is of one application of the layer.

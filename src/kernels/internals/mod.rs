@@ -5,15 +5,16 @@
 mod backward;
 mod peak;
 
-use super::activation::{self, Nonlinearity};
-use super::attention::{self, Heads, Queries, Sequence};
-use super::convert::{InputBuffer, Inputs};
-use super::gemm::{Epilogue, Weights, multiply};
-use super::isa::{Isa, multiversion};
-use super::packed::{MAX_PANEL, PackedMatrix};
-use super::precision::Precision;
-use super::vector;
 use crate::error::Result;
+use crate::kernels::attention::{self, Heads, Queries, Sequence};
+use crate::kernels::isa::{Isa, multiversion};
+use crate::kernels::product::blocking::MAX_PANEL;
+use crate::kernels::product::convert::{InputBuffer, Inputs};
+use crate::kernels::product::gemm::{Epilogue, Weights, multiply};
+use crate::kernels::product::packed::PackedMatrix;
+use crate::kernels::product::precision::Precision;
+use crate::kernels::rows::activation::{self, Nonlinearity};
+use crate::kernels::rows::vector;
 
 pub use backward::weight_gradient;
 pub use peak::Peak;

@@ -6,7 +6,7 @@
 use super::InstructionSet;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::kernels::isa::Level;
-use crate::kernels::precision::Precision;
+use crate::kernels::product::precision::Precision;
 
 /// A loop of the instructions that a product spends its time in.
 ///
