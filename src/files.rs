@@ -9,7 +9,6 @@ use serde_json::Value;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
-use crate::memory::Origin;
 
 /// What the names of temporary files and directories begin and end with.
 const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
@@ -109,7 +108,14 @@ fn too_long(path: &Path, limit: u64, found: &str) -> Error {
 ///
 /// Those of [`read_small`] and [`as_text`].
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    Origin::Disk.read_text(path, limit)
+    without_mark(path, read_small(path, limit)?)
+}
+
+/// The bytes of a text that was read whole, as [`as_text`] has them.
+pub(crate) fn without_mark(path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let mark = bytes.len() - as_text(path, &bytes)?.len();
+    bytes.drain(..mark);
+    Ok(bytes)
 }
 
 /// The bytes of a text without the byte order mark that editors and shells of Windows put before

@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::files::{as_text, check_length, read_small};
+use crate::files::{check_length, read_small, without_mark};
 
 /// Bytes that several readers share.
 pub(crate) type Shared = Arc<Cow<'static, [u8]>>;
@@ -23,11 +23,13 @@ pub(crate) type Shared = Arc<Cow<'static, [u8]>>;
 /// use ndalbert::MemoryFiles;
 /// use ndalbert::pipelines::{FillMask, Pipeline};
 ///
+/// # let directory = ndalbert::shipped_checkpoint("albert-chinese-demo")?;
+/// // What is read or received while the program runs is owned; `include_bytes!("config.json")` is borrowed.
+/// let read = |name| std::fs::read(directory.join(name));
 /// let files = MemoryFiles::new()
-///     .with("config.json", include_bytes!("../examples/data/albert-chinese-demo/config.json"))
-///     .with("vocab.txt", include_bytes!("../examples/data/albert-chinese-demo/vocab.txt"))
-///     // What was read or received while the program runs is owned.
-///     .with("model.safetensors", std::fs::read("examples/data/albert-chinese-demo/model.safetensors")?);
+///     .with("config.json", read("config.json")?)
+///     .with("vocab.txt", read("vocab.txt")?)
+///     .with("model.safetensors", read("model.safetensors")?);
 /// let fill = FillMask::from_bytes(&files)?;
 /// assert_eq!(fill.run("天[MASK]很好")?.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -128,11 +130,8 @@ impl Origin<'_> {
     /// Reads a text file of at most `limit` bytes.
     ///
     /// # Errors
-    /// Those of [`read_small`] and [`as_text`].
+    /// Those of [`read_small`] and [`without_mark`].
     pub fn read_text(self, path: &Path, limit: u64) -> Result<Vec<u8>> {
-        let mut bytes = self.read_small(path, limit)?;
-        let mark = bytes.len() - as_text(path, &bytes)?.len();
-        bytes.drain(..mark);
-        Ok(bytes)
+        without_mark(path, self.read_small(path, limit)?)
     }
 }

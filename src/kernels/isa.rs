@@ -42,6 +42,12 @@ pub(super) enum Level {
     /// The dot product of bytes (`sdot`), besides NEON.
     #[cfg(target_arch = "aarch64")]
     NeonDot,
+    /// WebAssembly's vectors of 128 bits.
+    #[cfg(target_feature = "simd128")]
+    Simd128,
+    /// WebAssembly's relaxed instructions, besides those.
+    #[cfg(target_feature = "relaxed-simd")]
+    RelaxedSimd,
 }
 
 /// How wide the vectors are that a loop is compiled for.
@@ -69,8 +75,16 @@ impl Level {
     ];
     #[cfg(target_arch = "aarch64")]
     const ALL: &[Self] = &[Self::Portable, Self::Neon, Self::NeonDot];
+    // There is no asking at run time: a program without the instructions' features does not contain them, and one with them
+    // is refused where they are missing.
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    const ALL: &[Self] = &[Self::Portable];
+    const ALL: &[Self] = &[
+        Self::Portable,
+        #[cfg(target_feature = "simd128")]
+        Self::Simd128,
+        #[cfg(target_feature = "relaxed-simd")]
+        Self::RelaxedSimd,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -89,6 +103,10 @@ impl Level {
             Self::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => "neondot",
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => "simd128",
+            #[cfg(target_feature = "relaxed-simd")]
+            Self::RelaxedSimd => "relaxed-simd",
         }
     }
 
@@ -119,6 +137,10 @@ impl Level {
             Self::Neon => true,
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_feature = "simd128")]
+            Self::Simd128 => true,
+            #[cfg(target_feature = "relaxed-simd")]
+            Self::RelaxedSimd => true,
         }
     }
 
@@ -145,7 +167,8 @@ impl Level {
 /// The name of the instruction set that models are built for: the best that this processor has, or the one that the
 /// environment variable `NDALBERT_ISA` names.
 ///
-/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`.
+/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`;
+/// on WebAssembly, as it was compiled: `portable`, `simd128`, `relaxed-simd`.
 ///
 /// # Errors
 /// [`Error::Input`] if the variable names one that is unknown or that this processor lacks.

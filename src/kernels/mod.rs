@@ -30,5 +30,5 @@ pub(crate) use isa::Isa;
 pub use isa::instruction_set;
 pub use product::precision::Precision;
 pub(crate) use product::{bytes, convert, gemm, packed, weight_gradient};
-pub(crate) use rows::{activation, backward, dropout, vector};
+pub(crate) use rows::{activation, activation_backward, backward, cross_entropy, dropout, vector};
 pub(crate) use threads::{pages, parallel};

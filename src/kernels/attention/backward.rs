@@ -12,10 +12,11 @@
 use crate::kernels::attention::{Heads, Sequence, first_row};
 use crate::kernels::isa::Isa;
 use crate::kernels::product::convert::Strided;
-use crate::kernels::product::gemm::{Panels, multiply_panels};
-use crate::kernels::product::multiplicand::Multiplicand;
+use crate::kernels::product::multiplicand::{Destination, Multiplicand};
 use crate::kernels::product::output::Output;
-use crate::kernels::product::panels::{inputs_len, outputs_len, pack_inputs, pack_outputs};
+use crate::kernels::product::panels::{
+    Panels, inputs_len, multiply_panels, outputs_len, pack_inputs, pack_outputs,
+};
 use crate::kernels::product::transpose::transpose;
 use crate::kernels::rows::backward::{SoftmaxBackward, row_dots, softmax_backward};
 use crate::kernels::rows::dropout::Dropout;
@@ -157,9 +158,21 @@ impl Head<'_> {
             let d_context = self.d_context.part(first, count, 0..size);
             let (scores, d_scores) = (&mut scores[..count * n], &mut d_scores[..count * n]);
             let d_queries = &mut d_queries[..count * size];
-            multiply(isa, queries, key_outputs, encoded, (&mut *scores, false));
+            multiply(
+                isa,
+                queries,
+                key_outputs,
+                encoded,
+                Destination { out: &mut *scores, accumulate: false },
+            );
             vector::softmax(isa, scores, n, self.heads.scale(), factors);
-            multiply(isa, d_context, value_outputs, encoded, (&mut *d_scores, false));
+            multiply(
+                isa,
+                d_context,
+                value_outputs,
+                encoded,
+                Destination { out: &mut *d_scores, accumulate: false },
+            );
             row_dots(isa, context, d_context, dots);
             let softmax = SoftmaxBackward {
                 scale: self.heads.scale(),
@@ -181,18 +194,24 @@ impl Head<'_> {
                 Strided::dense(transposed, count),
                 panels,
                 encoded,
-                (&mut *d_values, true),
+                Destination { out: &mut *d_values, accumulate: true },
             );
             transpose(isa, Strided::dense(d_scores, n), transposed, count);
             pack_inputs(isa, queries, lines);
             let panels = Panels { panels: &*lines, n: size, depth };
-            multiply(isa, Strided::dense(transposed, count), panels, encoded, (&mut *d_keys, true));
+            multiply(
+                isa,
+                Strided::dense(transposed, count),
+                panels,
+                encoded,
+                Destination { out: &mut *d_keys, accumulate: true },
+            );
             multiply(
                 isa,
                 Strided::dense(d_scores, n),
                 key_inputs,
                 encoded,
-                (&mut *d_queries, false),
+                Destination { out: &mut *d_queries, accumulate: false },
             );
             self.write(0, first..first + count, d_queries);
         }
@@ -232,10 +251,10 @@ fn multiply<W: Multiplicand>(
     rows: Strided<'_>,
     panels: Panels<'_, W>,
     encoded: &mut [W],
-    out: (&mut [f32], bool),
+    out: Destination<'_>,
 ) {
-    let (words, stride) = W::encode(isa, rows, encoded);
-    multiply_panels(isa, (words, stride, rows.count), panels, W::tile, out);
+    let inputs = W::encode(isa, rows, encoded);
+    multiply_panels(isa, inputs, rows.count, panels, W::tile, out);
 }
 
 #[cfg(test)]

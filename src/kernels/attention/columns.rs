@@ -4,7 +4,7 @@
 //! ascending order.
 
 use crate::kernels::isa::multiversion;
-use crate::kernels::product::packed::MAX_PANEL;
+use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::rows::math::exp2_below_1;
 
 #[inline(always)]

@@ -6,11 +6,13 @@ use crate::kernels::attention::columns;
 use crate::kernels::attention::quantized_scores::QuantizedScores;
 use crate::kernels::attention::{Heads, Sequence};
 use crate::kernels::isa::Isa;
+use crate::kernels::product::blocking::{LANES, MAX_PANEL};
 use crate::kernels::product::convert::Strided;
 use crate::kernels::product::fetch::{Evenly, fetch};
-use crate::kernels::product::multiplicand::{Multiplicand, multiply_panel};
+use crate::kernels::product::multiplicand::{
+    Destination, EncodedRows, Multiplicand, Panel, multiply_panel,
+};
 use crate::kernels::product::output::Output;
-use crate::kernels::product::packed::{LANES, MAX_PANEL};
 use crate::kernels::product::panels::pack_output_panel;
 use crate::kernels::product::tiles::tile::ROWS;
 use crate::kernels::product::transpose::transpose;
@@ -152,8 +154,7 @@ impl HeadInput<'_> {
 
 /// A head's keys as they are multiplied with queries.
 enum Keys<'a, W> {
-    /// Rows, with their stride.
-    Encoded((&'a [W], usize)),
+    Encoded(EncodedRows<'a, W>),
     Quantized(QuantizedScores<'a>),
 }
 
@@ -197,9 +198,10 @@ impl<W: Multiplicand> Block<'_, W> {
         for (part, scores) in self.scores.chunks_mut(KEYS_PER_PART * width).enumerate() {
             let key = part * KEYS_PER_PART;
             match keys {
-                &mut Keys::Encoded((keys, stride)) => {
-                    let (queries, out) = ((&*self.queries, width), (&mut *scores, false));
-                    let keys = (&keys[key * stride..], stride);
+                &mut Keys::Encoded(EncodedRows { words, stride }) => {
+                    let queries = Panel { words: &*self.queries, width };
+                    let out = Destination { out: &mut *scores, accumulate: false };
+                    let keys = EncodedRows { words: &words[key * stride..], stride };
                     multiply_panel(isa, W::tile, keys, queries, out, &mut before_tile);
                     columns::raise(isa, scores, self.largest);
                 }
@@ -212,7 +214,7 @@ impl<W: Multiplicand> Block<'_, W> {
     fn weigh(
         &mut self,
         head: &HeadInput<'_>,
-        (values, stride): (&[W], usize),
+        values: EncodedRows<'_, W>,
         mut before_tile: impl FnMut(),
     ) {
         let &mut Self { isa, width, .. } = self;
@@ -227,10 +229,11 @@ impl<W: Multiplicand> Block<'_, W> {
                 let streams = (start + self.first as u64 * step, step);
                 apply_columns(isa, dropout, streams, key as u32, width, scores);
             }
-            let values = &values[key / W::INPUTS * W::words(isa)..];
-            let weights = W::panel(isa, scores, width, self.encoded);
-            let out = (&mut *context, part > 0);
-            multiply_panel(isa, W::tile, (values, stride), (weights, width), out, &mut before_tile);
+            let words = &values.words[key / W::INPUTS * W::words(isa)..];
+            let values = EncodedRows { words, ..values };
+            let weights = Panel { words: W::panel(isa, scores, width, self.encoded), width };
+            let out = Destination { out: &mut *context, accumulate: part > 0 };
+            multiply_panel(isa, W::tile, values, weights, out, &mut before_tile);
         }
     }
 

@@ -9,9 +9,10 @@
 
 use crate::kernels::attention::columns::{self, Dequantization};
 use crate::kernels::isa::{Isa, multiversion};
+use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::product::convert::{Strided, encode_rows};
-use crate::kernels::product::multiplicand::multiply_panel;
-use crate::kernels::product::packed::{MAX_PANEL, pack_panel};
+use crate::kernels::product::multiplicand::{Destination, EncodedRows, Panel, multiply_panel};
+use crate::kernels::product::packed::pack_panel;
 use crate::kernels::product::precision::{Encoding, Precision};
 use crate::kernels::product::tiles::tile;
 use crate::kernels::threads::split::split;
@@ -98,9 +99,10 @@ impl<'a> QuantizedScores<'a> {
     ) {
         let width = largest.len();
         let (keys, scales) = (&self.keys[first * self.stride..], &self.key_scales[first..]);
-        let panel = (&self.panel[..width * self.depth], width);
-        let (isa, inputs) = (self.isa, (keys, self.stride));
-        multiply_panel(isa, tile::int8, inputs, panel, (&mut *scores, false), before_tile);
+        let panel = Panel { words: &self.panel[..width * self.depth], width };
+        let (isa, inputs) = (self.isa, EncodedRows { words: keys, stride: self.stride });
+        let to = Destination { out: &mut *scores, accumulate: false };
+        multiply_panel(isa, tile::int8, inputs, panel, to, before_tile);
         let dequantization = Dequantization {
             line_scales: scales,
             scales: &self.query_scales[..width],

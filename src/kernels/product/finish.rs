@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use crate::kernels::isa::multiversion;
+use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::product::convert::Steps;
 use crate::kernels::product::output::Output;
-use crate::kernels::product::packed::MAX_PANEL;
 use crate::kernels::rows::activation::{self, Loop, Nonlinearity};
 use crate::kernels::rows::math::multiply_add;
 

@@ -1,5 +1,6 @@
 //! Matrices in panels, and products with them.
 
+pub(super) mod blocking;
 pub(crate) mod bytes;
 pub(crate) mod convert;
 pub(super) mod fetch;
@@ -14,3 +15,4 @@ mod seven_bits;
 pub(super) mod tiles;
 pub(super) mod transpose;
 pub(crate) mod weight_gradient;
+pub(super) mod weights;

@@ -15,10 +15,10 @@ pub(in crate::kernels) trait Multiplicand: Word {
     fn words(isa: Isa) -> usize;
 
     /// Rows of activations as tiles take them, in `buffer` if they have to be converted.
-    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize);
+    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> EncodedRows<'a, Self>;
 
     /// Rows of keys, as a panel has them, but one after the other.
-    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize);
+    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> EncodedRows<'a, Self>;
 
     /// A line of a panel whose inputs are rows, from as many of them as a word has inputs; missing ones are empty.
     fn line(isa: Isa, rows: [&[f32]; 2], line: &mut [Self]);
@@ -29,14 +29,36 @@ pub(in crate::kernels) trait Multiplicand: Word {
     fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut [u32]);
 }
 
+/// Rows of activations as tiles take them.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct EncodedRows<'a, W> {
+    pub(in crate::kernels) words: &'a [W],
+    /// Words from row to row.
+    pub(in crate::kernels) stride: usize,
+}
+
+/// One panel of outputs.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Panel<'a, W> {
+    pub(in crate::kernels) words: &'a [W],
+    pub(in crate::kernels) width: usize,
+}
+
+/// Where a product goes.
+pub(in crate::kernels) struct Destination<'a> {
+    pub(in crate::kernels) out: &'a mut [f32],
+    /// Whether the products are added to what is there.
+    pub(in crate::kernels) accumulate: bool,
+}
+
 /// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a whole panel lie where they
-/// are wanted. The inputs are encoded rows, with their stride. `before_tile` is called for every tile.
+/// are wanted. `before_tile` is called for every tile.
 pub(in crate::kernels) fn multiply_panel<W: Copy>(
     isa: Isa,
     multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
-    (inputs, stride): (&[W], usize),
-    (panel, width): (&[W], usize),
-    (out, accumulate): (&mut [f32], bool),
+    EncodedRows { words: inputs, stride }: EncodedRows<'_, W>,
+    Panel { words: panel, width }: Panel<'_, W>,
+    Destination { out, accumulate }: Destination<'_>,
     mut before_tile: impl FnMut(),
 ) {
     let (rows, depth) = (out.len() / width, panel.len() / width);
@@ -63,12 +85,12 @@ impl Multiplicand for f32 {
         1
     }
 
-    fn encode<'a>(_: Isa, rows: Strided<'a>, _: &'a mut [Self]) -> (&'a [Self], usize) {
-        (rows.values, rows.stride)
+    fn encode<'a>(_: Isa, rows: Strided<'a>, _: &'a mut [Self]) -> EncodedRows<'a, Self> {
+        EncodedRows { words: rows.values, stride: rows.stride }
     }
 
-    fn keys<'a>(_: Isa, keys: Strided<'a>, _: &'a mut [Self]) -> (&'a [Self], usize) {
-        (keys.values, keys.stride)
+    fn keys<'a>(_: Isa, keys: Strided<'a>, _: &'a mut [Self]) -> EncodedRows<'a, Self> {
+        EncodedRows { words: keys.values, stride: keys.stride }
     }
 
     fn line(_: Isa, [row, _]: [&[f32]; 2], line: &mut [Self]) {
@@ -91,19 +113,19 @@ impl Multiplicand for u32 {
         Encoding::of(Precision::Bf16, isa).words()
     }
 
-    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize) {
+    fn encode<'a>(isa: Isa, rows: Strided<'a>, buffer: &'a mut [Self]) -> EncodedRows<'a, Self> {
         let encoding = Encoding::of(Precision::Bf16, isa);
         let stride = rows.width.div_ceil(2) * encoding.words();
         let buffer = &mut buffer[..rows.count * stride];
         convert::encode_rows(isa, encoding, rows, buffer, &mut []);
-        (buffer, stride)
+        EncodedRows { words: buffer, stride }
     }
 
-    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> (&'a [Self], usize) {
+    fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> EncodedRows<'a, Self> {
         let stride = keys.width.div_ceil(2);
         let buffer = &mut buffer[..keys.count * stride];
         convert::encode_rows(isa, Encoding::Bf16, keys, buffer, &mut []);
-        (buffer, stride)
+        EncodedRows { words: buffer, stride }
     }
 
     fn line(isa: Isa, [first, second]: [&[f32]; 2], line: &mut [Self]) {

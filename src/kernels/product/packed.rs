@@ -11,59 +11,16 @@
 //! the weights of as many inputs that follow each other. So the layout, and what walks over it, is the same for all.
 //! The last panel's outputs are filled up with zeros to whole registers, and the last word of inputs likewise.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::kernels::isa::Isa;
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::isa::Vectors;
+use crate::kernels::product::blocking::{Blocking, LANES};
 use crate::kernels::product::bytes::{self, Outliers};
 use crate::kernels::product::convert;
 use crate::kernels::product::precision::{Encoding, Precision};
 use crate::kernels::product::seven_bits;
 use crate::kernels::product::transpose::transpose_blocks;
 use crate::kernels::threads::pages::Aligned;
-
-/// The most outputs in a panel: four 512-bit registers.
-pub(in crate::kernels) const MAX_PANEL: usize = 64;
-
-/// Outputs in a register, and the unit that panels are filled up to.
-pub(in crate::kernels) const LANES: usize = 16;
-
-/// How matrices are cut for the tiles of an instruction set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kernels) struct Blocking {
-    /// Outputs in a full panel.
-    pub(in crate::kernels) panel: usize,
-    /// Lines of a panel, an even number, that a product goes through with all rows of a task before it goes on to the next.
-    pub(in crate::kernels) depth: usize,
-    /// The most rows of activations that a task multiplies with a panel before it goes on to the next.
-    pub(in crate::kernels) rows: usize,
-}
-
-impl Blocking {
-    pub(in crate::kernels) fn of(isa: Isa) -> Self {
-        match isa.vectors() {
-            // A tile is as wide as the panel, and reads 192 KB of it from the second cache while it computes.
-            #[cfg(target_arch = "x86_64")]
-            Vectors::Avx512 => Self { panel: MAX_PANEL, depth: 768, rows: usize::MAX },
-            // Tiles of fewer registers are fed from the first cache: 16 KB. They go over the activations four times as
-            // often, so that these are to stay in the second.
-            _ => Self { panel: LANES, depth: 256, rows: 120 },
-        }
-    }
-
-    /// Outputs of the panel with that index, filled up to whole registers.
-    pub(in crate::kernels) fn width(self, n: usize, index: usize) -> usize {
-        (n - index * self.panel).min(self.panel).next_multiple_of(LANES)
-    }
-
-    /// The outputs that a panel has, without those that it is filled up with.
-    pub(in crate::kernels) fn outputs(self, n: usize, index: usize) -> Range<usize> {
-        index * self.panel..n.min((index + 1) * self.panel)
-    }
-}
 
 /// A matrix [n, k], packed once for any number of products.
 pub(crate) struct PackedMatrix {
@@ -159,7 +116,9 @@ impl PackedMatrix {
             }
         };
         let blocking = Blocking::of(isa);
-        if Encoding::for_weights(precision, isa) == Encoding::Unsigned7 {
+        if cfg!(target_arch = "x86_64")
+            && Encoding::for_weights(precision, isa) == Encoding::Unsigned7
+        {
             let depth = k.div_ceil(precision.inputs_per_word());
             let panels = words.par_chunks(blocking.panel * depth);
             let pairs = panels.map(|panel| seven_bits::pairs(panel, panel.len() / depth));

@@ -1,9 +1,11 @@
 //! Activations packed into panels, to be multiplied with others.
 
 use crate::kernels::isa::Isa;
+use crate::kernels::product::blocking::{Blocking, LANES, MAX_PANEL};
 use crate::kernels::product::convert::Strided;
-use crate::kernels::product::multiplicand::Multiplicand;
-use crate::kernels::product::packed::{Blocking, LANES, MAX_PANEL, pack_panel};
+use crate::kernels::product::multiplicand::{Destination, EncodedRows, Multiplicand};
+use crate::kernels::product::packed::pack_panel;
+use crate::kernels::product::tiles::tile::{ROWS, Tile};
 
 /// How many words rows take as a matrix of outputs.
 pub(in crate::kernels) fn outputs_len<W: Multiplicand>(rows: usize, width: usize) -> usize {
@@ -41,7 +43,7 @@ pub(in crate::kernels) fn pack_output_panel<W: Multiplicand>(
     buffer: &mut [W],
 ) {
     let depth = rows.width.div_ceil(W::INPUTS);
-    let (words, stride) = W::keys(isa, rows, buffer);
+    let EncodedRows { words, stride } = W::keys(isa, rows, buffer);
     let mut sources: [&[W]; MAX_PANEL] = [&[]; MAX_PANEL];
     for (i, source) in sources.iter_mut().enumerate().take(rows.count) {
         *source = &words[i * stride..][..depth];
@@ -70,6 +72,61 @@ pub(in crate::kernels) fn pack_inputs<W: Multiplicand>(
             let second = if second.is_empty() { second } else { &second[columns.clone()] };
             W::line(isa, [&first[columns], second], to);
             padding.fill(W::default());
+        }
+    }
+}
+
+/// A packed matrix of n outputs, its panels one after the other.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Panels<'a, W> {
+    pub(in crate::kernels) panels: &'a [W],
+    pub(in crate::kernels) n: usize,
+    /// Lines of each panel.
+    pub(in crate::kernels) depth: usize,
+}
+
+/// `out[count, n] = inputs · panels`, or with that added to it, on this thread.
+pub(in crate::kernels) fn multiply_panels<W: Copy>(
+    isa: Isa,
+    inputs: EncodedRows<'_, W>,
+    count: usize,
+    Panels { panels, n, depth }: Panels<'_, W>,
+    multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),
+    Destination { out, accumulate }: Destination<'_>,
+) {
+    let EncodedRows { words: inputs, stride } = inputs;
+    let blocking = Blocking::of(isa);
+    let mut sums = [0; ROWS * MAX_PANEL];
+    for first in (0..count).step_by(ROWS) {
+        let rows = ROWS.min(count - first);
+        let mut rest = panels;
+        for index in 0..n.div_ceil(blocking.panel) {
+            let (columns, width) = (blocking.outputs(n, index), blocking.width(n, index));
+            let (panel, after) = rest.split_at(width * depth);
+            rest = after;
+            let inputs = &inputs[first * stride..];
+            let tile = Tile {
+                inputs,
+                stride,
+                rows,
+                panel,
+                depth,
+                width,
+                accumulate,
+                next: &[],
+                pairs: &[],
+            };
+            if accumulate {
+                for (i, sums) in sums.chunks_exact_mut(width).enumerate().take(rows) {
+                    let out = &out[(first + i) * n..][columns.clone()];
+                    sums.iter_mut().zip(out).for_each(|(sum, x)| *sum = x.to_bits());
+                }
+            }
+            multiply(isa, tile, &mut sums);
+            for (i, sums) in sums.chunks_exact(width).take(rows).enumerate() {
+                let out = &mut out[(first + i) * n..][columns.clone()];
+                out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = f32::from_bits(sum));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 use crate::kernels::isa::Isa;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_feature = "relaxed-simd"))]
 use crate::kernels::isa::Level;
 
 /// The precision that a model's layers are executed in. Inputs, outputs and parameters are `f32` in any case.
@@ -110,8 +110,9 @@ pub(in crate::kernels) enum Encoding {
     Unsigned8,
     /// The same less 128.
     Signed8,
-    /// Four bytes from 0 to 129 per word, beside which there may be an excess ([`seven_bits`](crate::kernels::product::seven_bits)).
+    /// Four bytes of seven bits, or a little more, per word, beside which there may be an excess ([`seven_bits`](crate::kernels::product::seven_bits)).
     Unsigned7,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for bodies of x86 alone"))]
     /// Bytes as 16-bit integers with zero for zero, two words for four of them: the first and third, then the second and
     /// fourth.
     #[cfg_attr(
@@ -124,9 +125,11 @@ pub(in crate::kernels) enum Encoding {
 impl Encoding {
     /// What the body takes that multiplies activations with packed weights of `precision` on `isa`.
     pub(in crate::kernels) fn for_weights(precision: Precision, isa: Isa) -> Self {
-        match Self::of(precision, isa) {
-            Self::Signed16 => Self::Unsigned7,
-            encoding => encoding,
+        match (Self::of(precision, isa), isa.level()) {
+            (Self::Signed16, _) => Self::Unsigned7,
+            #[cfg(target_feature = "relaxed-simd")]
+            (Self::Signed8, Level::RelaxedSimd) => Self::Unsigned7,
+            (encoding, _) => encoding,
         }
     }
 
@@ -143,7 +146,7 @@ impl Encoding {
             }
             #[cfg(target_arch = "x86_64")]
             (Precision::Int8, Level::Avx2 | Level::Avx512) => Self::Signed16,
-            // Portable and NEON.
+            // Portable, NEON and WebAssembly.
             (Precision::Int8, _) => Self::Signed8,
         }
     }

@@ -14,11 +14,11 @@
 use std::ops::Range as Span;
 
 use crate::kernels::isa::multiversion;
+use crate::kernels::product::blocking::LANES;
 use crate::kernels::product::bytes::{self, Range};
-use crate::kernels::product::packed::LANES;
 
-/// The largest input.
-const WINDOW: u8 = 129;
+/// The largest input. WebAssembly's product is defined up to 127 alone.
+pub(in crate::kernels) const WINDOW: u8 = if cfg!(target_arch = "wasm32") { 127 } else { 129 };
 
 /// The most that the weights of either sign may come to that are multiplied and added up in 16 bits.
 const MOST_WEIGHTS: i32 = i16::MAX as i32 / WINDOW as i32;

@@ -1,12 +1,13 @@
 //! Rows that become columns.
 
 #[cfg(target_arch = "x86_64")]
-use super::tiles::avx512;
+use super::tiles::transpose;
 use crate::kernels::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::isa::Vectors;
+use crate::kernels::product::blocking::LANES;
 use crate::kernels::product::convert::Strided;
-use crate::kernels::product::packed::{LANES, Word};
+use crate::kernels::product::packed::Word;
 
 /// Writes `rows` as the columns of lines that are `width` apart. Columns that fill the last sixteen up become 0, if lines
 /// have room for them.
@@ -53,7 +54,7 @@ pub(in crate::kernels) fn transpose_blocks<W: Word>(
             let places = std::array::from_fn(|i| place(rows[i]).cast::<u32>());
             // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
             unsafe {
-                avx512::transpose(places, to.as_mut_ptr().cast::<u32>().add(p * width), width);
+                transpose::transpose(places, to.as_mut_ptr().cast::<u32>().add(p * width), width);
             }
             continue;
         }

@@ -7,11 +7,13 @@
 use std::ops::Range;
 
 use crate::kernels::isa::Isa;
+use crate::kernels::product::blocking::{Blocking, LANES};
 use crate::kernels::product::convert::Strided;
 use crate::kernels::product::fetch::{Evenly, fetch};
-use crate::kernels::product::multiplicand::{Multiplicand, multiply_panel};
+use crate::kernels::product::multiplicand::{
+    Destination, EncodedRows, Multiplicand, Panel, multiply_panel,
+};
 use crate::kernels::product::output::Output;
-use crate::kernels::product::packed::{Blocking, LANES};
 use crate::kernels::product::panels::pack_inputs;
 use crate::kernels::product::tiles::tile::ROWS;
 use crate::kernels::product::transpose::transpose;
@@ -185,7 +187,7 @@ impl Task<'_, '_> {
 /// panel of which is packed at a time.
 fn multiply<W: Multiplicand>(
     isa: Isa,
-    rows: (&[W], usize),
+    rows: EncodedRows<'_, W>,
     inputs: Strided<'_>,
     panel: &mut [W],
     block: &mut [f32],
@@ -209,7 +211,9 @@ fn multiply<W: Multiplicand>(
         let next = (index + 1 < count).then(|| part(index + 1));
         let mut fetches = Evenly::new(next.map_or(0, |next| next.count), tiles);
         let before_tile = || next.iter().for_each(|next| fetches.step(|row| fetch(*next, row)));
-        multiply_panel(isa, W::tile, rows, (panel, width), (sums, true), before_tile);
+        let panel = Panel { words: &*panel, width };
+        let to = Destination { out: sums, accumulate: true };
+        multiply_panel(isa, W::tile, rows, panel, to, before_tile);
     }
 }
 

@@ -4,7 +4,7 @@
 //! layer (gradient checkpointing) draw the same.
 
 use crate::kernels::isa::multiversion;
-use crate::kernels::product::packed::MAX_PANEL;
+use crate::kernels::product::blocking::MAX_PANEL;
 
 /// Dropout at one place of the model: which rate, and from which stream of random numbers.
 #[derive(Clone, Copy, Debug)]

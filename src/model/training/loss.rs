@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, Zip};
 use super::LossTerm;
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
-use crate::kernels::backward::cross_entropy_backward;
+use crate::kernels::cross_entropy::cross_entropy_backward;
 use crate::nn::loss::{
     IGNORE_INDEX, binary_cross_entropy_with_logits, check_shapes, mean_squared_error,
     soft_cross_entropy,

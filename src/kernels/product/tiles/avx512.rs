@@ -1,126 +1,272 @@
 //! Tiles of 512-bit registers. There are 32: 24 sums, four of weights, and one for a word of activations.
 
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::x86_64::avx512_tile;
-use crate::kernels::product::tiles::body::{by_size, pair_body, tile_body};
-use crate::kernels::product::tiles::tile::{ROWS, Tile};
+use super::cover::tile;
+use super::kernel::{FloatSums, Kernel, Lines, Machine, Place, Size, SumOf, WordSums, WordsOf};
+use super::lines;
+use super::pairs::{self, Pairs};
 
-avx512_tile! { tile_body!
-    /// Multiply-adds of `f32`.
-    fn float, float_tile, features: "avx512f",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_ps and _mm512_loadu_ps, sums: _mm512_loadu_ps and _mm512_storeu_ps,
-    input: f32, words: 1, at most: 6 by 4,
-    weights: |line| line,
-    step: |sum, x, weights| _mm512_fmadd_ps(_mm512_set1_ps(*x.cast::<f32>()), weights, sum),
+/// AVX-512 F and BW. A panel is brought from the second cache into the first eight lines ahead: panels are read strictly forwards,
+/// but faster than the processor's own prefetching keeps up with. A line is so much work that counting lines costs nothing.
+pub(super) struct Avx512;
+
+impl Machine for Avx512 {
+    type Floats = __m512;
+    type Words = __m512i;
+
+    const LANES: usize = 16;
+    const LINES_AHEAD: usize = 8;
+    const UNROLL: usize = 1;
+    const FLOAT: Size = Size { rows: 6, registers: 4 };
+    const SPLIT_BF16: Size = Size { rows: 6, registers: 2 };
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn enter<K: Kernel, const M: usize, const V: usize>(place: Place) {
+        tile::<K, M, V>(place);
+    }
+
+    #[inline(always)]
+    unsafe fn fetch(ahead: *const u32) {
+        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+    }
+
+    #[inline(always)]
+    unsafe fn fetch_input(_: *const u32) {}
+
+    #[inline(always)]
+    unsafe fn fetch_next(next: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(next.cast());
+    }
+
+    #[inline(always)]
+    unsafe fn zero_floats() -> __m512 {
+        _mm512_setzero_ps()
+    }
+
+    #[inline(always)]
+    unsafe fn load_floats(from: *const u32) -> __m512 {
+        _mm512_loadu_ps(from.cast())
+    }
+
+    #[inline(always)]
+    unsafe fn store_floats(to: *mut u32, floats: __m512) {
+        _mm512_storeu_ps(to.cast(), floats);
+    }
+
+    #[inline(always)]
+    unsafe fn splat_float(x: f32) -> __m512 {
+        _mm512_set1_ps(x)
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(x: __m512, y: __m512, sum: __m512) -> __m512 {
+        _mm512_fmadd_ps(x, y, sum)
+    }
+
+    #[inline(always)]
+    unsafe fn zero_words() -> __m512i {
+        _mm512_setzero_si512()
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u32) -> __m512i {
+        _mm512_loadu_si512(from.cast())
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(to: *mut u32, words: __m512i) {
+        _mm512_storeu_si512(to.cast(), words);
+    }
+
+    #[inline(always)]
+    unsafe fn splat_word(word: u32) -> __m512i {
+        _mm512_set1_epi32(word.cast_signed())
+    }
+
+    #[inline(always)]
+    unsafe fn as_floats(words: __m512i) -> __m512 {
+        _mm512_castsi512_ps(words)
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(words: __m512i) -> __m512 {
+        _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000)))
+    }
+
+    #[inline(always)]
+    unsafe fn low_halves(words: __m512i) -> __m512 {
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
+    }
 }
 
-avx512_tile! { tile_body!
-    /// Pairs of bfloat16 with `vdpbf16ps`.
-    fn bf16, bf16_tile, features: "avx512f,avx512bf16",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
-    input: u32, words: 1, at most: 6 by 4,
-    weights: |line| line,
-    // The transmutes only rename a register of 512 bits.
-    step: |sum, x, weights| _mm512_dpbf16_ps(
-        sum,
-        transmute::<__m512i, __m512bh>(_mm512_set1_epi32(x.read().cast_signed())),
-        transmute::<__m512i, __m512bh>(weights),
-    ),
+/// Pairs of bfloat16 with `vdpbf16ps`.
+pub(super) struct Bf16;
+
+impl Kernel for Bf16 {
+    type Machine = Avx512;
+    type Input = u32;
+    type Sums = FloatSums<Avx512>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 4 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        lines::through::<Self, M, V>(place, rows, totals)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn enter<const M: usize, const V: usize>(place: Place) {
+        tile::<Self, M, V>(place);
+    }
 }
 
-avx512_tile! { tile_body!
-    /// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
-    /// that a fused multiply-add rounds where that instruction does.
-    fn bf16_emulated, bf16_emulated_tile, features: "avx512f",
-    registers: __m512 as _mm512_setzero_ps, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_ps and _mm512_storeu_ps,
-    input: u32, words: 2, at most: 6 by 2,
-    weights: |line| (
-        _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32(-0x1_0000))),
-        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(line)),
-    ),
-    step: |sum, x, weights| {
-        let sum = _mm512_fmadd_ps(_mm512_set1_ps(*x.cast::<f32>()), weights.0, sum);
-        _mm512_fmadd_ps(_mm512_set1_ps(*x.add(1).cast::<f32>()), weights.1, sum)
-    },
+impl Lines for Bf16 {
+    type Weights = WordsOf<Self>;
+
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn weights(line: WordsOf<Self>) -> WordsOf<Self> {
+        line
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: WordsOf<Self>) -> SumOf<Self> {
+        // The transmutes only rename a register of 512 bits.
+        _mm512_dpbf16_ps(
+            sum,
+            transmute::<__m512i, __m512bh>(Avx512::splat_word(x.read())),
+            transmute::<__m512i, __m512bh>(weights),
+        )
+    }
 }
 
-avx512_tile! { tile_body!
-    /// Fours of bytes with `vpdpbusd`.
-    fn int8, int8_tile, features: "avx512f,avx512vnni",
-    registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
-    input: u32, words: 1, at most: 6 by 4,
-    weights: |line| line,
-    step: |sum, x, weights| {
-        _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(x.read().cast_signed()), weights)
-    },
+/// Fours of bytes with `vpdpbusd`.
+pub(super) struct Int8;
+
+impl Kernel for Int8 {
+    type Machine = Avx512;
+    type Input = u32;
+    type Sums = WordSums<Avx512>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 4 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        lines::through::<Self, M, V>(place, rows, totals)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    unsafe fn enter<const M: usize, const V: usize>(place: Place) {
+        tile::<Self, M, V>(place);
+    }
 }
 
-avx512_tile! { tile_body!
-    /// Fours of bytes by way of 16-bit integers, which no product of two bytes overflows.
-    fn int8_emulated, int8_emulated_tile, features: "avx512f,avx512bw",
-    registers: __m512i as _mm512_setzero_si512, lanes: 16, line: _mm512_setzero_si512 and _mm512_loadu_si512, sums: _mm512_loadu_si512 and _mm512_storeu_si512,
-    input: u32, words: 2, at most: 6 by 2,
-    weights: |line| (
-        _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(line)),
-        _mm512_srai_epi16::<8>(line),
-    ),
-    step: |sum, x, weights| {
-        let first = _mm512_madd_epi16(_mm512_set1_epi32(x.read().cast_signed()), weights.0);
-        let second = _mm512_madd_epi16(_mm512_set1_epi32(x.add(1).read().cast_signed()), weights.1);
+impl Lines for Int8 {
+    type Weights = WordsOf<Self>;
+
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn weights(line: WordsOf<Self>) -> WordsOf<Self> {
+        line
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: WordsOf<Self>) -> SumOf<Self> {
+        _mm512_dpbusd_epi32(sum, Avx512::splat_word(x.read()), weights)
+    }
+}
+
+/// Fours of bytes by way of 16-bit integers, which no product of two bytes overflows.
+pub(super) struct Int8Sixteens;
+
+impl Kernel for Int8Sixteens {
+    type Machine = Avx512;
+    type Input = u32;
+    type Sums = WordSums<Avx512>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 2 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        lines::through::<Self, M, V>(place, rows, totals)
+    }
+}
+
+impl Lines for Int8Sixteens {
+    type Weights = [WordsOf<Self>; 2];
+
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn weights(line: WordsOf<Self>) -> [WordsOf<Self>; 2] {
+        [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(line)), _mm512_srai_epi16::<8>(line)]
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: [WordsOf<Self>; 2]) -> SumOf<Self> {
+        let first = _mm512_madd_epi16(Avx512::splat_word(x.read()), weights[0]);
+        let second = _mm512_madd_epi16(Avx512::splat_word(x.add(1).read()), weights[1]);
         _mm512_add_epi32(_mm512_add_epi32(sum, first), second)
-    },
+    }
 }
 
-avx512_tile! { pair_body!
-    /// Fours of bytes, the inputs of seven bits, with `vpmaddubsw`.
-    fn int8_pairs, int8_pairs_tile, features: "avx512f,avx512bw",
-    registers: __m512i as _mm512_setzero_si512, lanes: 16, sums: _mm512_loadu_si512 and _mm512_storeu_si512, at most: 6 by 2,
-    input: _mm512_set1_epi32, product: _mm512_maddubs_epi16, both: _mm512_add_epi16,
-    widen: |sums| _mm512_madd_epi16(sums, _mm512_set1_epi16(1)), add: _mm512_add_epi32,
+/// Fours of bytes, the inputs of seven bits, with `vpmaddubsw`.
+pub(super) struct Int8Pairs;
+
+impl Kernel for Int8Pairs {
+    type Machine = Avx512;
+    type Input = u32;
+    type Sums = WordSums<Avx512>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 2 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        pairs::through::<Self, M, V>(place, rows, totals)
+    }
 }
 
-/// Transposes sixteen words of each of sixteen rows: word j of row i becomes word i of line j, lines being `width` apart.
-///
-/// # Safety
-/// The processor has AVX-512F; every row is readable for sixteen words, and `to` writable for sixteen lines of sixteen.
-#[target_feature(enable = "avx512f")]
-pub(in crate::kernels) unsafe fn transpose(rows: [*const u32; 16], to: *mut u32, width: usize) {
-    // Loops rather than closures, which would not be compiled for these instructions.
-    let mut pairs = [_mm512_setzero_si512(); 16];
-    for i in (0..16).step_by(2) {
-        // SAFETY: by this function's contract.
-        let (first, second) =
-            unsafe { (_mm512_loadu_si512(rows[i].cast()), _mm512_loadu_si512(rows[i + 1].cast())) };
-        pairs[i] = _mm512_unpacklo_epi32(first, second);
-        pairs[i + 1] = _mm512_unpackhi_epi32(first, second);
+impl Pairs for Int8Pairs {
+    #[inline(always)]
+    unsafe fn product(x: WordsOf<Self>, line: WordsOf<Self>) -> WordsOf<Self> {
+        _mm512_maddubs_epi16(x, line)
     }
-    // fours[4i + j]: in each 128 bits, word j of rows 4i to 4i + 3.
-    let mut fours = [_mm512_setzero_si512(); 16];
-    for i in (0..16).step_by(4) {
-        fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
-        fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
-        fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
-        fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+
+    #[inline(always)]
+    unsafe fn both(first: WordsOf<Self>, second: WordsOf<Self>) -> WordsOf<Self> {
+        _mm512_add_epi16(first, second)
     }
-    for j in 0..4 {
-        let (first, second) = (fours[j], fours[4 + j]);
-        let (third, fourth) = (fours[8 + j], fours[12 + j]);
-        // 128 bits at a time: words j and j + 8 of eight rows, then words j + 4 and j + 12.
-        let low = _mm512_shuffle_i32x4::<0b10_00_10_00>(first, second);
-        let low_rest = _mm512_shuffle_i32x4::<0b10_00_10_00>(third, fourth);
-        let high = _mm512_shuffle_i32x4::<0b11_01_11_01>(first, second);
-        let high_rest = _mm512_shuffle_i32x4::<0b11_01_11_01>(third, fourth);
-        let lines = [
-            (j, _mm512_shuffle_i32x4::<0b10_00_10_00>(low, low_rest)),
-            (j + 8, _mm512_shuffle_i32x4::<0b11_01_11_01>(low, low_rest)),
-            (j + 4, _mm512_shuffle_i32x4::<0b10_00_10_00>(high, high_rest)),
-            (j + 12, _mm512_shuffle_i32x4::<0b11_01_11_01>(high, high_rest)),
-        ];
-        for (line, words) in lines {
-            // SAFETY: by this function's contract.
-            unsafe { _mm512_storeu_si512(to.add(line * width).cast(), words) };
-        }
+
+    #[inline(always)]
+    unsafe fn widen(sums: WordsOf<Self>) -> WordsOf<Self> {
+        _mm512_madd_epi16(sums, _mm512_set1_epi16(1))
+    }
+
+    #[inline(always)]
+    unsafe fn add(first: WordsOf<Self>, second: WordsOf<Self>) -> WordsOf<Self> {
+        _mm512_add_epi32(first, second)
     }
 }

@@ -6,9 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::avx512;
+use super::avx512::{Avx512, Bf16};
+use super::cover::cover;
+use super::kernel::Float;
 use crate::kernels::isa::{Isa, Level};
-use crate::kernels::product::packed::MAX_PANEL;
+use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::product::tiles::tile::{ROWS, Tile};
 
 /// Lines of a panel of pairs: 16 KB, half a microsecond of work; of a panel that was widened, twice as many.
@@ -29,10 +31,10 @@ pub(in crate::kernels) fn bf16_is_fast(isa: Isa) -> bool {
     let (mut native, mut emulated) = (Duration::MAX, Duration::MAX);
     for _ in 0..RUNS {
         // SAFETY: the `Isa` proves the instructions; there are as many inputs and sums as rows.
-        native = native.min(time(|| unsafe { avx512::bf16(tile(&inputs, &panel), &mut sums) }));
+        native = native.min(time(|| unsafe { cover::<Bf16>(tile(&inputs, &panel), &mut sums) }));
         let widened = tile(&widened, &panel_widened);
         // SAFETY: as above.
-        emulated = emulated.min(time(|| unsafe { avx512::float(widened, &mut sums) }));
+        emulated = emulated.min(time(|| unsafe { cover::<Float<Avx512>>(widened, &mut sums) }));
     }
     native < emulated
 }

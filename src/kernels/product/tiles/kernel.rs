@@ -8,7 +8,6 @@
 use std::marker::PhantomData;
 
 use super::lines;
-use super::tile::ROWS;
 
 /// The operations of an instruction set.
 ///
@@ -55,6 +54,8 @@ pub(super) trait Machine: Sized {
     unsafe fn store_words(to: *mut u32, words: Self::Words);
     /// One word in all lanes.
     unsafe fn splat_word(word: u32) -> Self::Words;
+    /// Words as the `f32` whose bits they are.
+    unsafe fn as_floats(words: Self::Words) -> Self::Floats;
     /// The upper halves of words as bfloat16.
     unsafe fn high_halves(words: Self::Words) -> Self::Floats;
     /// The lower halves.
@@ -86,6 +87,7 @@ pub(super) struct Place {
     /// What is fetched for the first line, and how far on for each that follows.
     pub(super) next: *const u8,
     pub(super) next_step: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for x86 alone"))]
     pub(super) pairs: *const u8,
 }
 
@@ -97,22 +99,18 @@ pub(super) trait Kernel: Sized {
     type Machine: Machine;
     /// What the tile multiplies.
     type Input: Copy;
-    /// A register of sums.
-    type Sum: Copy;
+    /// What is added up.
+    type Sums: Sums;
 
     /// The most rows by registers of outputs: as many sums as leave registers for weights and activations.
     const AT_MOST: Size;
-
-    unsafe fn zero() -> Self::Sum;
-    unsafe fn load(from: *const u32) -> Self::Sum;
-    unsafe fn store(to: *mut u32, sum: Self::Sum);
 
     /// The totals after all lines of a panel. `rows` are the places where rows of activations begin.
     unsafe fn through<const M: usize, const V: usize>(
         place: Place,
         rows: [*const u32; M],
-        totals: [[Self::Sum; V]; M],
-    ) -> [[Self::Sum; V]; M];
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M];
 
     /// [`Machine::enter`], but for kernels whose instructions not every processor with the others has.
     #[inline(always)]
@@ -136,33 +134,157 @@ pub(super) trait Lines: Kernel {
     unsafe fn weights(line: WordsOf<Self>) -> Self::Weights;
 
     /// The sum after the word (or two) at `x` was multiplied with weights.
-    unsafe fn step(sum: Self::Sum, x: *const u32, weights: Self::Weights) -> Self::Sum;
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: Self::Weights) -> SumOf<Self>;
 }
+
+/// A register of sums of a kernel.
+pub(super) type SumOf<K> = <<K as Kernel>::Sums as Sums>::Register;
 
 /// A register of words of a kernel's machine.
 pub(super) type WordsOf<K> = <<K as Kernel>::Machine as Machine>::Words;
 
+/// Registers in which products are added up.
+///
+/// # Safety
+/// As for [`Machine`].
+pub(super) trait Sums {
+    type Register: Copy;
+
+    unsafe fn zero() -> Self::Register;
+    unsafe fn load(from: *const u32) -> Self::Register;
+    unsafe fn store(to: *mut u32, sum: Self::Register);
+}
+
 /// Sums of `f32`.
-macro_rules! float_sums {
-    () => {
-        type Sum = M::Floats;
+pub(super) struct FloatSums<M>(PhantomData<M>);
 
-        #[inline(always)]
-        unsafe fn zero() -> Self::Sum {
-            // SAFETY: by this function's contract.
-            unsafe { M::zero_floats() }
-        }
+impl<M: Machine> Sums for FloatSums<M> {
+    type Register = M::Floats;
 
-        #[inline(always)]
-        unsafe fn load(from: *const u32) -> Self::Sum {
-            // SAFETY: by this function's contract.
-            unsafe { M::load_floats(from) }
-        }
+    #[inline(always)]
+    unsafe fn zero() -> M::Floats {
+        // SAFETY: by this function's contract.
+        unsafe { M::zero_floats() }
+    }
 
-        #[inline(always)]
-        unsafe fn store(to: *mut u32, sum: Self::Sum) {
-            // SAFETY: by this function's contract.
-            unsafe { M::store_floats(to, sum) }
+    #[inline(always)]
+    unsafe fn load(from: *const u32) -> M::Floats {
+        // SAFETY: by this function's contract.
+        unsafe { M::load_floats(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut u32, sum: M::Floats) {
+        // SAFETY: by this function's contract.
+        unsafe { M::store_floats(to, sum) }
+    }
+}
+
+/// Sums of 32-bit integers.
+pub(super) struct WordSums<M>(PhantomData<M>);
+
+impl<M: Machine> Sums for WordSums<M> {
+    type Register = M::Words;
+
+    #[inline(always)]
+    unsafe fn zero() -> M::Words {
+        // SAFETY: by this function's contract.
+        unsafe { M::zero_words() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u32) -> M::Words {
+        // SAFETY: by this function's contract.
+        unsafe { M::load_words(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut u32, sum: M::Words) {
+        // SAFETY: by this function's contract.
+        unsafe { M::store_words(to, sum) }
+    }
+}
+
+/// Multiply-adds of `f32`.
+pub(super) struct Float<M>(PhantomData<M>);
+
+impl<M: Machine> Kernel for Float<M> {
+    type Machine = M;
+    type Input = f32;
+    type Sums = FloatSums<M>;
+
+    const AT_MOST: Size = M::FLOAT;
+
+    #[inline(always)]
+    unsafe fn through<const R: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; R],
+        totals: [[M::Floats; V]; R],
+    ) -> [[M::Floats; V]; R] {
+        // SAFETY: by this function's contract.
+        unsafe { lines::through::<Self, R, V>(place, rows, totals) }
+    }
+}
+
+impl<M: Machine> Lines for Float<M> {
+    type Weights = M::Words;
+
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn weights(line: M::Words) -> M::Words {
+        line
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: M::Floats, x: *const u32, weights: M::Words) -> M::Floats {
+        // SAFETY: by this function's contract.
+        unsafe {
+            M::multiply_add(M::splat_float(x.cast::<f32>().read()), M::as_floats(weights), sum)
         }
-    };
+    }
+}
+
+/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so that
+/// a multiply-add rounds where that instruction does, fused or not.
+pub(super) struct SplitBf16<M>(PhantomData<M>);
+
+impl<M: Machine> Kernel for SplitBf16<M> {
+    type Machine = M;
+    type Input = u32;
+    type Sums = FloatSums<M>;
+
+    const AT_MOST: Size = M::SPLIT_BF16;
+
+    #[inline(always)]
+    unsafe fn through<const R: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; R],
+        totals: [[M::Floats; V]; R],
+    ) -> [[M::Floats; V]; R] {
+        // SAFETY: by this function's contract.
+        unsafe { lines::through::<Self, R, V>(place, rows, totals) }
+    }
+}
+
+impl<M: Machine> Lines for SplitBf16<M> {
+    type Weights = [M::Floats; 2];
+
+    const WORDS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn weights(line: M::Words) -> [M::Floats; 2] {
+        // SAFETY: by this function's contract.
+        unsafe { [M::high_halves(line), M::low_halves(line)] }
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: M::Floats, x: *const u32, weights: [M::Floats; 2]) -> M::Floats {
+        let x = x.cast::<f32>();
+        // SAFETY: by this function's contract.
+        unsafe {
+            let sum = M::multiply_add(M::splat_float(x.read()), weights[0], sum);
+            M::multiply_add(M::splat_float(x.add(1).read()), weights[1], sum)
+        }
+    }
 }

@@ -1,92 +1,181 @@
 //! The register tiles for NEON: 32 registers of 128 bits.
 
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+#![allow(unsafe_op_in_unsafe_fn)]
+
 use std::arch::aarch64::*;
 
-use crate::kernels::product::tiles::body::{by_size, tile_body};
-use crate::kernels::product::tiles::tile::{ROWS, Tile};
+use super::cover::tile;
+use super::kernel::{Kernel, Lines, Machine, Place, Size, SumOf, WordSums, WordsOf};
+use super::lines;
 
-/// A tile that leaves fetching ahead to the processor.
-macro_rules! neon_tile {
-    ($($body:tt)*) => {
-        tile_body! {
-            fetch: |_ahead| 0 lines: ();
-            fetch input: |_input| ();
-            fetch next: |_next| ();
-            unroll: 4;
-            $($body)*
-        }
-    };
+/// NEON. Fetching ahead is left to the processor.
+pub(super) struct Neon;
+
+impl Machine for Neon {
+    type Floats = float32x4_t;
+    type Words = uint32x4_t;
+
+    const LANES: usize = 4;
+    const LINES_AHEAD: usize = 0;
+    const UNROLL: usize = 4;
+    const FLOAT: Size = Size { rows: 6, registers: 4 };
+    const SPLIT_BF16: Size = Size { rows: 6, registers: 2 };
+
+    #[target_feature(enable = "neon")]
+    unsafe fn enter<K: Kernel, const M: usize, const V: usize>(place: Place) {
+        tile::<K, M, V>(place);
+    }
+
+    #[inline(always)]
+    unsafe fn fetch(_: *const u32) {}
+
+    #[inline(always)]
+    unsafe fn fetch_input(_: *const u32) {}
+
+    #[inline(always)]
+    unsafe fn fetch_next(_: *const u8) {}
+
+    #[inline(always)]
+    unsafe fn zero_floats() -> float32x4_t {
+        vdupq_n_f32(0.0)
+    }
+
+    #[inline(always)]
+    unsafe fn load_floats(from: *const u32) -> float32x4_t {
+        vld1q_f32(from.cast())
+    }
+
+    #[inline(always)]
+    unsafe fn store_floats(to: *mut u32, floats: float32x4_t) {
+        vst1q_f32(to.cast(), floats);
+    }
+
+    #[inline(always)]
+    unsafe fn splat_float(x: f32) -> float32x4_t {
+        vdupq_n_f32(x)
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(x: float32x4_t, y: float32x4_t, sum: float32x4_t) -> float32x4_t {
+        vfmaq_f32(sum, x, y)
+    }
+
+    #[inline(always)]
+    unsafe fn zero_words() -> uint32x4_t {
+        vdupq_n_u32(0)
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u32) -> uint32x4_t {
+        vld1q_u32(from)
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(to: *mut u32, words: uint32x4_t) {
+        vst1q_u32(to, words);
+    }
+
+    #[inline(always)]
+    unsafe fn splat_word(word: u32) -> uint32x4_t {
+        vdupq_n_u32(word)
+    }
+
+    #[inline(always)]
+    unsafe fn as_floats(words: uint32x4_t) -> float32x4_t {
+        vreinterpretq_f32_u32(words)
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(words: uint32x4_t) -> float32x4_t {
+        vreinterpretq_f32_u32(vandq_u32(words, vdupq_n_u32(0xffff_0000)))
+    }
+
+    #[inline(always)]
+    unsafe fn low_halves(words: uint32x4_t) -> float32x4_t {
+        vreinterpretq_f32_u32(vshlq_n_u32::<16>(words))
+    }
 }
 
-neon_tile! {
-    /// Multiply-adds of `f32`.
-    fn float, float_tile, features: "neon",
-    registers: float32x4_t as zero_f32, lanes: 4, line: zero_f32 and vld1q_f32,
-    sums: vld1q_f32 and vst1q_f32,
-    input: f32, words: 1, at most: 6 by 4,
-    weights: |line| line,
-    step: |sum, x, weights| vfmaq_f32(sum, vdupq_n_f32(*x.cast::<f32>()), weights),
+/// Fours of bytes by way of 16-bit products, which no product of two bytes overflows.
+pub(super) struct Int8;
+
+impl Kernel for Int8 {
+    type Machine = Neon;
+    type Input = u32;
+    type Sums = WordSums<Neon>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 2 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        lines::through::<Self, M, V>(place, rows, totals)
+    }
 }
 
-neon_tile! {
-    /// Pairs of bfloat16 as `vdpbf16ps` multiplies them: see the body for AVX-512. (`bfdot` rounds otherwise.)
-    fn bf16, bf16_tile, features: "neon",
-    registers: float32x4_t as zero_f32, lanes: 4, line: zero_u32 and vld1q_u32,
-    sums: vld1q_f32 and vst1q_f32,
-    input: u32, words: 2, at most: 6 by 2,
-    weights: |line| (
-        vreinterpretq_f32_u32(vandq_u32(line, vdupq_n_u32(0xffff_0000))),
-        vreinterpretq_f32_u32(vshlq_n_u32::<16>(line)),
-    ),
-    step: |sum, x, weights| {
-        let sum = vfmaq_f32(sum, vdupq_n_f32(*x.cast::<f32>()), weights.0);
-        vfmaq_f32(sum, vdupq_n_f32(*x.add(1).cast::<f32>()), weights.1)
-    },
-}
+impl Lines for Int8 {
+    type Weights = int8x16_t;
 
-neon_tile! {
-    /// Fours of bytes by way of 16-bit products, which no product of two bytes overflows.
-    fn int8, int8_tile, features: "neon",
-    registers: int32x4_t as zero_s32, lanes: 4, line: zero_s8 and vld1q_s8,
-    sums: vld1q_s32 and vst1q_s32,
-    input: u32, words: 1, at most: 6 by 2,
-    weights: |line| line,
-    step: |sum, x, weights| {
-        let x = vreinterpretq_s8_u32(vdupq_n_u32(*x));
+    const WORDS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn weights(line: WordsOf<Self>) -> int8x16_t {
+        vreinterpretq_s8_u32(line)
+    }
+
+    #[inline(always)]
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: int8x16_t) -> SumOf<Self> {
+        let x = vreinterpretq_s8_u32(vdupq_n_u32(x.read()));
         let low = vpaddlq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(weights)));
         let high = vpaddlq_s16(vmull_high_s8(x, weights));
-        vaddq_s32(sum, vpaddq_s32(low, high))
-    },
+        vaddq_u32(sum, vreinterpretq_u32_s32(vpaddq_s32(low, high)))
+    }
 }
 
-neon_tile! {
-    /// Fours of bytes with `sdot`.
-    fn int8_dot, int8_dot_tile, features: "neon,dotprod",
-    registers: int32x4_t as zero_s32, lanes: 4, line: zero_s8 and vld1q_s8,
-    sums: vld1q_s32 and vst1q_s32,
-    input: u32, words: 1, at most: 6 by 4,
-    weights: |line| line,
-    step: |sum, x, weights| sdot(sum, vreinterpretq_s8_u32(vdupq_n_u32(*x)), weights),
+/// Fours of bytes with `sdot`.
+pub(super) struct Int8Dot;
+
+impl Kernel for Int8Dot {
+    type Machine = Neon;
+    type Input = u32;
+    type Sums = WordSums<Neon>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 4 };
+
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        place: Place,
+        rows: [*const u32; M],
+        totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        lines::through::<Self, M, V>(place, rows, totals)
+    }
+
+    #[target_feature(enable = "neon,dotprod")]
+    unsafe fn enter<const M: usize, const V: usize>(place: Place) {
+        tile::<Self, M, V>(place);
+    }
 }
 
-fn zero_f32() -> float32x4_t {
-    // SAFETY: NEON is part of the target.
-    unsafe { vdupq_n_f32(0.0) }
-}
+impl Lines for Int8Dot {
+    type Weights = int8x16_t;
 
-fn zero_u32() -> uint32x4_t {
-    // SAFETY: NEON is part of the target.
-    unsafe { vdupq_n_u32(0) }
-}
+    const WORDS: usize = 1;
 
-fn zero_s8() -> int8x16_t {
-    // SAFETY: NEON is part of the target.
-    unsafe { vdupq_n_s8(0) }
-}
+    #[inline(always)]
+    unsafe fn weights(line: WordsOf<Self>) -> int8x16_t {
+        vreinterpretq_s8_u32(line)
+    }
 
-fn zero_s32() -> int32x4_t {
-    // SAFETY: NEON is part of the target.
-    unsafe { vdupq_n_s32(0) }
+    #[inline(always)]
+    unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: int8x16_t) -> SumOf<Self> {
+        let x = vreinterpretq_s8_u32(vdupq_n_u32(x.read()));
+        vreinterpretq_u32_s32(sdot(vreinterpretq_s32_u32(sum), x, weights))
+    }
 }
 
 /// `sdot`: adds the four products of bytes in each word to a sum. Its intrinsic is not stable.

@@ -1,7 +1,7 @@
 //! The register tiles in ordinary Rust, for processors that have no bodies of their own.
 
+use crate::kernels::product::blocking::LANES;
 use crate::kernels::product::convert::from_bf16;
-use crate::kernels::product::packed::LANES;
 use crate::kernels::product::tiles::tile::Tile;
 
 /// Multiply-adds of `f32`.

@@ -9,13 +9,23 @@
 //! [`Precision::Bf16`]: crate::kernels::product::precision::Precision::Bf16
 
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
-use crate::kernels::isa::{Isa, Level};
-use crate::kernels::product::packed::{LANES, MAX_PANEL};
-use crate::kernels::product::precision::{Encoding, Precision};
+use super::avx2::{self, Avx2};
+#[cfg(target_arch = "x86_64")]
+use super::avx512::{self, Avx512};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+use super::cover::cover;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+use super::kernel::{Float, SplitBf16};
 #[cfg(target_arch = "aarch64")]
-use crate::kernels::product::tiles::neon;
-use crate::kernels::product::tiles::portable;
+use super::neon::{self, Neon};
+use super::portable;
+#[cfg(target_feature = "relaxed-simd")]
+use super::wasm32::RelaxedSimd;
+#[cfg(target_feature = "simd128")]
+use super::wasm32::{self, Simd128};
+use crate::kernels::isa::{Isa, Level};
+use crate::kernels::product::blocking::{LANES, MAX_PANEL};
+use crate::kernels::product::precision::{Encoding, Precision};
 
 /// Rows of a register tile.
 pub(in crate::kernels) const ROWS: usize = 6;
@@ -39,14 +49,14 @@ pub(in crate::kernels) struct Tile<'a, W> {
     pub(in crate::kernels) accumulate: bool,
     /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "only tiles of x86-64 read it")
+        not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
+        expect(dead_code, reason = "the portable body leaves fetching to the processor")
     )]
     pub(in crate::kernels) next: &'a [W],
     /// Which two lines may be added up in 16 bits ([`seven_bits`](crate::kernels::product::seven_bits)), where inputs are of so many.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "only tiles of x86-64 read it")
+        not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
+        expect(dead_code, reason = "asked by kernels for x86 alone")
     )]
     pub(in crate::kernels) pairs: &'a [u8],
 }
@@ -69,15 +79,21 @@ pub(in crate::kernels) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut [u32])
         Level::Portable => portable::float(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::AvxVnni => unsafe { avx2::float(tile, sums) },
+        Level::Avx2 | Level::AvxVnni => unsafe { cover::<Float<Avx2>>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
-            avx512::float(tile, sums);
+            cover::<Float<Avx512>>(tile, sums);
         },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => unsafe { aarch64::float(tile, sums) },
+        Level::Neon | Level::NeonDot => unsafe { cover::<Float<Neon>>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "simd128")]
+        Level::Simd128 => unsafe { cover::<Float<Simd128>>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "relaxed-simd")]
+        Level::RelaxedSimd => unsafe { cover::<Float<RelaxedSimd>>(tile, sums) },
     }
 }
 
@@ -88,30 +104,42 @@ pub(in crate::kernels) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) 
         Level::Portable => portable::bf16(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::AvxVnni => unsafe { avx2::bf16(tile, sums) },
+        Level::Avx2 | Level::AvxVnni => unsafe { cover::<SplitBf16<Avx2>>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 | Level::Avx512Vnni => unsafe { avx512::bf16_emulated(tile, sums) },
+        Level::Avx512 | Level::Avx512Vnni => unsafe { cover::<SplitBf16<Avx512>>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512Bf16 => unsafe { avx512::bf16(tile, sums) },
+        Level::Avx512Bf16 => unsafe { cover::<avx512::Bf16>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => unsafe { aarch64::bf16(tile, sums) },
+        Level::Neon | Level::NeonDot => unsafe { cover::<SplitBf16<Neon>>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "simd128")]
+        Level::Simd128 => unsafe { cover::<SplitBf16<Simd128>>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "relaxed-simd")]
+        Level::RelaxedSimd => unsafe { cover::<SplitBf16<RelaxedSimd>>(tile, sums) },
     }
 }
 
 /// A product of fours of bytes with packed weights, inputs in the encoding for them. Writes as [`float`], but integers.
 pub(in crate::kernels) fn int8_weights(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_feature = "relaxed-simd"))]
     if Encoding::for_weights(Precision::Int8, isa) == Encoding::Unsigned7 {
         tile.check(Encoding::Unsigned7.words(), sums);
+        #[cfg(target_arch = "x86_64")]
         assert_eq!(tile.pairs.len(), tile.depth.div_ceil(2), "pairs of lines");
         match isa.level() {
             // SAFETY: the `Isa` proves the instructions, the checks the sizes.
-            Level::Avx2 => return unsafe { avx2::int8_pairs(tile, sums) },
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => return unsafe { cover::<avx2::Int8Pairs>(tile, sums) },
             // SAFETY: as above.
-            Level::Avx512 => return unsafe { avx512::int8_pairs(tile, sums) },
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => return unsafe { cover::<avx512::Int8Pairs>(tile, sums) },
+            // SAFETY: as above.
+            #[cfg(target_feature = "relaxed-simd")]
+            Level::RelaxedSimd => return unsafe { cover::<wasm32::Int8Relaxed>(tile, sums) },
             _ => unreachable!("others have instructions for bytes"),
         }
     }
@@ -125,21 +153,27 @@ pub(in crate::kernels) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) 
         Level::Portable => portable::int8(tile, sums),
         // SAFETY: the `Isa` proves the instructions, the check the sizes.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { avx2::int8_emulated(tile, sums) },
+        Level::Avx2 => unsafe { cover::<avx2::Int8Sixteens>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::AvxVnni => unsafe { avx2::int8(tile, sums) },
+        Level::AvxVnni => unsafe { cover::<avx2::Int8>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512::int8_emulated(tile, sums) },
+        Level::Avx512 => unsafe { cover::<avx512::Int8Sixteens>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512Vnni | Level::Avx512Bf16 => unsafe { avx512::int8(tile, sums) },
+        Level::Avx512Vnni | Level::Avx512Bf16 => unsafe { cover::<avx512::Int8>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon => unsafe { aarch64::int8(tile, sums) },
+        Level::Neon => unsafe { cover::<neon::Int8>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::NeonDot => unsafe { aarch64::int8_dot(tile, sums) },
+        Level::NeonDot => unsafe { cover::<neon::Int8Dot>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "simd128")]
+        Level::Simd128 => unsafe { cover::<wasm32::Int8>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_feature = "relaxed-simd")]
+        Level::RelaxedSimd => unsafe { cover::<wasm32::Int8>(tile, sums) },
     }
 }
