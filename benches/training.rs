@@ -138,7 +138,7 @@ fn take_step(
     loss
 }
 
-/// What follows an optimizer's work: the weights are laid out anew. Throughput is in bytes of parameters.
+/// Packing the weights after an optimizer's step. Throughput is in bytes of parameters.
 fn packing(criterion: &mut Criterion) {
     let config = AlbertConfig::base_v2();
     let mut group = criterion.benchmark_group("pack");

@@ -38,20 +38,20 @@ use table::{Align, Table};
 use timing::{Seconds, peak_memory};
 
 const HELP: &str = "\
-Classifies many short texts, joined of one to four Chinese sentences each, with
-a model of random weights: as a stream of texts, tokenizing included, and as
-one packed batch of their tokens. Prints seconds, tokens per second, and the
-peak of the stream's memory after a tenth of the texts and after all.
+Classifies many short texts of one to four Chinese sentences each with a model
+of random weights: as a stream of texts, including tokenization, and as one
+packed batch of their tokens. Prints seconds, tokens per second, and the peak
+memory of the stream after a tenth of the texts and after all.
 
 Usage: classify_many [--texts N] [--preset NAME] [--precision f32|bf16|int8]
                      [--threads N] [--rounds N] [--dump FILE]
 
   --texts N      [default: 10000]
   --preset NAME  base, large, xlarge, xxlarge, ... [default: base]
-  --precision P  what the layers are executed in [default: int8]
+  --precision P  precision of the layers [default: int8]
   --threads N    [default: all]
-  --rounds N     how many times each is done, in turns [default: 1]
-  --dump FILE    write the texts, one a line, to give them to something else
+  --rounds N     measure both this many times, in turns [default: 1]
+  --dump FILE    write the texts, one per line, for use elsewhere
   --help
 ";
 

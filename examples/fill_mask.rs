@@ -1,4 +1,4 @@
-//! Which words could stand where a text says `[MASK]`?
+//! Predicts the words for the `[MASK]`s of a text.
 //!
 //! ```text
 //! cargo run --release --example fill_mask
@@ -32,12 +32,12 @@ Prints the most probable words for each [MASK] in a text.
 
 Usage: fill_mask [--model DIR] [--top-k K] [--seed N] [--max-length N] [TEXT]
 
-  TEXT            has at least one [MASK] [default: a Chinese sentence]
+  TEXT            with at least one [MASK] [default: a Chinese sentence]
   --model DIR     a checkpoint: config.json, weights, vocabulary
-                  [default: a small Chinese one that comes with this crate]
-  --top-k K       how many words for each [MASK] [default: 5]
-  --seed N        what a head that is missing is drawn from [default: 0]
-  --max-length N  cut a longer text to N tokens [default: it is an error]
+                  [default: a small Chinese one in this repository]
+  --top-k K       number of words for each [MASK] [default: 5]
+  --seed N        seed of a head that is newly initialised [default: 0]
+  --max-length N  truncate the text to N tokens [default: an error if too long]
   --help
 ";
 

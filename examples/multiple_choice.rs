@@ -1,4 +1,5 @@
-//! Which of several choices fits a prompt? The demo of the article that this crate started from.
+//! Multiple choice: which of several choices fits a prompt? By default, the question at the end of the article
+//! *自然语言处理 — ALBERT*, from which this crate started.
 //!
 //! ```text
 //! cargo run --release --example multiple_choice
@@ -32,26 +33,24 @@ use table::{Align, Table};
 const MODEL: &str = "albert-chinese-next-sentence";
 
 const HELP: &str = "\
-Scores the choices that could go with a prompt.
+Scores choices for a prompt.
 
 Usage: multiple_choice [--model DIR] [--prompt TEXT --choice TEXT ...]
                        [--label LABEL] [--seed N] [--max-length N]
 
   --model DIR    a checkpoint: config.json, weights, vocabulary
-                 [default: a small Chinese one that comes with this crate]
-  --prompt TEXT  what the choices are compared for
-                 [default: the article's prompt and four choices]
-  --choice TEXT  one choice; once for each
-  --label LABEL  what to compute the loss against: the right choice, counted
-                 from 0, or a probability for each, as 0,1,0,0
-                 [default: that, for the article's choices; else none]
-  --seed N       what a classifier that the checkpoint lacks is drawn from
-                 [default: 0]
-  --max-length N cut longer texts to N tokens [default: they are an error]
+                 [default: a small Chinese one in this repository]
+  --prompt TEXT  the prompt [default: a Chinese example with four choices]
+  --choice TEXT  a choice; repeat for each
+  --label LABEL  the label of the loss: the right choice, counted from 0, or a
+                 probability for each, such as 0,1,0,0
+                 [default: 0,1,0,0 for the default choices, else none]
+  --seed N       seed of a classifier that is newly initialised [default: 0]
+  --max-length N truncate texts to N tokens [default: an error if too long]
   --help
 ";
 
-/// The article's prompt, its choices, and which of them is right.
+/// The question of the article, its choices, and the right one.
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
 const CHOICES: [&str; 4] = [
     "成都动物园里的大熊猫人人都想摸一下.",
@@ -110,10 +109,10 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What whoever reads the numbers has to know.
+/// Notes on how to read the numbers.
 fn print_caveats(report: &LoadReport, out: &mut dyn Write) -> Result<(), Failure> {
     if report.newly_initialized.iter().any(|name| name.starts_with("classifier")) {
-        writeln!(out, "The classifier is untrained: newly initialised, as the article's was.\n")?;
+        writeln!(out, "The classifier is untrained: newly initialised, as in the article.\n")?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use table::{Align, Table};
 
 const HELP: &str = "\
 Prints the parameter counts of the ALBERT paper's tables (arXiv:1909.11942)
-beside what its models have here.
+next to those of this crate's models.
 
 Usage: parameter_table [--help]
 ";
@@ -140,7 +140,7 @@ fn sharing() -> Result<Table<6>, Failure> {
     ])
 }
 
-/// ALBERT-base with other embedding sizes and other sharing, beside the paper's figures.
+/// ALBERT-base with other embedding sizes and other sharing, next to the paper's figures.
 fn comparison<const ROWS: usize>(
     rows: [(usize, ParameterSharing, Millions); ROWS],
 ) -> Result<Table<6>, Failure> {

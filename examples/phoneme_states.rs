@@ -26,7 +26,7 @@ use ndalbert::{Albert, AlbertTokenizer, Batch, Encoding, LoadReport, PreTrainedM
 use cli::Failure;
 use table::{Align, Table};
 
-/// Kokoro's vocabulary and layout, and weights that nobody trained.
+/// Kokoro's vocabulary and layout, with random weights.
 const MODEL: &str = "phonemes-demo";
 
 /// "Hello, world!"
@@ -39,8 +39,8 @@ Usage: phoneme_states [--model DIR] [--output FILE] [PHONEMES]
 
   PHONEMES       a text in the phonetic alphabet of the model
                  [default: \"Hello, world!\"]
-  --model DIR    a directory with config.json and weights, or the weights' file
-                 [default: a tiny one of Kokoro's layout, which is not trained]
+  --model DIR    a directory with config.json and weights, or a weight file
+                 [default: a tiny, untrained one in Kokoro's layout]
   --output FILE  write ids and states as safetensors
   --help
 ";

@@ -1,7 +1,6 @@
 //! The crate's one error type.
 //!
-//! Everything that comes from outside (files, configs, ids, shapes) is answered with one of these; each names what
-//! was wrong, what was expected and what was found.
+//! Invalid input of any kind (files, configs, ids, shapes) results in one of these errors, which name what was wrong, what was expected and what was found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +14,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A file or directory could not be read or written.
     ///
-    /// What the operating system said is part of this error's text, and so it is not its
-    /// [`source`](std::error::Error::source) too: a chain of errors that is printed would say it twice.
+    /// The operating system's error is part of the text and therefore not the [`source`](std::error::Error::source): otherwise, printing the chain of errors would repeat it.
     #[error("{}: {error}", shown(path))]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
 
@@ -32,9 +30,9 @@ pub enum Error {
         path: Option<PathBuf>,
         /// The field's Hugging Face name.
         field: String,
-        /// What the field may be.
+        /// The values that are allowed.
         expected: String,
-        /// What it was.
+        /// The value found.
         found: String,
     },
 
@@ -60,10 +58,10 @@ pub enum Error {
         found: String,
     },
 
-    /// An input to the model or to a loss does not fit: ids out of range, shapes that differ, nothing at all.
+    /// An invalid input to a model or a loss: ids out of range, shapes that differ, empty inputs.
     #[error("{what}: expected {expected}, found {found}")]
     Input {
-        /// Which input, and where in it.
+        /// The input, and the position in it.
         what: String,
         /// What was expected.
         expected: String,
@@ -71,23 +69,23 @@ pub enum Error {
         found: String,
     },
 
-    /// The tokenizer refused a text or could not be built.
+    /// The tokenizer rejected a text or could not be built.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
 
-    /// A model of the Hugging Face Hub could not be had.
+    /// A model could not be obtained from the Hugging Face Hub.
     #[cfg(feature = "hub")]
     #[error("{name}: {reason}")]
     Hub {
-        /// The model with its revision, or the setting that is wrong.
+        /// The model with its revision, or the invalid setting.
         name: String,
-        /// What is wrong, and what to do about it.
+        /// The problem, and what to do about it.
         reason: String,
     },
 
-    /// Training could not go on. What was saved before is as it was.
+    /// Training failed. Saved checkpoints are intact.
     ///
-    /// As with [`Io`](Self::Io), the error within is part of this one's text, and not its source.
+    /// As with [`Io`](Self::Io), the inner error is part of the text, and not the source.
     #[error("step {step}: {error}")]
     Training {
         /// The step, counted from 1.
@@ -96,12 +94,12 @@ pub enum Error {
         error: Box<Error>,
     },
 
-    /// One of many inputs could not be processed. Those beside it are as if it had not been there.
+    /// One of many inputs could not be processed. The others are not affected.
     ///
-    /// As with [`Io`](Self::Io), the error within is part of this one's text, and not its source.
+    /// As with [`Io`](Self::Io), the inner error is part of the text, and not the source.
     #[error("input {index}: {error}")]
     Item {
-        /// Its place among the inputs, counted from 0.
+        /// Its index among the inputs.
         index: usize,
         /// What is wrong with it.
         error: Box<Error>,
@@ -153,7 +151,7 @@ impl Error {
         Self::Config { path: None, field, expected, found }
     }
 
-    /// A model that cannot be had.
+    /// A model that cannot be obtained.
     #[cfg(feature = "hub")]
     pub(crate) fn hub(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Hub { name: name.into(), reason: reason.into() }
@@ -180,12 +178,12 @@ impl Error {
     }
 }
 
-/// A path as an error shows it: also an empty one can be seen.
+/// A path as errors show it, so that an empty one is visible.
 fn shown(path: &Path) -> String {
     if path.as_os_str().is_empty() { "\"\"".into() } else { path.display().to_string() }
 }
 
-/// What stands before an error in a file that may not be known.
+/// The prefix of an error in a file, if the file is known.
 fn prefix(path: Option<&Path>) -> String {
     path.map(|path| format!("{}: ", shown(path))).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
+use crate::memory::Origin;
 
 /// What the names of temporary files and directories begin and end with.
 const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
@@ -16,7 +17,7 @@ const TEMPORARY: (&str, &str) = (".ndalbert-", ".tmp");
 /// How many bytes are handed to the operating system at once.
 const BUFFER: usize = 256 << 10;
 
-/// The longest JSON file beside weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
+/// The longest JSON file next to weights or a vocabulary. Most are a few hundred bytes; the longest known, indices of models
 /// a thousand times as large as ALBERT, a few hundred KB.
 pub(crate) const MAX_JSON: u64 = 16 << 20;
 
@@ -82,19 +83,22 @@ fn kind(_found: fs::FileType) -> &'static str {
 /// Those of [`open_regular`]; [`Error::Format`] if the file is longer.
 pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open_regular(path)?;
-    let too_long = |found: String| {
-        Error::format(path, format!("expected a file of at most {limit} bytes, found {found}"))
-    };
-    let claimed = file.metadata().map_err(|error| Error::io(path, error))?.len();
-    if claimed > limit {
-        return Err(too_long(claimed.to_string()));
-    }
+    check_length(path, file.metadata().map_err(|error| Error::io(path, error))?.len(), limit)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
     if bytes.len() as u64 > limit {
-        return Err(too_long("more".into()));
+        return Err(too_long(path, limit, "more"));
     }
     Ok(bytes)
+}
+
+/// Refuses a file that is longer than `limit`.
+pub(crate) fn check_length(path: &Path, length: u64, limit: u64) -> Result<()> {
+    if length > limit { Err(too_long(path, limit, &length.to_string())) } else { Ok(()) }
+}
+
+fn too_long(path: &Path, limit: u64, found: &str) -> Error {
+    Error::format(path, format!("expected a file of at most {limit} bytes, found {found}"))
 }
 
 /// Reads a text file of at most `limit` bytes.
@@ -103,10 +107,7 @@ pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
 ///
 /// Those of [`read_small`] and [`as_text`].
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = read_small(path, limit)?;
-    let mark = bytes.len() - as_text(path, &bytes)?.len();
-    bytes.drain(..mark);
-    Ok(bytes)
+    Origin::Disk.read_text(path, limit)
 }
 
 /// The bytes of a text without the byte order mark that editors and shells of Windows put before
@@ -119,7 +120,7 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub(crate) fn as_text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let found = match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "UTF-32",
-        // Without a mark, every ASCII character has a zero beside it.
+        // Without a mark, every ASCII character has an adjacent zero.
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => "UTF-16",
         _ => return Ok(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)),
     };
@@ -152,7 +153,7 @@ pub(crate) struct Staged {
     path: PathBuf,
 }
 
-/// Writes what will stand at `path` to a temporary file beside it.
+/// Writes the future contents of `path` to a temporary file in its directory.
 pub(crate) fn stage(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -228,7 +229,7 @@ fn temporary_for(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes a directory at `path` of what `write` writes into it, wholly or not at all.
 ///
-/// `write` gets a temporary directory beside it, and syncs what it writes there. If it succeeds,
+/// `write` gets a temporary directory next to it, and syncs what it writes there. If it succeeds,
 /// that is renamed to `path`. Whatever fails leaves no temporary directory, unless the process
 /// ends: then it is one of the [`leftovers`]. What stands at `path` already is not replaced.
 ///
@@ -346,6 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn the_limit_is_the_longest_that_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("five");

@@ -1,4 +1,4 @@
-//! FNV-1a: tells texts and names apart where nobody has a reason to make two alike.
+//! FNV-1a: distinguishes texts and names that are not chosen by an adversary.
 
 /// The hash of nothing.
 const START: u64 = 0xcbf2_9ce4_8422_2325;

@@ -11,6 +11,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub(crate) const INDEX: &str = ".index";
 /// The directory of an archive of TF Hub that has the checkpoint, and the one that has all else.
 const ARCHIVE: (&str, &str) = ("variables", "assets");
 
-/// The index of the TensorFlow checkpoint that `path` means: itself, or that beside one of the checkpoint's other files, or of which
+/// The index of the TensorFlow checkpoint that `path` means: itself, or the one next to another file of the checkpoint, or of which
 /// `path` is what their names begin with, as TensorFlow names checkpoints.
 pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
@@ -46,14 +47,27 @@ pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     index.is_file().then_some(index)
 }
 
+/// Whether `name` is a path of this machine: something that exists, or what the names of a TensorFlow checkpoint's files begin with. What
+/// cannot be looked at for another reason than that it is not there is one, too, so that reading it reports that reason.
+pub(crate) fn is_here(name: &Path) -> bool {
+    let is_absent = |error: std::io::Error| error.kind() == ErrorKind::NotFound;
+    index_of(name).is_some_and(|index| index.is_file())
+        || !fs::symlink_metadata(name).is_err_and(is_absent)
+}
+
 /// What the names of other files of weights end with.
 const WEIGHTS: [&str; 8] =
     [".safetensors", ".bin", ".pt", ".pth", ".pth.tar", ".t7", ".ckpt", ".index.json"];
 
 /// Whether a file is one of weights, by its name.
 pub(crate) fn is_weights(path: &Path) -> bool {
+    is_named_as_weights(path) && !path.is_dir()
+}
+
+/// The same of what is not in a directory.
+pub(crate) fn is_named_as_weights(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    WEIGHTS.iter().any(|end| name.ends_with(end)) && !path.is_dir()
+    WEIGHTS.iter().any(|end| name.ends_with(end))
 }
 
 /// The directory that has the configuration and the vocabulary of a model that is named by it, by its file of weights, or by a

@@ -69,7 +69,7 @@ fn assert_refused(changes: &Value, options: &LoadOptions, words: &[&str]) {
     assert!(peak <= ALLOWED, "{changes}: {peak} bytes were allocated");
 }
 
-/// As many labels as nobody's weights have, but whose classifier nobody could train either.
+/// More labels than any weights have, and than any classifier could be trained for.
 #[test]
 fn a_classifier_that_is_missing_is_not_made_up_at_any_size() {
     let directory = directory(&json!({}));

@@ -209,7 +209,7 @@ fn indices_that_point_elsewhere() {
         r"a\u0000b",
     ] {
         let index = format!(r#"{{"weight_map": {{"w": "{shard}"}}}}"#);
-        refused_index(&index, &["tensor `w`", "expected a shard beside the index"]);
+        refused_index(&index, &["tensor `w`", "expected a shard next to the index"]);
     }
 }
 

@@ -315,7 +315,7 @@ fn gradients_are_scaled_and_added() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// A loss of one's own
+// A custom loss
 
 /// Half the squared length of what the pooler makes of earlier exits, twice that of the last.
 #[test]

@@ -193,7 +193,7 @@ fn a_state_of_other_texts_or_labels_is_refused() {
     }
 }
 
-/// The features of a data set whose label was changed are told apart, of every kind of task.
+/// Features of a data set with a changed label are distinguished, for every kind of task.
 #[test]
 fn every_kind_of_label_is_looked_at() {
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

@@ -1,4 +1,4 @@
-//! A sequence's output is the same to the bit alone or in any batch, however many threads compute it.
+//! The output of a sequence is bit-identical alone and in any batch, on any number of threads.
 
 mod common;
 

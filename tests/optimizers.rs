@@ -1,5 +1,5 @@
 //! Optimizers and schedules against PyTorch, google-research's formulas, and transformers
-//! (`tests/golden/make_optimizers.py`), and that they go on, to the bit, from where they were saved.
+//! (`tests/golden/make_optimizers.py`), and that they resume bit-identically from their saved state.
 
 use std::path::{Path, PathBuf};
 

@@ -64,7 +64,7 @@ fn assert_report(case: &Case, report: &LoadReport) {
     assert_eq!((report.is_clean(), report.to_string().is_empty()), (is_clean, is_clean));
 }
 
-/// Sequences that were never padded give what padded ones with a mask give, to the bit.
+/// Unpadded sequences give results bit-identical to padded ones with a mask.
 #[test]
 fn sequences_of_their_own_lengths_are_as_padded_ones() {
     let mut compared = 0;
@@ -95,7 +95,7 @@ fn sentence_order_alone_is_as_in_pretraining() {
     }
 }
 
-/// Shared layers written out one by one, nothing shared, are the same model to the bit; whatever is shared, and
+/// Shared layers written out one by one, without sharing, are bit-identical to the shared model; whatever is shared, and
 /// whether or not the groups divide the layers.
 #[test]
 fn shared_layers_are_as_copies_of_them() {

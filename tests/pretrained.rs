@@ -77,7 +77,7 @@ fn bare_weights(weights: Weights) -> Weights {
     weights.into_iter().map(|(name, values)| (bare(name), values)).collect()
 }
 
-/// What both classes have is loaded to the bit; what either lacks or has in another shape is reported, exactly.
+/// What both classes have is loaded bit-identically; missing tensors and other shapes are reported exactly.
 #[test]
 fn any_class_loads_from_any_class() {
     let options = LoadOptions::new().ignore_mismatched_sizes(true).seed(9);
@@ -104,7 +104,7 @@ fn any_class_loads_from_any_class() {
     }
 }
 
-/// The article's warning: a masked-LM checkpoint loaded for multiple choice.
+/// transformers' usual warning: a masked-LM checkpoint loaded for multiple choice.
 #[test]
 fn the_article_s_warning_is_the_report() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/albert-chinese-demo");

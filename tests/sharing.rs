@@ -80,6 +80,7 @@ fn config(sharing: ParameterSharing, layers: usize, groups: usize, inner: usize)
 }
 
 #[test]
+#[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
 fn what_is_shared_is_stored_once_per_group_and_the_rest_per_layer() {
     for (sharing, layers, groups, inner, attention, ffn) in [
         (ParameterSharing::All, 4, 1, 1, 1, 1),
@@ -179,6 +180,7 @@ fn published_models_have_the_parameters_that_their_configs_count() {
 
 /// A mapping of E → H is a layer of its own also where E = H, so that it is stored, loaded and applied.
 #[test]
+#[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
 fn the_mapping_is_there_also_where_it_maps_to_the_same_width() {
     let config = small_config(|fields| fields.embedding_size = fields.hidden_size);
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Files that are none: pipes and devices, which would be read forever, and files longer than theirs have any reason to be.
+//! Special files: pipes and devices, which would be read forever, and files of implausible length.
 #![cfg(unix)]
 
 use std::fs;

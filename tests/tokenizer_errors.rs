@@ -369,7 +369,7 @@ fn broken_tokenizer_json() {
     let cases: [(&str, &str); 9] = [
         ("", "expected JSON"),
         ("3", "expected a JSON object, found 3"),
-        ("{}", "expected a `model`"),
+        ("{}", "expected the key `model`"),
         (r#"{"model": 1}"#, "`model`: expected an object, found 1"),
         (
             r#"{"model": {"type": "Unigram"}}"#,
@@ -468,11 +468,11 @@ fn ids_and_choices_that_are_not_there() {
     assert!(tokenizer.encode_choices("prompt", &none).is_err());
 }
 
-/// A class whose files are taken as they stand.
+/// A class whose files are used unchanged.
 const LITERAL: &[u8] = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>",
     "pad_token": "<pad>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}"#;
 
-/// A file whose class has it taken as it stands, with other parts than a sound one.
+/// A file whose class uses it unchanged, with other parts than a valid one.
 fn literal_refused(changes: serde_json::Value, parts: &[&str]) {
     let file = std::fs::read(fixture("converted").join("tokenizer.json")).unwrap();
     let mut file: serde_json::Map<String, serde_json::Value> =

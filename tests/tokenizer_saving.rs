@@ -1,4 +1,4 @@
-//! Tokenizers in a directory again: which files, with which settings, and what is left alone.
+//! Saved tokenizers: which files are written, with which settings, and what is not touched.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Trainers go on to the bit, evaluate, and end when they should.
+//! Trainers resume bit-identically, evaluate, and end when they should.
 
 mod common;
 

@@ -64,7 +64,7 @@ fn a_checkpoint_is_a_model_and_more() {
     }
 }
 
-/// With its tokenizer, which is the one that it was told of, and is removed with it.
+/// With the given tokenizer, which is removed with the checkpoint.
 #[test]
 fn a_checkpoint_can_be_used_at_once() {
     for kind in ["chinese", "sentencepiece"] {
@@ -157,7 +157,7 @@ fn damaged_checkpoints_are_passed_over_and_kept() {
     fs::rename(&newest, directory.path().join("damaged")).unwrap();
     train(directory.path(), 6).unwrap();
     assert!(files(&newest) == whole);
-    // If none is whole, that is no reason to begin anew.
+    // If none is complete, training must not start over.
     for step in [2, 4, 6] {
         fs::write(directory.path().join(format!("checkpoint-{step}/config.json")), "{").unwrap();
     }
@@ -245,7 +245,7 @@ fn newer_checkpoints_are_not_written_over() {
     assert!(files(&elsewhere.path().join("checkpoint-4")) == before);
 }
 
-/// A run that goes on from a checkpoint elsewhere would remove those of the run whose directory it is told to use.
+/// A run that goes on from a checkpoint elsewhere would remove those of the run whose directory it uses.
 #[test]
 fn checkpoints_of_another_run_are_not_removed() {
     let root = tempdir().unwrap();

@@ -193,7 +193,7 @@ fn what_appears_meanwhile_is_not_replaced() {
     assert_eq!(names(&taken).len(), 0);
 }
 
-/// Checkpoints of before they listed their files are gone on from. That nobody has changed them
+/// Training resumes from checkpoints without a list of files. That they are unchanged
 /// cannot be told, so they stay.
 #[test]
 fn checkpoints_without_a_list_are_resumed_from_and_kept() {

@@ -126,7 +126,7 @@ fn killed_runs_end_where_unbroken_ones_do() {
         assert_eq!(names(&run), names(&unbroken.path().join("run")));
         assert_eq!(log(broken.path()), log(unbroken.path()));
     }
-    // Without any, nobody would have been killed while saving.
+    // Without any, no run would have been killed while saving.
     assert!(leftovers > 0, "none of {kills} kills was in a save");
     println!("{kills} kills, {leftovers} of them while a checkpoint was written or removed");
 }

@@ -129,7 +129,7 @@ fn weights_that_are_not_finite_are_not_saved() {
     assert_eq!(names(directory.path()), ["checkpoint-1"]);
 }
 
-/// What goes wrong in the data is told with the step, and nothing saved is lost.
+/// Errors in the data name the step, and nothing saved is lost.
 #[test]
 fn bad_data_stops_training() {
     struct Failing<'a>(&'a str, Synthetic<Targets>);

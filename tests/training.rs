@@ -201,7 +201,7 @@ fn gradients_are_added_and_scaled() {
         }
         let start = tree_of(&example.parameters);
         let sums = tree_of(&sum);
-        // What is zero but for rounding is rounded anew at every scale.
+        // Values that are zero except for rounding are rounded differently at every scale.
         let nothing = NOTHING * tree_length(&once);
         for (tensor, gradient) in &once {
             let expected = &start[tensor] + &(gradient * 3.5);

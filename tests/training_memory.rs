@@ -8,7 +8,7 @@ use ndalbert::{
     AlbertConfig, AlbertForPreTraining, ConfigFields, Model, ParameterSharing, Parameters,
 };
 
-/// Packed matrices are some twice the parameters, having the weights both ways. Where they are made anew, the old ones are gone.
+/// Packed matrices take about twice the memory of the parameters, since they have both orientations. The old ones are dropped before new ones are packed.
 #[test]
 fn updates_do_not_hold_packed_matrices_twice() {
     let config = AlbertConfig::new(ConfigFields {

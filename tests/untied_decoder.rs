@@ -351,7 +351,7 @@ fn own_matrices_decay_and_own_biases_do_not() {
     assert!(all(WEIGHT, 0.5) && all(WORDS, 0.5) && all(OWN_BIAS, 1.0) && all(BIAS, 1.0));
 }
 
-/// Weights and moments of a decoder of its own are in the checkpoint, and training goes on from them to the bit.
+/// Weights and moments of an untied decoder are in the checkpoint, and training resumes from them bit-identically.
 #[test]
 fn training_goes_on_with_a_decoder_of_its_own() {
     for ties in [(false, true), (true, false)] {

@@ -1,4 +1,4 @@
-//! What sharing parameters saves in training: ALBERT beside BERT, on this machine and in the paper.
+//! What sharing parameters saves in training: ALBERT and BERT, on this machine and in the paper.
 //!
 //! ```text
 //! cargo run --release --example albert_vs_bert
@@ -36,28 +36,28 @@ use report::Model;
 
 const HELP: &str = "\
 Prints a Markdown table of ALBERT and BERT in training: parameters, bytes of
-gradients and of the optimizer's state, peak memory and the time of a step of
-pre-training (masked LM and sentence order, AdamW, no dropout), beside the
-speed-ups of the paper (arXiv:1909.11942, table 2). Each model is trained in a
-process of its own, and they take turns.
+gradients and optimizer state, peak memory and the time of a pre-training step
+(masked LM and sentence order, AdamW, no dropout), next to the speed-ups of the
+paper (arXiv:1909.11942, table 2). Each model is trained in a separate process,
+in turns.
 
 Usage: albert_vs_bert [--presets NAME,NAME,...] [--rounds N] [--iterations N]
                       [--batch B] [--seq S] [--precision f32|bf16]
                       [--activations keep|recompute] [--threads N] [--seed N]
                       [--alone NAME]
 
-  --presets NAME,...  speed-ups are over the last of them
+  --presets NAME,...  the models; speed-ups are relative to the last
                       [default: base,bert-base,large,bert-large]
-  --rounds N          turns of each; medians are over them [default: 3]
-  --iterations N      timed steps in a turn after two that are not [default: 2]
+  --rounds N          turns per model, of which medians are taken [default: 3]
+  --iterations N      timed steps per turn, after two warm-up steps [default: 2]
   --batch B           sequences [default: 8]
-  --seq S             tokens in each [default: 128]
-  --precision P       of matrix products [default: f32]
-  --activations HOW   as measure_training has it [default: keep]
+  --seq S             tokens per sequence [default: 128]
+  --precision P       precision of matrix products [default: f32]
+  --activations HOW   as in measure_training [default: keep]
   --threads N         [default: all]
-  --seed N            of random weights, ids and labels [default: 0]
-  --alone NAME        what the processes do: measure one preset, and print what
-                      measure_training prints
+  --seed N            seed of weights, ids and labels [default: 0]
+  --alone NAME        measure one preset and print the output of
+                      measure_training (used for the processes)
   --help
 ";
 

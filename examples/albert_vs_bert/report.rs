@@ -1,4 +1,4 @@
-//! What was measured, beside the paper.
+//! The measurements, next to the paper's figures.
 
 use serde_json::Value;
 

@@ -18,6 +18,8 @@ mod heat;
 #[path = "../common/labels.rs"]
 mod labels;
 mod layout;
+#[path = "../common/matrix.rs"]
+mod matrix;
 #[path = "../common/picture.rs"]
 mod picture;
 #[path = "../common/png/mod.rs"]

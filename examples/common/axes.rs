@@ -9,7 +9,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Where lines are drawn: all but what stands beside the axes.
+/// The area of lines, without the labels of axes.
 pub struct Frame {
     pub left: f64,
     pub right: f64,
@@ -25,7 +25,7 @@ pub struct Ranges {
     pub x_step: f64,
 }
 
-/// Told apart whatever colours one sees (Okabe and Ito).
+/// Distinguishable with any colour vision (Okabe and Ito).
 const COLORS: [Color; 6] = [
     Color(0, 114, 178),
     Color(213, 94, 0),

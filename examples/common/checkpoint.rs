@@ -15,7 +15,7 @@ pub fn shipped(name: &str) -> PathBuf {
     }
 }
 
-/// Prints what transformers warns of: weights that were not used, and weights that were made up.
+/// Prints what transformers warns about: weights that were not used, and weights that are newly initialised.
 #[allow(dead_code)] // Not every example asks.
 pub fn warn(report: &LoadReport) {
     if !report.is_clean() {

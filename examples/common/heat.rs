@@ -12,7 +12,7 @@ pub struct Scale {
     pub high: f32,
 }
 
-/// From light to dark, in steps that are told apart whatever colours one sees (ColorBrewer's YlGnBu, from near white).
+/// From light to dark, in steps distinguishable with any colour vision (ColorBrewer's YlGnBu, from near white).
 const STOPS: [Color; 9] = [
     Color(250, 252, 240),
     Color(237, 248, 200),

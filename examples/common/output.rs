@@ -34,8 +34,8 @@ impl Output {
         matches!(self, Self::Given(_))
     }
 
-    /// Makes the directory: the example's own without what an earlier run has left there, unless that is to be gone on with.
-    /// Whether there is something to go on with. What is the user's is left alone.
+    /// Creates the directory; empties the example's own default directory, unless the run is resumed.
+    /// Whether there is a run to resume. The user's own directories are left alone.
     pub fn make(&self, resume: bool) -> Result<bool, Failure> {
         let path = self.path();
         let failed = |error| format!("{}: {error}", path.display());
@@ -53,7 +53,7 @@ impl Output {
         match checkpoint.as_ref().or(model.as_ref()) {
             Some(there) if !resume => {
                 let there = there.display();
-                Err(format!("{there} is there already: --resume goes on from a checkpoint").into())
+                Err(format!("{there} already exists: --resume continues from a checkpoint").into())
             }
             _ => Ok(checkpoint.is_some()),
         }

@@ -133,7 +133,7 @@ impl Task for TextClassification {
     }
 }
 
-/// The model once more, or what is left of it where it ends after an exit.
+/// A copy of the model, or the part of it that ends after an exit.
 fn rebuilt<M>(model: &M, exit: Option<usize>) -> Result<M, Failure>
 where
     M: Model<Parameters = ModelParameters<ClassifierParameters>>,
@@ -141,7 +141,7 @@ where
     let (mut parameters, mut fields) = (model.to_parameters(), model.config().to_fields());
     if let Some(exit) = exit {
         if fields.num_hidden_groups > 1 || fields.parameter_sharing != ParameterSharing::All {
-            return Err("only a model whose layers are all the same can be cut off".into());
+            return Err("only a model that shares all layers can be truncated".into());
         }
         let ConfigFields { num_hidden_layers, exit_layers, .. } = &mut fields;
         *num_hidden_layers = exit_layers[exit];

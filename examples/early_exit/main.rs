@@ -83,7 +83,8 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global()?;
     let measured = measure::all(&options)?;
     let full = measured.iter().find(|row| row.setting == Setting::Whole).ok_or("no whole depth")?;
-    write!(out, "{}", table(&measured, full))?;
+    writeln!(out, "{}", table(&measured, full))?;
+    write!(out, "{}", by_layer(&measured))?;
     options.picture.save(&draw(&measured, full, &options), out)
 }
 
@@ -108,6 +109,30 @@ fn table(measured: &[Measured], full: &Measured) -> Table<7> {
             format!("{:.2}", 1e3 * row.alone_s),
             format!("{:.2}", full.alone_s / row.alone_s),
         ]);
+    }
+    table
+}
+
+/// Where policies err: of those that left after each layer, how many were right there, and would have been in the end.
+fn by_layer(measured: &[Measured]) -> Table<5> {
+    let mut table = Table::new([
+        ("left after layer", Align::Left),
+        ("", Align::Right),
+        ("of the items, %", Align::Right),
+        ("right, %", Align::Right),
+        ("in the end, %", Align::Right),
+    ]);
+    for row in measured.iter().filter(|row| matches!(row.setting, Setting::Policy(_))) {
+        for (i, left) in row.left.iter().enumerate() {
+            let percent = |n: usize, of: usize| format!("{:.1}", 100.0 * n as f64 / of as f64);
+            table.row([
+                if i == 0 { row.setting.to_string() } else { String::new() },
+                left.layer.to_string(),
+                percent(left.items, row.items),
+                percent(left.right, left.items),
+                percent(left.right_in_the_end, left.items),
+            ]);
+        }
     }
     table
 }

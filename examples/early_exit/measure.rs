@@ -1,5 +1,6 @@
 //! Every setting on the same items, in turns.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
@@ -54,9 +55,21 @@ pub struct Measured {
     pub stream_s: f64,
     /// Seconds for an item alone.
     pub alone_s: f64,
+    /// The items that left after each layer where any did, in the order of the layers.
+    pub left: Vec<Left>,
 }
 
-/// Measures whichever kind of model it is.
+/// Items that left after the same layer.
+pub struct Left {
+    pub layer: usize,
+    pub items: usize,
+    /// How many were answered rightly there.
+    pub right: usize,
+    /// How many of them the last layer answers rightly.
+    pub right_in_the_end: usize,
+}
+
+/// Measures a model of any kind.
 pub fn all(options: &Options) -> Result<Vec<Measured>, Failure> {
     let config = AlbertConfig::from_pretrained(&options.model)?;
     let classes = config.other.get("architectures").and_then(|classes| classes.get(0));
@@ -79,9 +92,10 @@ fn measure<T: Task>(options: &Options) -> Result<Vec<Measured>, Failure> {
     }
     let load = LoadOptions::new().precision(options.precision);
     let whole = T::load(&options.model, &load)?;
+    let in_the_end = whole.answer(items)?;
     let mut contestants = Vec::new();
     for setting in settings(whole.config(), &options.policies) {
-        contestants.push(Contestant::new(&whole, setting, items)?);
+        contestants.push(Contestant::new(&whole, setting, items, &in_the_end)?);
     }
     let alone = &items[..items.len().min(options.alone)];
     for round in 0..options.rounds {
@@ -114,16 +128,19 @@ fn settings(config: &AlbertConfig, policies: &[String]) -> Vec<Setting> {
 struct Contestant<T> {
     setting: Setting,
     pipeline: T,
-    items: usize,
-    right: usize,
-    layers: usize,
+    left: Vec<Left>,
     stream: Vec<f64>,
     alone: Vec<f64>,
 }
 
 impl<T: Task> Contestant<T> {
-    /// Answers all items, which is also what warms it up.
-    fn new(whole: &T, setting: Setting, items: &[T::Item]) -> Result<Self, Failure> {
+    /// Answers all items, which is also what warms it up. `in_the_end` are the answers of the whole depth.
+    fn new(
+        whole: &T,
+        setting: Setting,
+        items: &[T::Item],
+        in_the_end: &[(bool, usize)],
+    ) -> Result<Self, Failure> {
         let pipeline = match &setting {
             Setting::Whole => whole.with(None, None)?,
             Setting::Fixed(layers) => {
@@ -132,16 +149,8 @@ impl<T: Task> Contestant<T> {
             }
             Setting::Policy(policy) => whole.with(None, Some(exits::parse(policy)?))?,
         };
-        let answers = pipeline.answer(items)?;
-        Ok(Self {
-            setting,
-            pipeline,
-            items: items.len(),
-            right: answers.iter().filter(|(is_right, _)| *is_right).count(),
-            layers: answers.iter().map(|(_, layers)| layers).sum(),
-            stream: Vec::new(),
-            alone: Vec::new(),
-        })
+        let left = left(&pipeline.answer(items)?, in_the_end);
+        Ok(Self { setting, pipeline, left, stream: Vec::new(), alone: Vec::new() })
     }
 
     fn time(&mut self, items: &[T::Item], alone: &[T::Item]) -> Result<(), Failure> {
@@ -157,14 +166,34 @@ impl<T: Task> Contestant<T> {
     }
 
     fn measured(self) -> Measured {
-        let items = self.items as f64;
+        let sum = |of: fn(&Left) -> usize| self.left.iter().map(of).sum::<usize>();
+        let (items, right) = (sum(|left| left.items), sum(|left| left.right));
+        let layers = sum(|left| left.layer * left.items);
         Measured {
             setting: self.setting,
-            items: self.items,
-            accuracy: self.right as f64 / items,
-            layers: self.layers as f64 / items,
+            items,
+            accuracy: right as f64 / items as f64,
+            layers: layers as f64 / items as f64,
             stream_s: Seconds::new(self.stream).median(),
             alone_s: Seconds::new(self.alone).median(),
+            left: self.left,
         }
     }
+}
+
+/// Answers (whether each is right, and after how many layers it came) by layer.
+fn left(answers: &[(bool, usize)], in_the_end: &[(bool, usize)]) -> Vec<Left> {
+    let mut by_layer: BTreeMap<usize, Left> = BTreeMap::new();
+    for (&(is_right, layer), &(is_right_in_the_end, _)) in answers.iter().zip(in_the_end) {
+        let left = by_layer.entry(layer).or_insert(Left {
+            layer,
+            items: 0,
+            right: 0,
+            right_in_the_end: 0,
+        });
+        left.items += 1;
+        left.right += usize::from(is_right);
+        left.right_in_the_end += usize::from(is_right_in_the_end);
+    }
+    by_layer.into_values().collect()
 }

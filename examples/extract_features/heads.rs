@@ -55,7 +55,7 @@ impl Head {
         })
     }
 
-    /// Loads a checkpoint with this head, whichever head it was saved with.
+    /// Loads a checkpoint with this head, whatever head it was saved with.
     pub fn load(
         self,
         directory: &Path,

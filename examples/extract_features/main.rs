@@ -5,7 +5,7 @@
 //! cargo run --release --example extract_features -- --model DIR --head base --text LINES.txt --output OUT.safetensors
 //! ```
 //!
-//! Names and shapes of the tensors are a contract, for whoever wants to compare numbers; `--help` has it. Everything
+//! Names and shapes of the tensors are stable, so that outputs can be compared; see `--help`. Everything
 //! is held in memory until it is written: mind `prediction_logits`, V numbers per token.
 
 #[path = "../common/checkpoint.rs"]
@@ -66,7 +66,7 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     let inputs = read_inputs(&options, &directory)?;
     let mut tensors = Tensors::default();
     if !matches!(options.source, Source::File(_)) {
-        // Whoever reads the output has not seen what the texts became.
+        // The output includes the ids, since its readers have not seen the tokens.
         inputs.add_to(&mut tensors);
     }
     extract(model.as_ref(), &inputs, &options, &mut tensors)?;

@@ -9,7 +9,7 @@ use crate::cli::Failure;
 use crate::heads::Head;
 
 pub const HELP: &str = "\
-Runs a checkpoint and writes what it computes to a safetensors file.
+Runs a checkpoint and writes its outputs to a safetensors file.
 
 Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT ...
        extract_features ...       a small case on the model of this crate
@@ -18,7 +18,7 @@ Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT ...
   --head HEAD      base, pretraining, masked-lm, multiple-choice,
                    sequence-classification, token-classification or
                    question-answering [default: base]
-  --input IN       a safetensors file: integers input_ids [B,S] and, if need be,
+  --input IN       a safetensors file: integers input_ids [B,S] and, optionally,
                    attention_mask, token_type_ids, position_ids, each of that
                    shape or [1,S]; in place of input_ids also f32 inputs_embeds
                    [B,S,E]. For multiple-choice [B,N,S] and [B,N,S,E]
@@ -27,11 +27,11 @@ Usage: extract_features --model DIR (--input IN | --text FILE) --output OUT ...
   --output OUT     the safetensors file to write, replaced atomically
   --hidden-states  write the states after the mapping E to H and every layer
   --attentions     write the attention probabilities of every layer
-  --max-length N   cut the texts of --text to N tokens
-                   [default: refuse what the model is too short for]
-  --batch-size N   rows that are computed together [default: 32]
-  --seed N         what weights that the checkpoint lacks (a classifier, a
-                   pooler) are drawn from; a warning names them [default: 0]
+  --max-length N   truncate the texts of --text to N tokens
+                   [default: an error if too long]
+  --batch-size N   rows per batch [default: 32]
+  --seed N         seed of weights that the checkpoint lacks (a classifier, a
+                   pooler); a warning names them [default: 0]
   --help
 
 The tensors of OUT, f32:
@@ -44,13 +44,13 @@ The tensors of OUT, f32:
   sequence-classification  logits [B,C]
   token-classification     logits [B,S,C]
   question-answering       start_logits [B,S], end_logits [B,S]
-  all, where asked for     hidden_states.0, ... [B,S,H],
+  all, if requested        hidden_states.0, ... [B,S,H],
                            attentions.0, ... [B,A,S,S];
-                           of multiple-choice with B*N in place of B
+                           multiple-choice has B*N in place of B
 
 With --text also i64 input_ids, attention_mask and token_type_ids, padded at the
-end with the vocabulary's padding token. Where the attention mask is 0, all that
-has an S is 0; transformers computes something there.
+end with the vocabulary's padding token. Where the attention mask is 0, values
+by position are 0, unlike in transformers.
 ";
 
 pub struct Options {

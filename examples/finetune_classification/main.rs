@@ -1,4 +1,4 @@
-//! Fine-tunes a model to classify texts or pairs of texts, or to say a number of them: GLUE, or examples of one's own.
+//! Fine-tunes a model to classify texts or pairs of texts, or to predict a number: on GLUE or your own data.
 //!
 //! ```text
 //! cargo run --release --example finetune_classification
@@ -31,9 +31,9 @@ use cli::Failure;
 use finetune::{Defaults, Task};
 
 const HELP: &str = "\
-Fine-tunes a model to classify texts or pairs of texts. Without arguments:
-praise or complaint? Of sentences that come with this crate, and a small model
-that has learnt nothing before.
+Fine-tunes a model to classify texts or pairs of texts. Without arguments, a
+small untrained model learns to tell praise from complaint, on sentences in this
+repository.
 
 Usage: finetune_classification [--train FILE --validation FILE]
                                [--task NAME | --labels A,B,... | --regression]
@@ -42,12 +42,11 @@ Usage: finetune_classification [--train FILE --validation FILE]
   --task NAME         the files are GLUE's (TSV): cola, sst2, mrpc, qqp, stsb,
                       mnli, qnli, rte or wnli; otherwise they are JSON lines,
                       {\"text\", \"text_pair\", \"label\"}
-  --labels A,B,...    the classes [default: all that the training file has]
-  --multi-label       examples are of any number of classes: lists of them
-  --regression        labels are numbers, and no classes
-  --metric NAME       what the best model is the best by: accuracy, f1,
-                      matthews, pearson, spearman or loss
-                      [default: as the task has it]
+  --labels A,B,...    the classes [default: all in the training file]
+  --multi-label       an example may have several classes, as a list
+  --regression        labels are numbers instead of classes
+  --metric NAME       selects the best model: accuracy, f1, matthews, pearson,
+                      spearman or loss [default: that of the task]
 ";
 
 const DEFAULTS: Defaults = Defaults {
@@ -138,7 +137,7 @@ fn task(
         Some(names) => names.clone(),
         None if options.common.only_evaluates() => LabelNames::new(options.common.labels()?)?,
         None => class_names(train).map_err(|error| {
-            let hint = "--labels must name the classes, or --regression say that they are none";
+            let hint = "set --labels for classes, or --regression for numbers";
             format!("{error} (where labels are numbers, {hint})")
         })?,
     };

@@ -118,7 +118,7 @@ fn of_numbers(logits: &[Vec<f32>], features: &[ClassificationFeatures]) -> Resul
     Ok(vec![("pearson", pearson(&numbers, &labels)?), ("spearman", spearman(&numbers, &labels)?)])
 }
 
-/// What can be had without looking at the examples: one class for all, or all classes for each. Numbers that are all the same
+/// The baseline that ignores the texts: one class for all, or all classes for each. Numbers that are all the same
 /// have no correlation.
 pub fn baseline(
     task: &ClassificationTask,

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to choose: SWAG, RACE, C3, or questions of one's own.
+//! Fine-tunes a model for multiple choice: on SWAG, RACE, C3, or your own questions.
 //!
 //! ```text
 //! cargo run --release --example finetune_multiple_choice
@@ -30,9 +30,8 @@ use cli::Failure;
 use finetune::{Defaults, Task};
 
 const HELP: &str = "\
-Fine-tunes a model to choose what goes with a prompt. Without arguments: which
-sentence comes next, of a small Chinese model and the items that come with this
-crate.
+Fine-tunes a model for multiple choice. Without arguments, a small Chinese model
+learns which sentence comes next, on items in this repository.
 
 Usage: finetune_multiple_choice [--train FILE --validation FILE]
                                 [--format KIND] [options]

@@ -1,4 +1,4 @@
-//! Fine-tunes a model to find the answer to a question in a text: SQuAD, or questions of one's own.
+//! Fine-tunes a model to find the answer to a question in a text: on SQuAD or your own questions.
 //!
 //! ```text
 //! cargo run --release --example finetune_question_answering
@@ -33,24 +33,24 @@ use finetune::{Defaults, Task};
 use predict::predict;
 
 const HELP: &str = "\
-Fine-tunes a model to find answers in a text. Without arguments: in paragraphs
-about made-up people that come with this crate, some of which do not have the
-answer, with a small model that has learnt nothing before.
+Fine-tunes a model to find answers in a text. Without arguments, a small
+untrained model learns from paragraphs about fictitious people in this
+repository, some of which do not contain the answer.
 
 Usage: finetune_question_answering [--train FILE --validation FILE]
                                    [--version-2] [--doc-stride N] [options]
 
-  Files are SQuAD's JSON, or that flattened as run_qa takes it. What the model
-  answers to the questions held out is left in predictions.json, as the official
-  scorers take it.
+  Files are SQuAD's JSON, nested or flattened as for run_qa. The answers to the
+  held-out questions are written to predictions.json, in the format of the
+  official scorers.
 
-  --version-2         a text may not have the answer, as in SQuAD 2.0 (so is the
-                      data that comes with this crate)
-  --null-threshold X  by how much none must be likelier then [default: 0]
-  --doc-stride N      tokens that parts of a long text have in common
+  --version-2         questions may have no answer, as in SQuAD 2.0 and in the
+                      data of this repository
+  --null-threshold X  score margin of \"no answer\" over the best [default: 0]
+  --doc-stride N      overlap of the parts of a long text, in tokens
                       [default: 32]
-  --max-answer N      tokens in an answer, at most [default: 30]
-  --n-best N          answers that are looked at [default: 20]
+  --max-answer N      maximum length of an answer, in tokens [default: 30]
+  --n-best N          number of candidate answers [default: 20]
   --scorer NAME       squad, or cmrc for Chinese [default: squad]
 ";
 

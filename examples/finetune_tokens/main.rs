@@ -1,4 +1,4 @@
-//! Fine-tunes a model to tag words, for instance names: CoNLL, or sentences of one's own.
+//! Fine-tunes a model to tag words, such as names: on CoNLL or your own sentences.
 //!
 //! ```text
 //! cargo run --release --example finetune_tokens
@@ -36,9 +36,8 @@ use predict::predict;
 use table::{Align, Table};
 
 const HELP: &str = "\
-Fine-tunes a model to tag words. Without arguments: which words are people,
-places and dates? Of sentences that come with this crate, and a small model that
-has learnt nothing before.
+Fine-tunes a model to tag words. Without arguments, a small untrained model
+learns to find people, places and dates in sentences in this repository.
 
 Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
                        [--label-all-tokens] [options]
@@ -48,8 +47,7 @@ Usage: finetune_tokens [--train FILE --validation FILE] [--word N] [--tag N]
 
   --word N            the column of words, from 0 [default: 0]
   --tag N             the column of tags [default: the last]
-  --label-all-tokens  learn the tag of all of a word's tokens, not only of
-                      the first
+  --label-all-tokens  label all tokens of a word, not only the first
 ";
 
 const DEFAULTS: Defaults =

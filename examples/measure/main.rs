@@ -19,9 +19,9 @@ use forward::{Options, Output};
 
 const HELP: &str = "\
 Measures a forward pass and prints one line of JSON: seconds (median, least,
-90th percentile), sequences and tokens per second, useful GFLOP/s (padding and
-what was not asked for do not count), peak resident memory, and the seconds
-that loading and building took.
+90th percentile), sequences and tokens per second, useful GFLOP/s (without
+padding and unused outputs), peak resident memory, and the seconds for loading
+and building.
 
 Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S]
                [--lengths N,N,...] [--precision f32|bf16|int8] [--threads N]
@@ -32,22 +32,22 @@ Usage: measure [--model DIR | --preset NAME] [--batch B] [--seq S]
   --model DIR      a checkpoint [default: seeded random weights of the preset]
   --preset NAME    base, large, xlarge, xxlarge, ... [default: base]
   --batch B        sequences [default: 8]
-  --seq S          tokens in each; with A..B, a number drawn from A to B for
-                   each [default: 128]
-  --lengths N,...  the tokens of each sequence, instead of both
-  --precision P    what the layers are executed in [default: f32]
+  --seq S          tokens per sequence; A..B draws a number for each
+                   [default: 128]
+  --lengths N,...  the lengths of all sequences, instead of both
+  --precision P    precision of the layers [default: f32]
   --threads N      [default: all]
-  --output WHAT    base: every token's state and the pooled output;
-                   pooled: the pooled output alone [default: base]
-  --iterations N   timed runs after two that are not [default: 20]
-  --callers N      threads that call the one model at the same time; seconds are
-                   then those of N calls together [default: 1]
-  --seed N         of random weights and ids [default: 0]
+  --output WHAT    base: states of all tokens and the pooled output;
+                   pooled: the pooled output only [default: base]
+  --iterations N   timed runs, after two warm-up runs [default: 20]
+  --callers N      threads that call the model concurrently; seconds are then
+                   those of N calls together [default: 1]
+  --seed N         seed of weights and ids [default: 0]
   --ids FILE       a JSON array of arrays of token ids, instead of random ones
-  --exit-layers W  what leaving early costs: has each sequence leave after a
-                   layer drawn from A to B (or given in a JSON file, one for
-                   each), and compares that with the whole depth; the ratio is
-                   of the time's share to the layers' share
+  --exit-layers W  cost of leaving early: each sequence leaves after a layer
+                   drawn from A to B (or listed in a JSON file), compared with
+                   the full depth; the ratio is that of the share of time to
+                   the share of layers
   --dump FILE      write the output as raw f32 (little-endian), row after row
   --help
 ";

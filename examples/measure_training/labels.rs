@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::Failure;
 use super::inputs::{Random, json};
 
-/// Nothing is to be guessed.
+/// The label of unmasked tokens.
 const IGNORED: i64 = -100;
 
-/// Of a hundred tokens, how many are to be guessed; at least one per sequence.
+/// The percentage of masked tokens; at least one per sequence.
 const MASKED_PERCENT: usize = 15;
 
 /// A file of labels: a row per sequence, and a label each.
@@ -46,7 +46,7 @@ pub fn random(lengths: &[usize], config: &AlbertConfig, seed: u64) -> PreTrainin
     PreTrainingLabels { masked_lm: padded(&rows), sentence_order }
 }
 
-/// How many words are to be guessed.
+/// The number of masked words.
 pub fn count(labels: &PreTrainingLabels) -> usize {
     labels.masked_lm.iter().filter(|label| **label != IGNORED).count()
 }

@@ -29,12 +29,12 @@ const HELP: &str = "\
 Measures a step of pre-training (masked LM and sentence order, AdamW, gradients
 clipped at 1, no dropout) and prints one line of JSON: seconds of whole steps
 (median, least, 90th percentile) and the medians of their parts, sequences and
-tokens per second, useful GFLOP/s (what is computed twice to save memory does
-not count), peak resident memory, the bytes of gradients and of the optimizer's
-state, and the loss of every step, the two that are not timed among them.
+tokens per second, useful GFLOP/s (without recomputation), peak resident memory,
+the bytes of gradients and optimizer state, and the loss of every step, including
+the two warm-up steps.
 
 The parts: backward_s (gradients to zero, forward, loss, backward), clip_s,
-update_s (the optimizer), pack_s (laying out the changed weights).
+update_s (the optimizer), pack_s (packing the changed weights).
 
 Usage: measure_training [--model DIR | --preset NAME] [--batch B] [--seq S]
                         [--precision f32|bf16] [--activations keep|recompute]
@@ -44,16 +44,16 @@ Usage: measure_training [--model DIR | --preset NAME] [--batch B] [--seq S]
   --model DIR        a checkpoint [default: seeded random weights of the preset]
   --preset NAME      base, large, bert-base, bert-large, ... [default: base]
   --batch B          sequences [default: 8]
-  --seq S            tokens in each [default: 128]
-  --precision P      of matrix products [default: f32]
-  --activations HOW  keep: remember what the backward pass reads;
-                     recompute: compute each layer once more [default: keep]
+  --seq S            tokens per sequence [default: 128]
+  --precision P      precision of matrix products [default: f32]
+  --activations HOW  keep: store activations for the backward pass;
+                     recompute: compute each layer again [default: keep]
   --threads N        [default: all]
-  --iterations N     timed steps after two that are not [default: 10]
-  --seed N           of random weights, ids and labels [default: 0]
+  --iterations N     timed steps, after two warm-up steps [default: 10]
+  --seed N           seed of weights, ids and labels [default: 0]
   --ids FILE         a JSON array of arrays of token ids, instead of random ones
-  --labels FILE      a JSON object of the words to be guessed (\"masked_lm\", as
-                     the ids, -100 where there are none) and \"sentence_order\"
+  --labels FILE      a JSON object with the labels of words (\"masked_lm\", in the
+                     shape of the ids, -100 if not masked) and \"sentence_order\"
                      (0 or 1 for each sequence), instead of random ones for 15 %
                      of each sequence's tokens
   --help

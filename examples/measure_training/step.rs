@@ -33,7 +33,7 @@ pub struct Step {
     pub clip: f64,
     /// The optimizer.
     pub update: f64,
-    /// What [`TrainingModel::update`] does besides: packing the changed weights, mostly.
+    /// The rest of [`TrainingModel::update`], mostly packing the changed weights.
     pub pack: f64,
 }
 

@@ -27,24 +27,24 @@ use read_text::read_text;
 use tf_idf::TfIdf;
 
 const HELP: &str = "\
-Makes items of text: a sentence, and four choices for the one that follows it,
-three of which are from other documents. Documents are held out as a whole.
-Prints how often TF-IDF over characters and pairs of them finds the right one.
+Turns text into multiple-choice items: a sentence and four choices for the next
+one, three of which are from other documents. Whole documents are held out.
+Prints the accuracy of TF-IDF over characters and pairs of them.
 
 Usage: next_sentence --text FILE... --output DIR [--held-out SHARE]
                      [--train N] [--validation N] [--test N] [--shortest N]
                      [--longest N] [--seed N]
 
   --text FILE...    a sentence per line, a blank line between documents
-  --output DIR      receives train.txt and held-out.txt, the documents of both
-                    kinds, and train.jsonl, validation.jsonl and test.jsonl,
-                    items of the former and (both) of the latter
-  --held-out SHARE  of the documents [default: 0.04]
-  --train N         items [default: 100000]
-  --validation N    items [default: 500]
-  --test N          items [default: 2000]
-  --shortest N      characters that a sentence must have [default: 8]
-  --longest N       characters that it may have [default: 80]
+  --output DIR      receives the documents (train.txt, held-out.txt) and the items
+                    (train.jsonl; validation.jsonl and test.jsonl from held-out
+                    documents)
+  --held-out SHARE  share of held-out documents [default: 0.04]
+  --train N         training items [default: 100000]
+  --validation N    validation items [default: 500]
+  --test N          test items [default: 2000]
+  --shortest N      minimum length of a sentence in characters [default: 8]
+  --longest N       maximum length [default: 80]
   --seed N          [default: 1]
   --help
 ";

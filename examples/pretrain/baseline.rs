@@ -7,7 +7,7 @@ use ndalbert::train::pretraining::PreTrainingBatches;
 
 use super::Failure;
 
-/// How often that is right, of the words that are masked and of the pairs that there are. The batches are at their beginning then.
+/// The accuracy of these guesses, on masked words and on pairs. Leaves the batches at their beginning.
 pub fn baselines(
     held_out: &mut PreTrainingBatches,
     tokenizer: &AlbertTokenizer,

@@ -28,14 +28,16 @@ use ndalbert::{AlbertConfig, AlbertForPreTraining, AlbertTokenizer, Parameters, 
 
 use cli::Failure;
 use options::Options;
-use training::{Settings, train};
+use training::{Settings, ranks, train};
 
 fn main() -> ExitCode {
     cli::main(options::HELP, options::parse, run)
 }
 
 fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
-    let goes_on = options.output.make(options.resume)?;
+    let mut silent = std::io::sink();
+    let out = ranks::report(out, &mut silent);
+    let goes_on = ranks::once(|| options.output.make(options.resume))?;
     let tokenizer = model::tokenizer(&options, goes_on)?;
     let (config, parameters) = model::model(&options, &tokenizer)?;
     writeln!(out, "{} parameters, {} words", parameters.parameter_count(), config.vocab_size)?;
@@ -47,7 +49,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
         activations: options.activations,
         ..TrainingOptions::default()
     };
-    tokenizer.save_pretrained(options.output.path())?;
+    if ranks::is_first() {
+        tokenizer.save_pretrained(options.output.path())?;
+    }
     let model = TrainingModel::<AlbertForPreTraining>::new(config.clone(), parameters, training)?;
     let settings = Settings {
         total_steps: options.steps,
@@ -62,7 +66,9 @@ fn run(options: Options, out: &mut dyn Write) -> Result<(), Failure> {
     if trained.report(&baselines, out)? {
         let output = options.output.path();
         let parameters = &trained.parameters;
-        AlbertForPreTraining::save_parameters_as(output, &config, parameters, options.dtype)?;
+        if ranks::is_first() {
+            AlbertForPreTraining::save_parameters_as(output, &config, parameters, options.dtype)?;
+        }
         writeln!(out, "saved to {}", output.display())?;
     }
     Ok(())

@@ -14,9 +14,9 @@ use super::output::{Output, dtype};
 use super::training::Algorithm;
 
 pub const HELP: &str = "\
-Pre-trains an ALBERT on plain text: a sentence per line, a blank line between
-documents. Without arguments, a tiny one on the text that comes with this
-crate, in less than two minutes on two cores.
+Pre-trains an ALBERT on plain text: one sentence per line, a blank line between
+documents. Without arguments, a tiny model on text in this repository, in less
+than two minutes on two cores.
 
 Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
                 [--config FILE | --preset NAME | --model DIR]
@@ -29,44 +29,44 @@ Usage: pretrain [--text FILE...] [--held-out FILE...] [--output DIR] [--resume]
                 [--precision f32|bf16] [--dtype f32|f16|bf16]
                 [--recompute] [--every N] [--seed N]
 
-  --text FILE...        what to train on
-  --held-out FILE...    what to evaluate on, and never to train on
+  --text FILE...        training text
+  --held-out FILE...    evaluation text, never trained on
   --output DIR          receives the model, its vocabulary, checkpoints,
                         metrics.jsonl and learning-curve.svg; needed with --text
-                        [default: target/pretrain, made anew]
-  --resume              go on from the last checkpoint in there
-  --config FILE         a config.json; the vocabulary's size is put into it
+                        [default: target/pretrain, emptied first]
+  --resume              continue from the last checkpoint in it
+  --config FILE         a config.json; its vocab_size is set to the vocabulary's
   --preset NAME         base, large, ..., chinese-tiny, ...
-  --model DIR           a checkpoint to go on from, as a beginning
+  --model DIR           a checkpoint to start from
                         [default: 4 layers, 128 wide]
   --tokenizer DIR       its vocabulary [default: that of --model]
-  --train-vocabulary N  make one of N tokens of the text [default: 2000]
+  --train-vocabulary N  build one of N tokens from the text [default: 2000]
   --vocabulary KIND     unigram, wordpiece or characters [default: unigram]
-  --objective KIND      of pairs: sentence-order, or next-sentence as in BERT
+  --objective KIND      for pairs: sentence-order, or next-sentence as in BERT
                         [default: sentence-order]
-  --ngram N             words masked in one go, at most [default: 1]
-  --masked SHARE        of tokens, to be guessed [default: 0.15]
-  --max-predictions N   tokens to be guessed in an example, at most
-  --shorter SHARE       of examples that are meant to be shorter [default: 0.1]
-  --copies N            masks are drawn for N copies of the text, once
-                        [default: new ones in every epoch]
+  --ngram N             maximum length of masked n-grams, in words [default: 1]
+  --masked SHARE        share of masked tokens [default: 0.15]
+  --max-predictions N   maximum number of masked tokens in an example
+  --shorter SHARE       share of shorter examples [default: 0.1]
+  --copies N            draw masks once, for N copies of the text
+                        [default: new masks in every epoch]
   --steps N             updates [default: 1500]
   --batch N             examples in a batch [default: 32]
-  --seq N               tokens in an example, at most [default: 64]
-  --accumulation N      batches in an update [default: 1]
+  --seq N               maximum length of an example, in tokens [default: 64]
+  --accumulation N      batches per update [default: 1]
   --optimizer O         adamw as in PyTorch, or lamb as in Google's ALBERT
                         [default: adamw]
   --rate R              the highest learning rate [default: 0.001]
-  --warmup N            updates until it is reached [default: 100]
+  --warmup N            updates of warm-up [default: 100]
   --weight-decay W      [default: 0.01]
-  --residual-scale F    scale new matrices that write into the residual
+  --residual-scale F    scale of new matrices that write to the residual
                         [default: 0.3]
-  --precision P         of matrix products [default: f32]
-  --dtype D             of the weights that are saved [default: f32]
+  --precision P         precision of matrix products [default: f32]
+  --dtype D             type of the saved weights [default: f32]
   --recompute           keep one layer's activations at a time
   --every N             updates between evaluations, and checkpoints
                         [default: 500]
-  --seed N              of weights, data and masks [default: 1]
+  --seed N              seed of weights, data and masks [default: 1]
   --help
 ";
 

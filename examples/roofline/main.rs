@@ -25,20 +25,19 @@ use cli::Failure;
 use report::Report;
 
 const HELP: &str = "\
-Measures, for each precision, how many operations the processor does at most (in a
-loop of registers alone), and how many it does in each matrix product of a layer of
-ALBERT-base and in its attention. All figures are the best of several runs, in
-10⁹ operations per second; a multiply-add is two. For one thread, also how many
-microseconds the parts of a layer take one after the other, with 128 tokens, beside
-what the peak allows. Takes a minute.
+Measures, for each precision, the peak of the processor (in a loop over registers),
+and the speed of each matrix product of a layer of ALBERT-base and of its
+attention. Figures are the best of several runs, in 10⁹ operations per second; a
+multiply-add counts as two. For one thread, also prints the microseconds of each
+part of a layer with 128 tokens, next to the minimum at peak speed. Takes a minute.
 
 Usage: roofline [--threads N] [--json]
 
-  --threads N   measure one thread and N [default: all]
+  --threads N   measure one thread and N threads [default: all]
   --json        one line of JSON instead of tables
   --help
 
-NDALBERT_ISA chooses another instruction set than the best.
+NDALBERT_ISA selects another instruction set than the best.
 ";
 
 struct Options {

@@ -9,7 +9,7 @@ use super::{Batch, Layout, Words};
 use crate::error::{Error, Result};
 use crate::kernels::attention::Sequence;
 
-/// Integers that ids and masks may consist of.
+/// Integer types of ids and masks.
 pub trait Id: Copy + std::fmt::Display + sealed::Sealed {
     /// The id, if it is not negative and not above `u32::MAX`.
     fn to_id(self) -> Option<u32>;
@@ -51,7 +51,7 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// Adds a sequence of `length` columns, of which those that `is_real` says are tokens.
+    /// Adds a sequence of `length` columns, of which those selected by `is_real` are tokens.
     pub(super) fn push(&mut self, length: usize, is_real: impl Fn(usize) -> bool) -> Result<()> {
         if length == 0 {
             let what = format!("length of sequence {}", self.sequences.len());
@@ -79,10 +79,9 @@ impl Packer {
     }
 }
 
-/// A batch in the making, from padded arrays whose last axis is the sequence's; the axes before it are flattened, so
-/// that `[B, N, S]` of multiple choice gives B·N sequences.
+/// Builds a batch from padded arrays whose last axis is the sequence. The axes before it are flattened, so `[B, N, S]` of multiple choice gives B·N sequences.
 ///
-/// Made by [`Batch::padded`] and [`Batch::padded_embeddings`].
+/// Created by [`Batch::padded`] and [`Batch::padded_embeddings`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BatchBuilder {
     words: Result<PaddedWords>,
@@ -98,14 +97,14 @@ enum PaddedWords {
 }
 
 impl Batch {
-    /// Begins a batch of padded ids `[…, S]`. Without a mask every position is a token.
+    /// Starts a batch of padded ids `[…, S]`. Without a mask, every position is a token.
     pub fn padded<I: Id, D: Dimension>(input_ids: ArrayView<'_, I, D>) -> BatchBuilder {
         let ids = flatten("input_ids", input_ids);
         let shape = ids.as_ref().map_or((0, 0), Array2::dim);
         BatchBuilder::new(ids.map(PaddedWords::Ids), shape)
     }
 
-    /// Begins a batch of padded word embeddings `[…, S, E]`, in place of ids (`inputs_embeds` in transformers).
+    /// Starts a batch of padded word embeddings `[…, S, E]`, instead of ids (`inputs_embeds` in transformers).
     pub fn padded_embeddings<D: Dimension>(inputs_embeds: ArrayView<'_, f32, D>) -> BatchBuilder {
         let axes = inputs_embeds.shape().to_vec();
         let [outer @ .., length, width] = axes.as_slice() else {
@@ -138,22 +137,21 @@ impl BatchBuilder {
         Self { words, shape, attention_mask: None, token_type_ids: None, position_ids: None }
     }
 
-    /// Which positions are tokens (1) and which are padding (0), `[…, S]`; any pattern will do.
+    /// Which positions are tokens (1) and which are padding (0), `[…, S]`, in any pattern.
     ///
-    /// As in transformers, positions are counted over padding and holes, and a masked first token still feeds the
-    /// pooler. What transformers computes *for* masked positions is not computed here.
+    /// As in transformers, masked tokens count as positions, and a masked first token still feeds the pooler. Outputs *for* masked positions are not computed, unlike in transformers.
     pub fn attention_mask<I: Id, D: Dimension>(mut self, mask: ArrayView<'_, I, D>) -> Self {
         self.attention_mask = Some(flatten("attention_mask", mask));
         self
     }
 
-    /// The type (segment) of each token, `[…, S]` or `[1, S]` for all alike; 0 by default.
+    /// The type (segment) of each token, `[…, S]`, or `[1, S]` for all sequences; 0 by default.
     pub fn token_type_ids<I: Id, D: Dimension>(mut self, ids: ArrayView<'_, I, D>) -> Self {
         self.token_type_ids = Some(flatten("token_type_ids", ids));
         self
     }
 
-    /// The position of each token, `[…, S]` or `[1, S]` for all alike; the column by default.
+    /// The position of each token, `[…, S]`, or `[1, S]` for all sequences; the column by default.
     pub fn position_ids<I: Id, D: Dimension>(mut self, ids: ArrayView<'_, I, D>) -> Self {
         self.position_ids = Some(flatten("position_ids", ids));
         self

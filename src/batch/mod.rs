@@ -1,8 +1,6 @@
 //! Batches without padding inside, and outputs that can be padded again.
 //!
-//! A [`Batch`] holds the tokens of all its sequences one after the other. Every layer works on `[T, features]`, T being
-//! the number of tokens that the attention mask leaves; only attention looks at where sequences begin. Padding thus
-//! costs nothing, and a sequence's output does not depend on its batch mates.
+//! A [`Batch`] holds the tokens of all its sequences one after the other. Every layer works on `[T, features]`, where T is the number of tokens that are not masked; only attention uses the boundaries of sequences. Padding therefore costs nothing, and the output of a sequence does not depend on the rest of the batch.
 
 mod build;
 mod packed;
@@ -20,7 +18,7 @@ pub use packed::{AttentionProbabilities, Packed};
 
 /// Token sequences, packed and ready for a model.
 ///
-/// From sequences of ids as they are:
+/// From sequences of ids:
 ///
 /// ```
 /// use ndalbert::Batch;
@@ -30,7 +28,7 @@ pub use packed::{AttentionProbabilities, Packed};
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// From padded arrays, as transformers takes them:
+/// From padded arrays, as in transformers:
 ///
 /// ```
 /// use ndalbert::{Batch, ndarray::array};
@@ -49,7 +47,7 @@ pub struct Batch {
     pub(crate) layout: Arc<Layout>,
 }
 
-/// What stands for the words of a batch, token by token.
+/// The words of a batch, token by token.
 #[derive(Clone, Debug)]
 pub(crate) enum Words {
     /// Ids into the word embeddings, `[T]`.
@@ -58,10 +56,10 @@ pub(crate) enum Words {
     Embeddings(Array2<f32>),
 }
 
-/// Where the tokens of a batch come from and where their outputs go.
+/// The layout of a batch: which column of the padded array each token came from.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// The sequences as attention sees them.
+    /// The sequences, for attention.
     pub(crate) sequences: Vec<Sequence>,
     /// The column that each packed token had in the padded array.
     pub(crate) columns: Vec<u32>,
@@ -73,7 +71,7 @@ impl Layout {
     /// The packed rows of a sequence's real tokens.
     ///
     /// The first token of a sequence is in the batch even where the mask excludes it, because the pooler reads it, as
-    /// it does in transformers. It attends, but nobody attends to it, and it has no output of its own.
+    /// it does in transformers. It attends to others but is not attended to, and has no output.
     pub(crate) fn real_rows(&self, sequence: usize) -> std::ops::Range<usize> {
         let Sequence { start, tokens, keys } = &self.sequences[sequence];
         start + tokens - keys.len()..start + tokens
@@ -137,20 +135,19 @@ impl Batch {
         self.layout.sequences.len()
     }
 
-    /// T, the number of tokens that are computed. A sequence's first token is among them even if it is masked, because
-    /// the pooler reads it.
+    /// T, the number of tokens that are computed. This includes a masked first token of a sequence, because the pooler reads it.
     pub fn num_tokens(&self) -> usize {
         self.type_ids.len()
     }
 
-    /// S, the number of columns of the padded arrays that the batch came from and that outputs are padded to.
+    /// S, the number of columns of padded arrays, of inputs and outputs alike.
     pub fn padded_length(&self) -> usize {
         self.layout.padded_length
     }
 
     /// The rows of a sequence's tokens among the batch's T.
     ///
-    /// They are those of `last_hidden_state.rows()`, but where a sequence's first token is masked: here it has a row.
+    /// They are those of `last_hidden_state.rows()`, except that a masked first token of a sequence has a row here.
     ///
     /// # Panics
     /// If there is no such sequence.

@@ -1,4 +1,4 @@
-//! Outputs token by token, to be read per sequence or padded again.
+//! Outputs by token, to be read per sequence or padded.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, s};
 use super::Layout;
 use crate::error::{Error, Result};
 
-/// Values `[T, F]` of the tokens of a batch, for instance hidden states or logits.
+/// Values `[T, F]` of the tokens of a batch, such as hidden states or logits.
 #[derive(Clone, Debug)]
 pub struct Packed {
     rows: Array2<f32>,
@@ -29,7 +29,7 @@ impl Packed {
         self.rows.ncols()
     }
 
-    /// The values `[n, F]` of the n tokens of a sequence that the mask leaves, in order.
+    /// The values `[n, F]` of the n unmasked tokens of a sequence, in order.
     ///
     /// # Panics
     /// If there is no such sequence.
@@ -52,8 +52,7 @@ impl Packed {
 
     /// All values as `[B, S, F]`, where S is the length of the padded arrays or of the longest sequence.
     ///
-    /// **Rows of padding, and of whatever else the mask excludes, are zero**: transformers computes something there,
-    /// this crate does not.
+    /// **Rows of padding and other masked positions are zero**, whereas transformers computes values for them.
     pub fn to_padded(&self) -> Array3<f32> {
         let shape = (self.num_sequences(), self.layout.padded_length, self.width());
         let mut padded = Array3::zeros(shape);
@@ -65,12 +64,11 @@ impl Packed {
         padded
     }
 
-    /// The values `[T, F]` of every token that was computed, the sequences one after the other: what a head of one's own
-    /// is computed from, before [`with_rows`](Self::with_rows) puts its outputs in their places.
+    /// The values `[T, F]` of every token that was computed, one sequence after the other: the input of a custom head, whose outputs [`with_rows`](Self::with_rows) takes.
     ///
     /// T is [`Batch::num_tokens`](crate::Batch::num_tokens): **where a mask excludes a sequence's first token, that token
-    /// has a row here all the same**, because the pooler reads it; [`sequence`](Self::sequence) and
-    /// [`to_padded`](Self::to_padded) leave it out.
+    /// has a row here, too**, because the pooler reads it; [`sequence`](Self::sequence) and
+    /// [`to_padded`](Self::to_padded) omit it.
     pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()
     }
@@ -97,7 +95,7 @@ impl Packed {
     }
 }
 
-/// The attention probabilities of one layer: for every sequence and head, how much each token attends to each.
+/// The attention probabilities of one layer: for every sequence and head, how much each token attends to each other.
 #[derive(Clone, Debug)]
 pub struct AttentionProbabilities {
     /// `[A, n, n]` per sequence, one after the other; n counts a masked first token too.
@@ -134,7 +132,7 @@ impl AttentionProbabilities {
         self.square(index).slice(s![.., hidden.., hidden..]).to_owned()
     }
 
-    /// All probabilities as `[B, A, S, S]`; rows and columns of what the mask excludes are zero.
+    /// All probabilities as `[B, A, S, S]`; rows and columns of masked positions are zero.
     pub fn to_padded(&self) -> Array4<f32> {
         let (batch, length) = (self.layout.sequences.len(), self.layout.padded_length);
         let mut padded = Array4::zeros((batch, self.heads, length, length));

@@ -1,9 +1,9 @@
-//! Which tensors a masked-LM decoder has of its own.
+//! Which tensors of a masked-LM decoder are not tied.
 //!
 //! The values decide. A decoder that repeats the word embeddings is tied to them, and one that
 //! differs keeps its own values even where `config.json` ties it, as in transformers 5.
 //! `tie_word_embeddings: false` is taken at its word, so that a decoder which begins as a copy of
-//! the word embeddings can be trained by itself.
+//! the word embeddings can be trained separately.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use super::{Checkpoint, UntiedTensor};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 
-/// Decides what is tied, and makes the names of a checkpoint's tensors (canonical → the file's)
+/// Decides which tensors are tied, and maps the names of a checkpoint's tensors (canonical → the file's)
 /// those of the model's parameters: copies are removed, and a tensor that is missing is replaced by
 /// the one that it is tied to, or that is tied to it.
 ///
-/// Returns the configuration of what is to be loaded, and the pairs that it unties.
+/// Returns the configuration to load, and the pairs that it unties.
 ///
 /// # Errors
-/// [`Error::Tensor`] if the tensors of a pair have different shapes, unless that is to be ignored,
+/// [`Error::Tensor`] if the tensors of a pair have different shapes, unless this is ignored,
 /// or if one of them cannot be read.
 pub(super) fn settle(
     checkpoint: &Checkpoint,

@@ -1,4 +1,4 @@
-//! The types of elements that are seen in checkpoint files.
+//! Element types in checkpoint files.
 
 use std::fmt;
 
@@ -6,9 +6,7 @@ use safetensors::Dtype as SafetensorsType;
 
 /// The type of a tensor's elements in a file.
 ///
-/// [`Checkpoint::read`](super::Checkpoint::read) converts the four floating-point types to `f32` and refuses the rest:
-/// an ALBERT parameter is never an integer but where it has scales (as in int8 checkpoints), and its `position_ids` buffer is not
-/// needed.
+/// [`Checkpoint::read`](super::Checkpoint::read) converts the four floating-point types to `f32` and rejects the rest: ALBERT's parameters are not integers, except with scales (int8 checkpoints), and the `position_ids` buffer is not needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {
@@ -42,7 +40,7 @@ pub enum DType {
     C64,
     /// Two double-precision numbers.
     C128,
-    /// A type of eight bits or fewer that the format knows and that no ALBERT was ever saved in.
+    /// Another type of at most eight bits that the format defines, in which no ALBERT is stored.
     Other(&'static str),
 }
 
@@ -140,7 +138,7 @@ impl DType {
     }
 }
 
-/// torch's other types, none of which is one of ALBERT's.
+/// PyTorch's other types, which do not occur in ALBERT.
 const TORCH_OTHER: [&str; 32] = [
     "float8_e4m3fn",
     "float8_e4m3fnuz",

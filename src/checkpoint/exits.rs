@@ -3,7 +3,7 @@
 //!
 //! Models with exits keep them as PABEE does, `classifiers.{i}` in the order of the layers. The
 //! last one is saved under the name of a single classifier, too, so that transformers reads the
-//! model at its full depth; when a checkpoint is read, that copy is passed over. PABEE's own
+//! model at its full depth; when a checkpoint is read, that copy is skipped. PABEE's own
 //! configurations say nothing of exits: there, as many classifiers as layers are one after each.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(super) fn settle(names: &mut BTreeMap<String, &str>, config: &AlbertConfig, 
     }
 }
 
-/// The name of a single classifier's tensor, if this one is of the last exit of a model with exits.
+/// The name of a single classifier's tensor, if this tensor belongs to the last exit of a model with exits.
 pub(super) fn single_of(name: &str, config: &AlbertConfig) -> Option<String> {
     let last = config.exit_layers.len().checked_sub(1).filter(|&last| last > 0)?;
     let (layer, tensor) = name.rsplit_once('.')?;

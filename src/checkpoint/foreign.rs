@@ -30,7 +30,7 @@ const OLD_TENSORFLOW: &str = "a checkpoint in TensorFlow's old format (V1): conv
      `python -m transformers.models.albert.convert_albert_original_tf_checkpoint_to_pytorch --tf_checkpoint_path \
      FILE --albert_config_file albert_config.json --pytorch_dump_path pytorch_model.bin`";
 
-/// What a file is, if it is of a kind that is known and not read.
+/// The kind of a file, if it is known but not supported.
 pub(super) fn describe(path: &Path) -> Option<&'static str> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let known = KINDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, what)| *what);

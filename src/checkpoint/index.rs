@@ -10,12 +10,13 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::source::{Source, describe};
 use super::tensor::TensorInfo;
 use crate::files::{MAX_JSON, as_text};
+use crate::memory::Origin;
 use crate::{Error, Result};
 
 /// The most shards, all of which are open at the same time.
 const MAX_SHARDS: usize = 128;
 
-/// An index, all of whose shards are names of files beside it.
+/// An index whose shards are all names of files in its directory.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,
@@ -31,8 +32,8 @@ pub(super) struct Index {
 ///
 /// `Error::Io` if it cannot be read; `Error::Format` if it is too long, is not JSON with a `weight_map`, names a tensor
 /// twice, names no shard or more than [`MAX_SHARDS`], or names one that is not a plain name of a file.
-pub(super) fn read(path: &Path) -> Result<Index> {
-    let source = Source::open(path)?;
+pub(super) fn read(origin: Origin<'_>, path: &Path) -> Result<Index> {
+    let source = Source::open_in(origin, path)?;
     if source.len() > MAX_JSON {
         return Err(source.error(format!(
             "expected an index of at most {MAX_JSON} bytes, found {}; it begins like {}",
@@ -50,7 +51,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
     for (tensor, shard) in &entries {
         if let Some(why) = refusal(shard) {
             return Err(source.error(format!(
-                "tensor `{tensor}`: expected a shard beside the index, found {shard:?}, {why}"
+                "tensor `{tensor}`: expected a shard next to the index, found {shard:?}, {why}"
             )));
         }
         if !shards.contains(shard) {
@@ -72,9 +73,8 @@ pub(super) fn read(path: &Path) -> Result<Index> {
 /// # Errors
 ///
 /// Those of [`read`].
-#[cfg(feature = "hub")]
-pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
-    Ok(read(path)?.shards.into_iter().collect())
+pub(super) fn shards(path: &Path) -> Result<Vec<String>> {
+    Ok(read(Origin::Disk, path)?.shards.into_iter().collect())
 }
 
 impl Index {
@@ -158,6 +158,7 @@ mod tests {
     use super::{read, refusal};
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn an_index_with_a_byte_order_mark() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors.index.json");

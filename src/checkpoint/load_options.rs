@@ -29,18 +29,18 @@ pub struct LoadOptions {
 /// The labels of classifiers, instead of the config's.
 #[derive(Clone, Debug)]
 pub(super) enum Labels {
-    /// So many, with the names that transformers makes up.
+    /// This number of labels, named as in transformers.
     Count(usize),
     Names(Vec<String>),
 }
 
 impl LoadOptions {
-    /// The defaults: seed 0, as many labels as the config has, other shapes are an error.
+    /// The defaults: seed 0, the config's labels, and an error for other shapes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Draws what the checkpoint lacks from this seed.
+    /// Initialises missing parameters from this seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -49,7 +49,7 @@ impl LoadOptions {
 
     /// Gives classifiers this many labels instead of the config's, named `LABEL_0` and so on.
     ///
-    /// Of this and [`labels`](Self::labels), the last one that is called counts.
+    /// If [`labels`](Self::labels) is called as well, the last call counts.
     #[must_use]
     pub fn num_labels(mut self, count: usize) -> Self {
         self.labels = Some(Labels::Count(count));
@@ -61,8 +61,7 @@ impl LoadOptions {
     ///
     /// A head that the checkpoint has keeps its weights if it has as many classes. If it has
     /// another number, loading fails or, with
-    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), makes a new head. Labels that
-    /// are given twice, or none at all, make loading fail, too.
+    /// [`ignore_mismatched_sizes`](Self::ignore_mismatched_sizes), creates a new head. Duplicate labels or none at all are an error when loading.
     ///
     /// ```
     /// use ndalbert::{AlbertForSequenceClassification, LoadOptions, Model, PreTrainedModel};
@@ -80,9 +79,8 @@ impl LoadOptions {
         self
     }
 
-    /// Gives models that classify whole sequences exits after these layers instead of the config's
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): counted from 1, ascending, the last one the model's last layer. With
-    /// none, the model has the single classifier after its last layer.
+    /// Gives models that classify whole sequences exits after these layers, instead of the config's
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): counted from 1, ascending, ending with the model's last layer. If empty, the model has a single classifier after its last layer.
     ///
     /// Classifiers that the checkpoint lacks are newly initialised; see [`exits`](crate::exits).
     #[must_use]
@@ -91,14 +89,14 @@ impl LoadOptions {
         self
     }
 
-    /// Executes the model's layers in this precision; see [`Precision`] for what that means.
+    /// Executes the model's layers in this precision; see [`Precision`].
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Takes this revision (a branch, a tag or a commit) of a model of the Hub. A directory that exists has but one: there, it says nothing.
+    /// Selects the revision (a branch, tag or commit) of a model on the Hub. Ignored for an existing directory.
     #[cfg(feature = "hub")]
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -114,18 +112,16 @@ impl LoadOptions {
         self
     }
 
-    /// Newly initialises also embeddings and encoder where the checkpoint lacks them, as transformers does, instead of
-    /// failing: without them, it is hardly the checkpoint that was meant.
+    /// Also initialises missing embeddings and encoder tensors, as transformers does. By default this is an error, because such a checkpoint is hardly the intended one.
     #[must_use]
     pub fn initialize_missing_backbone(mut self, initialize: bool) -> Self {
         self.initialize_missing_backbone = initialize;
         self
     }
 
-    /// Takes the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`, `"net.bert"`.
+    /// Selects the ALBERT whose tensors are under this dictionary or prefix of the file: `"ema"`, `"net.bert"`.
     ///
-    /// It need be said only if a file has several; the error then lists them. Names of nested dictionaries are joined by
-    /// dots. What is between the path and ALBERT's own names (`module.`, `albert.`) may be left out.
+    /// Only necessary if a file has several, which the error lists. Names of nested dictionaries are joined by dots. Prefixes between this path and ALBERT's own names (`module.`, `albert.`) may be omitted.
     #[must_use]
     pub fn tensors_under(mut self, path: impl Into<String>) -> Self {
         self.tensors_under = Some(path.into());

@@ -4,14 +4,15 @@
 //! speech. And what is in it stands under whatever prefix the training script's wrappers have made (`module.`,
 //! `_orig_mod.`, `net.bert.`). So no prefix is known here. Each tensor's name is looked at from its end: if it ends in a
 //! name of the table, what precedes that is where an ALBERT may begin. One begins where the encoder's names are found,
-//! which are nobody else's.
+//! which no other model has.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
 
-use super::names::{self, Table};
+use super::names;
+use super::table::{self, Table};
 use super::tensor::TensorInfo;
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ const MAX_LEVELS: usize = 8;
 pub(super) struct Located<'a> {
     /// What precedes the backbone's names: empty, or ending in a dot.
     pub backbone: &'a str,
-    /// Canonical name → name in the file, of all that is under the backbone's prefix, and of heads beside it.
+    /// Canonical name → name in the file, for everything under the backbone's prefix, and for heads next to it.
     pub tensors: BTreeMap<String, &'a str>,
     /// The canonical names of heads that are where transformers does not put them: they may be another network's.
     pub doubtful: BTreeSet<String>,
@@ -53,7 +54,7 @@ pub(super) fn locate<'a>(
     divide(path, &table, tensors, backbone)
 }
 
-/// What of the table is found behind a prefix.
+/// The names of the table found under a prefix.
 #[derive(Debug, Default)]
 struct Candidate<'t> {
     names: BTreeSet<&'t str>,
@@ -78,7 +79,7 @@ fn candidates<'a, 't>(
         }
     }
     let has_encoder =
-        |candidate: &Candidate<'_>| candidate.names.iter().any(|name| names::is_of_encoder(name));
+        |candidate: &Candidate<'_>| candidate.names.iter().any(|name| table::is_of_encoder(name));
     if candidates.values().any(has_encoder) || !may_be_incomplete {
         candidates.retain(|_, candidate| has_encoder(candidate));
     } else if candidates.is_empty() {
@@ -98,7 +99,7 @@ fn choose<'a>(
     if let Some(under) = under {
         prefixes = within(&prefixes, shown(under));
     }
-    // What lacks a part is beside what is whole: gradients, or averages of what was trained.
+    // Incomplete candidates next to a complete one are gradients, or averages of the trained part.
     let is_whole = |prefix: &&str| {
         let found = candidates.get(prefix).map(|candidate| &candidate.names);
         found.is_some_and(|names| table.essential().all(|name| names.contains(name)))

@@ -13,20 +13,16 @@ use super::tensor::TensorInfo;
 use super::{LoadOptions, foreign, index, quantized, safetensors, tensorflow, torch};
 use crate::files::check_path;
 use crate::layout;
+use crate::memory::{MemoryFiles, Origin};
 use crate::{Error, Result};
 
 /// The files that are looked for, in the order in which transformers does.
-const CANDIDATES: [(&str, Kind); 4] = [
+pub(super) const CANDIDATES: [(&str, Kind); 4] = [
     ("model.safetensors", Kind::File(Format::Safetensors)),
     ("model.safetensors.index.json", Kind::Index(Format::Safetensors)),
     ("pytorch_model.bin", Kind::File(Format::Torch)),
     ("pytorch_model.bin.index.json", Kind::Index(Format::Torch)),
 ];
-
-/// Their names.
-#[cfg(feature = "hub")]
-pub(crate) const WEIGHTS: [&str; 4] =
-    [CANDIDATES[0].0, CANDIDATES[1].0, CANDIDATES[2].0, CANDIDATES[3].0];
 
 /// How a checkpoint's files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,24 +36,29 @@ pub enum Format {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     File(Format),
     Index(Format),
+}
+
+impl Kind {
+    pub fn is_index(self) -> bool {
+        matches!(self, Self::Index(_))
+    }
 }
 
 /// What one file has.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub tensors: Vec<(String, TensorInfo)>,
-    /// Tensors that cannot be read, and of what kind they are.
+    /// Tensors that cannot be read, and their kinds.
     pub foreign: Vec<(String, &'static str)>,
     pub metadata: BTreeMap<String, String>,
 }
 
-/// An opened checkpoint: every tensor of it found and checked, none of them read yet.
+/// An opened checkpoint: all tensors are located and checked, but not read yet.
 ///
-/// Its files stay open, so what is read later is what was checked here even if a file is replaced meanwhile. It is
-/// `Send + Sync`; reads of the same file take turns.
+/// Its files stay open, so later reads see the checked files even if they are replaced meanwhile. `Send + Sync`; reads of the same file are serialised.
 ///
 /// ```no_run
 /// use ndalbert::checkpoint::Checkpoint;
@@ -79,23 +80,20 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint at `path`: a directory, in which it takes the first of `model.safetensors`,
+    /// Opens the checkpoint at `path`. In a directory, this is the first of `model.safetensors`,
     /// `model.safetensors.index.json`, `pytorch_model.bin` and `pytorch_model.bin.index.json`, else a TensorFlow checkpoint,
     /// else the only file of another name that ends in `.safetensors`, `.bin`, `.pt`, `.pth`, `.pth.tar`, `.t7` or `.ckpt`; or
     /// one file (`….safetensors`, `….index.json`, `….index`; of any other name: `torch.save`'s).
     ///
-    /// Of torch's nested dictionaries and lists, all tensors are found. Keys and places are joined by dots to names:
+    /// All tensors in nested PyTorch dictionaries and lists are found. Keys and indices are joined by dots:
     /// `state_dict.albert.pooler.bias`.
     ///
-    /// A TensorFlow checkpoint may also be named as TensorFlow does, by what its files' names begin with
-    /// (`albert_base/model.ckpt-best`). Where a directory has several, the file `checkpoint` says which is taken. Its variables have
-    /// the names and the layout that transformers' converter gives them (`albert.pooler.bias`).
+    /// A TensorFlow checkpoint may also be named by its prefix, as in TensorFlow (`albert_base/model.ckpt-best`). If a directory has several, the file `checkpoint` decides. Variables get the names and the layout of transformers' converter (`albert.pooler.bias`).
     ///
     /// # Errors
     ///
     /// `Error::Io` for a file that cannot be opened or read; `Error::Format` for a directory without weights and for
-    /// a file that is not what its name says; `Error::Tensor` for a tensor that is not where the file says it is, that
-    /// occurs twice, or that an index looks for in a shard that lacks it.
+    /// a file that is not what its name says; `Error::Tensor` for a tensor outside the file, one that occurs twice, or one that is missing from the shard named by the index.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a checkpoint")?;
@@ -104,16 +102,31 @@ impl Checkpoint {
             Some(index) => (index, Kind::File(Format::TensorFlow)),
             None => by_name(path)?,
         };
+        Self::open_kind(Origin::Disk, file, kind)
+    }
+
+    /// Opens the checkpoint among files in memory: the first of the same four names, else the only one of another name.
+    /// TensorFlow's are read from directories alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn from_bytes(files: &MemoryFiles) -> Result<Self> {
+        let (file, kind) = choose_in_memory(files)?;
+        Self::open_kind(Origin::Memory(files), file, kind)
+    }
+
+    fn open_kind(origin: Origin<'_>, file: PathBuf, kind: Kind) -> Result<Self> {
         let mut checkpoint = match kind {
             Kind::File(format) => {
-                let contents = open_file(&file, format)?;
+                let contents = open_file(origin, &file, format)?;
                 Self::new(file, format, [contents])?
             }
             Kind::Index(format) => {
-                let index = index::read(&file)?;
+                let index = index::read(origin, &file)?;
                 let shards = index
                     .shards()
-                    .map(|shard| open_shard(&file, &shard, format))
+                    .map(|shard| open_shard(origin, &file, &shard, format))
                     .collect::<Result<Vec<_>>>()?;
                 let checkpoint = Self::new(file, format, shards)?;
                 index.check(|name| checkpoint.get(name))?;
@@ -126,17 +139,17 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The file that was opened: of a sharded checkpoint, its index.
+    /// The file that was opened; for a sharded checkpoint, its index.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How its files are written.
+    /// The format of its files.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// What a safetensors file says of itself, usually `format` = `pt`; empty for torch's.
+    /// The metadata of a safetensors file, usually `format` = `pt`; empty for PyTorch files.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -163,19 +176,18 @@ impl Checkpoint {
 
     /// Reads the tensor `name`, converted to `f32`, row by row whatever its order in the file.
     ///
-    /// Only its own bytes are read, in pieces of bounded size: the array that is returned is the only copy.
+    /// Only its own bytes are read, in pieces of bounded size, so the returned array is the only copy.
     ///
     /// # Errors
     ///
-    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor bytes with scales, as
-    /// models in int8 are saved), or if there is no memory for it; `Error::Format` if the file has become shorter; `Error::Io` if it cannot be read.
+    /// `Error::Tensor` if there is none of this name, if its elements are not f32, f16, bf16 or f64 (nor int8 with scales, as written by this crate), or if memory is exhausted; `Error::Format` if the file was shortened; `Error::Io` if it cannot be read.
     pub fn read(&self, name: &str) -> Result<ArrayD<f32>> {
         self.find(name)?.read(name)
     }
 
-    /// As [`read`](Self::read), into an array that is there already, whatever its layout.
+    /// Like [`read`](Self::read), into an existing array of any layout.
     ///
-    /// Nothing is allocated but a buffer of bounded size if the array is in row-major order without gaps.
+    /// If the array is contiguous in row-major order, only a buffer of bounded size is allocated.
     ///
     /// # Errors
     ///
@@ -185,12 +197,11 @@ impl Checkpoint {
         self.find(name)?.read_into(name, values)
     }
 
-    /// The tensors of the ALBERT in it, which is found as [`from_pretrained`](super::PreTrainedModel::from_pretrained) finds
-    /// it: by the names of parameters without the backbone's prefix (`pooler.bias`), the names in the file.
+    /// The tensors of the ALBERT in this checkpoint, located as by [`from_pretrained`](super::PreTrainedModel::from_pretrained): maps parameter names without the backbone's prefix (`pooler.bias`) to names in the file.
     ///
     /// # Errors
     ///
-    /// `Error::Format` if there is none, or more than one and the options do not say which.
+    /// `Error::Format` if there is none, or if there are several and the options do not select one.
     pub fn albert_tensors(&self, options: &LoadOptions) -> Result<BTreeMap<String, &str>> {
         Ok(self.locate(options.under(), false)?.tensors)
     }
@@ -204,7 +215,7 @@ impl Checkpoint {
         locate(&self.path, &self.tensors, under, may_be_incomplete)
     }
 
-    /// Of what kind the tensor `name` is, if it is one that cannot be read.
+    /// The kind of the tensor `name`, if it cannot be read.
     pub(super) fn foreign(&self, name: &str) -> Option<&'static str> {
         self.foreign.get(name).copied()
     }
@@ -263,8 +274,8 @@ impl Checkpoint {
     }
 }
 
-fn open_file(path: &Path, format: Format) -> Result<Contents> {
-    let source = || Source::open(path).map(Arc::new);
+fn open_file(origin: Origin<'_>, path: &Path, format: Format) -> Result<Contents> {
+    let source = || Source::open_in(origin, path).map(Arc::new);
     match format {
         Format::Safetensors => safetensors::open(&source()?),
         Format::Torch => torch::open(&source()?),
@@ -272,8 +283,8 @@ fn open_file(path: &Path, format: Format) -> Result<Contents> {
     }
 }
 
-fn open_shard(index: &Path, shard: &Path, format: Format) -> Result<Contents> {
-    open_file(shard, format).map_err(|error| match error {
+fn open_shard(origin: Origin<'_>, index: &Path, shard: &Path, format: Format) -> Result<Contents> {
+    open_file(origin, shard, format).map_err(|error| match error {
         Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
             Error::format(index, format!("the shard {} is missing", shard.display()))
         }
@@ -287,8 +298,12 @@ fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
     if let Some(what) = foreign::describe(path) {
         return Err(Error::format(path, format!("this is {what}")));
     }
+    Ok((path.to_owned(), kind_of(path)))
+}
+
+fn kind_of(path: &Path) -> Kind {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let kind = if name.ends_with(".safetensors.index.json") {
+    if name.ends_with(".safetensors.index.json") {
         Kind::Index(Format::Safetensors)
     } else if name.ends_with(".index.json") {
         Kind::Index(Format::Torch)
@@ -296,8 +311,24 @@ fn by_name(path: &Path) -> Result<(PathBuf, Kind)> {
         Kind::File(Format::Safetensors)
     } else {
         Kind::File(Format::Torch)
-    };
-    Ok((path.to_owned(), kind))
+    }
+}
+
+/// The first candidate among files in memory, or the only one of another name that may be weights.
+fn choose_in_memory(files: &MemoryFiles) -> Result<(PathBuf, Kind)> {
+    let has = |(name, _): &(&str, Kind)| Origin::Memory(files).has(Path::new(name));
+    if let Some((name, kind)) = CANDIDATES.into_iter().find(has) {
+        return Ok((name.into(), kind));
+    }
+    let others: Vec<&Path> =
+        files.names().map(Path::new).filter(|path| layout::is_named_as_weights(path)).collect();
+    if let [only] = &others[..] {
+        return Ok((only.to_path_buf(), kind_of(only)));
+    }
+    let names: Vec<&str> = files.names().collect();
+    let looked = CANDIDATES.map(|(name, _)| name).join(", ");
+    let reason = format!("no weights: looked for {looked} among the files in memory, {names:?}");
+    Err(Error::format(CANDIDATES[0].0, reason))
 }
 
 /// The first candidate that the directory has; a dangling link counts, so that the error names it. Without any, the one

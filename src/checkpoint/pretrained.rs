@@ -10,18 +10,18 @@ use serde_json::json;
 use super::load_options::{Labels, LoadOptions};
 use super::locate::Located;
 use super::write::{stage_safetensors, stage_stored};
-use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape};
+use super::{Checkpoint, DType, Format, LoadReport, MismatchedShape, ModelFiles};
 use super::{decoder, exits, names, quantized};
 use crate::config::{AlbertConfig, ConfigFields, different_labels, made_up_labels};
 use crate::error::{Error, Result};
 use crate::files::{Staged, check_path, commit_all, stage_json};
-use crate::hub::{self, Files};
+use crate::hub;
 use crate::kernels::Precision;
+use crate::memory::MemoryFiles;
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
-/// How many parameters a model may have beyond those in the checkpoint: a classifier's, for all that anyone trains. A
-/// `config.json` that asks for more does not belong to the checkpoint, and is refused before memory is taken for it.
+/// How many parameters a model may have beyond those in the checkpoint: enough for any realistic classifier. A `config.json` that requires more does not belong to the checkpoint, and is refused before memory is allocated.
 const MAX_NEW_HEAD: usize = 1 << 26;
 
 /// The same where the backbone may be missing, too: ALBERT-xxlarge's.
@@ -29,17 +29,14 @@ const MAX_NEW_MODEL: usize = 1 << 28;
 
 /// Loading and saving, for every model.
 ///
-/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path of a file of weights, with
-/// `config.json` beside it, stands for that file; [`hub`](crate::hub) says what another name stands for. Any model loads from
-/// any ALBERT checkpoint: what it lacks is newly initialised, what is not needed is left out, and the [`LoadReport`] says
-/// so. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
+/// A directory holds `config.json` and the weights in any of the formats that [`Checkpoint`] reads. The path may also be that of a weight file next to `config.json`, or, with the feature `hub`, a name on the [Hub](crate::hub). Any model can be loaded from any ALBERT checkpoint: missing tensors of a head are newly initialised, unnecessary ones are skipped, and the [`LoadReport`] lists both. A masked-LM decoder whose values differ from the word embeddings keeps them, also where `config.json` ties it: the
 /// model's configuration then has [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) `false`.
 pub trait PreTrainedModel: Model {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] or [`Error::Config`] for files that cannot be read or are not what they seem;
-    /// [`Error::Tensor`] if embeddings or encoder are incomplete or a tensor has another shape than `config.json` says.
+    /// [`Error::Io`], [`Error::Format`] or [`Error::Config`] for files that cannot be read or are invalid;
+    /// [`Error::Tensor`] if embeddings or encoder are incomplete or the shape of a tensor does not match `config.json`.
     fn from_pretrained(directory: impl AsRef<Path>) -> Result<(Self, LoadReport)> {
         Self::from_pretrained_with(directory, &LoadOptions::default())
     }
@@ -56,6 +53,27 @@ pub trait PreTrainedModel: Model {
         Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
     }
 
+    /// Loads a checkpoint whose files are in memory: `config.json`, and weights in any format but TensorFlow's.
+    ///
+    /// The model and the report are those of [`from_pretrained`](Self::from_pretrained) for a directory of these files.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained); they name the file.
+    fn from_bytes(files: &MemoryFiles) -> Result<(Self, LoadReport)> {
+        Self::from_bytes_with(files, &LoadOptions::default())
+    }
+
+    /// As [`from_bytes`](Self::from_bytes), with options.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    fn from_bytes_with(files: &MemoryFiles, options: &LoadOptions) -> Result<(Self, LoadReport)> {
+        let config = AlbertConfig::read_files(files)?;
+        let checkpoint = Checkpoint::from_bytes(files)?;
+        let (config, parameters, report) = load_from::<Self>(config, &checkpoint, options)?;
+        Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
+    }
+
     /// Loads the parameters without building an executable model, for training or converting.
     ///
     /// # Errors
@@ -66,60 +84,32 @@ pub trait PreTrainedModel: Model {
     ) -> Result<(AlbertConfig, Self::Parameters, LoadReport)> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let path = &hub::locate(directory, options.chosen_revision(), Files::Model)?;
-        let mut config = AlbertConfig::from_pretrained(path)?;
+        let path = &hub::locate(directory, options.chosen_revision(), &ModelFiles)?;
+        let config = AlbertConfig::from_pretrained(path)?;
         let checkpoint = Checkpoint::open(path)?;
-        let labels = match &options.labels {
-            Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
-            Some(Labels::Names(names)) => Some(different_labels(names)?),
-            None => unsaid_labels(&checkpoint, &config)?,
-        };
-        if let Some(labels) = labels {
-            config = AlbertConfig::new(ConfigFields { labels, ..config.to_fields() })?;
-        }
-        let mut loader = Loader::new(&checkpoint, &config, options, Self::NAME)?;
-        let config = loader.settle_exits(config, exit_prefix::<Self>()?)?;
-        loader.check_sizes(&config)?;
-        let has_decoder = names::have_decoder(&Self::zero_parameters(&config));
-        let config = loader.settle_decoder(&config, has_decoder)?;
-        let mut parameters = Self::zero_parameters(&config);
-        let mut result = Ok(());
-        parameters.visit_mut("", &mut |name, values| {
-            if result.is_ok() {
-                result = loader.load(name, values);
-            }
-        });
-        result?;
-        let report = loader.finish();
-        Ok((config, parameters, report))
+        load_from::<Self>(config, &checkpoint, options)
     }
 
-    /// Writes `model.safetensors` and `config.json` into a directory, which is made if need be. Weights are written as f32; those
-    /// of a model in [`Int8`](Precision::Int8) as bytes with scales ([`DType::I8`]), a quarter of the size, which load to the
-    /// same bits in int8.
+    /// Writes `model.safetensors` and `config.json` into a directory, which is created if necessary. Weights are written as f32; those of a model in [`Int8`](Precision::Int8) as bytes with scales ([`DType::I8`]) at a quarter of the size, which load bit-identically in int8.
     ///
-    /// Both are written beside the old ones and synced before either is replaced, so that a save that fails leaves the
-    /// old ones as they were.
+    /// Both are written to temporary files and synced before either is replaced, so a failed save leaves the old files intact.
     ///
-    /// transformers loads the directory without a warning, with four exceptions that it has no words for: layers that
+    /// transformers loads the directory without a warning, with four exceptions that it cannot express: layers that
     /// share only their attention or only their feed-forward blocks (see
     /// [`ParameterSharing`](crate::ParameterSharing)),
     /// [`AlbertForSentenceOrder`](crate::AlbertForSentenceOrder), in which it misses the masked-LM head, and decoders of
     /// which only the bias is not tied
-    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads as they are. Of a
-    /// model with [`exits`](crate::exits), it reads the last classifier and calls the others
-    /// unexpected.
+    /// ([`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias)), which it loads correctly. For a model with [`exits`](crate::exits), it reads the last classifier and reports the others as unexpected.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Tensor`] if the model's [`Parameters`] name two arrays alike, and [`Error::Format`] if
-    /// there are more than a safetensors file can hold, neither of which a model of this crate does.
+    /// [`Error::Io`]; for custom models, [`Error::Tensor`] if [`Parameters`] use a name twice, and [`Error::Format`] if there are more tensors than a safetensors file can hold.
     fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let (config, parameters) = (self.config(), self.to_parameters());
         let directory = directory.as_ref();
         commit_all(stage_model::<Self>(directory, config, &parameters, saved_type(self))?)
     }
 
-    /// As [`save_pretrained`](Self::save_pretrained), of parameters that no executable model was built from.
+    /// Like [`save_pretrained`](Self::save_pretrained), from parameters without an executable model.
     ///
     /// # Errors
     /// As [`save_pretrained`](Self::save_pretrained).
@@ -156,6 +146,37 @@ pub trait PreTrainedModel: Model {
 
 impl<M: Model> PreTrainedModel for M {}
 
+/// Loads the parameters of a model from a checkpoint that is open.
+fn load_from<M: Model>(
+    mut config: AlbertConfig,
+    checkpoint: &Checkpoint,
+    options: &LoadOptions,
+) -> Result<(AlbertConfig, M::Parameters, LoadReport)> {
+    let labels = match &options.labels {
+        Some(Labels::Count(count)) => Some(made_up_labels(*count)?),
+        Some(Labels::Names(names)) => Some(different_labels(names)?),
+        None => unsaid_labels(checkpoint, &config)?,
+    };
+    if let Some(labels) = labels {
+        config = AlbertConfig::new(ConfigFields { labels, ..config.to_fields() })?;
+    }
+    let mut loader = Loader::new(checkpoint, &config, options, M::NAME)?;
+    let config = loader.settle_exits(config, exit_prefix::<M>()?)?;
+    loader.check_sizes(&config)?;
+    let has_decoder = names::have_decoder(&M::zero_parameters(&config));
+    let config = loader.settle_decoder(&config, has_decoder)?;
+    let mut parameters = M::zero_parameters(&config);
+    let mut result = Ok(());
+    parameters.visit_mut("", &mut |name, values| {
+        if result.is_ok() {
+            result = loader.load(name, values);
+        }
+    });
+    result?;
+    let report = loader.finish();
+    Ok((config, parameters, report))
+}
+
 /// What precedes the names of a model's classifiers, if it may have exits.
 fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {
     let smallest = AlbertConfig::new(ConfigFields {
@@ -185,12 +206,12 @@ fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Optio
     }
 }
 
-/// What the weights of a model are saved as.
+/// The element type in which weights are saved.
 pub(crate) fn saved_type(model: &impl Model) -> DType {
     if model.precision() == Precision::Int8 { DType::I8 } else { DType::F32 }
 }
 
-/// Makes a directory if need be, and writes the files that `save_pretrained` puts there beside their places.
+/// Creates a directory if necessary, and writes the files of `save_pretrained` to temporary files in it.
 pub(crate) fn stage_model<M: Model>(
     directory: &Path,
     config: &AlbertConfig,
@@ -223,7 +244,7 @@ pub(crate) fn stage_model<M: Model>(
     Ok([weights, stage_json(&directory.join("config.json"), &json)?])
 }
 
-/// Fills parameters from a checkpoint, and keeps book.
+/// Fills parameters from a checkpoint, and records which tensors were used.
 struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     options: &'a LoadOptions,
@@ -234,7 +255,7 @@ struct Loader<'a> {
     backbone: &'a str,
     /// The canonical names among them that may be another network's: only their shapes tell.
     doubtful: BTreeSet<String>,
-    /// The checkpoint's names of what is not the model's.
+    /// The names of unused tensors in the checkpoint.
     others: Vec<&'a str>,
     report: LoadReport,
 }
@@ -259,11 +280,12 @@ impl<'a> Loader<'a> {
             non_finite: Vec::new(),
             seed: options.seed,
         };
-        let initializer = Initializer::new(config, options.seed)?;
+        let initializer =
+            Initializer::new(config.initializer_range, config.pad_row(), options.seed)?;
         Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 
-    /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
+    /// Compares the sizes in the configuration with the checkpoint, before memory is allocated for them.
     fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
         for (name, shape) in names::landmarks(config) {
             let Some(&source) = self.unused.get(name) else { continue };
@@ -292,7 +314,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// The configuration with the exits of what is loaded, whose names begin with `prefix` if the model may have any.
+    /// The configuration with the exits of the checkpoint, whose names begin with `prefix` if the model may have any.
     fn settle_exits(&mut self, config: AlbertConfig, prefix: Option<&str>) -> Result<AlbertConfig> {
         let Some(prefix) = prefix else { return Ok(config) };
         let asked = self.options.exit_layers.clone();
@@ -305,7 +327,7 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
+    /// The configuration of the loaded model: the checkpoint determines which tensors of the decoder are not tied.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
         let shapes = [
             (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),
@@ -327,7 +349,7 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// An error, unless other shapes are to be ignored.
+    /// An error, unless other shapes are ignored.
     fn refuse_shape(&self, name: &str, expected: &[usize], found: &[usize]) -> Result<()> {
         if self.options.ignore_mismatched_sizes {
             return Ok(());

@@ -4,7 +4,7 @@
 //! | tensor | type, shape | |
 //! |---|---|---|
 //! | `X.weight` | i8 `[out, in]` | −127 to 127; −128 stands for the next value of the same row of `X.weight_outliers` |
-//! | `X.weight_scale` | f32 `[out]` | what a step of each row is worth |
+//! | `X.weight_scale` | f32 `[out]` | the step of each row |
 //! | `X.weight_outliers` | f32 `[out, channels]` | left out where there are none |
 //!
 //! A checkpoint shows the three as one tensor, `X.weight`, which is read as `f32`. Scales have 17 bits, so every product
@@ -46,7 +46,7 @@ struct Part {
     tensor: TensorInfo,
 }
 
-/// Gives each matrix of bytes what belongs to it, which is no longer a tensor by itself then. Whether it fits is checked
+/// Attaches scales and outliers to each int8 matrix; they are then no longer separate tensors. Whether it fits is checked
 /// when the matrix is read: a file may have other networks, too, with scales of another kind.
 pub(super) fn join(tensors: &mut BTreeMap<String, TensorInfo>) {
     let is_matrix = |tensor: &TensorInfo| tensor.dtype == DType::I8 && tensor.shape.len() == 2;
@@ -147,10 +147,10 @@ pub(super) enum Stored<'a> {
     Values { shape: Vec<usize>, values: Vec<f32> },
 }
 
-/// What is stored of a model's parameters, whose matrices are rounded to bytes already.
+/// The stored form of a model's parameters, whose matrices were rounded to int8.
 ///
 /// # Errors
-/// [`Error::Config`] if the configuration does not say what the outliers are.
+/// [`Error::Config`] if the configuration lacks the outliers.
 pub(super) fn stored<'a>(
     config: &AlbertConfig,
     tensors: Vec<(String, ArrayViewD<'a, f32>)>,

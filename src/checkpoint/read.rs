@@ -10,7 +10,7 @@ use crate::Result;
 /// How many bytes are read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Up to this distance in bytes between two elements, what lies between is read along; beyond, each is fetched alone.
+/// Elements up to this distance in bytes are read together with the gap; beyond it, each is read separately.
 /// So a view costs at most a page or a system call for each of its elements, however it is laid out.
 const MAX_GAP: u64 = 4096;
 

@@ -1,12 +1,12 @@
-//! What loading could not use, and what it had to make up.
+//! What loading did not use, and what is newly initialised.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What happened when a checkpoint was loaded into a model: transformers' warnings as a value.
+/// The result of loading a checkpoint into a model: transformers' warnings as a value.
 ///
-/// Its [`Display`](fmt::Display) is the warning itself, and empty if there is nothing to warn of:
+/// Its [`Display`](fmt::Display) is the warning, and empty if there is none:
 ///
 /// ```
 /// use ndalbert::{AlbertForMultipleChoice, PreTrainedModel};
@@ -23,18 +23,17 @@ pub struct LoadReport {
     pub path: PathBuf,
     /// The class that was loaded ([`Model::NAME`](crate::Model::NAME)).
     pub architecture: &'static str,
-    /// Tensors of the checkpoint that the model has no use for, by their names there.
+    /// Tensors of the checkpoint that the model does not use, by their names in the file.
     pub unexpected: Vec<String>,
-    /// Parameters of the model that the checkpoint lacks. They were drawn as transformers draws them.
+    /// Parameters of the model that the checkpoint lacks. They were initialised as in transformers.
     pub newly_initialized: Vec<String>,
-    /// Tensors that have another shape than the model's parameters, which were newly initialised instead.
+    /// Tensors whose shape differs from the model's parameters, which were newly initialised instead.
     pub mismatched: Vec<MismatchedShape>,
-    /// Tensors that the configuration ties to others, but that have other values. They were loaded as they are, and the
-    /// model's configuration says so.
+    /// Tensors that the configuration ties to others, but whose values differ. They were loaded, and the model's configuration records that they are not tied.
     pub untied: Vec<UntiedTensor>,
-    /// Tensors with values that are NaN or infinite. They were loaded as they are.
+    /// Tensors with NaN or infinite values. They were loaded unchanged.
     pub non_finite: Vec<String>,
-    /// The seed that newly initialised parameters were drawn from.
+    /// The seed of newly initialised parameters.
     pub seed: u64,
 }
 
@@ -72,7 +71,7 @@ impl LoadReport {
 /// The most names that are listed one by one.
 const LISTED: usize = 24;
 
-/// Names; of very many, only what they begin with, and how many there are.
+/// Names; for very many, only their common prefix and their number.
 fn listed(names: &[String]) -> String {
     if names.len() <= LISTED {
         return names.join(", ");

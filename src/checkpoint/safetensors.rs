@@ -23,7 +23,7 @@ pub(super) const MAX_HEADER: u64 = 100_000_000;
 /// The bytes before the header: its length.
 const PREFIX: u64 = 8;
 
-/// The key beside the tensors' names under which a header keeps what else is known of the file.
+/// The key of a header's metadata, next to the names of tensors.
 pub(super) const METADATA_KEY: &str = "__metadata__";
 
 /// Reads the header of a safetensors file.
@@ -80,7 +80,7 @@ fn read_header(source: &Source) -> Result<(Vec<u8>, u64)> {
     Ok((header, PREFIX + header_len))
 }
 
-/// Checks one tensor of the header, or says of what kind it is if it cannot be read.
+/// Checks one tensor of the header, or returns its kind if it cannot be read.
 fn locate(
     source: &Arc<Source>,
     name: &str,

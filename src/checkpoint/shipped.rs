@@ -1,10 +1,10 @@
-//! The checkpoints that come with the crate.
+//! The checkpoints that ship with the crate.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The directory of a checkpoint that comes with this crate, for first steps, examples and tests.
+/// The directory of a checkpoint that ships with this crate, for first steps, examples and tests.
 ///
 /// `albert-chinese-demo` is a small Chinese model, pre-trained (masked words, order of sentences);
 /// `albert-chinese-next-sentence` is the same one, fine-tuned to choose the sentence that comes next.
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// They are in the crate's source where it was compiled: a program that is to run elsewhere brings a checkpoint along.
+/// They are in the source directory from which the crate was compiled. A program that runs elsewhere must bring its own checkpoint.
 ///
 /// # Errors
 /// [`Error::Io`] if there is no such directory.

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::files::open_regular;
+use crate::memory::{Origin, Shared};
 use crate::{Error, Result};
 
 /// What a git-lfs pointer file begins with.
@@ -25,8 +26,8 @@ pub(super) struct Source {
 #[derive(Debug)]
 enum Bytes {
     File(Mutex<File>),
-    /// What a format leaves out, and its reader knows.
-    Memory(Vec<u8>),
+    /// A file that was given as bytes, or what a format leaves out and its reader knows.
+    Memory(Shared),
 }
 
 impl Bytes {
@@ -65,8 +66,29 @@ impl Source {
         Ok(source)
     }
 
+    /// Opens the file at `path`, wherever that is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_in(origin: Origin<'_>, path: &Path) -> Result<Self> {
+        match origin {
+            Origin::Disk => Self::open(path),
+            Origin::Memory(files) => {
+                let bytes = Arc::clone(files.bytes(path)?);
+                let source = Self::of_shared(path, bytes);
+                source.refuse_placeholders()?;
+                Ok(source)
+            }
+        }
+    }
+
     /// Bytes that the file at `path` stands for without having them.
     pub fn of_memory(path: &Path, bytes: Vec<u8>) -> Self {
+        Self::of_shared(path, Arc::new(bytes.into()))
+    }
+
+    fn of_shared(path: &Path, bytes: Shared) -> Self {
         Self { path: path.to_owned(), len: bytes.len() as u64, bytes: Bytes::Memory(bytes) }
     }
 
@@ -160,7 +182,7 @@ impl Read for Section<'_> {
     }
 }
 
-/// What a file seems to be by its first bytes, for messages about one that is not what its name says.
+/// The apparent kind of a file by its first bytes, for error messages.
 pub(super) fn describe(head: &[u8]) -> String {
     let known = match head {
         [b'P', b'K', 3, 4, ..] => "a zip archive, as torch.save writes (name it `….bin`)",

@@ -1,4 +1,4 @@
-//! Where a tensor is, and the proof that it is there.
+//! The location of a tensor, checked against its file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,9 @@ pub(super) const MAX_DIMS: usize = 8;
 /// What one that has more is called.
 pub(super) const MANY_DIMS: &str = "a tensor of more than 8 dimensions";
 
-/// One tensor of a checkpoint: its shape and type, and where its elements are.
+/// A tensor of a checkpoint: its shape, its type, and the location of its elements.
 ///
-/// That it exists means that it was checked: all of its elements lie within its file, and it has at most as many of
-/// them as the file has bytes.
+/// A value of this type was checked: all elements are within the file, and there are at most as many as the file has bytes.
 #[derive(Debug, Clone)]
 pub struct TensorInfo {
     pub(super) source: Arc<Source>,
@@ -54,8 +53,7 @@ pub(super) struct Layout {
 }
 
 impl TensorInfo {
-    /// The bytes that it takes in the file, with the scales and outliers of a matrix of bytes; none if its type
-    /// has no size of its own.
+    /// Its number of bytes in the file, including scales and outliers of an int8 matrix; `None` if its type has no size.
     pub fn size(&self) -> Option<usize> {
         let parts = self.quantized.iter().flat_map(|quantized| quantized.parts());
         parts.fold(self.dtype.size().map(|size| size * self.len()), |sum, part| {
@@ -73,7 +71,7 @@ impl TensorInfo {
         &self.shape
     }
 
-    /// For each dimension, the elements to step over to get to the next one; 0 where one element is repeated.
+    /// The stride of each dimension in elements; 0 where one element is repeated.
     pub fn strides(&self) -> &[usize] {
         &self.strides
     }
@@ -83,17 +81,17 @@ impl TensorInfo {
         self.shape.iter().product()
     }
 
-    /// Whether some dimension has the size 0.
+    /// Whether a dimension has size 0.
     pub fn is_empty(&self) -> bool {
         self.shape.contains(&0)
     }
 
-    /// The file that has the elements.
+    /// The file with the elements.
     pub fn file(&self) -> &Path {
         self.source.path()
     }
 
-    /// The byte of the file at which the first element begins.
+    /// The offset of the first element in the file.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -192,7 +190,7 @@ fn element_count(shape: &[usize]) -> Option<u64> {
     Some(if empty { 0 } else { (nonzero / size_of::<f32>()) as u64 })
 }
 
-/// How many elements of its storage a tensor reaches over, from the storage's start to the tensor's last element.
+/// The number of elements from the start of the storage to the tensor's last element.
 fn reach(shape: &[usize], strides: &[usize], offset: u64) -> Option<u64> {
     if shape.contains(&0) {
         return Some(offset);

@@ -19,8 +19,8 @@ const ALIGNMENT: usize = 8;
 
 /// Writes tensors to a safetensors file, atomically (see [`write_atomically`](super::write_atomically)), in the order of their names.
 ///
-/// Each is written from where it is, in row-major order, through a buffer of fixed size: nothing is copied as a whole.
-/// The file says of itself `format` = `pt`, which transformers requires.
+/// Each is written in row-major order through a buffer of fixed size, without a copy of the whole tensor.
+/// The metadata has `format` = `pt`, which transformers requires.
 ///
 /// # Errors
 ///
@@ -47,7 +47,7 @@ pub fn write_safetensors_as<'a, N: Into<String>>(
     stage_safetensors(path.as_ref(), dtype, tensors)?.commit()
 }
 
-/// How an element is written.
+/// The encoding of an element.
 #[derive(Clone, Copy)]
 enum Element {
     F32,

@@ -1,9 +1,9 @@
-//! How many parameters a model has, from its configuration alone.
+//! Parameter counts, computed from a configuration.
 
 use super::{AlbertConfig, ConfigFields};
 use crate::error::{Error, Result};
 
-/// The number of parameters of the backbone, part by part; heads come on top.
+/// The number of parameters of each part of the backbone, without heads.
 ///
 /// Tied weights count once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +35,18 @@ impl ParameterCount {
 impl AlbertConfig {
     /// The number of parameters of the backbone with pooler.
     ///
-    /// Exactly what the built model has: [`parameter_count`](crate::Parameters::parameter_count) of its parameters
-    /// gives the same.
+    /// Equals [`parameter_count`](crate::Parameters::parameter_count) of the model's parameters.
     pub fn parameter_count(&self) -> ParameterCount {
         count(self)
     }
 
-    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, a bias over the vocabulary, and
-    /// what the decoder has of its own.
+    /// Parameters that a masked-LM head adds: dense H → E, LayerNorm, a bias over the vocabulary, and the untied parameters of the decoder.
     pub fn masked_lm_head_parameter_count(&self) -> usize {
         let (v, e, h) = (self.vocab_size, self.embedding_size, self.hidden_size);
         (h * e + e) + 2 * e + v + self.decoder_parameter_count()
     }
 
-    /// Parameters that the masked-LM decoder has of its own, where it is not tied.
+    /// Parameters of an untied masked-LM decoder.
     pub(crate) fn decoder_parameter_count(&self) -> usize {
         let own = |is_tied: bool, count| if is_tied { 0 } else { count };
         own(self.tie_word_embeddings, self.vocab_size * self.embedding_size)
@@ -86,7 +84,7 @@ fn count(fields: &ConfigFields) -> ParameterCount {
     }
 }
 
-/// Refuses sizes whose product nothing could hold, so that later arithmetic on them cannot overflow.
+/// Rejects sizes whose product is implausible, so that later arithmetic cannot overflow.
 pub(super) fn check_total(fields: &ConfigFields) -> Result<()> {
     /// More than the largest model anyone has trained, where addresses allow it.
     const LIMIT: u128 = if usize::BITS > 44 { 1 << 44 } else { isize::MAX as u128 / 4 };
@@ -97,12 +95,14 @@ pub(super) fn check_total(fields: &ConfigFields) -> Result<()> {
         + wide(fields.max_position_embeddings)
         + wide(fields.type_vocab_size)
         + wide(fields.labels.len());
-    let layer = 5 * h * (h + 1) + 3 * (h + 1) * (i + 1);
-    let layers = wide(fields.num_hidden_layers).saturating_mul(wide(fields.inner_group_num));
+    let (attention_blocks, ffn_blocks) = distinct_blocks(fields);
+    let attention = (5 * h * (h + 1)).saturating_mul(wide(attention_blocks));
+    let ffn = (3 * (h + 1) * (i + 1)).saturating_mul(wide(ffn_blocks));
     let total = rows
         .saturating_mul(2 * e + h)
         .saturating_add((e + 1) * (h + 1))
-        .saturating_add(layer.saturating_mul(layers));
+        .saturating_add(attention)
+        .saturating_add(ffn);
     if total > LIMIT {
         let found = format!("about {total} parameters");
         return Err(Error::config(

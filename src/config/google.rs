@@ -1,20 +1,21 @@
-//! `albert_config.json`: a model in google-research/albert's words.
+//! `albert_config.json`: the configuration of google-research/albert.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::files::CONFIG;
 use crate::error::{Error, Result};
 use crate::layout::only_file;
 use crate::nn::Activation;
 
-/// The name in releases; albert_zh's go on before the ending (`albert_config_tiny_google.json`).
+/// The name in releases; albert_zh's have more before the extension (`albert_config_tiny_google.json`).
 const NAME: (&str, &str) = ("albert_config", ".json");
 
 /// The configuration of the model in a directory: transformers' before Google's. If there is neither, transformers' path, which an
 /// error then names.
 pub(super) fn find(directory: &Path) -> Result<PathBuf> {
-    let usual = directory.join("config.json");
+    let usual = directory.join(CONFIG);
     if usual.symlink_metadata().is_ok() || !directory.is_dir() {
         return Ok(usual);
     }
@@ -71,6 +72,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn gelu_is_the_tanh_form_in_a_file_of_google_s_only() {
         let directory = tempfile::tempdir().unwrap();
         for (name, act, expected) in [
@@ -93,6 +95,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn transformers_file_comes_first_then_the_exact_name_then_the_only_one() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();

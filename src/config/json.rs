@@ -1,5 +1,6 @@
-//! `config.json` read and written key by key, so that an error can name the key and what it held.
+//! Reads and writes `config.json` key by key, so that errors can name the key and its value.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -8,8 +9,12 @@ use super::{
     AlbertConfig, ConfigFields, Int8Outliers, ParameterSharing, ProblemType, google, labels, speech,
 };
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, check_path, read_text, write_atomically};
+use crate::files::{MAX_JSON, check_path, write_atomically};
+use crate::memory::{MemoryFiles, Origin};
 use crate::nn::Activation;
+
+/// The usual name of the file.
+const CONFIG: &str = "config.json";
 
 const TIE_WORD_EMBEDDINGS: &str = "tie_word_embeddings";
 const TIE_DECODER_BIAS: &str = "tie_decoder_bias";
@@ -18,15 +23,31 @@ const EXIT_LAYERS: &str = "exit_layers";
 impl AlbertConfig {
     /// Reads a `config.json`, or an `albert_config*.json` of google-research/albert.
     ///
-    /// In the latter, the activation "gelu" is what transformers calls `gelu_new`. A file is one of Google's if it has that
-    /// name and no `model_type`, which every configuration of transformers' has; whatever format the weights beside it have.
+    /// In the latter, the activation "gelu" is transformers' `gelu_new`. A file is taken for Google's if it has such a name and no `model_type`, which every transformers configuration has, whatever the format of the weights.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_path(path, "a config.json")?;
-        let bytes = read_text(path, MAX_JSON)?;
+        Self::read(Origin::Disk, path)
+    }
+
+    /// Reads what is in a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained), of a file `config.json`.
+    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        Self::read_files(&MemoryFiles::new().with(CONFIG, bytes))
+    }
+
+    /// Reads the `config.json` among files in memory.
+    pub(crate) fn read_files(files: &MemoryFiles) -> Result<Self> {
+        Self::read(Origin::Memory(files), Path::new(CONFIG))
+    }
+
+    fn read(origin: Origin<'_>, path: &Path) -> Result<Self> {
+        let bytes = origin.read_text(path, MAX_JSON)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::format(path, format!("not valid JSON: {error}")))?;
         google::translated(path, value)
@@ -151,7 +172,7 @@ impl AlbertConfig {
 pub(super) struct Keys(pub(super) Map<String, Value>);
 
 impl Keys {
-    /// Refuses what is not an ALBERT config, or is one of a kind that this crate would compute wrongly.
+    /// Rejects configurations that are not ALBERT's, and variants that this crate does not implement.
     fn check_kind(&mut self) -> Result<()> {
         if let Some(kind) = self.string("model_type")?.filter(|kind| kind != "albert") {
             return Err(Error::config("model_type", "\"albert\"", format!("{kind:?}")));
@@ -262,7 +283,7 @@ pub(super) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| float().map(|x| x as u64))
 }
 
-/// A value as an error message shows it: never pages of it.
+/// A value as error messages show it, shortened.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(80) {
@@ -380,14 +401,15 @@ mod tests {
 
     #[test]
     fn nothing_shared_is_one_group_per_layer() {
-        let config = read(r#"{"parameter_sharing": "none"}"#).unwrap();
+        let config = read(r#"{"parameter_sharing": "none", "hidden_size": 64}"#).unwrap();
         assert_eq!(config.num_hidden_groups, 12);
         assert_eq!(config.to_json()["num_hidden_groups"], 12);
     }
 
     #[test]
     fn groups_are_found_in_floating_point() {
-        let config = read(r#"{"num_hidden_layers": 7, "num_hidden_groups": 3}"#).unwrap();
+        let config =
+            read(r#"{"num_hidden_layers": 7, "num_hidden_groups": 3, "hidden_size": 64}"#).unwrap();
         let groups: Vec<usize> = (0..7).map(|layer| config.group_of_layer(layer)).collect();
         assert_eq!(groups, [0, 0, 0, 1, 1, 2, 2]);
     }

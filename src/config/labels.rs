@@ -8,9 +8,7 @@ use super::AlbertConfig;
 use super::json::{Keys, shown};
 use crate::error::{Error, Result};
 
-/// The labels of `id2label` in the order of their ids. Where it is absent, those of a `label2id`
-/// that numbers them from 0; else made-up ones, also where `num_labels` says another number than it
-/// has, as in transformers.
+/// The labels of `id2label` in the order of their ids. If it is absent, those of a `label2id` numbered from 0; otherwise default names, also if `num_labels` is a different number, as in transformers.
 pub(super) fn read(keys: &mut Keys) -> Result<Vec<String>> {
     let count = match keys.0.get("num_labels") {
         None | Some(Value::Null) => None,
@@ -43,7 +41,7 @@ fn is_usual(id2label: &Map<String, Value>, labels: &[String]) -> bool {
     (0..labels.len()).all(|id| id2label.contains_key(&id.to_string()))
 }
 
-/// Whether `label2id` is absent, says what the labels' order does, or has names that are made up.
+/// Whether `label2id` is absent, agrees with the labels' order, or has default names.
 fn is_redundant(label2id: Option<&Value>, labels: &[String]) -> bool {
     match label2id {
         None | Some(Value::Null) => true,
@@ -142,7 +140,7 @@ pub(crate) fn different(labels: &[String]) -> Result<Vec<String>> {
     }
 }
 
-/// The labels that transformers makes up for `count` classes, of which there may be a million.
+/// transformers' default labels for `count` classes, at most a million.
 ///
 /// # Errors
 /// [`Error::Config`] for more than that: they are made here, so their number is bounded before they are.

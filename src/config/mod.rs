@@ -1,124 +1,39 @@
-//! `config.json`: what a model is, in Hugging Face's words.
+//! `config.json`: the description of a model, under Hugging Face's names.
 //!
-//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after
-//! validation, so that code which holds one never has to ask again. Keys that this crate does not know are kept and
-//! written back.
+//! [`ConfigFields`] is plain data with transformers' names and defaults; [`AlbertConfig`] is the same data after validation, so code that has one need not check it. Unknown keys are kept and written back.
 
+mod check;
 mod counts;
+mod files;
 mod google;
 mod json;
+mod kinds;
 mod labels;
 mod outliers;
 mod presets;
 mod speech;
 
+pub(crate) use files::{CONFIG, ConfigFile};
 pub(crate) use labels::{different as different_labels, made_up as made_up_labels};
 
-use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::check_path;
-use crate::hub::{self, Files};
+use crate::hub;
 use crate::layout;
 use crate::nn::Activation;
 
 pub use counts::ParameterCount;
+pub use kinds::{ParameterSharing, ProblemType};
 pub use outliers::Int8Outliers;
-
-/// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
-///
-/// Stored in `config.json` as `parameter_sharing`, a key that Hugging Face does not have; where it is absent, all is
-/// shared, so that a published config means what it meant. [`num_hidden_groups`](ConfigFields::num_hidden_groups) says
-/// among how many groups of consecutive layers the shared part is divided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ParameterSharing {
-    /// Every layer of a group has the same parameters: ALBERT's default.
-    #[default]
-    All,
-    /// The attention blocks of a group are shared; every layer has its own feed-forward block.
-    ///
-    /// transformers has nothing like it: it loads such a checkpoint, but drops what it does not expect, and its
-    /// outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
-    Attention,
-    /// The feed-forward blocks of a group are shared; every layer has its own attention block.
-    Ffn,
-    /// Nothing is shared, as in BERT. The same thing as one group per layer, and stored as that, so that transformers
-    /// reads the checkpoint too.
-    None,
-}
-
-impl ParameterSharing {
-    /// Every strategy.
-    pub const ALL: &'static [Self] = &[Self::All, Self::Attention, Self::Ffn, Self::None];
-
-    /// The strategy of that name.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if there is none.
-    pub fn from_name(name: &str) -> Result<Self> {
-        Self::ALL.iter().copied().find(|sharing| sharing.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|sharing| sharing.name()).collect();
-            let expected = format!("one of {}", names.join(", "));
-            Error::config("parameter_sharing", expected, format!("{name:?}"))
-        })
-    }
-
-    /// Its name in `config.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Attention => "attention",
-            Self::Ffn => "ffn",
-            Self::None => "none",
-        }
-    }
-
-    /// Whether layers share their attention blocks.
-    pub(crate) fn shares_attention(self) -> bool {
-        matches!(self, Self::All | Self::Attention)
-    }
-
-    /// Whether layers share their feed-forward blocks.
-    pub(crate) fn shares_ffn(self) -> bool {
-        matches!(self, Self::All | Self::Ffn)
-    }
-}
-
-impl fmt::Display for ParameterSharing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) is trained for, as transformers
-/// names it; it decides the loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ProblemType {
-    /// Mean squared error against real numbers.
-    Regression,
-    /// Cross-entropy against one class index per sequence.
-    SingleLabelClassification,
-    /// Binary cross-entropy against a 0/1 vector per sequence.
-    MultiLabelClassification,
-}
-
-impl ProblemType {
-    const NAMES: [(&'static str, Self); 3] = [
-        ("regression", Self::Regression),
-        ("single_label_classification", Self::SingleLabelClassification),
-        ("multi_label_classification", Self::MultiLabelClassification),
-    ];
-}
 
 /// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are ALBERT-xxlarge's).
 ///
-/// Plain data that may be invalid; [`AlbertConfig::new`] checks it.
+/// Plain data that may be invalid; [`AlbertConfig::new`] validates it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigFields {
     /// V, the number of word embeddings.
@@ -127,15 +42,15 @@ pub struct ConfigFields {
     pub embedding_size: usize,
     /// H, the width of the encoder.
     pub hidden_size: usize,
-    /// L, how many times a group of layers is applied.
+    /// L, the number of times a group of layers is applied.
     pub num_hidden_layers: usize,
-    /// How many groups of parameters the layers are divided among.
+    /// The number of parameter groups among which the layers are divided.
     pub num_hidden_groups: usize,
     /// A, the number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
     /// I, the width of the feed-forward block.
     pub intermediate_size: usize,
-    /// How many layers with parameters of their own one group consists of; all are run at each of the L applications.
+    /// The number of layers with separate parameters in a group; all of them run in each of the L applications.
     pub inner_group_num: usize,
     /// The feed-forward block's activation, also that of the masked-LM head.
     pub hidden_act: Activation,
@@ -143,9 +58,9 @@ pub struct ConfigFields {
     pub hidden_dropout_prob: f64,
     /// Dropout on attention probabilities, used in training only.
     pub attention_probs_dropout_prob: f64,
-    /// How many positions have an embedding: the longest sequence the model takes.
+    /// The number of position embeddings: the maximum length of a sequence.
     pub max_position_embeddings: usize,
-    /// How many token types (segments) have an embedding.
+    /// The number of token types (segments).
     pub type_vocab_size: usize,
     /// Standard deviation of newly initialised weights.
     pub initializer_range: f64,
@@ -160,31 +75,27 @@ pub struct ConfigFields {
     pub bos_token_id: Option<u32>,
     /// Id of the token that ends a sequence.
     pub eos_token_id: Option<u32>,
-    /// Whether the masked-LM decoder's matrix is the word embeddings. Where it is not, the decoder
-    /// has a matrix and a bias of its own.
+    /// Whether the matrix of the masked-LM decoder is tied to the word embeddings. If not, the decoder has a separate matrix and bias.
     ///
-    /// A checkpoint whose decoder has other values than the word embeddings is loaded with `false`
-    /// here, whatever its file says.
+    /// For a checkpoint whose decoder differs from the word embeddings, this is set to `false`, whatever its file says.
     pub tie_word_embeddings: bool,
     /// Whether a tied decoder's bias is `predictions.bias`, too; not a Hugging Face key.
     ///
-    /// It is `false` for a checkpoint in which only the two biases differ, and has no meaning where
+    /// `false` for a checkpoint in which only the two biases differ; ignored if
     /// [`tie_word_embeddings`](Self::tie_word_embeddings) is `false`.
     pub tie_decoder_bias: bool,
     /// Which parameters the layers share; not a Hugging Face key.
     pub parameter_sharing: ParameterSharing,
     /// The classifier's labels in the order of their ids (`id2label`); their number is the number of classes.
     pub labels: Vec<String>,
-    /// What a sequence classifier is trained for; `None` lets the labels decide, as in transformers.
+    /// The problem of a sequence classifier; `None` infers it from the labels, as in transformers.
     pub problem_type: Option<ProblemType>,
-    /// The layers, counted from 1 and in ascending order, that a classifier of the pooled output follows: a model with
-    /// exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
+    /// The layers, counted from 1 and in ascending order, after which there is a classifier on the pooled output: a model with exits. The last must be `num_hidden_layers`. Empty for a model with a single classifier, after the last layer.
     /// Not a Hugging Face key.
     pub exit_layers: Vec<usize>,
-    /// What a model in int8 computes in single precision, where it is known: it then is not looked for when the model is
-    /// built. Not a Hugging Face key.
+    /// The channels that a model in int8 computes in single precision, if they are known; otherwise they are determined when the model is built. Not a Hugging Face key.
     pub int8_outliers: Option<Int8Outliers>,
-    /// Keys of the file that this crate does not use; written back as they were.
+    /// Keys of the file that this crate does not use; written back unchanged.
     pub other: Map<String, Value>,
 }
 
@@ -241,8 +152,7 @@ impl ConfigFields {
 
 /// A valid configuration.
 ///
-/// Fields are read through [`Deref`] under Hugging Face's names, and cannot be changed in place; take a copy with
-/// [`to_fields`](Self::to_fields), change that, and validate it again.
+/// Fields can be read through [`Deref`] under Hugging Face's names, but not changed: change a copy from [`to_fields`](Self::to_fields) and validate it again.
 ///
 /// ```
 /// use ndalbert::{AlbertConfig, ConfigFields};
@@ -275,22 +185,16 @@ impl Deref for AlbertConfig {
 impl AlbertConfig {
     /// Checks the fields.
     ///
-    /// With [`ParameterSharing::None`] every layer is a group of its own, so `num_hidden_groups` is set to
+    /// With [`ParameterSharing::None`] every layer is a separate group, so `num_hidden_groups` is set to
     /// `num_hidden_layers`.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the first field which no model can have, and its value.
+    /// [`Error::Config`] that names the first invalid field and its value.
     pub fn new(mut fields: ConfigFields) -> Result<Self> {
         if fields.parameter_sharing == ParameterSharing::None && fields.num_hidden_groups == 1 {
             fields.num_hidden_groups = fields.num_hidden_layers;
         }
-        check_sizes(&fields)?;
-        check_layout(&fields)?;
-        check_numbers(&fields)?;
-        check_exits(&fields)?;
-        if let Some(outliers) = &fields.int8_outliers {
-            outliers.check(&fields)?;
-        }
+        check::check(&fields)?;
         Ok(Self(fields))
     }
 
@@ -299,12 +203,10 @@ impl AlbertConfig {
         self.0.clone()
     }
 
-    /// Reads `config.json` in a checkpoint's directory (or beside its file of weights), or of a model of the Hub (see
+    /// Reads `config.json` from a checkpoint's directory (or next to its weight file), or from a model on the Hub (see
     /// [`hub`](crate::hub)).
     ///
-    /// It may be that of the speech model Kokoro, with the ALBERT's keys under `plbert`. Where there is none, reads what
-    /// Google's releases and albert_zh have instead: `albert_config.json`, or the only `albert_config*.json`
-    /// ([`from_file`](Self::from_file) says how the two differ), or else the `config.yml` of StyleTTS2's PL-BERT.
+    /// Kokoro's `config.json`, with ALBERT's keys under `plbert`, is supported, too. Without a `config.json`, reads that of Google's releases and albert_zh, `albert_config.json` or the only `albert_config*.json` (see [`from_file`](Self::from_file)), or the `config.yml` of StyleTTS2's PL-BERT.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are several, [`Error::Config`] with its path for a
@@ -312,7 +214,7 @@ impl AlbertConfig {
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;
-        let path = hub::locate(directory, None, Files::Config)?;
+        let path = hub::locate(directory, None, &ConfigFile)?;
         let directory = layout::model_directory(&path);
         let (json, yaml) = (google::find(&directory)?, directory.join("config.yml"));
         if json.symlink_metadata().is_err() && yaml.is_file() {
@@ -322,18 +224,23 @@ impl AlbertConfig {
         Self::from_file(json)
     }
 
+    /// The row of the word embeddings that is the padding token's.
+    pub(crate) fn pad_row(&self) -> Option<usize> {
+        self.pad_token_id.map(|id| id as usize)
+    }
+
     /// With what was found for int8 or, where weights change, with nothing.
     pub(crate) fn with_int8_outliers(mut self, outliers: Option<Int8Outliers>) -> Self {
         self.0.int8_outliers = outliers;
         self
     }
 
-    /// D, the width of one attention head.
+    /// D, the width of an attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// C, the number of classes of a classifier: as many as there are labels.
+    /// C, the number of classes of a classifier, which is the number of labels.
     pub fn num_labels(&self) -> usize {
         self.labels.len()
     }
@@ -343,115 +250,16 @@ impl AlbertConfig {
         self.tie_word_embeddings && self.tie_decoder_bias
     }
 
-    /// How many layers are applied one after the other: L times the inner layers of a group.
+    /// The number of layers applied in sequence: L times the inner layers of a group.
     pub fn num_applications(&self) -> usize {
         self.num_hidden_layers * self.inner_group_num
     }
 
     /// The group that serves layer `layer` (0 ≤ `layer` < L).
     ///
-    /// Computed in floating point, as transformers does: `int(layer / (L / groups))`. Where groups do not divide L,
-    /// integer division would give another answer.
+    /// Computed in floating point, as in transformers: `int(layer / (L / groups))`. Integer division differs if the number of groups does not divide L.
     pub fn group_of_layer(&self, layer: usize) -> usize {
         let layers_per_group = self.num_hidden_layers as f64 / self.num_hidden_groups as f64;
         (layer as f64 / layers_per_group) as usize
     }
-}
-
-fn check_sizes(fields: &ConfigFields) -> Result<()> {
-    let sizes = [
-        ("vocab_size", fields.vocab_size),
-        ("embedding_size", fields.embedding_size),
-        ("hidden_size", fields.hidden_size),
-        ("num_hidden_layers", fields.num_hidden_layers),
-        ("num_hidden_groups", fields.num_hidden_groups),
-        ("num_attention_heads", fields.num_attention_heads),
-        ("intermediate_size", fields.intermediate_size),
-        ("inner_group_num", fields.inner_group_num),
-        ("max_position_embeddings", fields.max_position_embeddings),
-        ("type_vocab_size", fields.type_vocab_size),
-        ("num_labels", fields.labels.len()),
-    ];
-    for (name, size) in sizes {
-        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in 128 bits.
-        if size == 0 || size > u32::MAX as usize {
-            return Err(Error::config(name, format!("1 to {}", u32::MAX), size.to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// How many layers may be applied one after the other; the deepest ALBERT that was published has 24.
-const MAX_APPLICATIONS: usize = 1 << 16;
-
-fn check_layout(fields: &ConfigFields) -> Result<()> {
-    let (layers, inner) = (fields.num_hidden_layers, fields.inner_group_num);
-    if layers.saturating_mul(inner) > MAX_APPLICATIONS {
-        let expected = format!("at most {MAX_APPLICATIONS} layers, inner ones counted");
-        return Err(Error::config("num_hidden_layers", expected, format!("{layers} × {inner}")));
-    }
-    let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
-    if !hidden.is_multiple_of(heads) {
-        let expected = format!("a divisor of hidden_size = {hidden}");
-        return Err(Error::config("num_attention_heads", expected, heads.to_string()));
-    }
-    let groups = fields.num_hidden_groups;
-    if groups > layers {
-        let expected = format!("at most num_hidden_layers = {layers}");
-        return Err(Error::config("num_hidden_groups", expected, groups.to_string()));
-    }
-    if fields.parameter_sharing == ParameterSharing::None && groups != layers {
-        let expected = format!("1 or num_hidden_layers = {layers} where nothing is shared");
-        return Err(Error::config("num_hidden_groups", expected, groups.to_string()));
-    }
-    if let Some(pad) = fields.pad_token_id.filter(|&pad| pad as usize >= fields.vocab_size) {
-        let expected = format!("an id below vocab_size = {}", fields.vocab_size);
-        return Err(Error::config("pad_token_id", expected, pad.to_string()));
-    }
-    counts::check_total(fields)
-}
-
-fn check_exits(fields: &ConfigFields) -> Result<()> {
-    let (exits, layers) = (&fields.exit_layers, fields.num_hidden_layers);
-    let ascends = exits.windows(2).all(|pair| pair[0] < pair[1]);
-    let fits = exits.first() != Some(&0) && exits.last().is_none_or(|&last| last == layers);
-    if ascends && fits {
-        return Ok(());
-    }
-    let expected = format!("layers from 1 on, ascending, the last num_hidden_layers = {layers}");
-    Err(Error::config("exit_layers", expected, shortened(exits)))
-}
-
-/// A list as an error shows it: never pages of it.
-fn shortened(list: &[usize]) -> String {
-    const MOST: usize = 12;
-    match list {
-        [first @ .., _] if first.len() >= MOST => format!("{:?}…", &list[..MOST]),
-        _ => format!("{list:?}"),
-    }
-}
-
-fn check_numbers(fields: &ConfigFields) -> Result<()> {
-    let probabilities = [
-        ("hidden_dropout_prob", Some(fields.hidden_dropout_prob)),
-        ("attention_probs_dropout_prob", Some(fields.attention_probs_dropout_prob)),
-        ("classifier_dropout_prob", fields.classifier_dropout_prob),
-    ];
-    for (name, value) in probabilities {
-        if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
-            return Err(Error::config(name, "a probability, 0 ≤ p ≤ 1", value.to_string()));
-        }
-    }
-    let range = fields.initializer_range;
-    if !((range as f32).is_finite() && range >= 0.0) {
-        let expected = "a standard deviation: a finite number, at least 0";
-        return Err(Error::config("initializer_range", expected, range.to_string()));
-    }
-    // It is used in single precision, where it must neither vanish (a constant row would become NaN) nor overflow.
-    let eps = fields.layer_norm_eps;
-    if !((eps as f32).is_finite() && eps as f32 > 0.0) {
-        let expected = "a finite number above 0, in single precision";
-        return Err(Error::config("layer_norm_eps", expected, eps.to_string()));
-    }
-    Ok(())
 }

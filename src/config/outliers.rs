@@ -8,11 +8,9 @@ use crate::error::{Error, Result};
 
 const KEY: &str = "int8_outliers";
 
-/// Input channels of a model's matrices that are much larger than the others in every token, so that bytes would leave the
-/// others only a few steps. A model in int8 multiplies them in single precision.
+/// Input channels of a model's matrices that are much larger than the others in every token, and would leave the others only a few quantisation steps. A model in int8 multiplies them in single precision.
 ///
-/// Each list is in ascending order. There is one for each attention block or feed-forward block that the model has
-/// parameters for: one in all where all layers share theirs.
+/// Each list is in ascending order. There is one for each distinct attention or feed-forward block: a single one if all layers share parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Int8Outliers {
     /// Inputs of query, key and value, of H.
@@ -57,7 +55,7 @@ impl Int8Outliers {
         ]
     }
 
-    /// Checks that there is a list for every block, of channels that there are.
+    /// Checks that there is a list for every block, and that its channels exist.
     pub(super) fn check(&self, fields: &ConfigFields) -> Result<()> {
         for (name, lists, blocks, width) in self.lists(fields) {
             if lists.len() != blocks {

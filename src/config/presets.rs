@@ -157,7 +157,7 @@ impl AlbertConfig {
         TINY.chinese(Activation::Gelu)
     }
 
-    /// `albert_chinese_small`, the article's model: 6 layers, H 384, 12 heads of 32.
+    /// `albert_chinese_small`: 6 layers, H 384, 12 heads of 32.
     pub fn chinese_small() -> Self {
         SMALL.chinese(Activation::Gelu)
     }

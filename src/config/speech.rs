@@ -1,7 +1,6 @@
 //! Configurations of PL-BERT, the ALBERT that reads phonemes in the speech models Kokoro and StyleTTS2.
 //!
-//! Both give transformers' `AlbertConfig` the keys of one part of their own file. What they call `dropout` there is none
-//! of its keys, and is ignored by it.
+//! Both pass one part of their own file to transformers' `AlbertConfig`. Its key `dropout` is unknown to `AlbertConfig` and ignored.
 
 use std::path::Path;
 
@@ -39,13 +38,11 @@ pub(super) fn flattened(mut map: Map<String, Value>) -> Result<Map<String, Value
 
 /// The keys that StyleTTS2's `config.yml` has for transformers' `AlbertConfig`.
 ///
-/// YAML is a large language; this reads what such files consist of (keys with plain or quoted values on one line, one
-/// level of indentation), and refuses any line that might mean something else.
+/// Reads only the subset of YAML in such files (keys with plain or quoted values on one line, one level of indentation), and rejects any line that might mean something else.
 pub(super) fn read_yaml(path: &Path) -> Result<Value> {
     let refuse = |reason: String| {
         let keys = r#"{"vocab_size": 178, "hidden_size": 768, "num_hidden_layers": 12, …}"#;
-        let what =
-            format!("write what its `{MODEL_PARAMS}` say to a config.json beside it: {keys}");
+        let what = format!("write its `{MODEL_PARAMS}` to a config.json next to it: {keys}");
         Error::format(path, format!("{reason}; {what}"))
     };
     let bytes = read_small(path, MAX_JSON)?;
@@ -179,6 +176,7 @@ model_params:
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn the_configuration_of_styletts2_is_read() {
         for text in [STYLE.to_owned(), STYLE.replace('\n', "\r\n")] {
             let config = read(&text).unwrap();
@@ -194,6 +192,7 @@ model_params:
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn yaml_that_may_mean_something_else_is_refused() {
         for (old, new, words) in [
             ("178", "0178", "line 10"),

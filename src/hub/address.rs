@@ -8,7 +8,7 @@ fn without_path(url: &str) -> &str {
 }
 
 /// Scheme, host and port of an address, in one spelling. With a user's name in front of the host,
-/// it is nobody's.
+/// it is not trusted.
 pub(super) fn origin(url: &str) -> String {
     let origin = without_path(url).to_ascii_lowercase();
     let place = origin.split_once("://").map_or("", |(_, place)| place);

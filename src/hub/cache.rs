@@ -12,10 +12,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::Files;
 use super::failure::Failure;
 use super::name::{Repository, is_commit};
-use super::wanted::find_all;
+use super::wanted::{Lack, Wanted};
 use crate::files::{read_small, write_atomically};
 
 /// The longest file of `refs`: a commit, perhaps with a newline.
@@ -67,8 +66,8 @@ impl Cache {
     }
 
     /// Whether all that is wanted of a commit is here, and all the rest is known not to exist.
-    pub fn is_complete(&self, commit: &str, files: Files) -> bool {
-        let found = find_all(files, &mut |file| match self.find(commit, file) {
+    pub fn is_complete(&self, commit: &str, files: &impl Wanted) -> bool {
+        let found = files.find_all::<Failure>(&mut |file| match self.find(commit, file) {
             None if !self.absence(commit, file).exists() => {
                 Err(Failure::NotCached(file.to_owned()))
             }
@@ -78,14 +77,14 @@ impl Cache {
     }
 
     /// The directory of a commit, if what is needed of it is here.
-    pub fn needed(&self, commit: Option<&str>, files: Files) -> Result<PathBuf, Failure> {
+    pub fn needed(&self, commit: Option<&str>, files: &impl Wanted) -> Result<PathBuf, Failure> {
         let commit = commit.ok_or_else(|| Failure::NotCached("it".to_owned()))?;
-        match find_all(files, &mut |file| Ok(self.find(commit, file))) {
-            Err(Failure::Missing(file)) => Err(Failure::NotCached(file.to_owned())),
-            Err(Failure::NoWeights | Failure::Answer(_)) => {
-                Err(Failure::NotCached("its weights".to_owned()))
+        match files.find_all::<Lack>(&mut |file| Ok(self.find(commit, file))) {
+            Ok(()) => Ok(self.snapshot(commit)),
+            Err(Lack::Unreadable(error)) => Err(Failure::Local(error)),
+            Err(Lack::File(name) | Lack::Part { name, .. } | Lack::Reference { name, .. }) => {
+                Err(Failure::NotCached(name.to_owned()))
             }
-            result => result.map(|()| self.snapshot(commit)),
         }
     }
 
@@ -105,7 +104,7 @@ impl Cache {
         self.model.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else writes a blob, and keeps others from it; `None` where that cannot
+    /// Locks a blob for writing, waiting for other writers; `None` where that cannot
     /// be.
     pub fn lock(&self, etag: &str) -> Option<File> {
         let path = self.locks.join(format!("{etag}.lock"));
@@ -160,7 +159,7 @@ fn symlink(_target: &Path, _path: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Makes the directory that a file is to be in.
+/// Creates the directory of a file.
 pub(super) fn make_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }

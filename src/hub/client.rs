@@ -44,7 +44,7 @@ pub(super) struct Listing {
 pub(super) struct Metadata {
     /// The name of its content: of large files, the SHA-256.
     pub etag: String,
-    /// Its length, unless only whoever has the file says so.
+    /// Its length, unless only the host of the file reports it.
     pub size: Option<u64>,
 }
 
@@ -143,7 +143,7 @@ impl<'a> Client<'a> {
     /// A file, if possible from the byte `start`.
     ///
     /// # Errors
-    /// [`Failure::Range`] if the answer is none to this question, so that the file must be begun
+    /// [`Failure::Range`] if the response is not the requested range, so that the file must be restarted
     /// again.
     pub fn part(&self, url: &str, start: u64) -> Result<Part, Failure> {
         let asked = (start > 0).then_some(start);
@@ -249,7 +249,7 @@ impl<'a> Client<'a> {
             .body(())
             .map_err(|error| Failure::Answer(format!("the address {url:?} ({error})")))?;
         let (via, proxy) = match self.proxies.of(url)? {
-            Some(via) => (format!(", by way of {via}"), Some(via.proxy)),
+            Some(via) => (format!(", through {via}"), Some(via.proxy)),
             None => (String::new(), None),
         };
         let request = self.agent.configure_request(request).proxy(proxy).build();

@@ -1,4 +1,4 @@
-//! One file: received, gone on with after an interruption, checked, put in its place.
+//! Downloads one file: receives or resumes it, verifies it, and moves it to its final path.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -113,7 +113,7 @@ impl Transfer<'_> {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(self.path)?;
         let mut have = file.metadata()?.len();
         self.is_doubtful = have > 0;
-        // What cannot be checked afterwards is not gone on with: it may be of another server.
+        // A part that cannot be verified afterwards is not resumed: it may come from another server.
         if self.size.is_some_and(|size| have > size) || (have > 0 && self.checksum().is_none()) {
             have = restart(&mut file)?;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::name::Repository;
 use super::settings::Hub;
-use crate::checkpoint::WEIGHTS;
+use super::wanted::Lack;
 use crate::error::Error;
 
 /// Why a model could not be had.
@@ -21,12 +21,12 @@ pub(super) enum Failure {
     Range(String),
     /// The proxy is none, or does not do what is asked of it.
     Proxy(String),
-    /// The cache lacks a file, and nobody may be asked.
+    /// The cache lacks a file, and the network may not be used.
     NotCached(String),
     /// The repository has no such file, and needs it.
     Missing(&'static str),
-    /// The repository has no weights that can be read.
-    NoWeights,
+    /// The repository lacks something else, and why that is so.
+    Lacking(String),
     /// Nothing can be written.
     Disk(io::Error),
     /// A file of the cache cannot be used.
@@ -52,23 +52,20 @@ impl Failure {
             Self::Unreachable(why) => unreachable(&why, hub),
             Self::Refused(refusal) => refused(&refusal, repository, hub),
             Self::Answer(what) | Self::Range(what) => format!(
-                "{} answers what cannot be right: {what}; if HF_ENDPOINT names a mirror, try without it. What was in the cache is unharmed",
+                "{} sent an invalid answer: {what}; if HF_ENDPOINT names a mirror, try without it. The cache is intact",
                 hub.endpoint_url()
             ),
             Self::Proxy(why) => format!(
                 "the proxy cannot be used: {why}; correct it, unset it, or name the host in NO_PROXY"
             ),
             Self::NotCached(file) => format!(
-                "{file} is not in {}, and HF_HUB_OFFLINE forbids to download it: unset it once, or copy the cache from a machine that has it",
+                "{file} is not in {}, and HF_HUB_OFFLINE forbids downloading it: unset it once, or copy the cache from a machine that has it",
                 hub.cache_directory().display()
             ),
             Self::Missing(file) => {
                 format!("its files on {} lack {file}", hub.endpoint_url())
             }
-            Self::NoWeights => format!(
-                "no weights that can be read: looked for {}; those of TensorFlow or Flax must first be converted, for example by transformers",
-                WEIGHTS.join(", ")
-            ),
+            Self::Lacking(reason) => reason,
             Self::Disk(error) => disk(&error, hub.cache_directory()),
         };
         let (name, revision) = (repository.name(), repository.revision());
@@ -98,7 +95,7 @@ impl Failure {
 fn unreachable(why: &str, hub: &Hub) -> String {
     format!(
         "{} cannot be reached: {why}; check the network, the proxy (HTTPS_PROXY) and its authority (SSL_CERT_FILE), or set HF_ENDPOINT to a mirror. \
-         What was received is kept: another try goes on from there",
+         The part received is kept: the next attempt resumes from it",
         hub.endpoint_url()
     )
 }
@@ -121,8 +118,8 @@ fn refused(refusal: &Refusal, repository: &Repository, hub: &Hub) -> String {
             "there is no such model, or the token may not see it: check the name, or set HF_TOKEN to another".to_owned()
         }
         (404, _) => "there is no such model: check the name".to_owned(),
-        (429, _) => "too many requests: wait some minutes, or set HF_TOKEN to be counted apart from others".to_owned(),
-        _ => "it does not say what to do; try again later".to_owned(),
+        (429, _) => "too many requests: wait some minutes, or set HF_TOKEN to get limits of your own".to_owned(),
+        _ => "try again later".to_owned(),
     };
     let message = refusal.message.as_deref().map(|message| format!(" ({message})"));
     format!("{endpoint} answers {}{}: {advice}", refusal.status, message.unwrap_or_default())
@@ -132,14 +129,25 @@ fn disk(error: &io::Error, cache: &Path) -> String {
     use io::ErrorKind as K;
     let advice = match error.kind() {
         K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
-            "free some space, or set HF_HOME to a directory on another disk; what was received is kept"
+            "free some space, or set HF_HOME to a directory on another disk; the part received is kept"
         }
         K::PermissionDenied | K::ReadOnlyFilesystem => {
-            "set HF_HOME to a directory that can be written to, or HF_HUB_OFFLINE=1 if the cache has all that is needed"
+            "set HF_HOME to a writable directory, or HF_HUB_OFFLINE=1 if the cache is complete"
         }
         _ => "set HF_HOME to another directory",
     };
     format!("cannot write to the cache {}: {error}; {advice}", cache.display())
+}
+
+impl From<Lack> for Failure {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::File(file) => Self::Missing(file),
+            Lack::Part { reason, .. } => Self::Lacking(reason),
+            Lack::Reference { reason, .. } => Self::Answer(reason),
+            Lack::Unreadable(error) => Self::Local(error),
+        }
+    }
 }
 
 /// What is on a disk is not the server's fault.

@@ -1,26 +1,23 @@
-//! Which directory a name stands for: one that is there, or a model of the Hugging Face Hub (feature `hub`).
+//! Resolves names to directories: existing ones, or models on the Hugging Face Hub (feature `hub`).
 //!
-//! Every `from_pretrained` of this crate asks here first. A directory that exists always wins. With the feature `hub`, another name of the
-//! form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, too, so that neither
-//! downloads what the other has:
+//! Every `from_pretrained` of this crate resolves its name here. An existing directory takes precedence. With the feature `hub`, another name of the form `owner/model` or `owner/model@revision` is downloaded into the cache that transformers uses, so that both share downloads:
 //!
 //! ```text
 //! name.rs         what may be the name of a model, a revision, a file of a repository
 //! settings.rs     where to and where from: HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
 //! environment.rs  variables, and those that are named in paths
-//! proxy.rs        which proxy an address is asked by way of, if any
+//! proxy.rs        the proxy for an address, if any
 //! wanted.rs       which of a repository's files are needed
 //! client.rs       requests, redirects, and what the answers must be
 //! address.rs      parts of addresses, and of headers that have ranges
 //! cache.rs        blobs, snapshots, refs, locks: the layout of the cache
-//! download.rs     one file: received, gone on with after an interruption, checked, put in its place
+//! download.rs     one file: received or resumed, verified, moved to its final path
 //! failure.rs      what went wrong, and what to do about it
 //! ```
 //!
 //! # What is trusted
 //!
-//! Nothing that a server answers. Names of files, commits and ETags become paths only if they are plain; a file of another length than
-//! was announced, or (weights) of another SHA-256, is not put in its place; what is in the cache is never written to again.
+//! No answer of a server. Names of files, commits and ETags become paths only if they are plain; a file of another length than announced, or weights with another SHA-256, are rejected; files in the cache are never modified.
 
 #[cfg(feature = "hub")]
 mod address;
@@ -39,79 +36,33 @@ mod name;
 mod proxy;
 #[cfg(feature = "hub")]
 mod settings;
-#[cfg(feature = "hub")]
 mod wanted;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use self::name::Repository;
 use crate::error::Result;
-use crate::layout::index_of;
 
 #[cfg(feature = "hub")]
 pub use settings::{Hub, Progress};
+pub use wanted::{Find, Lack, Wanted};
 
-/// Which files of a checkpoint are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Files {
-    /// `config.json`.
-    Config,
-    /// The tokenizer's.
-    Tokenizer,
-    /// `config.json` and the weights: safetensors where there are such, else PyTorch's.
-    Model,
-    /// All of these, and the modules of a sentence-transformers model.
-    All,
-}
+pub(crate) use name::is_relative;
 
-/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`, the model of that name
-/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if need be.
-///
-/// Every `from_pretrained` does this for the files that it reads. Done once beforehand, it spares the others their questions to the Hub,
-/// and makes sure that all of them see the same commit.
-///
-/// ```no_run
-/// use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, PreTrainedModel};
-///
-/// let directory = ndalbert::hub::resolve("voidful/albert_chinese_small")?;
-/// let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
-/// let (model, report) = AlbertForMaskedLM::from_pretrained(&directory)?;
-/// # Ok::<(), ndalbert::Error>(())
-/// ```
+/// The directory that `name` stands for, with the files that are wanted, of another revision than the main one if there is one.
 ///
 /// # Errors
-///
-/// [`Error::Io`](crate::Error::Io) if there is no such directory and the name cannot be one of a model, or the feature is missing; with the feature,
-/// `Error::Hub`, which says what to do, if the model cannot be had.
-pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
-    let directory = locate(name.as_ref(), None, Files::All)?;
-    let found = fs::metadata(&directory).map_err(|error| crate::Error::io(&directory, error))?;
-    if !found.is_dir() {
-        let reason = "expected a checkpoint's directory, found a file";
-        let error = std::io::Error::new(ErrorKind::NotADirectory, reason);
-        return Err(crate::Error::io(directory, error));
-    }
-    Ok(directory)
-}
-
-/// As [`resolve`], for some of the files and perhaps another revision than the main one.
-pub(crate) fn locate(name: &Path, revision: Option<&str>, files: Files) -> Result<PathBuf> {
-    match remote(name) {
+/// [`Error::Io`](crate::Error::Io) for a name of a model without the feature `hub`; with it, `Error::Hub`.
+pub(crate) fn locate(name: &Path, revision: Option<&str>, files: &impl Wanted) -> Result<PathBuf> {
+    match remote(name, files) {
         None => Ok(name.to_owned()),
         Some(repository) => download(name, repository, revision, files),
     }
 }
 
-/// The model that a name stands for if it is that of nothing that exists, nor what a checkpoint's files here begin with.
-fn remote(name: &Path) -> Option<Repository> {
-    if index_of(name).is_some_and(|index| index.is_file()) {
-        return None;
-    }
-    let error = fs::symlink_metadata(name).err()?;
-    (error.kind() == ErrorKind::NotFound).then(|| Repository::parse(name.to_str()?)).flatten()
+/// The model that a name stands for if it is that of nothing that is here.
+fn remote(name: &Path, files: &impl Wanted) -> Option<Repository> {
+    (!files.is_here(name)).then(|| Repository::parse(name.to_str()?)).flatten()
 }
 
 #[cfg(feature = "hub")]
@@ -119,7 +70,7 @@ fn download(
     _: &Path,
     mut repository: Repository,
     revision: Option<&str>,
-    files: Files,
+    files: &impl Wanted,
 ) -> Result<PathBuf> {
     if let Some(revision) = revision {
         repository.set_revision(revision)?;
@@ -128,7 +79,7 @@ fn download(
 }
 
 #[cfg(not(feature = "hub"))]
-fn download(name: &Path, _: Repository, _: Option<&str>, _: Files) -> Result<PathBuf> {
+fn download(name: &Path, _: Repository, _: Option<&str>, _: &impl Wanted) -> Result<PathBuf> {
     let reason = "no such directory; a model of the Hugging Face Hub is downloaded only if ndalbert is built with its feature `hub`";
-    Err(crate::Error::io(name, std::io::Error::new(ErrorKind::NotFound, reason)))
+    Err(crate::Error::io(name, std::io::Error::new(std::io::ErrorKind::NotFound, reason)))
 }

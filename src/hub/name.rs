@@ -86,7 +86,7 @@ fn is_revision(revision: &str) -> bool {
 }
 
 /// Whether a path stays within the directory that it begins in, on every system.
-pub(super) fn is_relative(path: &str) -> bool {
+pub(crate) fn is_relative(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.+=@".contains(&byte);
     path.split('/').all(|step| {
         step.bytes().all(is_plain)

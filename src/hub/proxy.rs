@@ -1,4 +1,4 @@
-//! By way of which proxy an address is asked, if any: what `huggingface_hub`, or rather `httpx`,
+//! The proxy for an address, if any: what `huggingface_hub`, or rather `httpx`,
 //! makes of the environment.
 
 use std::env;
@@ -52,7 +52,7 @@ impl Proxies {
         // are not text.
         let setting = |lower: &str| {
             let upper = lower.to_uppercase();
-            // A web server would let whoever sends it the header `Proxy` set this one.
+            // In a web server (CGI), a client could set this one with the header `Proxy`.
             let names =
                 if is_cgi && lower == "http_proxy" { vec![lower] } else { vec![lower, &upper] };
             let (name, value) = names.into_iter().find_map(|name| Some((name, variable(name)?)))?;
@@ -70,13 +70,12 @@ impl Proxies {
         }
     }
 
-    /// The proxy for an address; nothing if it is to be asked directly.
+    /// The proxy for an address; `None` for a direct connection.
     ///
     /// # Errors
-    /// [`Failure::Proxy`] if what the environment names cannot be one. It is not passed over:
-    /// whoever needs a proxy does not want to be connected without.
+    /// [`Failure::Proxy`] if the environment names something that cannot be one. It is not ignored: who needs a proxy must not be connected directly.
     pub fn of(&self, url: &str) -> Result<Option<Via>, Failure> {
-        // What is no address is refused by whoever sends the request.
+        // An invalid address is rejected when the request is sent.
         let Ok(url) = url.parse::<Uri>() else { return Ok(None) };
         let is_https = url.scheme_str() == Some("https");
         let own = if is_https { &self.https } else { &self.http };

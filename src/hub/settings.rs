@@ -14,8 +14,8 @@ use super::download::Downloader;
 use super::environment::{is_set, path_variable, text_variable};
 use super::failure::Failure;
 use super::name::{Repository, is_commit};
-use super::wanted::find_all;
-use super::{Files, remote};
+use super::remote;
+use super::wanted::Wanted;
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, read_small, read_text};
 
@@ -48,7 +48,8 @@ type Hook = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 /// how a download comes along.
 ///
 /// ```no_run
-/// use ndalbert::hub::{Files, Hub};
+/// use ndalbert::hub::Hub;
+/// use ndalbert::pipelines::Files;
 ///
 /// let hub = Hub::from_env()?
 ///     .on_progress(|progress| eprint!("\r{}: {} of {}", progress.file, progress.received, progress.total));
@@ -154,7 +155,7 @@ impl Hub {
         Ok(self)
     }
 
-    /// Shows this token to the endpoint, and to nobody that it redirects to.
+    /// Sends this token to the endpoint, but not to hosts that it redirects to.
     ///
     /// # Errors
     /// `Error::Hub` if it has characters that no token has.
@@ -212,29 +213,29 @@ impl Hub {
         self
     }
 
-    /// As [`resolve`](super::resolve), with these settings, and for some of the files.
+    /// As [`pipelines::resolve`](crate::pipelines::resolve), with these settings, and for some of the files.
     ///
     /// A commit of which all is in the cache is not asked for. A branch or tag is: if the Hub cannot be reached, what it was in the cache
     /// is used, as transformers does.
     ///
     /// # Errors
-    /// As [`resolve`](super::resolve).
-    pub fn resolve(&self, name: impl AsRef<Path>, files: Files) -> Result<PathBuf> {
+    /// As [`pipelines::resolve`](crate::pipelines::resolve).
+    pub fn resolve(&self, name: impl AsRef<Path>, files: impl Wanted) -> Result<PathBuf> {
         let name = name.as_ref();
-        match remote(name) {
+        match remote(name, &files) {
             None => Ok(name.to_owned()),
-            Some(repository) => self.get(&repository, files),
+            Some(repository) => self.get(&repository, &files),
         }
     }
 
     /// The directory of a model in the cache.
-    pub(super) fn get(&self, repository: &Repository, files: Files) -> Result<PathBuf> {
+    pub(super) fn get(&self, repository: &Repository, files: &impl Wanted) -> Result<PathBuf> {
         let cache = Cache::new(&self.cache, repository);
         let revision = repository.revision();
         if is_commit(revision) && cache.is_complete(revision, files) {
             return Ok(cache.snapshot(revision));
         }
-        // Good enough where there is nobody to ask for more: what is needed, if perhaps not all that the Hub has.
+        // Sufficient without a network: the necessary files, if perhaps not all that the Hub has.
         let cached = cache.needed(cache.commit(revision).as_deref(), files);
         let result = match (self.offline, cached) {
             (true, cached) => cached,
@@ -251,7 +252,7 @@ impl Hub {
         &self,
         cache: &Cache,
         repository: &Repository,
-        files: Files,
+        files: &impl Wanted,
     ) -> Result<PathBuf, Failure> {
         let authorities = self.authorities.clone();
         let client = Client::new(&self.endpoint, self.token.as_deref(), self.timeout, authorities);
@@ -260,7 +261,7 @@ impl Hub {
         let pause = self.timeout / PAUSES;
         let downloader =
             Downloader { client: &client, cache, repository, commit: &commit, pause, progress };
-        find_all(files, &mut |file| {
+        files.find_all::<Failure>(&mut |file| {
             if there.contains(file) {
                 return downloader.fetch(file).map(Some);
             }

@@ -1,119 +1,53 @@
-//! Which of a repository's files are needed.
+//! Which files of a repository its caller wants.
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use crate::error::Error;
 
-use super::Files;
-use super::failure::Failure;
-use super::name::is_relative;
-use crate::checkpoint::{WEIGHTS, shards};
-use crate::files::{MAX_JSON, read_text};
-use crate::layout::{TOKENIZER, VOCABULARIES};
+/// Where a file of a repository is, or `None` if the repository has none of this name, which has `/` between its steps.
+pub type Find<'f, E> = dyn FnMut(&str) -> Result<Option<PathBuf>, E> + 'f;
 
-const CONFIG: &str = "config.json";
-
-/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and keys of its `config.json`: that of the
-/// ALBERT in it, and that of the phonemes.
-const KOKORO: [&str; 2] = ["kokoro-v1_0.pth", "kokoro-v1_1-zh.pth"];
-const PLBERT: &str = "plbert";
-const PHONEMES: &str = "vocab";
-
-/// What a sentence-transformers model has beside its first module, which is a checkpoint like any other.
-const MODULES: &str = "modules.json";
-const SENTENCES: [&str; 2] = ["sentence_bert_config.json", "config_sentence_transformers.json"];
-
-/// Where a file is, or `None` if the repository has none of this name.
-pub(super) type Find<'a> = dyn FnMut(&str) -> Result<Option<PathBuf>, Failure> + 'a;
-
-/// Finds all the files that are wanted, the small ones first.
+/// Which files of a repository are wanted. The hub itself knows of no checkpoint: its callers say
+/// what one consists of.
 ///
-/// # Errors
-/// Those of `find`; [`Failure::Missing`] and [`Failure::NoWeights`] if it is none of a checkpoint's repositories.
-pub(super) fn find_all(files: Files, find: &mut Find<'_>) -> Result<(), Failure> {
-    let all = files == Files::All;
-    if files != Files::Tokenizer && find(CONFIG)?.is_none() {
-        return Err(Failure::Missing(CONFIG));
-    }
-    if all || files == Files::Tokenizer {
-        let has_vocabulary = find_tokenizer(find)?;
-        if !all && !has_vocabulary && !has_key(PHONEMES, find)? {
-            return Err(Failure::Missing("tokenizer.json, spiece.model and vocab.txt"));
-        }
-    }
-    if all {
-        find_modules(find)?;
-    }
-    if all || files == Files::Model {
-        find_weights(find)?;
-    }
-    Ok(())
+/// [`pipelines::Files`](crate::pipelines::Files) are those of this crate's models.
+pub trait Wanted {
+    /// Asks `find` for every file that is wanted, the small ones first.
+    ///
+    /// # Errors
+    /// Those of `find`, as they are, and what the repository [lacks](Lack).
+    fn find_all<E: From<Lack>>(&self, find: &mut Find<'_, E>) -> Result<(), E>;
+
+    /// Whether `name` stands for files on this machine, so that it names no repository.
+    fn is_here(&self, name: &Path) -> bool;
 }
 
-/// Whether the configuration has a key. If it is no JSON, whoever loads it says so.
-fn has_key(key: &str, find: &mut Find<'_>) -> Result<bool, Failure> {
-    let Some(path) = find(CONFIG)? else { return Ok(false) };
-    let bytes = read_text(&path, MAX_JSON).map_err(Failure::Local)?;
-    let config: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    Ok(config.get(key).is_some())
+/// Why a repository is none of the kind that its caller wants.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Lack {
+    /// It has none of these files, of which one is needed.
+    File(&'static str),
+    /// It lacks a part that several kinds of files can be.
+    Part {
+        /// What is lacking: `its weights`.
+        name: &'static str,
+        /// What was looked for, and what to do about it.
+        reason: String,
+    },
+    /// A file of this part refers to one that the repository does not have.
+    Reference {
+        /// What is lacking.
+        name: &'static str,
+        /// Which file refers to which.
+        reason: String,
+    },
+    /// A file that says what else is needed cannot be read.
+    Unreadable(Error),
 }
 
-/// Whether there is a vocabulary. A model without one is a model.
-fn find_tokenizer(find: &mut Find<'_>) -> Result<bool, Failure> {
-    // All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
-    for file in TOKENIZER {
-        find(file)?;
+impl From<Error> for Lack {
+    fn from(error: Error) -> Self {
+        Self::Unreadable(error)
     }
-    let mut has_vocabulary = false;
-    for file in VOCABULARIES {
-        has_vocabulary |= find(file)?.is_some();
-    }
-    Ok(has_vocabulary)
-}
-
-/// The first weights in transformers' order, and what an index refers to.
-fn find_weights(find: &mut Find<'_>) -> Result<(), Failure> {
-    for name in WEIGHTS {
-        let Some(path) = find(name)? else { continue };
-        if !name.ends_with(".index.json") {
-            return Ok(());
-        }
-        for shard in shards(&path).map_err(Failure::Local)? {
-            if find(&shard)?.is_none() {
-                return Err(Failure::Answer(format!(
-                    "{name} refers to {shard}, which is not there"
-                )));
-            }
-        }
-        return Ok(());
-    }
-    if has_key(PLBERT, find)? {
-        for name in KOKORO {
-            if find(name)?.is_some() {
-                return Ok(());
-            }
-        }
-    }
-    Err(Failure::NoWeights)
-}
-
-/// The modules' configurations, of which pooling has one.
-fn find_modules(find: &mut Find<'_>) -> Result<(), Failure> {
-    for file in SENTENCES {
-        find(file)?;
-    }
-    let Some(path) = find(MODULES)? else { return Ok(()) };
-    for module in module_directories(&path)? {
-        find(&format!("{module}/{CONFIG}"))?;
-    }
-    Ok(())
-}
-
-/// The directories that `modules.json` names. What it says otherwise is for whoever loads it to judge.
-fn module_directories(path: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = read_text(path, MAX_JSON).map_err(Failure::Local)?;
-    let modules: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let directories =
-        modules.as_array().into_iter().flatten().filter_map(|module| module["path"].as_str());
-    Ok(directories.filter(|path| is_relative(path)).map(str::to_owned).collect())
 }

@@ -67,29 +67,28 @@ impl fmt::Debug for Albert {
     }
 }
 
-/// What to return besides the last hidden state.
+/// Optional outputs in addition to the last hidden state.
 ///
-/// To be written with `..OutputOptions::default()`, so that it still compiles when there is more to ask for.
+/// Use `..OutputOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputOptions {
     /// The states after the embeddings and after every layer.
     pub hidden_states: bool,
-    /// The attention probabilities of every layer; these need memory for the square of each sequence's length.
+    /// The attention probabilities of every layer; their memory grows with the square of each sequence's length.
     pub attentions: bool,
 }
 
-/// What the backbone computes.
+/// The outputs of the backbone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AlbertOutput {
     /// The states after the last layer, H values per token.
     pub last_hidden_state: Packed,
-    /// tanh(W·h + b) of each sequence's first token, `[B, H]`; none without a pooler.
+    /// tanh(W·h + b) of each sequence's first token, `[B, H]`; `None` without a pooler.
     pub pooler_output: Option<Array2<f32>>,
-    /// Where asked for: L · `inner_group_num` + 1 states, the first after the projection E → H, the last equal to
-    /// `last_hidden_state`.
+    /// If requested: L · `inner_group_num` + 1 states, the first after the projection E → H, the last equal to `last_hidden_state`.
     pub hidden_states: Vec<Packed>,
-    /// Where asked for: L · `inner_group_num` probabilities.
+    /// If requested: L · `inner_group_num` probabilities.
     pub attentions: Vec<AttentionProbabilities>,
 }
 
@@ -153,23 +152,22 @@ impl Model for Albert {
 }
 
 impl Albert {
-    /// Drops the pooler, if there is one: for token states alone it is not needed (`add_pooling_layer=False` in
-    /// transformers).
+    /// Drops the pooler, if there is one; token states do not need it (`add_pooling_layer=False` in transformers).
     #[must_use]
     pub fn without_pooler(mut self) -> Self {
         self.pooler = None;
         self
     }
 
-    /// Runs the model over a batch.
+    /// Runs the model on a batch.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) for an id, type or position that the model has no embedding for.
+    /// [`Error::Input`](crate::Error::Input) for an id, type or position without an embedding.
     pub fn forward(&self, batch: &Batch) -> Result<AlbertOutput> {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), returning hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -177,7 +175,7 @@ impl Albert {
         self.forward_with_workspace(batch, options, &self.workspace)
     }
 
-    /// As [`forward_with`](Self::forward_with), in working memory of the caller's.
+    /// Like [`forward_with`](Self::forward_with), using the caller's working memory.
     ///
     /// ```
     /// use ndalbert::{Albert, Batch, Model, OutputOptions, PreTrainedModel, Workspace};
@@ -213,9 +211,7 @@ impl Albert {
         }))
     }
 
-    /// The pooled output `[B, H]` alone: to the bit the [`forward`](Self::forward)'s, but faster, because the last layer is
-    /// computed for the tokens that the pooler reads, and for no other. Classification, multiple choice and sentence
-    /// order use it where neither hidden states nor attentions are asked for.
+    /// The pooled output `[B, H]` only: bit-identical to that of [`forward`](Self::forward), but faster, because the last layer is computed only for the tokens that the pooler reads. Classification, multiple choice and sentence order use it unless hidden states or attentions are requested.
     ///
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no pooler.
@@ -223,7 +219,7 @@ impl Albert {
         self.pooler_output_with_workspace(batch, &self.workspace)
     }
 
-    /// As [`pooler_output`](Self::pooler_output), in working memory of the caller's.
+    /// Like [`pooler_output`](Self::pooler_output), using the caller's working memory.
     ///
     /// # Errors
     /// As [`pooler_output`](Self::pooler_output).
@@ -273,7 +269,7 @@ impl Albert {
         Ok(parallel::in_pool(|| pool(pooler, states)))
     }
 
-    /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
+    /// The word embeddings `[V, E]`, as used by a tied masked-LM decoder.
     pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
         self.embeddings.word_embeddings()
     }

@@ -26,7 +26,7 @@ pub(super) struct SharedEncoder {
     hidden: usize,
     intermediate: usize,
     heads: usize,
-    /// Of a part of a group that a thread computes by itself.
+    /// For the part of a group that a thread computes.
     min_tokens_alone: Option<usize>,
 }
 
@@ -107,7 +107,7 @@ impl SharedEncoder {
         }
     }
 
-    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. To the bit what
+    /// The last layer's states at each sequence's first token, `[B, H]`, from embedded states `[T, H]`. Bit-identical to what
     /// [`forward`](Self::forward) gives there, but the last application computes B tokens instead of T.
     pub(super) fn forward_first(
         &self,
@@ -259,6 +259,7 @@ mod tests {
 
     fn indices(sharing: ParameterSharing, groups: usize, inner: usize) -> (Vec<usize>, Vec<usize>) {
         let config = AlbertConfig::new(ConfigFields {
+            hidden_size: 64,
             num_hidden_layers: 4,
             num_hidden_groups: groups,
             inner_group_num: inner,

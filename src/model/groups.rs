@@ -43,7 +43,7 @@ pub(super) fn split(sequences: &[Sequence], threads: usize) -> Vec<Range<usize>>
     if longest as f64 <= tokens as f64 * MAX_IMBALANCE { groups } else { whole() }
 }
 
-/// Into how many parts the tokens of a group are to be shared out, if `threads` are to work on it and each part should have
+/// The number of parts into which the tokens of a group are divided, if `threads` work on it and each part should have
 /// so many: 1 if they are too few, and threads are to share each product.
 pub(super) fn parts(tokens: usize, threads: usize, min_tokens: Option<usize>) -> usize {
     let parts = PARTS_PER_THREAD * threads;

@@ -53,7 +53,7 @@ impl Layer<'_> {
         begin
     }
 
-    /// The rest of the layer, each token by itself: replaces the states `[T, H]` by the layer's output. Their rows of the
+    /// The rest of the layer, independently for each token: replaces the states `[T, H]` by the layer's output. Their rows of the
     /// context begin in the scratch memory at `context`, and are overwritten.
     pub(super) fn finish(
         &self,
@@ -106,7 +106,7 @@ impl Layer<'_> {
         });
     }
 
-    /// What follows attention, likewise, and for a few tokens at a time, whose intermediate states stay near.
+    /// The part after attention, a few tokens at a time, so that intermediate states stay in the caches.
     fn finish_parts(
         &self,
         states: &mut [f32],

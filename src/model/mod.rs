@@ -1,8 +1,6 @@
 //! The model: factorized embeddings → one shared layer, applied L times → pooler → heads.
 //!
-//! Every model exists twice. Its *parameters* ([`AlbertParameters`], [`ModelParameters`]) are plain arrays: loaded,
-//! saved, compared, trained. The *executable* ([`Albert`], [`AlbertForMaskedLM`], …) is built from them: weights packed
-//! once for the processor at hand, immutable, `Send + Sync`, and without a second copy of any weight.
+//! Every model has two forms. Its *parameters* ([`AlbertParameters`], [`ModelParameters`]) are plain arrays that are loaded, saved, compared and trained. The *executable* ([`Albert`], [`AlbertForMaskedLM`], …) is built from them: its weights are packed once for the processor. It is immutable and `Send + Sync`, and holds one copy of each weight.
 
 mod albert;
 mod embeddings;
@@ -25,9 +23,9 @@ use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use crate::nn::{Initializer, Parameters};
 
-/// What every model has in common: a configuration, and parameters that it is built from.
+/// The interface of all models: a configuration and parameters.
 ///
-/// Loading and saving are in [`PreTrainedModel`](crate::PreTrainedModel), which every model has too.
+/// For loading and saving, see [`PreTrainedModel`](crate::PreTrainedModel), which every model implements.
 pub trait Model: Sized + Send + Sync {
     /// Its tree of parameters.
     type Parameters: Parameters + Clone;
@@ -35,7 +33,7 @@ pub trait Model: Sized + Send + Sync {
     /// Its class in transformers, as `config.json` names it under `architectures`.
     const ARCHITECTURE: &'static str;
 
-    /// Its name in load reports: that of its class in this crate, where transformers has no such class.
+    /// Its name in load reports: its class in this crate if transformers has none.
     const NAME: &'static str = Self::ARCHITECTURE;
 
     /// Parameters of the right shapes, all zero.
@@ -50,35 +48,33 @@ pub trait Model: Sized + Send + Sync {
         Self::from_parameters_in(config, parameters, Precision::F32)
     }
 
-    /// Builds the executable model in some precision.
+    /// Builds the executable model in the given precision.
     ///
     /// # Errors
-    /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more inputs than can be summed
-    /// up in [`Precision::Int8`] (66,311).
+    /// As [`from_parameters`](Self::from_parameters), and [`Error::Input`] if a layer has more inputs than [`Precision::Int8`] can sum (66,311).
     fn from_parameters_in(
         config: AlbertConfig,
         parameters: Self::Parameters,
         precision: Precision,
     ) -> Result<Self>;
 
-    /// The parameters that the model was built from: to the bit in single precision, and otherwise as rounded as the
-    /// model holds them.
+    /// The parameters from which the model was built: bit-identical in single precision, otherwise as rounded by the model.
     fn to_parameters(&self) -> Self::Parameters;
 
-    /// The precision that it was built in.
+    /// The precision of the model.
     fn precision(&self) -> Precision;
 
     /// The model's configuration.
     fn config(&self) -> &AlbertConfig;
 
-    /// New parameters, drawn as transformers draws them (normal weights of standard deviation `initializer_range`),
-    /// reproducibly from a seed.
+    /// New random parameters, distributed as in transformers (normal weights of standard deviation `initializer_range`), reproducible from the seed.
     ///
     /// # Errors
-    /// [`Error::Config`] if `initializer_range` is no standard deviation in single precision.
+    /// [`Error::Config`] if `initializer_range` is not a standard deviation in single precision.
     fn random_parameters(config: &AlbertConfig, seed: u64) -> Result<Self::Parameters> {
         let mut parameters = Self::zero_parameters(config);
-        Initializer::new(config, seed)?.fill_all(&mut parameters);
+        Initializer::new(config.initializer_range, config.pad_row(), seed)?
+            .fill_all(&mut parameters);
         Ok(parameters)
     }
 
@@ -90,7 +86,7 @@ pub trait Model: Sized + Send + Sync {
         Self::from_config_in(config, seed, Precision::F32)
     }
 
-    /// As [`from_config`](Self::from_config), in some precision.
+    /// Like [`from_config`](Self::from_config), in the given precision.
     ///
     /// # Errors
     /// As [`random_parameters`](Self::random_parameters) and [`from_parameters_in`](Self::from_parameters_in).

@@ -1,4 +1,4 @@
-//! Which channels a model in int8 computes in single precision, and the weights that it rounds to bytes besides.
+//! Which channels a model in int8 computes in single precision, and which other weights it rounds to int8.
 //!
 //! Trained models have a few channels that are large in every token, seventy times the median in one that was measured. They
 //! are looked for in a few tokens of the model's own vocabulary, which go through its layers in single precision, each as
@@ -46,7 +46,7 @@ impl Largest {
 
     fn take(&mut self, rows: &[f32]) {
         for row in rows.chunks_exact(self.0.len()) {
-            // NaN is passed over: such a model has no use for outliers.
+            // NaN is ignored: outliers do not help such a model.
             self.0.iter_mut().zip(row).for_each(|(largest, x)| *largest = largest.max(x.abs()));
         }
     }

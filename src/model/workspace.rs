@@ -7,14 +7,13 @@ use super::groups;
 use crate::kernels::convert::InputBuffer;
 use crate::kernels::pages::Aligned;
 
-/// The most bytes for each thread that are held on to between calls, so that one huge batch does not cost memory forever.
+/// The maximum number of bytes per thread that are kept between calls, so that one huge batch does not occupy memory forever.
 const MAX_KEPT: usize = 64 << 20;
 
-/// Working memory of forward passes, allocated as need be and used again by the next.
+/// Working memory of forward passes, allocated as needed and reused.
 ///
-/// Every model keeps one, so nobody has to care; with one of one's own
-/// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) one decides where it lives and when it is
-/// freed. It belongs to no model: one may serve several. It holds no results, and at most 64 MiB for each thread of the pool between calls.
+/// Every model keeps one, so this is optional; with your own
+/// ([`Albert::forward_with_workspace`](crate::Albert::forward_with_workspace)) you control when it is freed. It is independent of models and may serve several. It holds no results, and keeps at most 64 MiB per thread of the pool between calls.
 #[derive(Default)]
 pub struct Workspace(Mutex<Vec<Buffers>>);
 
@@ -72,7 +71,7 @@ impl Workspace {
         self.lock().iter().map(Buffers::capacity).sum()
     }
 
-    /// Runs `call` with buffers that nobody else uses meanwhile.
+    /// Runs `call` with exclusive buffers.
     pub(super) fn with<R>(&self, sizes: Sizes, call: impl FnOnce(LayerBuffers<'_>) -> R) -> R {
         // Not in one expression with what follows, which would hold the lock.
         let kept = self.lock().pop();

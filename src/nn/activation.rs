@@ -1,4 +1,4 @@
-//! Activations by the names that `config.json` has for them.
+//! Activations by their names in `config.json`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::kernels::activation::Nonlinearity;
 
 /// The nonlinearity of the feed-forward block and of the masked-LM head, by its name in transformers' `ACT2FN`.
 ///
-/// Several names are one function; each is kept as it was given, so that a config is written back as it was read.
+/// Several names denote the same function; each is kept, so that a config is written back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activation {
@@ -79,7 +79,7 @@ impl Activation {
         }
     }
 
-    /// The function that it names.
+    /// The function.
     pub(crate) fn nonlinearity(self) -> Nonlinearity {
         match self {
             Self::Gelu | Self::GeluPython => Nonlinearity::Gelu,

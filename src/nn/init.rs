@@ -6,7 +6,6 @@ use ndarray_rand::rand_distr::{Distribution, Normal};
 use rand_chacha::ChaCha8Rng;
 
 use super::Parameters;
-use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 
@@ -21,11 +20,12 @@ pub(crate) struct Initializer {
 }
 
 impl Initializer {
-    pub(crate) fn new(config: &AlbertConfig, seed: u64) -> Result<Self> {
-        let normal = Normal::new(0.0, config.initializer_range as f32).map_err(|error| {
+    /// Draws with this standard deviation; `pad` is the padding token's id.
+    pub(crate) fn new(initializer_range: f64, pad: Option<usize>, seed: u64) -> Result<Self> {
+        let normal = Normal::new(0.0, initializer_range as f32).map_err(|error| {
             Error::config("initializer_range", "a standard deviation", error.to_string())
         })?;
-        Ok(Self { normal, seed, pad: config.pad_token_id.map(|id| id as usize) })
+        Ok(Self { normal, seed, pad })
     }
 
     /// Initialises every array of a tree.

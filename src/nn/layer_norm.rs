@@ -8,9 +8,9 @@ use crate::kernels::vector;
 /// The parameters of a layer normalisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
-    /// What the normalised values are multiplied by (`gamma` in old checkpoints).
+    /// The scale (`gamma` in old checkpoints).
     pub weight: Array1<f32>,
-    /// What is added after that (`beta` in old checkpoints).
+    /// The offset (`beta` in old checkpoints).
     pub bias: Array1<f32>,
 }
 

@@ -27,10 +27,10 @@ impl Linear {
         Self { weight: Array2::zeros((outputs, inputs)), bias: Array1::zeros(outputs) }
     }
 
-    /// Checks that there are inputs and outputs, and a bias for every output.
+    /// Checks that inputs and outputs are not empty, and that every output has a bias.
     ///
     /// # Errors
-    /// [`Error::Input`] that names what does not fit.
+    /// [`Error::Input`] that names the mismatch.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { weight, bias } = self;
         if weight.is_empty() {
@@ -84,7 +84,7 @@ impl PackedLinear {
         Self { isa, weight: PackedMatrix::new(isa, matrices, inputs, precision, outliers), bias }
     }
 
-    /// The parameters of outputs `first..first + count`, to the bit what was packed.
+    /// The parameters of outputs `first..first + count`, bit-identical to those that were packed.
     pub(crate) fn unpack(&self, first: usize, count: usize) -> Linear {
         let mut layer = Linear::zeros(self.weight.k(), count);
         for (i, mut row) in layer.weight.outer_iter_mut().enumerate() {

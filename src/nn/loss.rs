@@ -1,4 +1,4 @@
-//! Losses as transformers (that is, PyTorch) computes them: means over the examples that count.
+//! Losses as in transformers and PyTorch: means over the labels that count.
 //!
 //! Sums run in double precision.
 
@@ -6,10 +6,10 @@ use ndarray::{ArrayView1, ArrayView2};
 
 use crate::error::{Error, Result};
 
-/// The label of a position that does not count.
+/// The label of an ignored position.
 pub const IGNORE_INDEX: i64 = -100;
 
-/// What the outputs of a classifier are compared with.
+/// The labels of a classifier.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Labels<'a> {

@@ -1,7 +1,6 @@
-//! Layers: what each has as parameters, and how it is computed.
+//! Layers: their parameters and their computation.
 //!
-//! Each layer comes as two things. Its *parameters* ([`Linear`], [`LayerNorm`], …) are plain arrays in transformers'
-//! layout, to load, save and train. What *executes* it is packed for the kernels and private to the crate.
+//! Each layer has two forms. Its *parameters* ([`Linear`], [`LayerNorm`], …) are plain arrays in transformers' layout, to load, save and train. The executable form is packed for the kernels and private to the crate.
 
 mod activation;
 mod attention;
@@ -30,13 +29,12 @@ use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, DataMut, Dimension};
 
 /// A tree of named arrays: weights, or their gradients, or an optimizer's moments.
 ///
-/// One visitor serves loading, saving, counting and updating. Names are transformers' (`encoder.….query.weight`); the
-/// table of them is `checkpoint/names.rs`.
+/// One visitor is used for loading, saving, counting and updating. Names are transformers' (`encoder.….query.weight`); their table is in `checkpoint/names.rs`.
 pub trait Parameters {
-    /// Calls `visitor` with the name and values of every array, `prefix` before its name.
+    /// Calls `visitor` with the name and values of every array; names begin with `prefix`.
     fn visit<'a>(&'a self, prefix: &str, visitor: &mut dyn FnMut(&str, ArrayViewD<'a, f32>));
 
-    /// As [`visit`](Self::visit), with values that may be changed.
+    /// Like [`visit`](Self::visit), with mutable values.
     fn visit_mut<'a>(
         &'a mut self,
         prefix: &str,

@@ -1,12 +1,13 @@
-//! What every pipeline consists of.
+//! The parts that all pipelines share.
 
 use std::path::Path;
 
 use super::options::{PipelineOptions, TOKENS_PER_BATCH};
 use super::resolve::directory;
-use crate::checkpoint::{LoadReport, PreTrainedModel, saved_type, stage_model};
+use crate::checkpoint::{LoadOptions, LoadReport, PreTrainedModel, saved_type, stage_model};
 use crate::error::{Error, Result};
 use crate::files::{Staged, commit_all};
+use crate::memory::MemoryFiles;
 use crate::text::{AlbertTokenizer, Truncation, TruncationStrategy};
 
 /// A model, its tokenizer, and how they are used.
@@ -19,7 +20,7 @@ pub(super) struct Base<M> {
 }
 
 impl<M: PreTrainedModel> Base<M> {
-    /// Of a model and a tokenizer, whose encodings are cut to what the model takes.
+    /// From a model and a tokenizer, whose encodings are truncated to the model's input length.
     pub fn new(model: M, tokenizer: AlbertTokenizer) -> Result<Self> {
         let tokenizer = fitted(tokenizer, model.config().max_position_embeddings)?;
         Ok(Self { model, tokenizer, tokens_per_batch: TOKENS_PER_BATCH, report: None })
@@ -27,11 +28,24 @@ impl<M: PreTrainedModel> Base<M> {
 
     pub fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
         let directory = directory(name, options)?;
-        let mut tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+        let tokenizer = AlbertTokenizer::from_pretrained(&directory)?;
+        Self::assemble(tokenizer, options, |load| M::from_pretrained_with(&directory, load))
+    }
+
+    pub fn read(files: &MemoryFiles, options: &PipelineOptions) -> Result<Self> {
+        let tokenizer = AlbertTokenizer::from_bytes(files)?;
+        Self::assemble(tokenizer, options, |load| M::from_bytes_with(files, load))
+    }
+
+    fn assemble(
+        mut tokenizer: AlbertTokenizer,
+        options: &PipelineOptions,
+        load: impl FnOnce(&LoadOptions) -> Result<(M, LoadReport)>,
+    ) -> Result<Self> {
         if let Some(max_length) = options.max_length {
             tokenizer = tokenizer.with_max_length(max_length)?;
         }
-        let (model, report) = M::from_pretrained_with(&directory, &options.load)?;
+        let (model, report) = load(&options.load)?;
         if let Some(missing) = report.newly_initialized.first()
             && !options.initialize_missing_head
         {
@@ -46,8 +60,7 @@ impl<M: PreTrainedModel> Base<M> {
 }
 
 impl<M: PreTrainedModel> Base<M> {
-    /// Makes a directory if need be, and writes the model's and the tokenizer's files beside their
-    /// places there.
+    /// Creates a directory if necessary, and writes the files of model and tokenizer to temporary files in it.
     pub fn stage(&self, directory: &Path) -> Result<Vec<Staged>> {
         let (config, parameters) = (self.model.config(), self.model.to_parameters());
         let model = stage_model::<M>(directory, config, &parameters, saved_type(&self.model))?;
@@ -66,7 +79,7 @@ impl<M> Base<M> {
         self.tokenizer.truncation().map_or(usize::MAX, |truncation| truncation.max_length)
     }
 
-    /// The same, but only the first text of a pair is cut.
+    /// The same, but only the first text of a pair is truncated.
     pub fn cut_only_first(mut self) -> Result<Self> {
         if let Some(Truncation { max_length, .. }) = self.tokenizer.truncation() {
             let strategy = TruncationStrategy::OnlyFirst;
@@ -96,16 +109,17 @@ macro_rules! impl_construction {
             |name, options| {
                 let $base = $crate::pipelines::base::Base::<$crate::$model>::load(name, options)?;
                 $build
+            },
+            |files, options| {
+                let $base = $crate::pipelines::base::Base::<$crate::$model>::read(files, options)?;
+                $build
             }
         );
 
         impl $pipeline {
-            /// Writes model (in single precision) and tokenizer into a directory, which is made if
-            /// need be. This pipeline and transformers load them from it.
+            /// Writes model (in single precision) and tokenizer to a directory, which is created if necessary. This pipeline and transformers can load it.
             ///
-            /// The tokenizer's `model_max_length` becomes the length at which texts are cut here.
-            /// What was set of this pipeline otherwise is not saved, nor is it in transformers. All
-            /// files are written beside the old ones before the first is replaced.
+            /// The tokenizer's `model_max_length` becomes the length at which this pipeline truncates texts. Its other settings are not saved, as in transformers. All files are written to temporary files before the first one is replaced.
             ///
             /// # Errors
             /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
@@ -120,10 +134,12 @@ macro_rules! impl_construction {
     };
     (
         $pipeline:ident, $model:ident,
-        |$base:ident| $build:expr, |$name:ident, $options:ident| $load:expr
+        |$base:ident| $build:expr,
+        |$name:ident, $options:ident| $load:expr,
+        |$files:ident, $with:ident| $read:expr
     ) => {
         impl $pipeline {
-            /// Of a checkpoint's directory, with its tokenizer.
+            /// Loads model and tokenizer from the directory of a checkpoint.
             ///
             /// # Errors
             /// As [`from_pretrained_with`](Self::from_pretrained_with).
@@ -137,8 +153,7 @@ macro_rules! impl_construction {
             /// Those of [`resolve`](crate::pipelines::resolve), of
             /// [`PreTrainedModel::from_pretrained`](crate::PreTrainedModel::from_pretrained) and of
             /// [`AlbertTokenizer::from_pretrained`](crate::AlbertTokenizer::from_pretrained);
-            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter that answers depend on, unless
-            /// the options allow for it.
+            /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint lacks a parameter that is needed for answers, unless the options allow it.
             pub fn from_pretrained_with(
                 name: impl AsRef<std::path::Path>,
                 options: &$crate::pipelines::PipelineOptions,
@@ -147,11 +162,32 @@ macro_rules! impl_construction {
                 $load
             }
 
+            /// Of a checkpoint's files in memory, its tokenizer's among them. Answers are those of
+            /// [`from_pretrained`](Self::from_pretrained) for a directory of these files.
+            ///
+            /// # Errors
+            /// As [`from_pretrained_with`](Self::from_pretrained_with).
+            pub fn from_bytes(files: &$crate::MemoryFiles) -> $crate::Result<Self> {
+                Self::from_bytes_with(files, &$crate::pipelines::PipelineOptions::new())
+            }
+
+            /// As [`from_bytes`](Self::from_bytes), with options.
+            ///
+            /// # Errors
+            /// As [`from_pretrained_with`](Self::from_pretrained_with).
+            pub fn from_bytes_with(
+                files: &$crate::MemoryFiles,
+                options: &$crate::pipelines::PipelineOptions,
+            ) -> $crate::Result<Self> {
+                let ($files, $with) = (files, options);
+                $read
+            }
+
             /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to or, if it is set to none,
             /// to the one that it says the model is meant for; and never to more than the model takes.
             ///
             /// # Errors
-            /// [`Error::Input`](crate::Error::Input) if that is less than a text's special tokens.
+            /// [`Error::Input`](crate::Error::Input) if this leaves no room for special tokens.
             pub fn new(
                 model: $crate::$model,
                 tokenizer: $crate::AlbertTokenizer,
@@ -165,12 +201,12 @@ macro_rules! impl_construction {
                 &self.base.model
             }
 
-            /// The tokenizer, which cuts texts to what the model takes.
+            /// The tokenizer, which truncates texts to the model's input length.
             pub fn tokenizer(&self) -> &$crate::AlbertTokenizer {
                 &self.base.tokenizer
             }
 
-            /// What happened when the checkpoint was loaded; none if the pipeline was made of a model.
+            /// The report of loading the checkpoint; `None` if the pipeline was created from a model.
             pub fn load_report(&self) -> Option<&$crate::LoadReport> {
                 self.base.report.as_ref()
             }
@@ -183,12 +219,11 @@ pub(super) use impl_construction;
 macro_rules! impl_exit {
     ($pipeline:ident, |$config:ident| $problem:expr) => {
         impl $pipeline {
-            /// Lets each input leave the model at the first exit where `policy` says so, which saves the layers after it; see
-            /// [`exits`](crate::exits). Each output says how many layers it took.
+            /// Lets each input leave the model at the first exit that `policy` selects, which saves the layers after it; see
+            /// [`exits`](crate::exits). Each output has the number of layers used.
             ///
             /// # Errors
-            /// [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy no meaning for its
-            /// predictions.
+            /// [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
             pub fn exit(
                 mut self,
                 policy: impl $crate::exits::ExitPolicy + 'static,

@@ -1,7 +1,10 @@
-//! Which words could stand where a text says `[MASK]`?
+//! Predicts the words for the `[MASK]`s of a text.
+
+use std::fmt;
 
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -13,7 +16,7 @@ use crate::model::heads::AlbertForMaskedLM;
 use crate::nn::softmax;
 use crate::text::Encoding;
 
-/// For so many masks at a time are scores of the whole vocabulary held in memory.
+/// The number of masks for which scores of the whole vocabulary are held in memory at a time.
 const MASKS_AT_A_TIME: usize = 64;
 
 /// The most probable words for each `[MASK]` of a text (`fill-mask` in transformers).
@@ -33,7 +36,7 @@ const MASKS_AT_A_TIME: usize = 64;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// Probabilities of several masks are each mask's own, as if the others were not to be guessed.
+/// The probabilities of several masks are independent of each other.
 #[derive(Debug)]
 pub struct FillMask {
     base: Base<AlbertForMaskedLM>,
@@ -46,7 +49,7 @@ impl_construction!(FillMask, AlbertForMaskedLM, |base| {
 });
 
 /// A word that could stand in a mask's place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MaskPrediction {
     /// Its probability among all words of the vocabulary.
@@ -55,24 +58,29 @@ pub struct MaskPrediction {
     pub token: u32,
     /// The word itself, decoded.
     pub token_str: String,
-    /// The whole text, decoded, with the word in this mask's place. Special tokens are in it if there are several masks,
-    /// since the other masks are among them.
+    /// The whole text, decoded, with the word in place of this mask. It includes special tokens if there are several masks, since the other masks are special tokens.
     pub sequence: String,
 }
 
+/// The word and its probability: `Paris 0.973`.
+impl fmt::Display for MaskPrediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.token_str, self.score)
+    }
+}
+
 impl FillMask {
-    /// How many words are returned for each mask, best first: by default 5.
+    /// The number of words returned for each mask, best first; by default 5.
     #[must_use]
     pub fn top_k(mut self, count: usize) -> Self {
         self.top_k = count;
         self
     }
 
-    /// The only words to choose from. One that is no token of the vocabulary stands for the first token that it consists
-    /// of. Their scores are still probabilities among all words.
+    /// Restricts the candidate words. A word that is not a token of the vocabulary is represented by its first token. Scores remain probabilities among all words.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is none left, because no text is in them, or one is beyond the model's vocabulary.
+    /// [`Error::Input`] if no word is left because all are empty, or if one is outside the model's vocabulary.
     pub fn targets(mut self, words: &[impl AsRef<str>]) -> Result<Self> {
         let mut ids = Vec::with_capacity(words.len());
         for word in words {

@@ -1,4 +1,4 @@
-//! From text to answers in one call: what `pipeline("text-classification", …)` is in transformers.
+//! From text to answers in one call, like `pipeline("text-classification", …)` in transformers.
 //!
 //! ```
 //! use ndalbert::pipelines::{Pipeline, TextClassification};
@@ -11,17 +11,12 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! A pipeline is a model, its tokenizer and what is made of the model's numbers. All of them are [`Pipeline`]s, which
-//! take one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)) or an iterator of them that need
-//! not end ([`stream`](Pipeline::stream)). Many inputs go through the model in groups of a number of *tokens*, packed,
-//! and keep their order; one that cannot be processed does not keep the others from it.
+//! A pipeline combines a model, its tokenizer and post-processing. All implement [`Pipeline`], which takes one input ([`run`](Pipeline::run)), many ([`run_many`](Pipeline::run_many)), or an iterator of any length ([`stream`](Pipeline::stream)). Inputs are grouped by their number of *tokens* and packed, and results keep their order. An input that cannot be processed does not affect the others.
 //!
-//! What they answer is what the pipelines of transformers 5.23 do (of 4.57, for [`QuestionAnswering`], which 5 lacks), with
-//! these exceptions: texts that are longer than the model's input are cut, and not an error; checkpoints that lack the head
-//! that a pipeline needs are one, since its answers would be noise ([`PipelineOptions::initialize_missing_head`] goes on all
-//! the same); and so are logits that are no finite numbers.
+//! Results are those of the pipelines of transformers 5.23 (4.57 for [`QuestionAnswering`], which 5 lacks), with these exceptions. Texts longer than the model's input are truncated instead of an error. Checkpoints without the head that a pipeline needs are an error, since answers would be random ([`PipelineOptions::initialize_missing_head`] allows them). Non-finite logits are an error, too.
 
 mod base;
+mod dynamic;
 mod fill_mask;
 mod multiple_choice;
 mod options;
@@ -33,20 +28,23 @@ mod sentence_embedding;
 mod sentence_order;
 mod sentence_transformer;
 mod sentence_transformer_save;
+mod similarity;
 mod stream;
 mod text_classification;
 mod token_classification;
 mod windows;
 mod zero_shot_classification;
 
+pub use dynamic::DynPipeline;
 pub use fill_mask::{FillMask, MaskPrediction};
 pub use multiple_choice::{MultipleChoice, MultipleChoiceInput, RankedChoice, RankedChoices};
 pub use options::PipelineOptions;
 pub use pipeline::{Group, Pipeline, Prepared};
 pub use question_answering::{Answer, QuestionAnswering, QuestionAnsweringInput};
-pub use resolve::resolve;
+pub use resolve::{Files, resolve};
 pub use sentence_embedding::{Pooling, SentenceEmbedding};
 pub use sentence_order::{SentenceOrder, SentenceOrderPrediction, SentencePair};
+pub use similarity::{Match, similarity, top_k};
 pub use stream::{Progress, Stream};
 pub use text_classification::{Classification, Function, TextClassification, TextInput};
 pub use token_classification::{Aggregation, Entity, TokenClassification};

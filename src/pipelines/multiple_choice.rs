@@ -1,8 +1,10 @@
-//! Which of several choices goes with a prompt? (The article's demo.)
+//! Multiple choice: which of several choices fits a prompt?
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -14,10 +16,9 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForMultipleChoice;
 use crate::nn::softmax;
 
-/// Choices that could go with a prompt, ranked. transformers has no such pipeline; scores are those of its
-/// `AlbertForMultipleChoice`.
+/// Ranks the choices for a prompt. transformers has no such pipeline; scores are those of its `AlbertForMultipleChoice`.
 ///
-/// The demo of the article that this crate started from:
+/// The question at the end of *自然语言处理 — ALBERT*, the article from which this crate started:
 ///
 /// ```
 /// # std::env::set_current_dir(env!("CARGO_MANIFEST_DIR")).expect("the crate's directory");
@@ -41,12 +42,12 @@ pub struct MultipleChoice {
 impl_construction!(MultipleChoice, AlbertForMultipleChoice, |base| Ok(Self { base, exit: None }));
 impl_exit!(MultipleChoice, |config| ProblemType::SingleLabelClassification);
 
-/// A prompt, and what could go with it. Made of a pair, too.
+/// A prompt and its choices. Also created from a pair.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MultipleChoiceInput {
     /// What comes first.
     pub prompt: String,
-    /// What each of them is paired with; at least one.
+    /// The choices; at least one.
     pub choices: Vec<String>,
 }
 
@@ -62,10 +63,10 @@ where
 }
 
 /// A choice, and how much speaks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RankedChoice {
-    /// Its place among the choices of the input, counted from 0.
+    /// Its index among the choices of the input.
     pub index: usize,
     /// The choice itself.
     pub choice: String,
@@ -73,9 +74,16 @@ pub struct RankedChoice {
     pub score: f32,
     /// The model's number for it.
     pub logit: f32,
-    /// How many layers were computed for the prompt and its choices: all, or fewer where they left
+    /// The number of layers computed for the prompt and its choices: all, or fewer if they left
     /// [early](MultipleChoice::exit).
     pub layers: usize,
+}
+
+/// The choice and its probability.
+impl fmt::Display for RankedChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.choice, self.score)
+    }
 }
 
 /// All choices of a prompt, best first.

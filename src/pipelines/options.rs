@@ -38,42 +38,40 @@ impl Default for PipelineOptions {
 }
 
 impl PipelineOptions {
-    /// The defaults: single precision, groups of 8192 tokens, texts as long as the model takes them.
+    /// The defaults: single precision, groups of 8192 tokens, texts up to the model's input length.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Executes the model's layers in this precision; see [`Precision`] for what that means.
+    /// Executes the model's layers in this precision; see [`Precision`].
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.load = self.load.precision(precision);
         self
     }
 
-    /// Lets about so many tokens go through the model together. More than the default gains nothing; less takes less
-    /// memory, and answers sooner in a stream that inputs come to slowly: with 1, each input goes alone.
+    /// Sets the approximate number of tokens that the model processes together. More than the default gains nothing. Less needs less memory and answers sooner when inputs arrive slowly: with 1, each input is processed alone.
     #[must_use]
     pub fn tokens_per_batch(mut self, tokens: usize) -> Self {
         self.tokens_per_batch = tokens;
         self
     }
 
-    /// Cuts texts (with their special tokens) to so many tokens, if the model does not take less.
+    /// Truncates texts (with their special tokens) to this number of tokens, or to the model's input length if that is less.
     #[must_use]
     pub fn max_length(mut self, tokens: usize) -> Self {
         self.max_length = Some(tokens);
         self
     }
 
-    /// Goes on where the checkpoint lacks the head that the pipeline needs, with one that is drawn at random, as
-    /// transformers does: for tests, and to measure.
+    /// Initialises a head that the checkpoint lacks at random, as transformers does, instead of failing: for tests and measurements.
     #[must_use]
     pub fn initialize_missing_head(mut self, initialize: bool) -> Self {
         self.initialize_missing_head = initialize;
         self
     }
 
-    /// How the checkpoint is loaded, in whatever else [`LoadOptions`] has; its precision replaces one given before.
+    /// Sets all other options of loading; the precision in them replaces one set before.
     #[must_use]
     pub fn load(mut self, load: LoadOptions) -> Self {
         self.load = load;

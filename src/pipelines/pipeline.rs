@@ -1,4 +1,4 @@
-//! What all pipelines can do.
+//! The interface of all pipelines.
 
 use std::ops::Range;
 
@@ -8,16 +8,15 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::text::Encoding;
 
-/// What all pipelines can do: take inputs, and give an output for each.
+/// The interface of all pipelines: an output for each input.
 ///
-/// A pipeline of one's own says how an input is tokenized and what becomes of a group of them in the model; the rest
-/// comes with it:
+/// A custom pipeline defines how an input is tokenized and how the model processes a group of them; everything else is provided:
 ///
 /// ```
 /// use ndalbert::pipelines::{Group, Pipeline, Prepared};
 /// use ndalbert::{Albert, AlbertTokenizer, PreTrainedModel, Result};
 ///
-/// /// How long the vector is that the pooler makes of a text.
+/// /// The norm of a text's pooled output.
 /// struct Norm(Albert, AlbertTokenizer);
 ///
 /// impl Pipeline for Norm {
@@ -46,28 +45,28 @@ use crate::text::Encoding;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 pub trait Pipeline: Send + Sync {
-    /// What goes in.
+    /// The input.
     type Input: Send;
 
-    /// What comes out.
+    /// The output.
     type Output;
 
-    /// What an output is made of besides the model's numbers.
+    /// What is kept of an input to create its output, apart from the model's results.
     type Kept: Send;
 
-    /// Tokenizes an input. Those of a stream are tokenized in parallel.
+    /// Tokenizes an input. A stream tokenizes several in parallel.
     ///
     /// # Errors
-    /// What is wrong with this input.
+    /// Any error of this input.
     fn prepare(&self, input: Self::Input) -> Result<Prepared<Self::Kept>>;
 
-    /// Runs the model over the sequences of several inputs, and makes an output for each, in order.
+    /// Runs the model on the sequences of several inputs, and returns an output for each, in order.
     ///
     /// # Errors
-    /// What is wrong with one of them is its result; an error of the whole has each of them tried alone.
+    /// An error of one input is its own result. If the whole group fails, each input is tried alone.
     fn infer(&self, group: Group<'_, Self::Kept>) -> Result<Vec<Result<Self::Output>>>;
 
-    /// About how many tokens go through the model together.
+    /// The approximate number of tokens that the model processes together.
     fn tokens_per_batch(&self) -> usize {
         TOKENS_PER_BATCH
     }
@@ -75,7 +74,7 @@ pub trait Pipeline: Send + Sync {
     /// The output of one input.
     ///
     /// # Errors
-    /// If it cannot be tokenized, or the model's numbers for it are not finite.
+    /// If it cannot be tokenized, or if the model's results are not finite.
     fn run(&self, input: impl Into<Self::Input>) -> Result<Self::Output>
     where
         Self: Sized,
@@ -87,7 +86,7 @@ pub trait Pipeline: Send + Sync {
     /// The outputs of many inputs, in order.
     ///
     /// # Errors
-    /// Each result has its own: an [`Error::Item`] with the input's place.
+    /// Each result has its own: an [`Error::Item`] with the index of the input.
     fn run_many<I>(&self, inputs: I) -> Vec<Result<Self::Output>>
     where
         Self: Sized,
@@ -98,10 +97,8 @@ pub trait Pipeline: Send + Sync {
 
     /// An iterator over the outputs of many inputs, in order.
     ///
-    /// Inputs are taken as they are needed: enough of them for a group of
-    /// [`tokens_per_batch`](Self::tokens_per_batch) tokens, 256 at a time at most. So memory stays the same however many
-    /// there are. Each error is an [`Error::Item`] with the input's place, and is followed by the outputs of the inputs
-    /// after it.
+    /// Inputs are read as needed: enough for a group of
+    /// [`tokens_per_batch`](Self::tokens_per_batch) tokens, at most 256 at a time, so memory is constant. An error is an [`Error::Item`] with the index of the input; the outputs of later inputs follow.
     fn stream<I>(&self, inputs: I) -> Stream<'_, Self, I::IntoIter>
     where
         Self: Sized,
@@ -114,20 +111,20 @@ pub trait Pipeline: Send + Sync {
 /// An input, tokenized.
 #[derive(Clone, Debug)]
 pub struct Prepared<K> {
-    /// The sequences that the model reads for it; at least one.
+    /// Its sequences for the model; at least one.
     pub encodings: Vec<Encoding>,
-    /// What the output is made of besides the model's numbers.
+    /// What is kept of it to create its output, apart from the model's results.
     pub kept: K,
 }
 
 impl<K> Prepared<K> {
-    /// How many tokens its sequences have.
+    /// The number of tokens in its sequences.
     pub fn num_tokens(&self) -> usize {
         self.encodings.iter().map(Encoding::len).sum()
     }
 }
 
-/// Inputs that go through the model together.
+/// Inputs that the model processes together.
 #[derive(Debug)]
 pub struct Group<'a, K>(pub &'a [Prepared<K>]);
 
@@ -140,7 +137,7 @@ impl<'a, K> Group<'a, K> {
         Batch::from_encodings(self.0.iter().flat_map(|prepared| &prepared.encodings))
     }
 
-    /// The inputs, each with its sequences' places in the [`batch`](Self::batch).
+    /// The inputs, each with the range of its sequences in the [`batch`](Self::batch).
     pub fn items(self) -> impl Iterator<Item = (Range<usize>, &'a Prepared<K>)> {
         let mut end = 0;
         self.0.iter().map(move |prepared| {
@@ -159,8 +156,7 @@ impl<K> Clone for Group<'_, K> {
 
 impl<K> Copy for Group<'_, K> {}
 
-/// The outputs of a group, as many as it has inputs. If it fails as a whole, its inputs are tried alone, so that only
-/// those fail that have to.
+/// The outputs of a group, one per input. If the group fails as a whole, its inputs are tried alone, so that only invalid ones fail.
 pub(super) fn infer_all<P: Pipeline>(
     pipeline: &P,
     group: &[Prepared<P::Kept>],

@@ -1,4 +1,4 @@
-//! A vector for a text, near to those of texts that mean the same.
+//! Sentence embeddings: vectors that are close for texts of similar meaning.
 
 use std::path::Path;
 
@@ -12,10 +12,11 @@ use super::resolve::directory;
 use super::sentence_transformer::{Modules, SentenceTransformer, named_prompt};
 use crate::error::{Error, Result};
 use crate::layout::model_directory;
-use crate::model::Albert;
+use crate::memory::{MemoryFiles, Origin};
+use crate::model::{Albert, Model};
 use crate::text::Encoding;
 
-/// A vector for each text: its tokens' last states, pooled.
+/// Computes a vector for each text by pooling its last hidden states.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, SentenceEmbedding};
@@ -29,11 +30,7 @@ use crate::text::Encoding;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A directory of sentence-transformers (one with a `modules.json`) says how tokens are pooled,
-/// whether vectors are normalised, how many of their values are kept, at what length texts are cut
-/// and what is put before them; the vectors are those of `encode` in sentence-transformers 6. Other
-/// checkpoints begin with the mean of all tokens, special ones included, which is what
-/// sentence-transformers makes of them; without training for that, similarities say little.
+/// A directory of sentence-transformers (with a `modules.json`) defines the pooling, normalisation, number of dimensions, truncation length and prompt; the vectors are those of `encode` in sentence-transformers 6. Other checkpoints use the mean of all tokens, including special ones, as sentence-transformers does; without training for this, similarities mean little.
 #[derive(Debug)]
 pub struct SentenceEmbedding {
     pub(super) base: Base<Albert>,
@@ -42,17 +39,21 @@ pub struct SentenceEmbedding {
     pub(super) normalize: Option<bool>,
 }
 
-impl_construction!(SentenceEmbedding, Albert, |base| Ok(Self::of_base(base)), |name, options| {
-    Self::load(name, options)
-});
+impl_construction!(
+    SentenceEmbedding,
+    Albert,
+    |base| Ok(Self::of_base(base)),
+    |name, options| Self::load(name, options),
+    |files, options| Self::read(files, options)
+);
 
 /// One vector of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pooling {
-    /// The first token's.
+    /// The state of the first token.
     Cls,
-    /// The greatest value of all tokens, in each place.
+    /// The maximum over all tokens, in each dimension.
     Max,
     /// The mean of all tokens.
     #[default]
@@ -61,7 +62,7 @@ pub enum Pooling {
     MeanSqrtLength,
     /// The mean of all tokens, the first of the text counting once, the second twice, and so on.
     WeightedMean,
-    /// The last token's.
+    /// The state of the last token.
     LastToken,
 }
 
@@ -96,41 +97,55 @@ impl SentenceEmbedding {
 
     fn load(name: &Path, options: &PipelineOptions) -> Result<Self> {
         let path = directory(name, options)?;
+        let found = SentenceTransformer::open(Origin::Disk, &model_directory(&path))?;
+        Self::assemble(found, options, |checkpoint, options| {
+            let checkpoint = checkpoint.filter(|_| path.is_dir()).unwrap_or(&path);
+            Base::load(checkpoint, options)
+        })
+    }
+
+    fn read(files: &MemoryFiles, options: &PipelineOptions) -> Result<Self> {
+        let found = SentenceTransformer::open(Origin::Memory(files), Path::new(""))?;
+        Self::assemble(found, options, |checkpoint, options| match checkpoint {
+            Some(directory) => Base::read(&files.under(directory), options),
+            None => Base::read(files, options),
+        })
+    }
+
+    /// Of what `modules.json` says, if there is one, and the directory that it says the checkpoint is in.
+    fn assemble(
+        found: Option<SentenceTransformer>,
+        options: &PipelineOptions,
+        load: impl FnOnce(Option<&Path>, &PipelineOptions) -> Result<Base<Albert>>,
+    ) -> Result<Self> {
         // No answer depends on the pooler, so none is missed.
         let mut options = options.clone().initialize_missing_head(true);
-        let Some(found) = SentenceTransformer::open(&model_directory(&path))? else {
-            return Ok(Self::of_base(Base::load(&path, &options)?));
-        };
+        let Some(found) = found else { return Ok(Self::of_base(load(None, &options)?)) };
         options.max_length = options.max_length.or(found.max_length);
-        let checkpoint = if path.is_dir() { &found.checkpoint } else { &path };
-        let mut base: Base<Albert> = Base::load(checkpoint, &options)?;
+        let mut base = load(Some(&found.checkpoint), &options)?;
         if found.modules.lower_case {
             base.tokenizer = base.tokenizer.lower_cased()?;
         }
         Ok(Self { modules: found.modules, ..Self::of_base(base) })
     }
 
-    /// How one vector is made of many, instead of what the checkpoint says.
+    /// Sets the pooling, instead of the checkpoint's.
     #[must_use]
     pub fn pooling(mut self, pooling: Pooling) -> Self {
         self.modules.poolings = vec![pooling];
         self
     }
 
-    /// Whether vectors are divided by their length, so that the dot product of two is their cosine similarity.
+    /// Whether vectors are normalised to length 1, so that the dot product of two is their cosine similarity.
     ///
-    /// Where they are [cut](Self::truncate_dim), it is the cut ones (`normalize_embeddings` of
-    /// `encode`). A checkpoint's own `Normalize` module comes before cutting, as in
-    /// sentence-transformers, and leaves them shorter than 1.
+    /// With [`truncate_dim`](Self::truncate_dim), the truncated vectors are normalised (`normalize_embeddings` of `encode`). A checkpoint's own `Normalize` module is applied before truncation, as in sentence-transformers, so its vectors become shorter than 1.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> Self {
         self.normalize = Some(normalize);
         self
     }
 
-    /// How many values of each vector are kept, the first ones, instead of what the checkpoint
-    /// says; all with `None`. For models that were trained to have the meaning in the first ones
-    /// (Matryoshka).
+    /// Truncates each vector to its first values, instead of the checkpoint's setting; `None` keeps all. For models trained for this (Matryoshka).
     ///
     /// # Errors
     /// [`Error::Input`] for 0.
@@ -142,22 +157,28 @@ impl SentenceEmbedding {
         Ok(self)
     }
 
-    /// What is put before every text, such as `query: `, instead of what the checkpoint says.
+    /// Sets the prompt before every text, such as `query: `, instead of the checkpoint's.
     #[must_use]
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
         self.modules.prompt = prompt.into();
         self
     }
 
-    /// What the checkpoint's `prompts` say under this name is put before every text.
+    /// Selects a prompt from the checkpoint's `prompts` by name.
     ///
     /// # Errors
-    /// [`Error::Input`] if they have no such name.
+    /// [`Error::Input`] if there is no such name.
     pub fn prompt_name(mut self, name: &str) -> Result<Self> {
         let found = named_prompt(&self.modules.config, name);
         self.modules.prompt =
             found.map_err(|expected| Error::input("prompt_name", expected, format!("{name:?}")))?;
         Ok(self)
+    }
+
+    /// How many values a vector has.
+    pub fn dimension(&self) -> usize {
+        let all = self.modules.poolings.len() * self.base.model.config().hidden_size;
+        self.modules.truncate_dim.unwrap_or(usize::MAX).min(all)
     }
 
     /// How many of an encoding's first tokens are of the prompt and not to be pooled: fewer than it
@@ -175,7 +196,7 @@ impl SentenceEmbedding {
         Ok(count.min(encoding.len().saturating_sub(1)))
     }
 
-    /// The vector of a text of states `[n, H]`, of which the first ones are passed over.
+    /// The vector of a text with states `[n, H]`, ignoring the first ones.
     fn pooled(&self, states: ArrayView2<'_, f32>, passed_over: usize) -> Result<Array1<f32>> {
         check_finite("last hidden state", states)?;
         let states = states.slice(s![passed_over.., ..]);
@@ -199,8 +220,7 @@ fn normalized(vector: Array1<f32>) -> Array1<f32> {
 
 impl Pipeline for SentenceEmbedding {
     type Input = String;
-    /// As many values as the model's `hidden_size` (times the number of poolings that the
-    /// checkpoint joins), if they are not cut.
+    /// `hidden_size` values (times the number of poolings that the checkpoint concatenates), unless truncated.
     type Output = Array1<f32>;
     /// How many tokens are not pooled.
     type Kept = usize;

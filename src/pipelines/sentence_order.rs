@@ -1,8 +1,10 @@
-//! Do two segments stand in their original order?
+//! Sentence order: are two segments in their original order?
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -14,9 +16,7 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::AlbertForSentenceOrder;
 use crate::nn::softmax;
 
-/// Whether two sentences, or longer stretches of text, are in the order in which they were written: what ALBERT is
-/// pre-trained for besides guessing words. transformers has no such pipeline; logits are those of its
-/// `AlbertForPreTraining`.
+/// Predicts whether two segments of text are in their original order: ALBERT's second pre-training task. transformers has no such pipeline; logits are those of its `AlbertForPreTraining`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, SentenceOrder};
@@ -29,7 +29,7 @@ use crate::nn::softmax;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// The published v1 and v2 models come without the head that this needs; those of albert_zh have it.
+/// The published v1 and v2 models lack the head for this; those of albert_zh have it.
 #[derive(Debug)]
 pub struct SentenceOrder {
     base: Base<AlbertForSentenceOrder>,
@@ -39,12 +39,12 @@ pub struct SentenceOrder {
 impl_construction!(SentenceOrder, AlbertForSentenceOrder, |base| Ok(Self { base, exit: None }));
 impl_exit!(SentenceOrder, |config| ProblemType::SingleLabelClassification);
 
-/// Two stretches of text. Made of a pair, too.
+/// Two segments of text. Also created from a pair.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SentencePair {
-    /// The one that is read first.
+    /// The first segment.
     pub first: String,
-    /// The one that is read after it.
+    /// The second segment.
     pub second: String,
 }
 
@@ -55,15 +55,26 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for SentencePair {
 }
 
 /// Whether two sentences are in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SentenceOrderPrediction {
     /// The probability that they are.
     pub in_order: f32,
-    /// The model's numbers for "in order" and for "swapped".
+    /// The logits of "in order" and "swapped".
     pub logits: [f32; 2],
-    /// How many layers were computed for them: all, or fewer where the pair left [early](SentenceOrder::exit).
+    /// The number of layers computed: all, or fewer if the pair left [early](SentenceOrder::exit).
     pub layers: usize,
+}
+
+/// `in order 0.912`, or `swapped` with the probability of that.
+impl fmt::Display for SentenceOrderPrediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_order = self.in_order;
+        match in_order >= 0.5 {
+            true => write!(f, "in order {in_order:.3}"),
+            false => write!(f, "swapped {:.3}", 1.0 - in_order),
+        }
+    }
 }
 
 fn prediction(logits: ArrayView1<'_, f32>, layers: usize) -> Result<SentenceOrderPrediction> {

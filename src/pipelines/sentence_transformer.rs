@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::sentence_embedding::Pooling;
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_text};
+use crate::files::MAX_JSON;
+use crate::memory::Origin;
 
 /// What such a directory says.
 #[derive(Debug)]
@@ -88,9 +89,9 @@ impl SentenceTransformer {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`] for files that cannot be read or say something that this crate cannot do.
-    pub fn open(directory: &Path) -> Result<Option<Self>> {
+    pub fn open(origin: Origin<'_>, directory: &Path) -> Result<Option<Self>> {
         let path = directory.join("modules.json");
-        let Some(modules) = read_if_there::<Vec<Module>>(&path)? else { return Ok(None) };
+        let Some(modules) = read_if_there::<Vec<Module>>(origin, &path)? else { return Ok(None) };
         // What a module is, is the last part of its class's name; what is before it changed with versions.
         let class = |module: &Module| module.class.rsplit('.').next().unwrap_or("").to_owned();
         let classes: Vec<String> = modules.iter().map(class).collect();
@@ -106,10 +107,10 @@ impl SentenceTransformer {
         let place = |module: &Module| inside(directory, &module.path, &path);
         let (checkpoint, pooling) = (place(&modules[0])?, place(&modules[1])?);
         let TransformerConfig { max_seq_length, do_lower_case, .. } =
-            transformer_config(&checkpoint)?;
-        let (poolings, include_prompt) = poolings(&pooling.join("config.json"))?;
+            transformer_config(origin, &checkpoint)?;
+        let (poolings, include_prompt) = poolings(origin, &pooling.join("config.json"))?;
         let path = directory.join(CONFIG);
-        let config: Map<String, Value> = read_if_there(&path)?.unwrap_or_default();
+        let config: Map<String, Value> = read_if_there(origin, &path)?.unwrap_or_default();
         if let Some(found) = config.get("prompts").filter(|prompts| !prompts.is_object()) {
             let reason = format!("`prompts`: expected an object, found {found}");
             return Err(Error::format(path, reason));
@@ -137,10 +138,10 @@ fn inside(directory: &Path, module: &Path, modules: &Path) -> Result<PathBuf> {
     Ok(directory.join(module))
 }
 
-fn transformer_config(checkpoint: &Path) -> Result<TransformerConfig> {
+fn transformer_config(origin: Origin<'_>, checkpoint: &Path) -> Result<TransformerConfig> {
     for name in ["sentence_bert_config.json", "sentence_albert_config.json"] {
         let path = checkpoint.join(name);
-        let Some(config) = read_if_there::<TransformerConfig>(&path)? else { continue };
+        let Some(config) = read_if_there::<TransformerConfig>(origin, &path)? else { continue };
         let wrong = |what: &str| Err(Error::format(&path, what));
         let task = config.transformer_task.as_deref();
         if task.is_some_and(|task| task != "feature-extraction") {
@@ -157,8 +158,8 @@ fn transformer_config(checkpoint: &Path) -> Result<TransformerConfig> {
 }
 
 /// The poolings, and whether what is put before a text is pooled, too.
-fn poolings(path: &Path) -> Result<(Vec<Pooling>, bool)> {
-    let config: Map<String, Value> = read(path)?;
+fn poolings(origin: Origin<'_>, path: &Path) -> Result<(Vec<Pooling>, bool)> {
+    let config: Map<String, Value> = read(origin, path)?;
     let wrong = |key: &str, value: &Value| {
         let known = POOLINGS.map(|(_, name, _)| name);
         Error::format(path, format!("`{key}`: expected some of {known:?}, found {value}"))
@@ -234,13 +235,13 @@ fn truncate_dim(path: &Path, config: &Map<String, Value>) -> Result<Option<usize
     })
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = read_text(path, MAX_JSON)?;
+fn read<T: DeserializeOwned>(origin: Origin<'_>, path: &Path) -> Result<T> {
+    let bytes = origin.read_text(path, MAX_JSON)?;
     serde_json::from_slice(&bytes).map_err(|error| Error::format(path, error.to_string()))
 }
 
-fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match read(path) {
+fn read_if_there<T: DeserializeOwned>(origin: Origin<'_>, path: &Path) -> Result<Option<T>> {
+    match read(origin, path) {
         Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => Ok(None),
         result => result.map(Some),
     }

@@ -1,4 +1,4 @@
-//! A directory of sentence-transformers, written.
+//! Writing a directory of sentence-transformers.
 
 use std::fs;
 use std::path::Path;
@@ -23,8 +23,7 @@ impl SentenceEmbedding {
     /// # Errors
     /// As [`PreTrainedModel::save_pretrained`](crate::PreTrainedModel::save_pretrained) and
     /// [`AlbertTokenizer::save_pretrained`](crate::AlbertTokenizer::save_pretrained);
-    /// [`Error::Input`] if vectors are to be [normalised](Self::normalize) after they are cut, for
-    /// which sentence-transformers' files have no word.
+    /// [`Error::Input`] if vectors are [normalised](Self::normalize) after truncation, which sentence-transformers' files cannot express.
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         let pooling = directory.join("1_Pooling");
@@ -34,7 +33,7 @@ impl SentenceEmbedding {
         if self.normalize == Some(true) && self.modules.truncate_dim.is_some_and(|dim| dim < width)
         {
             let expected = "vectors that are not normalised after they are cut";
-            return Err(Error::input("normalize", expected, "true, beside truncate_dim"));
+            return Err(Error::input("normalize", expected, "true, with truncate_dim"));
         }
         let mut staged = self.base.stage(directory)?;
         fs::create_dir_all(&pooling).map_err(|error| Error::io(&pooling, error))?;

@@ -1,4 +1,4 @@
-//! Many inputs, a group at a time.
+//! Streams: many inputs, one group at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,14 +15,14 @@ const MAX_AHEAD: usize = 256;
 /// How many tokens an input is taken to have before any was seen.
 const FIRST_GUESS: usize = 32;
 
-/// The outputs of many inputs, in order. Made by [`Pipeline::stream`].
+/// The outputs of many inputs, in order. Created by [`Pipeline::stream`].
 pub struct Stream<'p, P: Pipeline, I> {
     pipeline: &'p P,
     inputs: Fuse<I>,
     ahead: Ahead<P::Kept>,
-    /// Outputs that nobody has asked for yet.
+    /// Outputs that were not yielded yet.
     ready: VecDeque<Result<P::Output>>,
-    /// How many outputs were given away.
+    /// The number of outputs yielded.
     given: usize,
     progress: Progress,
     hook: Option<Hook<'p>>,
@@ -30,17 +30,17 @@ pub struct Stream<'p, P: Pipeline, I> {
 
 type Hook<'p> = Box<dyn FnMut(Progress) + Send + 'p>;
 
-/// How far a [`Stream`] is.
+/// The progress of a [`Stream`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How many inputs are done with, whether or not their outputs were asked for.
+    /// The number of inputs processed, whether or not their outputs were yielded.
     pub done: usize,
-    /// How many of them failed.
+    /// The number of failed inputs among them.
     pub failed: usize,
-    /// How many tokens went through the model.
+    /// The number of tokens that the model processed.
     pub tokens: usize,
-    /// How many inputs there are, if their iterator knows.
+    /// The total number of inputs, if their iterator knows it.
     pub total: Option<usize>,
 }
 
@@ -75,7 +75,7 @@ impl<'p, P: Pipeline, I: Iterator<Item: Into<P::Input>>> Stream<'p, P, I> {
         }
     }
 
-    /// Calls `hook` after each group, for a progress bar say.
+    /// Calls `hook` after each group, such as for a progress bar.
     ///
     /// ```
     /// use ndalbert::pipelines::{Pipeline, TextClassification};

@@ -1,9 +1,11 @@
-//! Which class does a text, or a pair of texts, belong to?
+//! Text classification: the class of a text or a pair of texts.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use serde::Serialize;
 
 use super::base::{Base, impl_construction, impl_exit};
 use super::pipeline::{Group, Pipeline, Prepared};
@@ -15,7 +17,7 @@ use crate::model::exits::ExitPolicy;
 use crate::model::heads::{AlbertForSequenceClassification, problem};
 use crate::nn::softmax;
 
-/// Classes of texts or of pairs of texts, with their scores (`text-classification` in transformers).
+/// Classifies texts or pairs of texts (`text-classification` in transformers).
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, TextClassification};
@@ -31,7 +33,7 @@ use crate::nn::softmax;
 /// ```
 #[derive(Debug)]
 pub struct TextClassification {
-    base: Base<AlbertForSequenceClassification>,
+    pub(super) base: Base<AlbertForSequenceClassification>,
     top_k: Option<usize>,
     function: Function,
     exit: Option<Arc<dyn ExitPolicy>>,
@@ -70,33 +72,39 @@ impl<A: Into<String>, B: Into<String>> From<(A, B)> for TextInput {
 }
 
 /// A class, and how much speaks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Classification {
     /// The class's name in the checkpoint's `id2label`.
     pub label: String,
-    /// What the [`Function`] makes of its logit; in a regression, the prediction.
+    /// The result of the [`Function`] for its logit; in a regression, the prediction.
     pub score: f32,
-    /// How many layers were computed for it: all of them, or fewer where the input left
+    /// The number of layers computed: all, or fewer if the input left
     /// [early](TextClassification::exit).
     pub layers: usize,
+}
+
+/// The label and its score: `positive 0.998`.
+impl fmt::Display for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.3}", self.label, self.score)
+    }
 }
 
 /// What logits become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Function {
-    /// Probabilities of classes of which one applies.
+    /// Softmax: probabilities of mutually exclusive classes.
     Softmax,
-    /// A probability for each class alone.
+    /// Sigmoid: an independent probability for each class.
     Sigmoid,
-    /// What they are.
+    /// The logits themselves.
     None,
 }
 
 impl Function {
-    /// That of a model, as in transformers: none for a regression, a sigmoid for several labels or a single class, else a
-    /// softmax.
+    /// The function for a model, as in transformers: none for regression, a sigmoid for multi-label models or a single class, otherwise a softmax.
     fn of(config: &crate::AlbertConfig) -> Self {
         match config.problem_type {
             Some(ProblemType::Regression) => Self::None,
@@ -116,15 +124,14 @@ impl Function {
 }
 
 impl TextClassification {
-    /// How many classes are returned, best first: by default 1; all of them with `None`.
+    /// The number of classes returned, best first; by default 1; `None` returns all.
     #[must_use]
     pub fn top_k(mut self, count: impl Into<Option<usize>>) -> Self {
         self.top_k = count.into();
         self
     }
 
-    /// What scores are made by; by default what the checkpoint's `problem_type` or its number of labels says: no function
-    /// for a regression, a sigmoid for several labels at once or a single one, a softmax for one of several.
+    /// Sets the function that turns logits into scores. By default it follows from the checkpoint's `problem_type` or number of labels: none for regression, a sigmoid for multi-label models or a single label, a softmax otherwise.
     #[must_use]
     pub fn function(mut self, function: Function) -> Self {
         self.function = function;

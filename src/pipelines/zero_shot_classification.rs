@@ -1,4 +1,4 @@
-//! Which of any labels fits a text, by a model of natural language inference?
+//! Zero-shot classification: any labels, by a natural language inference model.
 
 use std::sync::Arc;
 
@@ -18,11 +18,9 @@ use crate::nn::softmax;
 /// Where a template has its label.
 const PLACE: &str = "{}";
 
-/// Labels that no model was trained for, ranked for a text (`zero-shot-classification` in transformers).
+/// Ranks labels for a text without training for them (`zero-shot-classification` in transformers).
 ///
-/// The model is one of natural language inference: it tells whether a premise, here the text,
-/// entails or contradicts a hypothesis, here "This example is *label*."; one of the checkpoint's
-/// labels, in `label2id` or in `id2label`, must begin with `entail`.
+/// The model performs natural language inference: it predicts whether a premise, here the text, entails or contradicts a hypothesis, here "This example is *label*." One of the checkpoint's labels, in `label2id` or `id2label`, must begin with `entail`.
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, ZeroShotClassification};
@@ -39,7 +37,7 @@ const PLACE: &str = "{}";
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// Where a text and a hypothesis are too long for the model, the text is cut.
+/// If a text and a hypothesis are too long for the model, the text is truncated.
 #[derive(Debug)]
 pub struct ZeroShotClassification {
     base: Base<AlbertForSequenceClassification>,
@@ -63,12 +61,12 @@ impl_construction!(ZeroShotClassification, AlbertForSequenceClassification, |bas
 });
 impl_exit!(ZeroShotClassification, |config| ProblemType::SingleLabelClassification);
 
-/// A text, and the labels that it may have. Made of a text alone, too, or of a pair of both.
+/// A text and its candidate labels. Also created from a text, or a pair of text and labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ZeroShotInput {
     /// The text.
     pub text: String,
-    /// The labels; if there are none, those that the pipeline was [given](ZeroShotClassification::labels).
+    /// The labels; if empty, those [set](ZeroShotClassification::labels) in the pipeline.
     pub labels: Vec<String>,
 }
 
@@ -98,9 +96,7 @@ fn owned(labels: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
 }
 
 impl ZeroShotClassification {
-    /// Labels that are written in one string, separated by commas. Spaces around them and empty
-    /// ones are dropped, as transformers does it. (Of labels that come one by one, it drops
-    /// nothing.)
+    /// Labels in one string, separated by commas. Surrounding spaces and empty labels are dropped, as in transformers. (Labels in a list are not changed.)
     ///
     /// ```
     /// # use ndalbert::pipelines::ZeroShotClassification;
@@ -111,14 +107,14 @@ impl ZeroShotClassification {
         labels.map(str::to_owned).collect()
     }
 
-    /// The labels of texts that come without any.
+    /// The labels for texts without labels of their own.
     #[must_use]
     pub fn labels(mut self, labels: impl IntoIterator<Item: AsRef<str>>) -> Self {
         self.labels = owned(labels);
         self
     }
 
-    /// What becomes the hypothesis once the label stands in place of each `{}`; by default `This example is {}.`
+    /// The template of the hypothesis, in which the label replaces each `{}`; by default `This example is {}.`
     ///
     /// # Errors
     /// [`Error::Input`] if there is no `{}` in it.
@@ -131,15 +127,14 @@ impl ZeroShotClassification {
         Ok(self)
     }
 
-    /// Whether each label may be right or not, whatever the others are. Scores are then probabilities of entailment against
-    /// contradiction, and do not add up to 1.
+    /// Whether labels are independent of each other. Scores are then probabilities of entailment against contradiction, and do not add up to 1.
     #[must_use]
     pub fn multi_label(mut self, multi_label: bool) -> Self {
         self.multi_label = multi_label;
         self
     }
 
-    /// Which of the checkpoint's classes is entailment, where none of its labels begins with `entail`.
+    /// Sets the class of entailment, if no label of the checkpoint begins with `entail`.
     ///
     /// # Errors
     /// [`Error::Input`] if it has no such class.
@@ -168,7 +163,7 @@ impl ZeroShotClassification {
         Ok([if entailment == 0 { classes - 1 } else { 0 }, entailment])
     }
 
-    /// Whether each of so many labels is judged by itself, rather than all of them ranked.
+    /// Whether each of this number of labels is independent, rather than all of them ranked.
     fn judges_alone(&self, labels: usize) -> bool {
         self.multi_label || labels == 1
     }

@@ -19,7 +19,7 @@ impl Batch {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if there are none, or one has no tokens.
+    /// [`Error::Input`](crate::Error::Input) if there are no encodings, or one has no tokens.
     pub fn from_encodings<'a>(encodings: impl IntoIterator<Item = &'a Encoding>) -> Result<Self> {
         Self::from_ids_and_types(
             encodings.into_iter().map(|e| (e.ids.as_slice(), e.type_ids.as_slice())),

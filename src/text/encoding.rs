@@ -1,10 +1,10 @@
-//! What a text becomes.
+//! The result of tokenizing a text.
 
 use std::ops::Range;
 
 use tokenizers::Encoding as Raw;
 
-/// One tokenized text, pair or choice: parallel lists with one entry per token, special tokens included.
+/// A tokenized text, pair or choice: parallel lists with one entry per token, including special tokens.
 ///
 /// Nothing is padded: batches are packed, so there is no attention mask either.
 ///
@@ -26,12 +26,9 @@ use tokenizers::Encoding as Raw;
 pub struct Encoding {
     /// The ids: rows of the embedding table.
     pub ids: Vec<u32>,
-    /// 0 for the first segment and its special tokens, 1 for the second. All 0 if the tokenizer's
-    /// files say that its model is given none (`model_input_names` without `token_type_ids`): it
-    /// takes segment 0 for every token then.
+    /// 0 for the first segment and its special tokens, 1 for the second. All 0 if `model_input_names` in the tokenizer's files lacks `token_type_ids`.
     pub type_ids: Vec<u32>,
-    /// The pieces themselves. An unknown one reads as in the (normalized) text in a SentencePiece vocabulary, and as
-    /// the unknown token in a WordPiece one.
+    /// The tokens as text. An unknown one is spelled as in the (normalized) text with SentencePiece, and as the unknown token with WordPiece.
     pub tokens: Vec<String>,
     /// Start and end of each token in its own text (or in its word, of `encode_words`), in characters (Unicode scalar values);
     /// `(0, 0)` for special tokens.
@@ -40,11 +37,9 @@ pub struct Encoding {
     pub byte_offsets: Vec<(usize, usize)>,
     /// The word of its own text that a token belongs to, counted from 0; `None` for special tokens.
     ///
-    /// Words are what the pre-tokenizer splits off: between white space for SentencePiece, also at punctuation and
-    /// around every Chinese character for WordPiece. Of [`encode_words`](crate::AlbertTokenizer::encode_words), they are
-    /// the words that it was given.
+    /// Words are those of the pre-tokenizer: separated by white space for SentencePiece, and also by punctuation and around every Chinese character for WordPiece. For [`encode_words`](crate::AlbertTokenizer::encode_words), they are its arguments.
     pub word_ids: Vec<Option<u32>>,
-    /// Which text a token comes from, 0 or 1; `None` for special tokens that the template added.
+    /// The text that a token comes from, 0 or 1; `None` for special tokens that the template added.
     pub sequence_ids: Vec<Option<usize>>,
     /// Whether the template added the token (a `[MASK]` written in the text does not count).
     pub special_tokens_mask: Vec<bool>,
@@ -56,7 +51,7 @@ impl Encoding {
         self.ids.len()
     }
 
-    /// Whether there is no token at all; the templates of ALBERT never leave that.
+    /// Whether there are no tokens, which does not happen with ALBERT's templates.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }

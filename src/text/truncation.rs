@@ -1,35 +1,35 @@
-//! How texts that are too long are cut.
+//! How long texts are truncated.
 
 use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy as RawStrategy};
 
-/// At most how many tokens an encoding may have, and which text gives way.
+/// The maximum length of an encoding, and which text of a pair is truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Truncation {
-    /// The greatest number of tokens, special ones included.
+    /// The maximum number of tokens, including special ones.
     pub max_length: usize,
-    /// Which text of a pair is cut.
+    /// Which text of a pair is truncated.
     pub strategy: TruncationStrategy,
 }
 
-/// Which text of a pair is cut; for a single text, the first two say the same.
+/// Which text of a pair is truncated; for a single text, the first two are equivalent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TruncationStrategy {
-    /// Tokens go from whichever text is longer, until the two are equally long, then from both.
+    /// Tokens are removed from the longer text until both are equally long, then from both.
     #[default]
     LongestFirst,
-    /// Only the first text is cut: the context in front of a choice.
+    /// Only the first text is truncated, such as the context of a choice.
     OnlyFirst,
-    /// Only the second text is cut: the paragraph behind a question.
+    /// Only the second text is truncated, such as the paragraph of a question.
     OnlySecond,
 }
 
-/// Which end of a text is cut off.
+/// The side at which a text is truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TruncationSide {
-    /// The end goes, the beginning stays.
+    /// The end is removed.
     #[default]
     Right,
-    /// The beginning goes, the end stays.
+    /// The beginning is removed.
     Left,
 }
 

@@ -1,4 +1,4 @@
-//! Settings that are checked alike.
+//! Shared checks of settings.
 
 use crate::error::{Error, Result};
 

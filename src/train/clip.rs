@@ -1,4 +1,4 @@
-//! The norm of all gradients together, and its limit.
+//! The global norm of gradients, and clipping.
 
 use rayon::prelude::*;
 
@@ -9,10 +9,9 @@ use crate::nn::Parameters;
 /// What PyTorch adds to the norm that it divides by.
 const EPSILON: f64 = 1e-6;
 
-/// The Euclidean norm of all values of a tree as if they were one vector.
+/// The Euclidean norm of all values of a tree as one vector.
 ///
-/// Sums run in double precision in an order that depends on nothing but the arrays' sizes, so the norm is the same to the
-/// bit on any number of threads. It is infinite or NaN if a value is.
+/// Sums run in double precision in an order that depends only on the sizes of arrays, so the norm is bit-identical on any number of threads. It is infinite or NaN if a value is.
 pub fn global_norm(gradients: &impl Parameters) -> f64 {
     let arrays: Vec<_> = views(gradients).into_iter().map(values).collect();
     let chunks: Vec<&[f32]> = arrays.iter().flat_map(|array| array.chunks(CHUNK)).collect();
@@ -22,12 +21,10 @@ pub fn global_norm(gradients: &impl Parameters) -> f64 {
 
 /// Scales gradients so that their [`global_norm`] is at most `max_norm`, and returns what it was before.
 ///
-/// As `torch.nn.utils.clip_grad_norm_`: what is longer is multiplied by `max_norm / (norm + 1e-6)`. google-research's
-/// `tf.clip_by_global_norm` leaves the 1e-6 out, which at the customary `max_norm` of 1 makes a difference of at most one
+/// Like `torch.nn.utils.clip_grad_norm_`, which multiplies larger gradients by `max_norm / (norm + 1e-6)`. google-research's `tf.clip_by_global_norm` omits the 1e-6, which at the customary `max_norm` of 1 makes a difference of at most one
 /// part in a million.
 ///
-/// If the norm that is returned is infinite or NaN, the gradients are as they were, and not fit to be used: skip the step, or
-/// stop.
+/// If the returned norm is infinite or NaN, the gradients are unchanged and must not be used: skip the step, or stop.
 ///
 /// # Errors
 /// [`Error::Input`] if `max_norm` is not greater than 0.
@@ -111,6 +108,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn neither_threads_nor_memory_layout_change_a_bit() {
         let value = |i: usize| ((i * 7919 % 1013) as f32 - 500.0) / 997.0;
         let rows = Array2::from_shape_fn((301, 257), |(i, j)| value(i * 257 + j));

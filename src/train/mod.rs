@@ -1,13 +1,13 @@
 //! Training: loss → backward → clip → optimizer → checkpoint.
 //!
-//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer changes the parameters; a
-//! [`Trainer`] does so step by step, with all that belongs to it.
+//! A [`TrainingModel`] holds parameters and computes losses and gradients; an optimizer updates the parameters; a [`Trainer`] runs the training loop.
 
 mod check;
 mod clip;
 pub mod datasets;
 pub mod metrics;
 mod optimizer;
+mod peers;
 pub mod pretraining;
 mod schedule;
 mod trainer;
@@ -15,8 +15,9 @@ mod values;
 
 pub use clip::{clip_global_norm, global_norm};
 pub use optimizer::{
-    AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
+    Adam, AdamOptions, AdamW, AdamWeightDecay, Lamb, Optimizer, OptimizerState, ParameterGroup,
 };
+pub use peers::{GradientPrecision, Peers};
 pub use schedule::{Decay, Schedule, scale_learning_rate};
 pub use trainer::{
     BestEvaluation, EvaluationMetrics, Event, Interval, LatestCheckpoint, MetricsLog, StepMetrics,
@@ -31,7 +32,7 @@ pub use crate::model::training::{
 
 use crate::batch::Batch;
 
-/// A batch, and what its outputs are compared with.
+/// A batch and its labels.
 #[derive(Clone, Debug)]
 pub struct TrainingBatch<L> {
     /// The inputs.

@@ -9,9 +9,8 @@ use crate::error::{Error, Result};
 
 /// A learning rate for every step.
 ///
-/// It rises linearly from 0 over the steps of the warm-up, and then falls as its [`Decay`] says. Steps are counted from 0, the
-/// number of updates so far: with a warm-up, the first update has rate 0. So it is in transformers and google-research
-/// alike, and their schedules are what these are compared with.
+/// It rises linearly from 0 during the warm-up, and then falls according to its [`Decay`]. Steps are counted from 0, the
+/// number of updates so far: with a warm-up, the first update has rate 0, as in transformers and google-research.
 ///
 /// The paper's pre-training (appendix A.1): batches of 4,096, a rate of 0.00176, and 3,125 of 125,000 steps of warm-up.
 ///
@@ -35,20 +34,19 @@ pub struct Schedule {
     decay: Decay,
 }
 
-/// How a learning rate falls after the warm-up. All steps are counted from the beginning, those of the warm-up included.
+/// How a learning rate falls after the warm-up. Steps are counted from the beginning, including the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decay {
-    /// Not at all: `get_constant_schedule_with_warmup`.
+    /// No decay: `get_constant_schedule_with_warmup`.
     Constant,
-    /// Along a line from the end of the warm-up to 0: `get_linear_schedule_with_warmup`.
+    /// Linear from the end of the warm-up to 0: `get_linear_schedule_with_warmup`.
     Linear {
         /// The step from which on the rate is 0.
         total_steps: u64,
     },
-    /// Along half a cosine from the end of the warm-up to 0: `get_cosine_schedule_with_warmup`, which rises again if training
-    /// goes on after its last step. This one stays at 0.
+    /// Half a cosine from the end of the warm-up to 0: `get_cosine_schedule_with_warmup`, which rises again after its last step, whereas this one stays at 0.
     Cosine {
         /// The step from which on the rate is 0.
         total_steps: u64,
@@ -62,8 +60,7 @@ pub enum Decay {
         /// The last rate, below the highest.
         end_rate: f64,
     },
-    /// As [`Polynomial`](Self::Polynomial) with the decay beginning at step 0, under the warm-up as it were: google-research's
-    /// `create_optimizer`. The highest rate is never reached; at the end of the warm-up the rate jumps down to the decay's.
+    /// Like [`Polynomial`](Self::Polynomial), but the decay begins at step 0, concurrently with the warm-up: google-research's `create_optimizer`. The highest rate is never reached; at the end of the warm-up, the rate drops to that of the decay.
     PolynomialFromStart {
         /// The step from which on the rate is `end_rate`.
         total_steps: u64,
@@ -142,7 +139,7 @@ impl Decay {
     }
 }
 
-/// `rate · √(batch_size / reference_batch_size)`: the rate for another batch size than the one that it was found for.
+/// `rate · √(batch_size / reference_batch_size)`: scales a rate to another batch size.
 ///
 /// The paper's pre-training has 0.00176 at 4,096; a batch of 64 then gets 0.00022.
 ///

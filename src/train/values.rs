@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
+use rayon::prelude::*;
 
 use crate::nn::Parameters;
 
@@ -10,7 +11,7 @@ use crate::nn::Parameters;
 /// depend on the number of threads; they do depend on this.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// Sums that run beside each other, so that the processor need not wait for one addition before the next.
+/// Independent sums, so that the processor need not wait for one addition before the next.
 const LANES: usize = 8;
 
 /// The arrays of a tree, in the visitor's order.
@@ -61,6 +62,21 @@ impl<'a> ValuesMut<'a> {
             array.iter_mut().zip(values).for_each(|(place, value)| *place = value);
         }
     }
+}
+
+/// Adds the values of a tree of the same shapes.
+pub(super) fn add<P: Parameters>(sums: &mut P, values: &P) {
+    let mut sums: Vec<_> = views_mut(sums).into_iter().map(ValuesMut::new).collect();
+    let others: Vec<_> = views(values).into_iter().map(self::values).collect();
+    let chunks: Vec<_> = sums
+        .iter_mut()
+        .zip(&others)
+        .flat_map(|(sums, others)| sums.slice().chunks_mut(CHUNK).zip(others.chunks(CHUNK)))
+        .collect();
+    chunks.into_par_iter().for_each(|(sums, others)| {
+        sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+    });
+    sums.into_iter().for_each(ValuesMut::store);
 }
 
 /// Σ x², in double precision, where the square of no `f32` overflows.

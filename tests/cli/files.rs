@@ -128,7 +128,7 @@ fn conversion_keeps_a_decoder_of_its_own() {
     }
 }
 
-/// Of a file with two models, every command is told which; the file's own path is a model's name, too.
+/// For a file with two models, every command can select one; a model may also be named by the file's path.
 #[test]
 fn one_of_several_models_is_chosen() {
     let directory = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use serde_json::Value;
 const DEMO: &str = "examples/data/albert-chinese-demo";
 const CHOICES: &str = "examples/data/albert-chinese-next-sentence";
 
-/// The prompt and the choices of the article's demo.
+/// The question of the example `multiple_choice`, and its choices.
 const PROMPT: &str = "算法组的成员们精通各种AI算法.";
 const WRONG: &str = "成都动物园里的大熊猫人人都想摸一下.";
 const RIGHT: &str = "他们主要负责AI算法的研究和落地.";
@@ -87,7 +87,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What is wrong with one input is told with its line, and the others are answered.
+/// A failed input is reported by line number, and the others are answered.
 #[test]
 fn awkward_lines() {
     let lines = [
@@ -166,7 +166,7 @@ fn whoever_has_seen_enough_may_go() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 
-/// Nobody looks at a bar that is written to a file.
+/// No progress bar is written to a file.
 #[test]
 fn progress_is_for_terminals() {
     let run = fed(&["embed", "-m", DEMO], "回归\n".repeat(50)).succeeds();

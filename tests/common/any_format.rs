@@ -10,7 +10,7 @@ use ndalbert::train::datasets::{
     read_classification, read_conll, read_race, read_squad, read_swag, read_tsv,
 };
 
-/// Reads the bytes after the first, which picks the format, by way of a file in an empty directory.
+/// Reads the bytes after the first, which picks the format, through a file in an empty directory.
 pub fn read_any_format(directory: &Path, bytes: &[u8]) {
     let Some((&format, content)) = bytes.split_first() else { return };
     // Some readers look at a name's end.

@@ -104,7 +104,7 @@ pub fn assert_zero_where_masked(run: &Run, outputs: &Outputs) {
     }
 }
 
-/// Asserts that two sets of outputs, or of weights, are the same to the bit.
+/// Asserts that two sets of outputs, or of weights, are bit-identical.
 #[track_caller]
 pub fn assert_same_tensors(what: &str, expected: &Outputs, found: &Outputs) {
     assert!(expected.keys().eq(found.keys()), "{what}: {:?} {:?}", expected.keys(), found.keys());
@@ -113,7 +113,7 @@ pub fn assert_same_tensors(what: &str, expected: &Outputs, found: &Outputs) {
     }
 }
 
-/// Asserts that two arrays are the same to the bit.
+/// Asserts that two arrays are bit-identical.
 #[track_caller]
 pub fn assert_same_bits<D: Dimension>(what: &str, expected: &Array<f32, D>, found: &Array<f32, D>) {
     assert_eq!(expected.shape(), found.shape(), "{what}");

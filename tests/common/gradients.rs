@@ -61,7 +61,7 @@ pub fn golden_gradients(folder: &str) -> Vec<GoldenGradients> {
     paths.iter().map(|path| GoldenGradients::read(path)).collect()
 }
 
-/// What a golden file says of itself besides its tensors.
+/// The metadata of a golden file.
 pub fn metadata(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();

@@ -169,7 +169,7 @@ pub fn covering() -> Vec<(Problem, Layout, Activation)> {
     chosen
 }
 
-/// A model whose labels can be made up, or read from a golden file.
+/// A model whose labels can be generated, or read from a golden file.
 pub trait Labelled: Judged {
     /// Labels for any inputs; where there are more than two sequences, some do not count.
     fn labels(problem: Problem, config: &AlbertConfig, inputs: &Inputs) -> Self::Labels;

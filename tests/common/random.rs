@@ -1,4 +1,4 @@
-//! Models and inputs made up for a test, the same each time.
+//! Random models and inputs for tests, the same each time.
 
 use ndalbert::{AlbertConfig, ConfigFields, Model, Parameters};
 use ndarray_rand::rand::SeedableRng;

@@ -33,7 +33,7 @@ fn early_exit_compares_policies_with_fixed_depths() {
     };
     let layers = |name| row(name)[1];
     assert_eq!(["whole depth", "2 layers", "4 layers"].map(layers), [6.0, 2.0, 4.0]);
-    // Nobody waits at the first exit, and nobody is as sure as more than certain: fixed depths both.
+    // The first policy always leaves at the first exit, the second never does: both are fixed depths.
     assert_eq!(row("patience=0")[..2], row("2 layers")[..2]);
     assert_eq!(row("confidence=1.1")[..2], row("whole depth")[..2]);
     let svg = std::fs::read_to_string(place.path("picture.svg")).unwrap();

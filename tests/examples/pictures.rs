@@ -69,7 +69,7 @@ fn pictures_are_drawn_without_arguments() {
         let place = path("target/pictures").join(example);
         let place = place.to_str().unwrap();
         assert!(run.stdout.contains(&format!("Written to {place}.svg and {place}.png")));
-        // A machine without a font for Chinese is told so, and of nothing else.
+        // Without a Chinese font, the only message is about that.
         assert!(
             run.stderr.lines().all(|line| line.starts_with("No font here has ")),
             "{}",

@@ -57,7 +57,7 @@ pub fn assert_curve(output: &str) {
     assert!(curve.contains("(training)") && curve.contains("(held out)"), "{curve}");
 }
 
-/// The model of a directory, with nothing made up, and its vocabulary.
+/// The model of a directory, with nothing newly initialised, and its vocabulary.
 pub fn load<M: PreTrainedModel>(output: &str) -> (M, AlbertTokenizer) {
     let (model, report) = M::from_pretrained(output).unwrap();
     assert!(report.is_clean(), "{report}");

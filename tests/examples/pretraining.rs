@@ -105,7 +105,7 @@ fn ctrl_c_saves_and_nothing_is_lost() {
     assert!(run.stderr.contains("stopping after this step"), "{}", run.stderr);
     let stopped = run.stdout.lines().last().unwrap();
     assert!(stopped.starts_with("stopped after step "), "{}", run.stdout);
-    let (_, checkpoint) = stopped.split_once("--resume goes on from ").unwrap();
+    let (_, checkpoint) = stopped.split_once("--resume continues from ").unwrap();
     let (_, report) = AlbertForPreTraining::from_pretrained(checkpoint).unwrap();
     assert!(report.is_clean(), "{report}");
     let run = succeed("pretrain", &[&arguments[..], &["--resume"]].concat());

@@ -56,7 +56,7 @@ fn answers_say_how_many_layers_they_took() {
     assert_eq!(layers_of(&full), [depth; 6]);
     let first = run(classify().exit(Patience::new(0)).unwrap());
     assert_eq!(layers_of(&first), [1; 6]);
-    // Nobody is as sure as that, so everybody goes all the way: to the same answers.
+    // No input is that certain, so all go through every layer, and the answers are the same.
     assert_eq!(run(classify().exit(Confidence::new(1.1)).unwrap()), full);
     // A stream is its inputs one by one.
     let patient = classify().exit(Patience::new(1)).unwrap();

@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ndalbert::hub::{Files, Hub};
+use ndalbert::hub::Hub;
+use ndalbert::pipelines::Files;
 
 use crate::common::refused;
 use crate::server::{COMMIT, NAME, OTHER_COMMIT, Reply, Server, TOKEN, sha256};
@@ -174,7 +175,7 @@ fn offline_uses_the_cache_and_asks_nobody() {
 fn a_cache_is_good_enough_where_there_is_no_network() {
     let (server, home) = (fixture(), Home::new());
     let directory = home.get(&server, Files::Model).unwrap();
-    // Nobody listens on port 1.
+    // Port 1 is closed.
     let nowhere = Hub::new(home.cache()).endpoint("http://127.0.0.1:1").unwrap().timeout(TIMEOUT);
     assert_eq!(nowhere.resolve(NAME, Files::Model).unwrap(), directory);
     refused(

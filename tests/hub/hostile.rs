@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::common::random::numbers;
 use crate::common::refused;
@@ -81,9 +81,12 @@ fn listings_that_are_none() {
         "{\"sha\": \"0123456789abcdef0123456789abcdef01234567\", \"siblings\": [\"config.json\"]}",
     ];
     for body in bodies {
-        victim.withstands(&["cannot be right", "unharmed"], move |seen, reply| {
-            if is_listing(seen) { Reply::new(200).body(body) } else { reply }
-        });
+        victim.withstands(
+            &["sent an invalid answer", "The cache is intact"],
+            move |seen, reply| {
+                if is_listing(seen) { Reply::new(200).body(body) } else { reply }
+            },
+        );
     }
     let deep = "[".repeat(1 << 20);
     victim.withstands(&["no list of files"], move |_, _| Reply::new(200).body(deep.as_str()));
@@ -130,7 +133,7 @@ fn sizes_that_are_wrong() {
         });
     }
     for size in [0, 1, 499_999, 500_001, u64::MAX] {
-        victim.withstands(&["cannot be right"], move |seen, reply| {
+        victim.withstands(&["sent an invalid answer"], move |seen, reply| {
             if is_head(seen) { reply.header("X-Linked-Size", size) } else { reply }
         });
     }
@@ -182,7 +185,7 @@ fn ranges_that_were_not_asked_for() {
             true => Reply::new(206).header("Content-Range", range).body(&weights()[1000..]),
             false => reply,
         });
-        refused(victim.home.get(&victim.server, Files::Model), &["cannot be right"]);
+        refused(victim.home.get(&victim.server, Files::Model), &["sent an invalid answer"]);
         victim.is_unharmed(&before);
     }
 }
@@ -226,7 +229,7 @@ fn shards_that_lead_elsewhere() {
         let index = serde_json::json!({ "weight_map": { "a": shard } }).to_string();
         victim.server.set("model.safetensors.index.json", index);
         victim.server.set("../../../evil.bin", "evil");
-        refused(home.get(&victim.server, Files::Model), &["expected a shard beside the index"]);
+        refused(home.get(&victim.server, Files::Model), &["expected a shard next to the index"]);
         assert_eq!(fs::read_dir(home.0.path()).unwrap().count(), 1);
     }
 }

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ndalbert::Result;
-use ndalbert::hub::{Files, Hub};
+use ndalbert::hub::Hub;
+use ndalbert::pipelines::Files;
 use tempfile::TempDir;
 
 use server::{COMMIT, NAME, Server, sha256};
@@ -33,7 +34,7 @@ fn weights() -> Vec<u8> {
     (0..500_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-/// A repository with weights of both kinds, and what nobody needs.
+/// A repository with weights of both kinds, and unnecessary files.
 fn fixture() -> Server {
     Server::new([
         ("config.json", CONFIG.to_vec()),

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use ndalbert::hub::{self, Files, Hub};
+use ndalbert::hub::Hub;
+use ndalbert::pipelines::{self, Files};
 use ndalbert::{Albert, AlbertConfig, LoadOptions, PreTrainedModel};
 
 use crate::common::refused;
@@ -15,7 +16,7 @@ fn paths_are_not_names() {
     for path in
         ["/nowhere/model", "./owner/model", "../model", "a/b/c", "owner/model/", "a b", "数据"]
     {
-        refused(hub::resolve(path), &["No such file"]);
+        refused(pipelines::resolve(path), &["No such file"]);
         refused(AlbertConfig::from_pretrained(path), &["config.json", "No such file"]);
     }
     refused(AlbertConfig::from_pretrained(""), &["empty path"]);

@@ -175,7 +175,7 @@ fn proxies_for_others_are_not_used() {
     }
 }
 
-/// Nobody is connected past a proxy that does not do.
+/// A failing proxy is never bypassed.
 #[test]
 fn a_proxy_that_does_not_do_is_an_error() {
     let (server, proxy) = (demo(), Proxy::new(refusing));
@@ -183,8 +183,8 @@ fn a_proxy_that_does_not_do_is_an_error() {
     for (value, words) in [
         ("nonsense://x", "HTTP_PROXY is not the address of a proxy"),
         ("not a proxy", "HTTP_PROXY is not the address of a proxy"),
-        ("http://127.0.0.1:1", "by way of http://127.0.0.1:1 (HTTP_PROXY)"),
-        ("socks5://127.0.0.1:1", "by way of socks5h://127.0.0.1:1 (HTTP_PROXY)"),
+        ("http://127.0.0.1:1", "through http://127.0.0.1:1 (HTTP_PROXY)"),
+        ("socks5://127.0.0.1:1", "through socks5h://127.0.0.1:1 (HTTP_PROXY)"),
         (&refusing, "407"),
     ] {
         let said = load(&server.url(), &[("HTTP_PROXY", value)]);

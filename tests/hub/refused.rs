@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::common::refused;
 use crate::server::{COMMIT, NAME, Reply, TOKEN};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::common::refused;
 use crate::server::{Reply, Seen, Server, chunked};

@@ -230,7 +230,7 @@ fn texts_are_cut_to_what_was_asked_for_and_never_to_more_than_the_model_takes() 
     assert_eq!(length(load(PipelineOptions::new().max_length(7)).unwrap()), 7);
     assert_eq!(length(load(PipelineOptions::new().max_length(700)).unwrap()), 40);
     says(load(PipelineOptions::new().max_length(1)), "max_length: expected at least 2");
-    // What the tokenizer says of itself is less than what is asked for, and more than what is not.
+    // Explicit options override the tokenizer's files, which override the defaults.
     let said = copy(&fixture("classifier"));
     let config = r#"{"tokenizer_class": "BertTokenizer", "model_max_length": 10}"#;
     std::fs::write(said.path().join("tokenizer_config.json"), config).unwrap();

@@ -47,7 +47,7 @@ fn text_classification_is_transformers() {
             let what = format!("{what} {}", case["inputs"][i]);
             assert_classes(&found.unwrap(), &case["outputs"][i], &what);
         }
-        // Alone, everything is the same to the bit.
+        // Alone, everything is bit-identical.
         for (input, together) in inputs.clone().zip(pipeline.run_many(inputs)) {
             assert_eq!(pipeline.run(input).unwrap(), together.unwrap());
         }

@@ -67,7 +67,7 @@ fn text(svg: &mut String, text: &Text) -> std::fmt::Result {
     writeln!(svg, ">{}</text>", escape(&text.text))
 }
 
-/// A number without digits that nobody sees.
+/// A number without invisible digits.
 struct Number(f64);
 
 impl std::fmt::Display for Number {

@@ -7,7 +7,7 @@ use ndalbert::train::TrainableModel;
 use ndalbert::{AlbertConfig, AlbertTokenizer, ConfigFields, LoadOptions, PreTrainedModel};
 
 use super::new_model::{draw, new_tokenizer, small, with_words};
-use super::{Failure, Options};
+use super::{Failure, Options, ranks};
 
 /// Of a new model: how often its layer is applied, ...
 const LAYERS: usize = 3;
@@ -25,7 +25,7 @@ impl Options {
         &self,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<AlbertTokenizer, Failure> {
-        let goes_on = !self.only_evaluates() && self.output.make(self.resume)?;
+        let goes_on = !self.only_evaluates() && ranks::once(|| self.output.make(self.resume))?;
         let tokenizer = match &self.model {
             _ if goes_on => AlbertTokenizer::from_pretrained(self.output.path())?,
             Some(model) => AlbertTokenizer::from_pretrained(model)?,

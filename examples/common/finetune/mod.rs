@@ -27,8 +27,8 @@ use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 use super::cli::{self, Failure};
 pub use data::encode;
 pub use options::{Defaults, Options};
-pub use training::Metrics;
 use training::{Algorithm, Settings, evaluate, train};
+pub use training::{Metrics, ranks};
 
 /// What judges each exit of a model.
 type MeasureExits<'a, M> = dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>> + 'a;
@@ -41,7 +41,7 @@ pub struct Task<'a, M, F> {
     pub validation: Vec<F>,
     /// What the best model is the best by: `loss`, `accuracy`, or one of `measure`'s; all but the former the higher the better.
     pub metric: &'a str,
-    /// Judges the model on the examples held out, besides by its loss.
+    /// Evaluates the model on held-out examples, in addition to the loss.
     pub measure: &'a dyn Fn(&M) -> ndalbert::Result<Metrics>,
     /// Judges each exit of a model on the examples held out; none where there are no exits.
     pub exits: Option<&'a MeasureExits<'a, M>>,
@@ -63,6 +63,8 @@ where
     M::Parameters: Clone,
     F: Features<Labels = M::Labels> + Clone,
 {
+    let mut silent = std::io::sink();
+    let out = ranks::report(out, &mut silent);
     let Task { train: examples, validation, metric, measure, exits, baselines } = task;
     let (count, held_out) = (examples.len(), validation.len());
     let of_data =
@@ -87,7 +89,9 @@ where
     }
     writeln!(out, "{count} examples to train on, {held_out} held out")?;
     let examples = Dataset::new(examples, of_data)?;
-    tokenizer.save_pretrained(options.output.path())?;
+    if ranks::is_first() {
+        tokenizer.save_pretrained(options.output.path())?;
+    }
     let total_steps = options.total_steps(examples.batches_per_epoch());
     let settings = Settings {
         total_steps,
@@ -104,7 +108,9 @@ where
     }
     let output = options.output.path();
     let best = best::<M>(&trained.outcome, out)?.unwrap_or(trained.parameters);
-    M::save_parameters_as(output, &config, &best, options.dtype)?;
+    if ranks::is_first() {
+        M::save_parameters_as(output, &config, &best, options.dtype)?;
+    }
     writeln!(out, "saved to {}", output.display())?;
     let model = M::from_parameters(config, best)?;
     report_exits(&model, exits, out)?;

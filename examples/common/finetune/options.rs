@@ -15,7 +15,7 @@ use super::output::{Output, dtype};
 const EPOCHS: u64 = 3;
 const RATE: f64 = 2e-5;
 
-/// What an example does of itself.
+/// The defaults of an example.
 pub struct Defaults {
     /// What it is called.
     pub example: &'static str,
@@ -61,38 +61,38 @@ impl Defaults {
     pub fn help(&self) -> String {
         let Self { example, model, epochs, rate, has_exits } = self;
         let exits = if *has_exits { exits::HELP } else { "" };
-        let model = if model.is_some() { "that of this crate" } else { "a new, small one" };
+        let model = if model.is_some() { "the one in this repository" } else { "a new, small one" };
         format!(
             "\
-  --train FILE        examples to learn from
-  --validation FILE   examples to evaluate on, and never to learn from; without
-                      --train, --model is evaluated and nothing else done
-  --skip-bad          skip records that cannot be used, and say which; otherwise
-                      the first is an error
-  --model DIR         the checkpoint to begin with [default: {model}]
+  --train FILE        training examples
+  --validation FILE   evaluation examples, never trained on; without --train,
+                      --model is only evaluated
+  --skip-bad          skip and report unusable records; otherwise the first one
+                      is an error
+  --model DIR         the checkpoint to start from [default: {model}]
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
-                      [default: target/{example}, made anew]
-  --resume            go on from the last checkpoint in there
+                      [default: target/{example}, emptied first]
+  --resume            continue from the last checkpoint in it
   --epochs N          passes over the examples
                       [default: {epochs}; with --model {EPOCHS}]
-  --steps N           updates, instead
-  --batch N           examples in a batch [default: 16]
-  --accumulation N    batches in an update [default: 1]
+  --steps N           number of updates, instead of epochs
+  --batch N           examples per batch [default: 16]
+  --accumulation N    batches per update [default: 1]
   --rate R            the highest learning rate
                       [default: {rate:e}; with --model {RATE:e}]
-  --warmup SHARE      of the updates, until it is reached [default: 0.1]
+  --warmup SHARE      share of updates for the warm-up [default: 0.1]
   --weight-decay W    [default: 0.01]
-  --max-length N      tokens of an example, at most [default: 128]
-  --dropout P         of hidden states and attention
+  --max-length N      maximum length of an example, in tokens [default: 128]
+  --dropout P         dropout of hidden states and attention
                       [default: the config's; 0.1 in a new model]
   --every N           updates between evaluations [default: every epoch]
-  --patience N        stop after N evaluations that are no better than the best
-  --precision P       of matrix products, f32 or bf16 [default: f32]
-  --dtype D           of the weights that are saved, f32, f16 or bf16
+  --patience N        stop after N evaluations without improvement
+  --precision P       precision of matrix products, f32 or bf16 [default: f32]
+  --dtype D           type of the saved weights, f32, f16 or bf16
                       [default: f32]
   --recompute         keep one layer's activations at a time
-{exits}  --seed N            of order, dropout and new weights [default: 1]
+{exits}  --seed N            seed of order, dropout and new weights [default: 1]
   --help
 "
         )

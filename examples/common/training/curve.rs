@@ -1,4 +1,4 @@
-//! The learning curve, drawn of the log: after training was gone on with, of all that went before, too.
+//! The learning curve, drawn from the log, including earlier parts of a resumed run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,8 +1,9 @@
-//! A run of training in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to go on from.
+//! A training run, as in every example: progress, a learning curve, a log, Ctrl-C, and checkpoints to resume from.
 //!
 //! ```text
 //! progress.rs   what is shown meanwhile
 //! curve.rs      what is drawn of the log, as chart.rs does it
+//! alone.rs      … in one process; examples/mpi has it for several
 //! ```
 
 #[path = "../axes.rs"]
@@ -12,6 +13,11 @@ mod curve;
 #[path = "../drawing/mod.rs"]
 mod drawing;
 mod progress;
+#[cfg(not(mpi))]
+#[path = "alone.rs"]
+pub mod ranks;
+#[cfg(mpi)]
+pub use ndalbert_mpi as ranks;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,7 +44,7 @@ pub struct Settings {
     pub weight_decay: f64,
     /// Receives checkpoints, `metrics.jsonl` and `learning-curve.svg`.
     pub output: PathBuf,
-    /// Whether to go on from the last checkpoint in there.
+    /// Whether to resume from the last checkpoint in it.
     pub resume: bool,
     /// What checkpoints are saved with.
     pub tokenizer: AlbertTokenizer,
@@ -66,7 +72,7 @@ pub struct Trained<P> {
     losses: String,
 }
 
-/// Trains to the end, or until the user presses Ctrl-C. `measure` judges the model besides by its loss.
+/// Trains to the end, or until the user presses Ctrl-C. `measure` adds metrics to the loss.
 pub fn train<M: TrainableModel>(
     model: TrainingModel<M>,
     (train, held_out): (impl TrainingData<M::Labels>, impl TrainingData<M::Labels>),
@@ -87,16 +93,21 @@ pub fn train<M: TrainableModel>(
     };
     let progress = RefCell::new(Progress::new(total_steps, on_interrupt()?));
     let [log_path, curve] = ["metrics.jsonl", "learning-curve.svg"].map(|name| output.join(name));
-    let draw = || curve::draw(&log_path, total_steps, &curve);
-    let mut log = MetricsLog::open(&log_path)?;
+    let draw = || match ranks::is_first() {
+        true => curve::draw(&log_path, total_steps, &curve),
+        false => Ok(()),
+    };
+    let mut log = ranks::is_first().then(|| MetricsLog::open(&log_path)).transpose()?;
     let options =
         TrainerOptions { max_steps: Some(total_steps), output_dir: Some(output), ..trainer };
-    let mut trainer = Trainer::new(model, optimizer, train, options)?
+    let mut trainer = ranks::join(Trainer::new(model, optimizer, train, options)?)?
         .evaluate_on(held_out)?
         .with_metrics(measure)
         .with_tokenizer(&tokenizer)
         .on_event(|event| {
-            log.record(event)?;
+            if let Some(log) = &mut log {
+                log.record(event)?;
+            }
             if let Event::Evaluation(_) = event {
                 draw()?;
             }
@@ -111,6 +122,7 @@ pub fn train<M: TrainableModel>(
     let parameters = trainer.into_model().into_parameters();
     let losses = progress.into_inner().finish();
     draw()?;
+    ranks::end();
     Ok(Trained { parameters, outcome, before, after, losses })
 }
 
@@ -152,7 +164,7 @@ impl<P> Trained<P> {
             return Ok(true);
         }
         let path = checkpoint.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        writeln!(out, "stopped after step {step}; --resume goes on from {path}")?;
+        writeln!(out, "stopped after step {step}; --resume continues from {path}")?;
         Ok(false)
     }
 }

@@ -49,7 +49,10 @@ impl Progress {
     /// For that many steps.
     pub fn new(total: u64, interrupted: Arc<AtomicBool>) -> Self {
         let style = "{elapsed_precise} {bar:24} {pos}/{len} {msg}, {eta} left";
-        let bar = ProgressBar::new(total);
+        let bar = match super::ranks::is_first() {
+            true => ProgressBar::new(total),
+            false => ProgressBar::hidden(),
+        };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
@@ -67,7 +70,9 @@ impl Progress {
             Event::Step(step) => self.step(step),
             Event::Evaluation(evaluation) => self.evaluation(evaluation),
             Event::Checkpoint { path, .. } => {
-                self.bar.suspend(|| eprintln!("saved {}", path.display()));
+                if super::ranks::is_first() {
+                    self.bar.suspend(|| eprintln!("saved {}", path.display()));
+                }
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use ndalbert::AlbertConfig;
 
 /// Floating-point operations (a multiply-add is two) of the matrix products that the output of sequences of these lengths
-/// needs. Element-wise work, padding, and what nobody asked for do not count.
+/// needs. Element-wise work, padding and unused outputs do not count.
 pub fn operations(config: &AlbertConfig, lengths: &[usize], pooled_only: bool) -> f64 {
     let size = |value: usize| value as f64;
     let (hidden, intermediate) = (size(config.hidden_size), size(config.intermediate_size));

@@ -1,7 +1,7 @@
 //! A bounded queue in front of a model, and the thread that empties it.
 //!
 //! Requests that arrive while the model computes wait in the queue; when it is done, whatever waits is its next batch, up to a budget of
-//! tokens. So a single request on an idle machine waits for nobody, and under load batches grow by themselves: no timer, nothing to tune.
+//! tokens. So a single request on an idle machine starts at once, and under load batches grow automatically: there is no timer to tune.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
@@ -36,7 +36,7 @@ pub enum Refused {
 pub struct Limits {
     /// Inputs that may wait.
     pub queue: usize,
-    /// Tokens of a batch. One input that has more is a batch by itself.
+    /// The number of tokens per batch. A larger input is a batch on its own.
     pub tokens: usize,
 }
 
@@ -109,7 +109,7 @@ impl<I, O, C: Fn(&I) -> usize> Waiting<I, O, C> {
         let mut tokens = (self.cost)(&first.input);
         let mut jobs = vec![first];
         while let Ok(job) = self.queue.try_recv() {
-            // Whoever asked has gone, by a timeout or by closing the connection.
+            // The client has gone, by a timeout or by closing the connection.
             if job.reply.is_closed() {
                 continue;
             }
@@ -124,7 +124,7 @@ impl<I, O, C: Fn(&I) -> usize> Waiting<I, O, C> {
     }
 }
 
-/// Computes a batch and sends each answer to whoever waits for it.
+/// Computes a batch and sends each answer to its request.
 fn answer<I, O>(jobs: Vec<Job<I, O>>, run: &impl Fn(Vec<I>) -> Vec<Answer<O>>) {
     let waiting = jobs.into_iter().filter(|job| !job.reply.is_closed());
     let (inputs, replies): (Vec<I>, Vec<_>) = waiting.map(|job| (job.input, job.reply)).unzip();

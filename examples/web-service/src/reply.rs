@@ -1,4 +1,4 @@
-//! What goes in and out as JSON, and what a client is told that gets no answer.
+//! JSON requests and replies, including errors.
 
 use std::time::Duration;
 
@@ -118,10 +118,10 @@ impl From<Refused> for Failure {
 }
 
 impl From<Error> for Failure {
-    /// What a model says of an input is for the client; what else may happen is for whoever runs the service.
+    /// Errors of an input are reported to the client, others to the operator.
     fn from(error: Error) -> Self {
         match error {
-            // Which place in the batch it had is nobody's business.
+            // Its place in the batch is an internal detail.
             Error::Item { error, .. } => Self::from(*error),
             Error::Input { .. } | Error::Tokenizer(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())

@@ -83,7 +83,7 @@ async fn healthz(State(service): State<Service>) -> Response {
     (status, Json(json!({ "status": word, "waiting": waiting }))).into_response()
 }
 
-/// Puts an input into a model's queue and waits for its answer, but not for ever.
+/// Puts an input into a model's queue and waits for its answer, up to a timeout.
 async fn answer<I, O>(model: &Batcher<I, O>, input: I, limits: Limits) -> Response
 where
     I: Send + 'static,

@@ -1,6 +1,6 @@
 //! Connections: accepted, limited, and brought to an end.
 //!
-//! `axum::serve` would be one line. These are more, because nobody may hold a connection for ever: not by sending a header byte by byte, nor by
+//! `axum::serve` would be one line. This is longer, because no client may hold a connection forever: not by sending a header byte by byte, nor by
 //! never reading an answer.
 
 use std::io;
@@ -41,7 +41,7 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `stop`; then accepts nothing new, and lets the requests that have begun come to their end.
+/// Serves until `stop`; then accepts nothing new, and completes the requests that have begun.
 ///
 /// Returns how many connections are left because they did not end within the time of grace. They end with the runtime.
 pub async fn serve(

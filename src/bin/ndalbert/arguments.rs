@@ -16,14 +16,14 @@ use crate::measure;
 use crate::tasks::{answer, choose, classify, embed, fill_mask, order, tag};
 use crate::tokenize;
 
-/// What ALBERT models make of texts, and what is in their files.
+/// Run ALBERT models on texts, and convert and inspect their files.
 ///
 /// A model is a directory with config.json, weights and a vocabulary, or (if the program was built with the feature `hub`) the name of one
 /// on the Hugging Face Hub: owner/model or owner/model@revision.
 #[derive(Parser)]
 #[command(name = "ndalbert", version, max_term_width = 100, after_help = AFTER)]
 pub struct Arguments {
-    /// Threads to compute with [default: one for each core]
+    /// Number of threads [default: one per core]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZero<usize>>,
     #[command(subcommand)]
@@ -36,7 +36,7 @@ Examples:
   ndalbert classify -m DIR --top-k 3 < reviews.txt > classes.jsonl
   ndalbert convert DIR NEW_DIR --dtype bf16";
 
-/// What is done. What it says of itself stands with its options.
+/// The command. Its help is defined with its options.
 #[derive(Subcommand)]
 pub enum Command {
     FillMask(fill_mask::Options),
@@ -50,9 +50,9 @@ pub enum Command {
     Convert(convert::Options),
     Inspect(inspect::Options),
     Measure(measure::Options),
-    /// Print a script that completes this command line
+    /// Print shell completions for this command
     Completions {
-        /// Of which shell
+        /// The shell
         shell: Shell,
     },
 }
@@ -69,7 +69,7 @@ pub struct InOut {
         help_heading = "Input and output"
     )]
     pub input: Option<PathBuf>,
-    /// A line of the input is a text, or a JSON value
+    /// The format of input lines: text or JSON
     #[arg(
         short = 'f',
         long,
@@ -87,7 +87,7 @@ pub struct InOut {
 /// What a line of the input is.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum From {
-    /// A text; where an input consists of several, they are separated by tabs
+    /// A text; several texts of one input are separated by tabs
     Text,
     /// A JSON value
     Jsonl,
@@ -105,7 +105,7 @@ pub enum To {
 /// Which tensors of a file are the model's.
 #[derive(Args)]
 pub struct Tensors {
-    /// Where in the weights' file the model is, if there are several [example: ema]
+    /// The prefix of the model's tensors, if the file has several models [example: ema]
     #[arg(long = "tensors-under", value_name = "PATH")]
     pub under: Option<String>,
 }
@@ -123,13 +123,25 @@ impl Tensors {
 /// Where inputs leave a model with exits.
 #[derive(Args)]
 pub struct Exit {
-    /// Have each input leave the model at the first exit where it may: patience=3, confidence=0.9, entropy=0.2 or
-    /// agreement=1.5. Answers say how many layers they took
+    /// Let each input leave the model at the first exit allowed by a policy: patience=3, confidence=0.9, entropy=0.2 or
+    /// agreement=1.5. Answers show the number of layers used
     #[arg(long, value_name = "POLICY", value_parser = policy)]
     pub exit: Option<Arc<dyn ExitPolicy>>,
 }
 
 impl Exit {
+    /// The pipeline with the policy that was asked for, if any was.
+    pub fn set<P>(
+        &self,
+        pipeline: P,
+        exit: impl FnOnce(P, Arc<dyn ExitPolicy>) -> ndalbert::Result<P>,
+    ) -> ndalbert::Result<P> {
+        match &self.exit {
+            Some(policy) => exit(pipeline, policy.clone()),
+            None => Ok(pipeline),
+        }
+    }
+
     /// An answer with its layers, where some may be left out.
     pub fn with_layers(&self, mut answer: Value, layers: usize) -> Value {
         if self.exit.is_some() {
@@ -151,13 +163,13 @@ pub struct Common {
     pub model: String,
     #[command(flatten)]
     pub tensors: Tensors,
-    /// What the layers are executed in: f32, bf16 or int8
+    /// Precision of the layers: f32, bf16 or int8
     #[arg(long, default_value = "f32", value_parser = precision)]
     pub precision: Precision,
-    /// Cut texts to this many tokens [default: what the model takes]
+    /// Truncate texts to this number of tokens [default: the model's input length]
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
-    /// Compute about this many tokens at a time; less answers sooner where inputs come in slowly
+    /// Compute about this many tokens at a time; fewer answer sooner if inputs arrive slowly
     #[arg(long, value_name = "N")]
     pub tokens_per_batch: Option<usize>,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ndalbert::checkpoint::{Checkpoint, DType};
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 use ndalbert::{
     Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
@@ -17,9 +17,8 @@ use crate::{Failure, models};
 
 /// Write a checkpoint of any format as safetensors
 ///
-/// Reads safetensors, PyTorch's or TensorFlow's files, also sharded ones, of any type and with any of the names that ALBERT's tensors have had, and writes
-/// config.json and model.safetensors, with the files of the tokenizer beside them. The report says what was not used, and what was made up
-/// because the checkpoint lacks it.
+/// Reads safetensors, PyTorch or TensorFlow files, sharded or not, of any element type and with the tensor names of any release, and writes
+/// config.json and model.safetensors, with the files of the tokenizer. The report lists weights that were not used or are newly initialised.
 #[derive(Args)]
 pub struct Options {
     /// A directory, a file of weights, or owner/model on the Hugging Face Hub
@@ -27,16 +26,16 @@ pub struct Options {
     pub model: String,
     #[command(flatten)]
     pub tensors: Tensors,
-    /// The directory to write, which is made if need be
+    /// The output directory, which is created if necessary
     #[arg(value_name = "DIR")]
     pub output: PathBuf,
     /// The type of the weights
     #[arg(long, value_enum, default_value = "f32", value_name = "TYPE")]
     pub dtype: Type,
-    /// The model's class [default: what config.json says, or what the tensors look like]
+    /// The model's class [default: from config.json, or from the tensors]
     #[arg(long = "as", value_name = "CLASS")]
     pub class: Option<String>,
-    /// Replace a checkpoint that is in the directory already
+    /// Replace an existing checkpoint in the directory
     #[arg(long)]
     pub force: bool,
 }
@@ -50,11 +49,11 @@ pub enum Type {
     F16,
     /// bfloat16
     Bf16,
-    /// Bytes with a scale for each output, as models in int8 compute with: a quarter of the size
+    /// int8 with a scale per output, as used by models in int8: a quarter of the size
     Int8,
 }
 
-/// Files beside config.json and weights, of the tokenizer and of sentence-transformers.
+/// Files of the tokenizer and of sentence-transformers, next to config.json and weights.
 const COMPANIONS: [&str; 10] = [
     "tokenizer.json",
     "tokenizer_config.json",

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use ndalbert::AlbertConfig;
 use ndalbert::checkpoint::{Checkpoint, Format, TensorInfo};
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 use serde_json::{Value, json};
 
 use crate::arguments::{Tensors, To};
@@ -15,7 +15,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::Table;
 use crate::{Failure, models};
 
-/// Show what a checkpoint consists of
+/// Show the contents of a checkpoint
 ///
 /// Prints its configuration, how many parameters each part has, and its tensors, without reading their values. Also for a single file of
 /// weights.

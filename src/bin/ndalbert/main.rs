@@ -24,7 +24,7 @@ use rayon::ThreadPoolBuilder;
 
 use arguments::{Arguments, Command};
 
-/// What ends a command: anything with a message for the user.
+/// The error of a command: anything with a message for the user.
 type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    // What is measured has threads of its own, as the example has.
+    // The measurement has its own threads, as in the example.
     let is_measured = matches!(arguments.command, Command::Measure(_));
     if let Some(threads) = arguments.threads.filter(|_| !is_measured) {
         ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ndalbert::Precision;
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 
 use crate::arguments::{Tensors, precision};
 use crate::{Failure, models};
@@ -17,8 +17,7 @@ use forward::{exits, inputs};
 
 /// Measure the speed and memory of a forward pass
 ///
-/// Prints one line of JSON: seconds (median, least, 90th percentile), sequences and tokens per second, useful GFLOP/s (padding and what was
-/// not asked for do not count), peak resident memory, and the seconds that loading and building took.
+/// Prints one line of JSON: seconds (median, least, 90th percentile), sequences and tokens per second, useful GFLOP/s (without padding and unused outputs), peak resident memory, and the seconds for loading and building.
 #[derive(Args)]
 pub struct Options {
     /// A checkpoint [default: seeded random weights of the preset]
@@ -32,45 +31,44 @@ pub struct Options {
     /// Sequences
     #[arg(long, default_value_t = 8, value_name = "B")]
     pub batch: usize,
-    /// Tokens in each; with A..B, a number drawn from A to B for each
+    /// Tokens per sequence; A..B draws a number from A to B for each
     #[arg(long, default_value = "128", value_name = "S")]
     pub seq: inputs::Spread,
-    /// The tokens of each sequence, separated by commas, instead of both
+    /// The lengths of all sequences, separated by commas, instead of both
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub lengths: Option<Vec<usize>>,
     /// A JSON array of arrays of token ids, instead of random ones
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
-    /// What the layers are executed in: f32, bf16 or int8
+    /// Precision of the layers: f32, bf16 or int8
     #[arg(long, default_value = "f32", value_parser = precision)]
     pub precision: Precision,
-    /// What is asked of the model
+    /// The output to compute
     #[arg(long, value_enum, default_value = "base", value_name = "WHAT")]
     pub output: What,
-    /// Timed runs after two that are not
+    /// Number of timed runs, after two warm-up runs
     #[arg(long, default_value = "20", value_name = "N")]
     pub iterations: NonZero<usize>,
-    /// Threads that call the one model at the same time; seconds are then those of N calls together
+    /// Threads that call the model concurrently; seconds are then those of N calls together
     #[arg(long, default_value = "1", value_name = "N")]
     pub callers: NonZero<usize>,
-    /// Of random weights and ids
+    /// Seed of random weights and ids
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// Write the output as raw f32 (little-endian), row after row
     #[arg(long, value_name = "FILE")]
     pub dump: Option<PathBuf>,
-    /// What leaving early costs: each sequence leaves after a layer drawn from A to B (or given in a JSON file, one for each),
-    /// and that is compared with the whole depth; the ratio is of the time's share to the layers' share
+    /// Cost of leaving early: each sequence leaves after a layer drawn from A to B (or listed in a JSON file), compared with the full depth; the ratio is that of the share of time to the share of layers
     #[arg(long, value_name = "A..B|FILE")]
     pub exit_layers: Option<exits::ExitLayers>,
 }
 
-/// What is asked of the model.
+/// The output to compute.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum What {
-    /// Every token's state and the pooled output
+    /// The state of every token and the pooled output
     Base,
-    /// The pooled output alone
+    /// The pooled output only
     Pooled,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndalbert::hub::Files;
+use ndalbert::pipelines::Files;
 use ndalbert::{AlbertTokenizer, LoadReport};
 
 use crate::Failure;
@@ -39,7 +39,7 @@ pub fn directory(name: &str, _files: Files) -> Result<PathBuf, Failure> {
     if is_local(name) {
         return Ok(name.into());
     }
-    Ok(ndalbert::hub::resolve(name)?)
+    Ok(ndalbert::pipelines::resolve(name)?)
 }
 
 /// Whether it is a directory, a file of weights, or what the names of a TensorFlow checkpoint's files begin with, that is there.
@@ -56,7 +56,7 @@ pub fn tokenizer(name: &str, max_length: Option<usize>) -> Result<AlbertTokenize
     })
 }
 
-/// Prints what is doubtful about a model: weights that were made up, or are no numbers. That a checkpoint has more than a task needs is
+/// Prints what is doubtful about a model: weights that are newly initialised or not finite. That a checkpoint has more than a task needs is
 /// nothing to warn of.
 pub fn warn(report: &LoadReport) {
     eprint!("{}", LoadReport { unexpected: Vec::new(), ..report.clone() });

@@ -10,7 +10,7 @@ use crate::table::{Align, Table};
 /// How many rows a table has before it is printed: the width of its columns is that of all of them.
 const ROWS_AT_ONCE: usize = 2000;
 
-/// What is known of an input: an object of JSON, and rows of a table.
+/// The answer to an input: a JSON object, and rows of a table.
 pub struct Answer<const COLUMNS: usize> {
     pub json: Map<String, Value>,
     pub rows: Vec<[String; COLUMNS]>,
@@ -62,7 +62,7 @@ impl<const COLUMNS: usize> Output<COLUMNS> {
     }
 }
 
-/// A number as JSON has it: with the digits that single precision has, not those that double would.
+/// A number in JSON, with the digits of single precision, not of double.
 pub fn number(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

@@ -30,7 +30,7 @@ pub trait Task<const COLUMNS: usize> {
     /// The texts of the arguments.
     fn texts(&self) -> &[String];
 
-    /// The pipeline, with the settings of the command line, and what loading it had to say.
+    /// The pipeline with the settings of the command line, and its load report.
     fn load(
         &self,
         directory: &std::path::Path,
@@ -68,7 +68,7 @@ pub fn run<T: Task<COLUMNS>, const COLUMNS: usize>(
     if let Some(length) = common.max_length {
         options = options.max_length(length);
     }
-    let directory = models::directory(&common.model, ndalbert::hub::Files::All)?;
+    let directory = models::directory(&common.model, ndalbert::pipelines::Files::All)?;
     let pipeline = task.load(&directory, &options)?;
     if let Some(report) = task.report(&pipeline) {
         models::warn(report);
@@ -76,7 +76,7 @@ pub fn run<T: Task<COLUMNS>, const COLUMNS: usize>(
     answer_all(common, task, &pipeline, inputs)
 }
 
-/// Answers every input that can be; the others are told of on standard error.
+/// Answers all valid inputs; reports the others on standard error.
 fn answer_all<T: Task<COLUMNS>, const COLUMNS: usize>(
     common: &Common,
     task: &T,

@@ -13,18 +13,18 @@ use crate::{Failure, models};
 
 /// Show the tokens of a text
 ///
-/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. Places are counted in characters.
+/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. Offsets are in characters.
 #[derive(Args)]
 pub struct Options {
     /// The model: a directory, or owner/model on the Hugging Face Hub
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
-    /// Cut texts to this many tokens
+    /// Truncate texts to this number of tokens
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
     #[command(flatten)]
     pub in_out: InOut,
-    /// Texts; without any, those of the input
+    /// Texts [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What a table says of a checkpoint: how many files hold the values, and where in them each variable is.
+//! The contents of a table: how many files hold the values, and where each variable is in them.
 //!
 //! `tensorflow/core/protobuf/tensor_bundle.proto` and `tensorflow/core/util/tensor_bundle/tensor_bundle.cc` are the
 //! definition. The header's key is empty, a variable's is its name; the parts of variables that are stored in slices
@@ -103,7 +103,7 @@ pub(super) struct Bundle {
 ///
 /// # Errors
 ///
-/// What is wrong with the table, the header or a variable's description.
+/// An error in the table, the header or the description of a variable.
 pub(super) fn read(bytes: &[u8]) -> Result<Bundle, String> {
     let (mut num_shards, mut variables) = (None, Vec::new());
     table::for_each(bytes, &mut |key, value| match (key, num_shards) {

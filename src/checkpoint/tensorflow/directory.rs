@@ -14,7 +14,7 @@ const STATE: (&str, &str) = ("checkpoint", "model_checkpoint_path:");
 /// The longest such file, which also lists the checkpoints that were kept.
 const MAX_STATE: u64 = 1 << 20;
 
-/// The index of the checkpoint that is to be loaded: the one that `checkpoint` names, as `tf.train.latest_checkpoint` has it, or the
+/// The index of the checkpoint to load: the one named in the file `checkpoint`, as in `tf.train.latest_checkpoint`, or the
 /// only one.
 ///
 /// # Errors

@@ -8,8 +8,7 @@
 //! ```
 //!
 //! Parameters get the names and the layout that transformers' converter gives them: its kernels are `[out, in]`,
-//! TensorFlow's `[in, out]`. A variable that belongs to no ALBERT keeps its own name. What an optimizer keeps beside each
-//! variable, and what else is not of floating-point type or not stored as a whole, is passed over.
+//! TensorFlow's `[in, out]`. A variable that belongs to no ALBERT keeps its own name. Optimizer states of variables, and variables that are not floating-point or are stored in slices, are skipped.
 
 mod bundle;
 mod directory;
@@ -37,7 +36,7 @@ const MAX_INDEX: u64 = 16 << 20;
 ///
 /// # Errors
 ///
-/// `Error::Io` if a file cannot be read; `Error::Format` for an index that is none, or of no ALBERT, and for a missing file of
+/// `Error::Io` if a file cannot be read; `Error::Format` for an invalid index, one without an ALBERT, and for a missing file of
 /// values; `Error::Tensor` for a variable that is not where the index says, or that is stored in slices.
 pub(super) fn open(path: &Path) -> Result<Contents> {
     let index = Source::open(path)?;
@@ -98,7 +97,7 @@ impl Shards<'_> {
     }
 }
 
-/// `PREFIX.data-SHARD-of-COUNT`, beside `PREFIX.index`.
+/// `PREFIX.data-SHARD-of-COUNT`, next to `PREFIX.index`.
 fn values_path(index: &Path, shard: u32, count: u32) -> PathBuf {
     let name = index.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let prefix = name.strip_suffix(INDEX).unwrap_or(&name);

@@ -36,7 +36,7 @@ const MAX_BLOCK: usize = 4 << 20;
 /// More than the number of bytes that Snappy can make of one: its densest element makes 64 of 3.
 const SNAPPY_RATIO: usize = 22;
 
-/// What is done with a key and its value.
+/// The action for a key and its value.
 type Visitor<'v> = dyn FnMut(&[u8], &[u8]) -> Result<(), String> + 'v;
 
 /// Calls `visit` with every key and value of the table, in the order of the keys.
@@ -181,7 +181,7 @@ fn without_restarts(block: &[u8]) -> Result<&[u8], String> {
     }
 }
 
-/// What is left of some bytes.
+/// The unread rest of some bytes.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

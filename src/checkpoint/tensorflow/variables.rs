@@ -20,7 +20,7 @@ use Layer::{Dense, Norm, Whole};
 /// A layer's name here and there.
 type Row = (&'static str, &'static str, Layer);
 
-/// What stands under the backbone's scope.
+/// Variables under the backbone's scope.
 const BACKBONE: [Row; 6] = [
     ("embeddings/word_embeddings", "embeddings.word_embeddings.weight", Whole),
     ("embeddings/position_embeddings", "embeddings.position_embeddings.weight", Whole),
@@ -30,7 +30,7 @@ const BACKBONE: [Row; 6] = [
     ("pooler/dense", "pooler", Dense),
 ];
 
-/// What stands under `encoder/transformer/group_G/inner_group_J/`.
+/// Variables under `encoder/transformer/group_G/inner_group_J/`.
 const LAYERS: [Row; 8] = [
     ("attention_1/self/query", "attention.query", Dense),
     ("attention_1/self/key", "attention.key", Dense),
@@ -42,7 +42,7 @@ const LAYERS: [Row; 8] = [
     ("LayerNorm_1", "full_layer_layer_norm", Norm),
 ];
 
-/// What stands beside the backbone's scope. The matrices of heads are `[out, in]` already.
+/// Variables outside the backbone's scope. The matrices of heads are `[out, in]` already.
 const HEADS: [Row; 9] = [
     ("cls/predictions/transform/dense", "predictions.dense", Dense),
     ("cls/predictions/transform/LayerNorm", "predictions.LayerNorm", Norm),
@@ -166,7 +166,7 @@ fn refuse_relatives(scope: &str, variables: &BTreeSet<&str>) -> Result<(), Strin
     Ok(())
 }
 
-/// The name of a backbone's parameter, by what stands after the scope.
+/// The name of a backbone's parameter, by its name after the scope.
 fn backbone(variable: &str) -> Option<(String, bool)> {
     let Some(rest) = variable.strip_prefix("encoder/transformer/group_") else {
         return find(&BACKBONE, variable);
@@ -198,7 +198,7 @@ fn find(rows: &[Row], variable: &str) -> Option<(String, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::names::Table;
+    use super::super::super::table::Table;
     use super::*;
 
     fn scopes(variables: &[&str]) -> Scopes {

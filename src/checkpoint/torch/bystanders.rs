@@ -1,4 +1,4 @@
-//! Names of plain values that pickles have beside tensors, and of classes whose objects are passed over.
+//! Names of plain values that occur in pickles next to tensors, and of classes whose objects are skipped.
 
 /// Modules that torch never takes anything from (`_blocklisted_modules`), and the one that starts programs.
 const NEVER: [&str; 5] = ["sys", "os", "posix", "nt", "subprocess"];
@@ -19,7 +19,7 @@ pub(super) fn find(module: &str, name: &str) -> Option<&'static str> {
 
         ("builtins" | "__builtin__", "frozenset") => "a frozenset",
         ("builtins" | "__builtin__", "range" | "xrange" | "slice") => "a range",
-        // As the base of a class, or what a `defaultdict` makes.
+        // As the base of a class, or the factory of a `defaultdict`.
         ("builtins" | "__builtin__", "object" | "type" | "list" | "dict" | "tuple")
         | ("builtins" | "__builtin__", "int" | "long" | "float" | "bool")
         | ("builtins" | "__builtin__", "str" | "unicode" | "bytes") => "a plain value",
@@ -41,7 +41,7 @@ pub(super) fn find(module: &str, name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a name is that of a class, as Python's are spelled, and may be the class of an object that is passed over.
+/// Whether a name is that of a class, as Python's are spelled, and may be the class of a skipped object.
 pub(super) fn may_be_class(module: &str, name: &str) -> bool {
     let package = module.split('.').next().unwrap_or_default();
     let last = name.rsplit('.').next().unwrap_or_default();

@@ -1,10 +1,7 @@
-//! What a pickle may name, and what calling it describes.
+//! The globals that a pickle may name, and what calling them describes.
 //!
 //! Nothing is ever called. A name that is listed here stands for one of the descriptions below: all that torch loads
-//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that
-//! training scripts keep beside tensors (`bystanders.rs`). Any other name is refused where it occurs, whether or not the
-//! pickle goes on to call it, with one exception: classes, which objects beside the tensors may be of. Such an object is
-//! never made, only passed over, and to call its class is refused, too.
+//! with `weights_only=True` (see `torch/_weights_only_unpickler.py`), and a few plain values of Python's and numpy's that training scripts store next to tensors (`bystanders.rs`). Any other name is rejected where it occurs, whether or not the pickle calls it, with one exception: classes of objects next to the tensors. Such an object is skipped and never constructed, and calling its class is rejected, too.
 
 use std::rc::Rc;
 
@@ -45,13 +42,13 @@ pub(super) enum Global {
     RebuildFromType,
     /// `torch._utils._rebuild_device_tensor_from_cpu_tensor(tensor, dtype, device, requires_grad)`
     RebuildDeviceTensor,
-    /// A function that makes a tensor which has no plain array of elements, and what kind that is
+    /// A function that creates a tensor without a plain array of elements, and its kind
     RebuildForeign(&'static str),
     /// `torch.Tensor`, `torch.FloatTensor` and their like
     Tensor,
     /// `torch.nn.parameter.Parameter`
     Parameter,
-    /// What makes a value that no tensor needs, and what that is
+    /// A callable whose result no tensor needs, and that result
     Bystander(&'static str),
     /// A storage class: `torch.FloatStorage` and its like; `torch.storage.UntypedStorage`, counted in bytes
     Storage(DType),
@@ -93,7 +90,7 @@ impl Global {
     }
 }
 
-/// What kind of tensor a function of `torch._utils` makes, if it is one without a plain array of elements.
+/// The kind of tensor that a function of `torch._utils` creates, if it has no plain array of elements.
 fn foreign(function: &str) -> Option<&'static str> {
     Some(match function {
         "_rebuild_sparse_tensor" => "a sparse tensor",
@@ -255,7 +252,7 @@ impl Described {
         Ok(self.heap.add(Value::Tensor(self.tensors.len() - 1)))
     }
 
-    /// The tensor, unless its metadata say that its elements are to be conjugated or negated.
+    /// The tensor, unless its metadata requires conjugating or negating its elements.
     fn viewed(&mut self, tensor: Id, metadata: Id) -> Id {
         match self.heap.get(metadata) {
             Value::None => tensor,
@@ -299,7 +296,7 @@ impl Described {
         }
     }
 
-    /// What setting the state of a tensor makes of it: before torch 0.2, the arguments of `Tensor.set_`.
+    /// The result of setting a tensor's state: before torch 0.2, the arguments of `Tensor.set_`.
     pub fn set_state(&mut self, object: Id, state: Id) -> Result<(), String> {
         let Value::Tuple(state) = self.heap.get(state) else { return Ok(()) };
         let &[storage, offset, shape, strides] = &state[..] else { return Ok(()) };

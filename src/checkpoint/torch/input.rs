@@ -11,7 +11,7 @@ pub(super) const MAX_PICKLE: u64 = 8 << 20;
 /// The longest line of text, the name of a module or of a class.
 pub(super) const MAX_LINE: usize = 256;
 
-/// What is left of a part of a file.
+/// The unread rest of a part of a file.
 pub(super) struct Input<'a> {
     reader: BufReader<Section<'a>>,
     position: u64,

@@ -12,7 +12,7 @@ use super::input::{Input, MAX_LINE};
 use super::value::{Id, Object, Value};
 
 /// The most instructions of a pickle. ALBERT's have a few thousand. Each makes at most one value of some 100 bytes
-/// beside the text that it brings along: no instruction copies a value, they all share it by its [`Id`], except for an
+/// apart from the text that it contains: no instruction copies a value, they all share it by its [`Id`], except for an
 /// `OrderedDict` of a list, whose copies are counted (`globals.rs`). So this bounds the memory that the machine takes
 /// whatever a file says.
 const MAX_INSTRUCTIONS: u64 = 1 << 18;
@@ -53,7 +53,7 @@ impl Machine {
     /// Does one instruction; the result of the pickle if it is STOP.
     fn step(&mut self, instruction: u8, input: &mut Input<'_>) -> Result<Option<Id>, Fault> {
         match instruction {
-            // PROTO, FRAME: what follows is read as it comes.
+            // PROTO, FRAME: nothing to do.
             0x80 => drop(input.byte()?),
             0x95 => drop(input.array::<8>()?),
             b'.' => return Ok(Some(self.pop()?)),
@@ -261,7 +261,7 @@ impl Machine {
         self.call_with(function, arguments)
     }
 
-    /// An object of a class that is not on the list is passed over; those of others are made as if it were called.
+    /// An object of a class that is not on the list is skipped; for others, the class is treated as called.
     fn new_object(&mut self) -> Result<(), Fault> {
         let (arguments, class) = (self.pop()?, self.pop()?);
         if let Value::Class(name) = self.described.heap.get(class) {

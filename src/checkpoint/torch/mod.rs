@@ -4,7 +4,7 @@
 //!
 //! - since torch 1.6 a zip archive (`archive.rs`), a storage being an uncompressed entry of it;
 //! - before, and today with `_use_new_zipfile_serialization=False`, a row of pickles (`legacy.rs`), the storages behind
-//!   them. The Chinese models of the article's authors are such files.
+//!   them. The Chinese models (`voidful/albert_chinese_small` and others) are such files.
 //!
 //! The pickles are read by a machine (`machine.rs`) that builds values in an arena and can call nothing: the few names
 //! of `globals.rs` stand for themselves, and "calling" one makes the description of a tensor. `state_dict.rs` finds
@@ -75,7 +75,7 @@ pub(super) fn open(source: &Arc<Source>) -> Result<Contents> {
 /// Where the bytes of each storage are, by its key.
 type Storages = HashMap<String, Storage>;
 
-/// Ties the tensor `name` to its bytes, or says of what kind it is if it cannot be read.
+/// Links the tensor `name` to its bytes, or returns its kind if it cannot be read.
 fn locate(
     source: &Arc<Source>,
     object: &Object,
@@ -131,7 +131,7 @@ fn part(reference: &StorageRef, storage: Storage) -> Option<Storage> {
     Some(Storage { start: storage.start.checked_add(from)?, len })
 }
 
-/// What goes wrong while a file is parsed, before it is known which file it is.
+/// An error while parsing, before the file's path is known.
 #[derive(Debug)]
 enum Fault {
     /// The operating system could not read.

@@ -1,4 +1,4 @@
-//! From what a pickle describes to named tensors.
+//! From the description in a pickle to named tensors.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ const MAX_NAMES: usize = 16 << 20;
 /// What is found, by name.
 pub(super) struct Named<'a> {
     pub tensors: Vec<(String, &'a RawTensor)>,
-    /// Tensors that cannot be read, and of what kind they are.
+    /// Tensors that cannot be read, and their kinds.
     pub foreign: Vec<(String, &'static str)>,
 }
 
 /// The named tensors, whatever dictionaries, lists and tuples they are in.
 ///
-/// Keys and places in lists are joined by dots. Values that are not tensors are passed over, and so are keys that are
+/// Keys and list indices are joined by dots. Values that are not tensors are skipped, and so are keys that are
 /// neither strings nor integers. What the pickle has at several places is found at the first.
 pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     let mut walk = Walk {
@@ -48,7 +48,7 @@ pub(super) fn tensors(object: &Object) -> Result<Named<'_>, String> {
     }
 }
 
-/// What is known on the way through nested values.
+/// The state of traversing nested values.
 struct Walk<'a> {
     object: &'a Object,
     /// The keys that lead to what is being looked at, joined by dots.

@@ -36,7 +36,7 @@ pub(super) enum Value {
     Blank,
     /// The name of a class that is not on the list: nothing may call it.
     Class(Rc<str>),
-    /// An object of such a class, or another that no tensor needs: what it consists of is passed over.
+    /// An object of such a class, or another that no tensor needs; its contents are skipped.
     Object(Rc<str>),
     /// Something harmless that no tensor needs, by its type's name.
     Other(&'static str),

@@ -46,7 +46,8 @@ pub(crate) fn attention_backward(
     let starts = sequences.iter().map(|s| s.start).skip(1).chain([base + rows]);
     assert!(ends.zip(starts).all(|(end, next)| end <= next), "sequences follow each other in qkv");
     assert!(sequences.iter().all(|s| s.keys.iter().all(|&key| key < s.tokens)));
-    let work = sequences.iter().map(|s| 5 * s.tokens * s.keys.len() * hidden).sum();
+    let works = sequences.iter().map(|s| parallel::work([5, s.tokens, s.keys.len(), hidden]));
+    let work = works.fold(0, usize::saturating_add);
     let qkv = Output::new(qkv, 3 * hidden);
     parallel::for_each(work, sequences.len() * heads.count, |buffers, task| {
         let (index, head) = (task / heads.count, task % heads.count);

@@ -121,7 +121,8 @@ pub(crate) fn attention(
         })
         .collect();
     let count = |s: &Sequence| if queries == Queries::All { s.tokens } else { s.tokens.min(1) };
-    let work: usize = sequences.iter().map(|s| 2 * count(s) * s.keys.len() * hidden).sum();
+    let works = sequences.iter().map(|s| parallel::work([2, count(s), s.keys.len(), hidden]));
+    let work = works.fold(0, usize::saturating_add);
     let context = Output::new(context, hidden);
     let probabilities = Output::new(probabilities, 1);
     let tasks = sequences.len() * heads.count;

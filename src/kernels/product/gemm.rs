@@ -81,7 +81,8 @@ pub(crate) fn multiply_columns(
         rows_per_task.min(blocking.rows).next_multiple_of(ROWS).max(MIN_ROWS_PER_TASK);
     let blocks = rows.div_ceil(rows_per_task);
     let product = Product { isa, inputs, weights, epilogue, out: Output::new(out, n) };
-    let work = rows.max(ROWS_PER_FETCH) * weights.k() * panels.len() * blocking.panel;
+    let work =
+        parallel::work([rows.max(ROWS_PER_FETCH), weights.k(), panels.len(), blocking.panel]);
     parallel::for_each(work, panels.len() * blocks, |buffers, task| {
         // What is larger in a cache is what tasks that follow each other share: the panel, or the rows.
         let (index, block) = if rows_per_task < blocking.rows {

@@ -54,7 +54,7 @@ pub(crate) struct WeightGradient<'a> {
 pub(crate) fn weight_gradients(isa: Isa, is_narrow: bool, gradients: Vec<WeightGradient<'_>>) {
     let gradients: Vec<Shared<'_>> = gradients.into_iter().filter_map(Shared::new).collect();
     let works: Vec<usize> = gradients.iter().map(Shared::work).collect();
-    let work = works.iter().sum();
+    let work = works.iter().copied().fold(0, usize::saturating_add);
     let per_task = work / (4 * parallel::threads());
     let tasks: Vec<Task<'_, '_>> = gradients
         .iter()
@@ -103,7 +103,7 @@ impl<'a> Shared<'a> {
     }
 
     fn work(&self) -> usize {
-        self.n * self.k * self.stretches.iter().map(|s| s.d_out.count).sum::<usize>()
+        parallel::work([self.n, self.k, self.stretches.iter().map(|s| s.d_out.count).sum()])
     }
 
     fn tasks(&self, isa: Isa, is_large: bool) -> impl Iterator<Item = Task<'_, 'a>> {
@@ -277,6 +277,7 @@ mod tests {
 
     /// One call for two applications gives the bits of two calls, on any number of threads.
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn the_order_of_sums_is_that_of_the_tokens() {
         let (n, k, tokens) = (400, 500, 300);
         let d = reference::noise(2 * tokens * n, 1, 1.0);

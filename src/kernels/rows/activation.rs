@@ -186,7 +186,9 @@ mod tests {
 
     #[test]
     fn gelu_for_bytes_is_within_a_hundredth_of_a_step() {
-        let mut inputs: Vec<f32> = (0..24_001).map(|i| (i as f32 - 12_000.0) * 1e-3).collect();
+        let step = if cfg!(miri) { 997 } else { 1 };
+        let grid = (0..24_001).step_by(step).map(|i| (i as f32 - 12_000.0) * 1e-3);
+        let mut inputs: Vec<f32> = grid.collect();
         inputs.extend([-1e30, -200.0, -0.0, 88.0, 200.0, 1e9]);
         for isa in Isa::available() {
             for nonlinearity in [Nonlinearity::Gelu, Nonlinearity::GeluTanh] {

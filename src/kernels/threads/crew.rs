@@ -212,6 +212,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn every_task_of_every_job_runs_once() {
         for threads in [1, 2, 5] {
             let sums: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
@@ -233,6 +234,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn a_crew_within_a_crew_leaves_the_outer_one_led() {
         pool(2).install(|| {
             together(|| {
@@ -254,6 +256,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn tasks_are_done_side_by_side() {
         for threads in [2, 3] {
             pool(threads).install(|| {
@@ -268,6 +271,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn helpers_leave_where_another_call_waits() {
         let pool = pool(2);
         let (began, other) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -299,6 +303,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn helpers_that_are_busy_are_not_waited_for() {
         let pool = pool(2);
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
@@ -316,6 +321,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn a_panic_reaches_the_leader_and_ends_the_crew() {
         let pool = pool(3);
         for failing in 0..8 {

@@ -51,6 +51,11 @@ pub(crate) fn threads() -> usize {
     if ALONE.get() { 1 } else { rayon::current_num_threads() }
 }
 
+/// The product of sizes: how many multiply-adds something is. On a machine of 32 bits it may be more than there are numbers for.
+pub(in crate::kernels) fn work<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
+}
+
 /// Whether `work` multiply-adds are worth being handed to other threads, if there are any.
 fn is_worth(work: usize) -> bool {
     let grain = if crew::is_leading() { CREW_GRAIN } else { GRAIN };
@@ -148,7 +153,7 @@ pub(crate) fn pieces(others: usize) -> usize {
 /// How many rows of `width` values each task of an element-wise pass should have: all of them, if one thread should do
 /// all.
 pub(crate) fn rows_per_task(rows: usize, width: usize) -> usize {
-    let is_worth = is_worth(rows * width * PASS);
+    let is_worth = is_worth(work([rows, width, PASS]));
     if is_worth { rows.div_ceil(TASKS_PER_THREAD * threads()) } else { rows.max(1) }
 }
 
@@ -176,6 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn items_are_done_side_by_side_each_by_one_thread() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let here = AtomicUsize::new(0);

@@ -1,14 +1,12 @@
-//! Leave when exits that agree have been sure enough together (BEEM).
+//! Leaving when agreeing exits are jointly confident enough (BEEM).
 
 use super::policy::{ExitPolicy, Predictions, needs_classes};
 use crate::config::ProblemType;
 use crate::error::Result;
 
-/// Leaves when the confidences of exits in a row that predict the same add up to a threshold.
+/// Leaves when the confidences of consecutive exits with the same prediction add up to a threshold.
 ///
-/// That is the criterion of BEEM (Bajpai and Hanawal, ICLR 2025): every exit is an expert, whose
-/// confidence counts by a weight; where an exit predicts otherwise than the one before, the sum
-/// begins anew with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the
+/// This is the criterion of BEEM (Bajpai and Hanawal, ICLR 2025): every exit is an expert with weighted confidence; if an exit's prediction differs from the one before, the sum starts over with it. By default an exit's weight is its layer / L (the paper's BEEM-C); the
 /// other choice of the paper is its accuracy on held-out examples (BEEM-A).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
@@ -17,12 +15,12 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// When the sum is at least this.
+    /// Leaves when the sum is at least this.
     pub fn new(least: f32) -> Self {
         Self { least, weights: None }
     }
 
-    /// The weights of the exits, in their order; exits beyond them weigh nothing.
+    /// The weights of the exits, in order; further exits have weight 0.
     #[must_use]
     pub fn weights(mut self, weights: impl IntoIterator<Item = f32>) -> Self {
         self.weights = Some(weights.into_iter().collect());
@@ -72,7 +70,7 @@ mod tests {
     use super::super::policy::tests::predictions;
     use super::*;
 
-    /// Exits that are sure of a class.
+    /// Confident exits.
     fn sure(classes: &[usize]) -> Vec<f32> {
         classes.iter().flat_map(|&class| [[50.0, 0.0], [0.0, 50.0]][class]).collect()
     }

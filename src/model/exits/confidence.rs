@@ -1,4 +1,4 @@
-//! Leave when an exit is sure (BranchyNet, DeeBERT).
+//! Leaving when an exit is confident (BranchyNet, DeeBERT).
 
 use std::fmt;
 
@@ -6,11 +6,9 @@ use super::policy::{ExitPolicy, Predictions, needs_classes};
 use crate::config::ProblemType;
 use crate::error::Result;
 
-/// Leaves at the first exit that is sure of what it predicts.
+/// Leaves at the first exit whose prediction is confident.
 ///
-/// Sure is a probability of at least a threshold, or an entropy of at most one (BranchyNet,
-/// Teerapittayanon et al. 2016; DeeBERT, Xin et al. 2020). Where any number of labels may apply,
-/// the least certain of them counts.
+/// Confidence means a probability of at least a threshold, or an entropy of at most a threshold (BranchyNet, Teerapittayanon et al. 2016; DeeBERT, Xin et al. 2020). For multi-label models, the least certain label decides.
 #[derive(Clone, PartialEq)]
 pub struct Confidence(Threshold);
 
@@ -21,12 +19,12 @@ enum Threshold {
 }
 
 impl Confidence {
-    /// When the predicted class has at least this probability.
+    /// Leaves when the predicted class has at least this probability.
     pub fn new(probability: f32) -> Self {
         Self(Threshold::Probability(probability))
     }
 
-    /// When the entropy of the classes' probabilities is at most so many nats: at most ln C.
+    /// Leaves when the entropy of the classes' probabilities is at most this number of nats (ln C at most).
     pub fn entropy(most: f32) -> Self {
         Self(Threshold::Entropy(most))
     }

@@ -1,15 +1,10 @@
-//! Depth that adapts: models that answer as soon as they can.
+//! Early exits: models whose depth adapts to the input.
 //!
 //! A model with exits has a classifier after several of its layers (the configuration's
-//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input goes
-//! through the layers until an [`ExitPolicy`] says that it may leave, so that easy inputs cost a
-//! few layers and hard ones all of them.
+//! [`exit_layers`](crate::ConfigFields::exit_layers)), all on the same pooler. An input passes through the layers until an [`ExitPolicy`] lets it leave, so easy inputs cost a few layers and hard ones all of them.
 //!
 //! Other implementations do this for one input at a time, because the inputs of a batch leave at
-//! different layers. Here it works at any batch size. Since all layers share their weights, the
-//! sequences of a group need not be at the same depth: when one leaves, its rows are closed up, and
-//! the next waiting one takes its place. Where layers do not share all of their weights, groups are
-//! closed up but not refilled. An input's result and the layer where it leaves are bit-identical
+//! different layers. This implementation works at any batch size. Since all layers share their weights, the sequences of a group need not be at the same depth: when one leaves, the rest is compacted, and the next waiting one takes its place. If layers do not share all weights, groups are compacted but not refilled. An input's result and the layer where it leaves are bit-identical
 //! alone and in any batch, on any number of threads.
 //!
 //! ```
@@ -36,10 +31,9 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! Pipelines take a policy by a method `exit`
+//! Pipelines take a policy with their method `exit`
 //! ([`TextClassification::exit`](crate::pipelines::TextClassification::exit)), and the command line
-//! as `--exit patience=3`. Exits are trained as all classifiers are, with a loss of all of them
-//! ([`TrainingOptions`](crate::train::TrainingOptions)); checkpoints of PABEE load as they are.
+//! as `--exit patience=3`. Exits are trained like other classifiers, with a combined loss ([`TrainingOptions`](crate::train::TrainingOptions)). PABEE checkpoints load unchanged.
 
 mod agreement;
 mod confidence;
@@ -54,13 +48,12 @@ pub(super) use engine::{Exits, Outcome, Predict, Run};
 pub use patience::Patience;
 pub use policy::{ExitPolicy, Predictions, parse};
 
-/// What a model computed where inputs left as early as a policy let them.
+/// The output of a model whose inputs left at the exits selected by a policy.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EarlyExit<O> {
     /// The output, each row from the exit where its input left.
     pub output: O,
-    /// How many layers each input took: the layer, counted from 1, that it left after. One for
-    /// each sequence or, in multiple choice, for each prompt.
+    /// The number of layers that each input used. One number per sequence or, in multiple choice, per prompt.
     pub layers: Vec<usize>,
 }

@@ -1,14 +1,12 @@
-//! Leave when several exits in a row have said the same (PABEE).
+//! Leaving when consecutive exits agree (PABEE).
 
 use super::policy::{ExitPolicy, Predictions};
 use crate::config::ProblemType;
 use crate::error::{Error, Result};
 
-/// Leaves when this many exits in a row have predicted what the exit before them did.
+/// Leaves when this number of consecutive exits have confirmed the prediction of the exit before them.
 ///
-/// That is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3,
-/// an input leaves after its fourth exit at the earliest. In a regression, a prediction that moved
-/// by no more than a tolerance counts as the same.
+/// This is the criterion of PABEE ("BERT Loses Patience", Zhou et al. 2020): with a patience of 3, an input leaves after its fourth exit at the earliest. In a regression, a prediction that changed by no more than a tolerance counts as the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patience {
     exits: usize,
@@ -16,14 +14,12 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// After so many exits in a row that agree with the one before; with 0, an input leaves at its
-    /// first exit.
+    /// Leaves after this number of consecutive exits that agree with the one before; with 0, at the first exit.
     pub fn new(exits: usize) -> Self {
         Self { exits, tolerance: None }
     }
 
-    /// How far a regression's prediction may move and still count as the same. A regression needs
-    /// it; classes do not.
+    /// By how much the prediction of a regression may change and still count as the same. Required for regressions, ignored for classes.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f32) -> Self {
         self.tolerance = Some(tolerance);

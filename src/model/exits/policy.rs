@@ -1,4 +1,4 @@
-//! What decides where an input leaves.
+//! Policies, which decide where an input leaves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use crate::nn::softmax;
 
 /// Decides after each exit whether an input leaves the model there.
 ///
-/// [`Patience`], [`Confidence`] and [`Agreement`] implement it. One of your own looks at the
-/// predictions that an input has had so far:
+/// Implemented by [`Patience`], [`Confidence`] and [`Agreement`]. A custom policy uses the predictions of an input so far:
 ///
 /// ```
 /// use ndalbert::exits::{ExitPolicy, Predictions};
@@ -31,27 +30,22 @@ use crate::nn::softmax;
 /// }
 /// ```
 ///
-/// A decision must depend on the predictions alone: then an input leaves at the same layer whatever
-/// else is in its batch.
+/// A decision must depend on the predictions only, so that an input leaves at the same layer in any batch.
 pub trait ExitPolicy: fmt::Debug + Send + Sync {
-    /// Whether the input leaves, after the newest of its predictions. After the last layer, nobody
-    /// is asked.
+    /// Whether the input leaves after its newest prediction. Not called after the last layer.
     fn leaves(&self, predictions: &Predictions<'_>) -> bool;
 
-    /// Whether the input could leave at the next exit, whatever is predicted there, given the
-    /// predictions so far: none before the first exit.
+    /// Whether the input could leave at the next exit for some prediction there, given the predictions so far (none before the first exit).
     ///
-    /// Where it could, and others in its group could, too, the first tokens are computed before the
-    /// rest, which those that leave then save. An answer that is too hopeful costs time; one
-    /// that is not hopeful enough saves less. The decision is the same.
+    /// If enough inputs of a group could leave, their first tokens are computed before the rest, which inputs that leave then save. This is a hint: a wrong answer costs time, but does not change results.
     fn may_leave_next(&self, _predictions: Option<&Predictions<'_>>) -> bool {
         true
     }
 
-    /// Whether the policy has a meaning for such predictions.
+    /// Whether the policy applies to such predictions.
     ///
     /// # Errors
-    /// [`Error::Input`] that says what it lacks.
+    /// [`Error::Input`] that names the missing requirement.
     fn check(&self, _problem: ProblemType) -> Result<()> {
         Ok(())
     }
@@ -71,7 +65,7 @@ impl<P: ExitPolicy + ?Sized> ExitPolicy for Arc<P> {
     }
 }
 
-/// The policy that a text names: `patience=3`, `confidence=0.9`, `entropy=0.2`, `agreement=1.5`, or
+/// Parses a policy: `patience=3`, `confidence=0.9`, `entropy=0.2`, `agreement=1.5`, or
 /// for regressions `patience=3,tolerance=0.1`.
 ///
 /// ```
@@ -105,7 +99,7 @@ pub fn parse(text: &str) -> Result<Arc<dyn ExitPolicy>> {
     }
 }
 
-/// What an input's exits have predicted so far; at least one prediction.
+/// The predictions of an input's exits so far; at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct Predictions<'a> {
     pub(super) problem: ProblemType,
@@ -123,7 +117,7 @@ impl<'a> Predictions<'a> {
         self.problem
     }
 
-    /// How many predictions there are: one of each exit that the input has passed.
+    /// The number of predictions: one for each exit that the input has passed.
     pub fn count(&self) -> usize {
         self.logits.len() / self.width
     }
@@ -154,14 +148,13 @@ impl<'a> Predictions<'a> {
         self.exit_layers
     }
 
-    /// The input's place in its batch, for experiments: a policy that goes by it makes results
-    /// depend on the batch.
+    /// The index of the input in its batch, for experiments: a policy that uses it makes results depend on the batch.
     pub fn input(&self) -> usize {
         self.input
     }
 
     /// Whether two exits predict the same: the same class, the same labels, or numbers that differ
-    /// by no more than `tolerance`. What is not a number agrees with nothing.
+    /// by no more than `tolerance`. NaN agrees with nothing.
     pub fn agree(&self, exit: usize, other: usize, tolerance: f32) -> bool {
         let (one, other) = (self.logits(exit), self.logits(other));
         if one.iter().chain(&other).any(|logit| logit.is_nan()) {
@@ -175,8 +168,7 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The probability of what an exit predicts: of the class, or of the label that is least
-    /// certain to apply or not to apply. NaN for a regression.
+    /// The probability of an exit's prediction: of the class, or of the least certain label. NaN for a regression.
     pub fn confidence(&self, exit: usize) -> f32 {
         let logits = self.logits(exit);
         match self.problem {
@@ -193,8 +185,7 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// The entropy of what an exit predicts, in nats: of the classes, or of the label that is least
-    /// certain. NaN for a regression.
+    /// The entropy of an exit's prediction in nats: over the classes, or of the least certain label. NaN for a regression.
     pub fn entropy(&self, exit: usize) -> f32 {
         let term = |p: f32| if p > 0.0 { -p * p.ln() } else { 0.0 };
         match self.problem {

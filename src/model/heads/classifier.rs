@@ -46,7 +46,7 @@ impl ClassifierHead {
         if exit == self.exits.len() { &self.classifier } else { &self.exits[exit] }
     }
 
-    /// How many exits there are, the one after the last layer included.
+    /// The number of exits, including the one after the last layer.
     pub fn num_exits(&self) -> usize {
         self.exits.len() + 1
     }
@@ -69,7 +69,7 @@ impl ClassifierHead {
         logits.collect()
     }
 
-    /// The linear layers, to the bit what was packed: the last classifier, and those of the exits
+    /// The linear layers, bit-identical to those that were packed: the last classifier, and those of the exits
     /// before it.
     fn to_linears(&self) -> (Linear, Vec<Linear>) {
         let exits = self.exits.iter().map(LinearHead::to_linear).collect();
@@ -93,7 +93,7 @@ impl Until<'_> {
     /// `[B, C]` of all sequences, and how many layers each input took.
     ///
     /// # Errors
-    /// [`Error::Input`] if the model has no exits, or the policy no meaning for its predictions.
+    /// [`Error::Input`] if the model has no exits, or the policy does not apply to its predictions.
     pub(super) fn run(
         self,
         batch: &Batch,

@@ -1,4 +1,4 @@
-//! A linear layer that makes logits of states: what most heads are.
+//! A linear layer from states to logits, which most heads are.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ pub(super) fn exit_zeros(config: &AlbertConfig, classes: usize) -> Vec<Linear> {
 /// A head that is one linear layer, logits = x·Wᵀ + b: the classifiers of sequences, tokens and choices, sentence order,
 /// and question answering.
 ///
-/// It is put on states of whatever width its weight has; see [the module](super) for an example.
+/// It applies to states of the width of its weight; see [the module](super) for an example.
 pub struct LinearHead(PackedLinear);
 
 impl LinearHead {
@@ -55,7 +55,7 @@ impl LinearHead {
         Ok(Self(PackedLinear::new(Isa::current()?, Precision::F32, [linear])))
     }
 
-    /// The linear layer, to the bit what was packed.
+    /// The linear layer, bit-identical to the one that was packed.
     pub fn to_linear(&self) -> Linear {
         self.0.unpack(0, self.0.outputs())
     }

@@ -1,4 +1,4 @@
-//! Masked language modelling: which word stands at `[MASK]`?
+//! Masked language modelling: which word is at `[MASK]`?
 
 use std::fmt;
 
@@ -24,18 +24,16 @@ pub struct MaskedLmHeadParameters {
     pub dense: Linear,
     /// Applied after the activation.
     pub layer_norm: LayerNorm,
-    /// `[V]`, added to the scores of the vocabulary unless the decoder has a bias of its own; then
-    /// nothing reads it, and it is kept because transformers' class has it, too.
+    /// `[V]`, added to the scores of the vocabulary unless the decoder has a separate bias; then it is unused, but kept because transformers' class has it.
     pub bias: Array1<f32>,
     /// E → V.
     pub decoder: DecoderParameters,
 }
 
-/// What the decoder has of its own. A tied decoder has nothing: its matrix is the backbone's word
-/// embeddings, and its bias the head's.
+/// The untied parameters of the decoder. A tied decoder has none: its matrix is the backbone's word embeddings, and its bias the head's.
 ///
 /// [`tie_word_embeddings`](crate::ConfigFields::tie_word_embeddings) and
-/// [`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias) say which of both are there.
+/// [`tie_decoder_bias`](crate::ConfigFields::tie_decoder_bias) determine which of both are present.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecoderParameters {
     /// `[V, E]`.
@@ -102,7 +100,7 @@ impl MaskedLmHead {
         })
     }
 
-    /// The head's parameters, to the bit what was packed.
+    /// The head's parameters, bit-identical to those that were packed.
     pub fn to_parameters(&self) -> MaskedLmHeadParameters {
         MaskedLmHeadParameters {
             dense: self.dense.unpack(0, self.dense.outputs()),
@@ -155,7 +153,7 @@ impl fmt::Debug for MaskedLmHead {
     }
 }
 
-/// ALBERT that fills in masked words.
+/// ALBERT for masked language modelling.
 #[derive(Debug)]
 pub struct AlbertForMaskedLM {
     albert: Albert,
@@ -183,7 +181,7 @@ pub struct MaskedLmOutput {
 }
 
 impl MaskedLmOutput {
-    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits that were computed by a separate head; hidden states and attentions are empty.
     pub fn new(logits: Packed) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
@@ -191,7 +189,7 @@ impl MaskedLmOutput {
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors
-    /// [`Error::Input`] if the shape differs, a label is no word or stands outside the attention mask, or none counts.
+    /// [`Error::Input`] if the shape differs, a label is out of range or outside the attention mask, or all labels are −100.
     pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
         masked_lm_loss(&self.logits, labels)
     }
@@ -220,7 +218,7 @@ pub(super) fn logits_at(
 }
 
 impl AlbertForMaskedLM {
-    /// Scores of the vocabulary for every token: T·V values, which is much for a large vocabulary. See
+    /// Scores of the vocabulary for every token: T·V values, which can be large. See
     /// [`logits_at`](Self::logits_at).
     ///
     /// # Errors
@@ -229,7 +227,7 @@ impl AlbertForMaskedLM {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].
@@ -244,7 +242,7 @@ impl AlbertForMaskedLM {
         })
     }
 
-    /// Scores `[N, V]` at N chosen positions, each a sequence of the batch and a column in it; the rest is not computed.
+    /// Scores `[N, V]` at N selected positions (sequence and column) only.
     ///
     /// # Errors
     /// As [`Albert::forward`], and [`Error::Input`] for a position that is not a token of the batch.

@@ -1,7 +1,6 @@
-//! What is put on top of the backbone, and the models that consist of both.
+//! Heads, and the models that consist of backbone and head.
 //!
-//! A head is a small module of its own, [`MaskedLmHead`] or [`LinearHead`], and can be put on any `[N, H]` states. So
-//! several heads can share one backbone, which then runs once for all of them:
+//! A head is a separate module, [`MaskedLmHead`] or [`LinearHead`], that applies to any `[N, H]` states. Several heads can therefore share one backbone, which runs once for all of them:
 //!
 //! ```
 //! use ndalbert::heads::{LinearHead, TokenClassificationOutput};
@@ -17,10 +16,10 @@
 //! #     ..ConfigFields::default()
 //! # })?;
 //! let albert = Albert::from_config(config.clone(), 1)?;
-//! // Heads from wherever they come: a checkpoint's parameters, …
+//! // Heads from a checkpoint's parameters, …
 //! let parameters = AlbertForTokenClassification::random_parameters(&config, 2)?;
 //! let tagger = LinearHead::new(parameters.head.classifier)?;
-//! // … or a layer of one's own.
+//! // … or your own layer.
 //! let order = LinearHead::new(ndalbert::nn::Linear::zeros(config.hidden_size, 2))?;
 //!
 //! let batch = Batch::from_sequences(&[vec![2, 17, 5, 3], vec![2, 8, 3]])?;
@@ -37,9 +36,9 @@
 //! # Ok::<(), ndalbert::Error>(())
 //! ```
 //!
-//! Every output can be made of logits, as here, and may get more fields; losses of plain arrays are in
+//! Every output can be created from logits, as here, and may get more fields; losses on plain arrays are in
 //! [`nn::loss`](crate::nn::loss). Zero parameters of a whole model are
-//! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has `zeros` of its own.
+//! [`Model::zero_parameters`](crate::Model::zero_parameters), and every struct of parameters has a method `zeros`.
 
 mod classifier;
 mod linear;
@@ -143,12 +142,12 @@ macro_rules! impl_model {
                 &self.albert
             }
 
-            /// The head, which can be put on the states of another backbone too.
+            /// The head, which can be applied to the states of another backbone, too.
             pub fn head(&self) -> &$head {
                 &self.head
             }
 
-            /// The backbone and the head, for instance to keep one backbone for the heads of several models.
+            /// Splits the model into backbone and head, such as to use one backbone for several heads.
             pub fn into_parts(self) -> ($crate::model::Albert, $head) {
                 (self.albert, self.head)
             }

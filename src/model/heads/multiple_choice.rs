@@ -1,4 +1,4 @@
-//! Multiple choice: which of N continuations fits a prompt? (The article's demo.)
+//! Multiple choice: which of N continuations fits a prompt?
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::model::albert::{Albert, OutputOptions};
 use crate::model::exits::{EarlyExit, ExitPolicy, Outcome};
 use crate::nn::loss::{IGNORE_INDEX, Labels, cross_entropy, soft_cross_entropy};
 
-/// ALBERT that scores choices: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
+/// ALBERT for multiple choice: one logit per sequence (prompt and choice), compared among the N choices of a prompt.
 #[derive(Debug)]
 pub struct AlbertForMultipleChoice {
     albert: Albert,
@@ -42,13 +42,12 @@ pub struct MultipleChoiceOutput {
 }
 
 impl MultipleChoiceOutput {
-    /// An output of logits `[B, N]` alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits `[B, N]` that were computed by a separate head; hidden states and attentions are empty.
     pub fn new(logits: Array2<f32>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
 
-    /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices `[B, N]`, as the
-    /// article's `[[0, 1, 0, 0]]`.
+    /// Mean cross-entropy against the right choices `[B]`, or against distributions over choices `[B, N]`, such as `[[0, 1, 0, 0]]`.
     ///
     /// # Errors
     /// [`Error::Input`] if the shape differs or a label is not a choice.
@@ -61,7 +60,7 @@ impl MultipleChoiceOutput {
 }
 
 impl AlbertForMultipleChoice {
-    /// Scores B·N sequences, of which each `num_choices` = N that follow each other belong to one prompt.
+    /// Scores B·N sequences, where N = `num_choices` consecutive ones belong to a prompt.
     ///
     /// # Errors
     /// As [`Albert::forward`], and [`Error::Input`] if the sequences cannot be divided into prompts of N choices.
@@ -69,7 +68,7 @@ impl AlbertForMultipleChoice {
         self.forward_with(batch, num_choices, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -86,8 +85,7 @@ impl AlbertForMultipleChoice {
         Ok(MultipleChoiceOutput { logits, hidden_states, attentions })
     }
 
-    /// As [`forward`](Self::forward), but all choices of a prompt leave together at the first exit where `policy` lets them,
-    /// going by how it ranks them: see [`exits`](crate::exits).
+    /// As [`forward`](Self::forward), but all choices of a prompt leave together at the first exit where `policy` accepts their ranking: see [`exits`](crate::exits).
     ///
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Input`] if the model has no exits.
@@ -117,9 +115,7 @@ impl AlbertForMultipleChoice {
     }
 
     /// The logits of every exit, `[B, N]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
-    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
-    /// those after the last layer alone.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -52,7 +52,7 @@ impl PreTrainingHead {
         })
     }
 
-    /// The parameters of both heads, to the bit what was packed.
+    /// The parameters of both heads, bit-identical to those that were packed.
     pub fn to_parameters(&self) -> PreTrainingHeadParameters {
         PreTrainingHeadParameters {
             masked_lm: self.masked_lm.to_parameters(),
@@ -69,7 +69,7 @@ impl PreTrainingHead {
     }
 }
 
-/// ALBERT with both heads that it was pre-trained with.
+/// ALBERT with both heads of its pre-training.
 #[derive(Debug)]
 pub struct AlbertForPreTraining {
     albert: Albert,
@@ -99,7 +99,7 @@ pub struct PreTrainingOutput {
 }
 
 impl PreTrainingOutput {
-    /// An output of both heads' logits alone, the words' and the order's `[B, 2]`; hidden states and attentions are empty.
+    /// Wraps logits that were computed by separate heads, of words and of order `[B, 2]`; hidden states and attentions are empty.
     pub fn new(prediction_logits: Packed, sop_logits: Array2<f32>) -> Self {
         let (hidden_states, attentions) = (Vec::new(), Vec::new());
         Self { prediction_logits, sop_logits, hidden_states, attentions }
@@ -125,7 +125,7 @@ impl AlbertForPreTraining {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].

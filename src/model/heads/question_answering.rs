@@ -31,7 +31,7 @@ impl QuestionAnsweringHeadParameters {
     }
 }
 
-/// ALBERT that finds the span of an answer.
+/// ALBERT for extractive question answering.
 #[derive(Debug)]
 pub struct AlbertForQuestionAnswering {
     albert: Albert,
@@ -71,7 +71,7 @@ pub struct QuestionAnsweringOutput {
 }
 
 impl QuestionAnsweringOutput {
-    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits that were computed by a separate head; hidden states and attentions are empty.
     ///
     /// # Errors
     /// [`Error::Input`] if there are not two scores per token.
@@ -85,26 +85,23 @@ impl QuestionAnsweringOutput {
 
     /// Scores as the answer's first token, `[B, S]`.
     ///
-    /// **Outside the attention mask they are 0, which is more than a negative score: the largest of a row may be that of
-    /// padding.** To choose a span, use [`best_span`](Self::best_span), or `logits.sequence(i)`, which has no padding.
+    /// **Outside the attention mask they are 0, which exceeds negative scores: the maximum of a row may be at padding.** To choose a span, use [`best_span`](Self::best_span), or `logits.sequence(i)`, which has no padding.
     pub fn start_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 0]).to_owned()
     }
 
     /// Scores as the answer's last token, `[B, S]`.
     ///
-    /// **Outside the attention mask they are 0, which is more than a negative score**: see
+    /// **Outside the attention mask they are 0, which exceeds negative scores**: see
     /// [`start_logits`](Self::start_logits).
     pub fn end_logits(&self) -> Array2<f32> {
         self.logits.to_padded().slice(s![.., .., 1]).to_owned()
     }
 
     /// The span with the largest sum of its first token's and its last token's score, among spans of at most
-    /// `max_tokens` tokens inside the attention mask and inside `columns` of the padded arrays; none if there are none
-    /// (or only with scores that are NaN).
+    /// `max_tokens` tokens inside the attention mask and inside `columns` of the padded arrays; `None` if there is none (or all scores are NaN).
     ///
-    /// `columns` are to be those of the text, so that no answer is found in the question or at `[CLS]`, to which models of
-    /// SQuAD 2 point where there is no answer.
+    /// `columns` should be those of the text, so that no answer is found in the question or at `[CLS]`, which SQuAD 2 models use for "no answer".
     ///
     /// # Panics
     /// If there is no such sequence.
@@ -117,8 +114,7 @@ impl QuestionAnsweringOutput {
         self.best_spans(sequence, columns, max_tokens, 1).pop()
     }
 
-    /// As [`best_span`](Self::best_span), the `count` best ones, best first; fewer if there are not so many. Of spans with
-    /// the same score, the one to the left comes first.
+    /// As [`best_span`](Self::best_span), the `count` best ones, best first; fewer if there are not as many. Of spans with the same score, the leftmost comes first.
     ///
     /// # Panics
     /// If there is no such sequence.
@@ -155,11 +151,10 @@ impl QuestionAnsweringOutput {
 
     /// Mean of the cross-entropies of first and last position `[B]`.
     ///
-    /// As in transformers, negative positions count as 0, and positions past the end (≥ S) are left out. The softmax
-    /// runs over the tokens that the mask leaves, where transformers includes its scores of padding.
+    /// As in transformers, negative positions count as 0, and positions past the end (≥ S) are ignored. The softmax runs over unmasked tokens, whereas transformers includes padding.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are not B positions, one lies outside the attention mask, or all are left out.
+    /// [`Error::Input`] if there are not B positions, one is outside the attention mask, or all are ignored.
     pub fn loss(&self, start_positions: &[i64], end_positions: &[i64]) -> Result<f32> {
         let start = self.position_loss("start_positions", start_positions, 0)?;
         let end = self.position_loss("end_positions", end_positions, 1)?;
@@ -220,7 +215,7 @@ impl AlbertForQuestionAnswering {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].

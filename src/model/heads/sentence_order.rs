@@ -1,4 +1,4 @@
-//! Sentence-order prediction: do two segments stand in their original order?
+//! Sentence-order prediction: are two segments in their original order?
 
 use ndarray::Array2;
 
@@ -39,10 +39,9 @@ impl SentenceOrderHeadParameters {
     }
 }
 
-/// ALBERT that tells whether two segments are in order: pre-training's second objective alone.
+/// ALBERT for sentence-order prediction: the second objective of pre-training on its own.
 ///
-/// transformers has no such class; the checkpoint is that of `AlbertForPreTraining` without the masked-LM head, and is
-/// read from one.
+/// transformers has no such class; it loads checkpoints of `AlbertForPreTraining`, and saves them without the masked-LM head.
 #[derive(Debug)]
 pub struct AlbertForSentenceOrder {
     albert: Albert,
@@ -70,7 +69,7 @@ pub struct SentenceOrderOutput {
 }
 
 impl SentenceOrderOutput {
-    /// An output of logits `[B, 2]` alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits `[B, 2]` that were computed by a separate head; hidden states and attentions are empty.
     pub fn new(logits: Array2<f32>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
@@ -93,7 +92,7 @@ impl AlbertForSentenceOrder {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].
@@ -111,8 +110,7 @@ impl AlbertForSentenceOrder {
     /// [`exits`](crate::exits).
     ///
     /// # Errors
-    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits or the policy no
-    /// meaning for its predictions.
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
     pub fn forward_until(
         &self,
         batch: &Batch,
@@ -126,9 +124,7 @@ impl AlbertForSentenceOrder {
     }
 
     /// The logits of every exit, `[B, 2]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
-    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
-    /// those after the last layer alone.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

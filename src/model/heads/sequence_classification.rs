@@ -17,7 +17,7 @@ use crate::nn::loss::{
     IGNORE_INDEX, Labels, binary_cross_entropy_with_logits, cross_entropy, mean_squared_error,
 };
 
-/// ALBERT that classifies sequences (or pairs), or predicts numbers for them.
+/// ALBERT for classification of, or regression on, sequences or pairs.
 #[derive(Debug)]
 pub struct AlbertForSequenceClassification {
     albert: Albert,
@@ -42,21 +42,20 @@ pub struct SequenceClassificationOutput {
     pub hidden_states: Vec<Packed>,
     /// As in [`AlbertOutput`](crate::AlbertOutput).
     pub attentions: Vec<AttentionProbabilities>,
-    /// What the loss is, where the config says it.
+    /// The loss, if the config sets it.
     pub problem_type: Option<ProblemType>,
 }
 
 impl SequenceClassificationOutput {
-    /// An output of logits `[B, C]` alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits `[B, C]` that were computed by a separate head; hidden states and attentions are empty.
     pub fn new(logits: Array2<f32>, problem_type: Option<ProblemType>) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new(), problem_type }
     }
 
-    /// The loss that transformers takes: what the config's `problem_type` says or, where it says nothing, mean squared
-    /// error for one label, cross-entropy for class indices, binary cross-entropy for values.
+    /// transformers' loss: by the config's `problem_type` or, if it is not set, mean squared error for one label, cross-entropy for class indices, binary cross-entropy for values.
     ///
     /// # Errors
-    /// [`Error::Input`] if the labels are not of the kind or shape that the problem needs.
+    /// [`Error::Input`] if the labels do not have the kind or shape of the problem.
     pub fn loss(&self, labels: Labels<'_>) -> Result<f32> {
         let logits = self.logits.view();
         match comparison(self.problem_type, logits.ncols(), labels)? {
@@ -121,7 +120,7 @@ impl AlbertForSequenceClassification {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].
@@ -144,8 +143,7 @@ impl AlbertForSequenceClassification {
     /// [`exits`](crate::exits).
     ///
     /// # Errors
-    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits or the policy no
-    /// meaning for its predictions.
+    /// As [`forward`](Self::forward), and [`Error::Input`](crate::Error::Input) if the model has no exits, or the policy does not apply to its predictions.
     pub fn forward_until(
         &self,
         batch: &Batch,
@@ -177,9 +175,7 @@ impl AlbertForSequenceClassification {
     }
 
     /// The logits of every exit, `[B, C]` each, in the order of
-    /// [`exit_layers`](crate::ConfigFields::exit_layers): what each of them would say if all
-    /// sequences left there, to see what depth is worth. All layers are computed. Without exits,
-    /// those after the last layer alone.
+    /// [`exit_layers`](crate::ConfigFields::exit_layers): the output if all sequences left there, to evaluate the exits. All layers are computed. Without exits, only the logits after the last layer.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -1,4 +1,4 @@
-//! Classification of every token, for instance named entities.
+//! Token classification, such as named entity recognition.
 
 use ndarray::ArrayView2;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::albert::{Albert, OutputOptions};
 use crate::nn::loss::{IGNORE_INDEX, cross_entropy};
 
-/// ALBERT that classifies tokens.
+/// ALBERT for token classification.
 #[derive(Debug)]
 pub struct AlbertForTokenClassification {
     albert: Albert,
@@ -37,7 +37,7 @@ pub struct TokenClassificationOutput {
 }
 
 impl TokenClassificationOutput {
-    /// An output of logits alone, made by a head without its model; hidden states and attentions are empty.
+    /// Wraps logits that were computed by a separate head; hidden states and attentions are empty.
     pub fn new(logits: Packed) -> Self {
         Self { logits, hidden_states: Vec::new(), attentions: Vec::new() }
     }
@@ -45,8 +45,7 @@ impl TokenClassificationOutput {
     /// Mean cross-entropy over the labels `[B, S]` that are not −100.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the shape differs, a label is no class or stands outside the attention
-    /// mask, or none counts.
+    /// [`Error::Input`](crate::Error::Input) if the shape differs, a label is out of range or outside the attention mask, or all labels are −100.
     pub fn loss(&self, labels: ArrayView2<'_, i64>) -> Result<f32> {
         let (logits, labels) = labelled(&self.logits, labels)?;
         cross_entropy(logits.view(), &labels, IGNORE_INDEX)
@@ -62,7 +61,7 @@ impl AlbertForTokenClassification {
         self.forward_with(batch, OutputOptions::default())
     }
 
-    /// As [`forward`](Self::forward), with hidden states and attentions where asked for.
+    /// Like [`forward`](Self::forward), with hidden states and attentions if requested.
     ///
     /// # Errors
     /// As [`Albert::forward`].

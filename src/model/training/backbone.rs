@@ -26,31 +26,30 @@ pub(super) struct TrainingBackbone {
     pooler: Option<TrainingLinear>,
 }
 
-/// What forward passes leave for backward passes, to be used again and again.
+/// The states that forward passes save for backward passes, reused by every pass.
 #[derive(Default)]
 pub(super) struct Memory {
     embedding_norm: NormBuffers,
-    /// What goes into the projection E → H, `[T, E]`.
+    /// The input of the projection E → H, `[T, E]`.
     embedded: Vec<f32>,
     encoder: EncoderMemory,
 }
 
-/// A batch on its way through the backbone.
+/// A batch in the backbone.
 #[derive(Clone, Copy)]
 pub(super) struct BackbonePass<'a> {
     pub(super) config: &'a AlbertConfig,
     pub(super) parameters: &'a AlbertParameters,
     pub(super) batch: &'a Batch,
-    /// The tokens whose states are to come out.
+    /// The tokens whose states are returned.
     pub(super) wanted: &'a Wanted,
-    /// The layers before the last, counted from 1, after which the pooled output is to come out,
-    /// too.
+    /// The layers before the last, counted from 1, after which the pooled output is returned, too.
     pub(super) exits: &'a [usize],
-    /// The seed of dropout; none where there is none.
+    /// The seed of dropout; `None` without dropout.
     pub(super) seed: Option<u64>,
 }
 
-/// What heads read, or the gradients of that.
+/// The input of heads, or its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackboneStates {
     /// The last layer's states of the batch's tokens, sequence after sequence (see [`Batch::token_rows`]), `[T, H]`.

@@ -70,7 +70,7 @@ pub(super) struct Pass<'a> {
     pub(super) batch: &'a Batch,
     pub(super) parameters: &'a EncoderParameters,
     pub(super) dropout: Option<DropoutRates>,
-    /// The tokens whose states are to come out.
+    /// The tokens whose states are returned.
     pub(super) wanted: &'a Wanted,
 }
 
@@ -287,8 +287,7 @@ impl TrainingEncoder {
 }
 
 impl ExitGradient {
-    /// Adds what is of some sequences, the first of which is `first` in the batch, to the gradient
-    /// of their tokens' states `[t, H]`.
+    /// Adds the gradients of some sequences, beginning with number `first` of the batch, to the gradient of their tokens' states `[t, H]`.
     fn add_to(&self, sequences: &[Sequence], first: usize, d: &mut [f32]) {
         let (start, hidden) = (first_row(sequences), self.d.ncols());
         for (sequence, from) in sequences.iter().zip(self.d.outer_iter().skip(first)) {

@@ -11,7 +11,7 @@ use super::objective::Objective;
 use crate::error::{Error, Result};
 use crate::nn::Linear;
 
-/// How the losses of a model's exits add up to the one that is minimised.
+/// How the losses of a model's exits are combined.
 ///
 /// Lⱼ is the loss of the classifier after layer j, with the labels of all, for j in the
 /// configuration's [`exit_layers`](crate::ConfigFields::exit_layers). Without exits, either is the
@@ -20,8 +20,7 @@ use crate::nn::Linear;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExitLoss {
-    /// Σ j·Lⱼ / Σ j, the weighting of PABEE: later exits count for more, as they have more to go
-    /// by. See section 3 of ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al.,
+    /// Σ j·Lⱼ / Σ j, the weighting of PABEE, in which later exits count more. See section 3 of ["BERT Loses Patience"](https://arxiv.org/abs/2006.04152) (Zhou et al.,
     /// 2020).
     #[default]
     ByLayer,
@@ -29,28 +28,24 @@ pub enum ExitLoss {
     Mean,
 }
 
-/// What earlier exits learn from the last one: its probabilities, besides the labels
-/// (self-distillation).
+/// Self-distillation: earlier exits learn from the probabilities of the last one, in addition to the labels.
 ///
-/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the
-/// probabilities of the last and of this exit, both of logits that were divided by the temperature
-/// T, and the mean is taken over what counts. Where each label is predicted for itself, it is the
-/// mean of the labels' divergences. The last exit is taken as it is: it has no gradient from that.
+/// To the loss of each earlier exit, `weight`·T²·KL(p ‖ q) is added, where p and q are the probabilities of the last and of this exit, both from logits divided by the temperature T, averaged over the labels that count. For multi-label models, it is the mean of the labels' divergences. The last exit receives no gradient from it.
 /// T² keeps the gradients' scale the same at any temperature, as in ["Distilling the Knowledge in a
 /// Neural Network"](https://arxiv.org/abs/1503.02531) (Hinton et al., 2015).
 ///
-/// A regression has no probabilities: there, it is an error of the loss.
+/// A regression has no probabilities, so its loss returns an error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Distillation {
-    /// How much it counts beside the labels; 0 or more.
+    /// Its weight relative to the labels; at least 0.
     pub weight: f64,
-    /// T, more than 0: the higher, the more alike probabilities are.
+    /// T, greater than 0: the higher, the more uniform the probabilities.
     pub temperature: f64,
 }
 
 impl Distillation {
     /// # Errors
-    /// [`Error::Input`] if weight or temperature are none.
+    /// [`Error::Input`] if weight or temperature are out of range.
     pub(super) fn check(self) -> Result<()> {
         let Self { weight, temperature } = self;
         if !(weight.is_finite() && weight >= 0.0) {

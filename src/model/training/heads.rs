@@ -24,15 +24,24 @@ pub struct HeadPass<'a> {
     pub(super) config: &'a AlbertConfig,
     pub(super) options: TrainingOptions,
     pub(super) batch: &'a Batch,
-    /// The word embeddings `[V, E]`, which a tied masked-LM decoder reads.
+    /// The word embeddings `[V, E]`, as used by a tied masked-LM decoder.
     pub(super) words: &'a Array2<f32>,
-    /// The tokens that there are states of.
+    /// The tokens whose states were computed.
     pub(super) wanted: &'a Wanted,
     pub(super) states: &'a BackboneStates,
-    /// The seed of dropout; none where there is none.
+    /// The seed of dropout; `None` without dropout.
     pub(super) seed: Option<u64>,
     /// What gradients are multiplied by.
     pub(super) scale: f32,
+}
+
+/// What a head is to do.
+pub struct HeadTask<'a, H, L> {
+    pub(super) pass: &'a HeadPass<'a>,
+    pub(super) head: &'a H,
+    pub(super) labels: &'a L,
+    /// None for a loss alone.
+    pub(super) gradients: Option<HeadGradients<'a, H>>,
 }
 
 /// Where a head's gradients go: those of parameters are added to, those of states are 0 before.
@@ -144,7 +153,7 @@ impl HeadPass<'_> {
     }
 }
 
-/// A classifier of chosen tokens against a loss that makes gradients of its logits.
+/// A classifier of selected tokens with a loss that turns its logits into gradients.
 ///
 /// # Errors
 /// Those of the loss.

@@ -1,4 +1,4 @@
-//! What outputs are compared with, owned: a batch's labels travel from thread to thread.
+//! Owned labels, which can be sent between threads.
 
 use ndarray::Array2;
 
@@ -7,7 +7,7 @@ use crate::nn::loss::Labels;
 /// Labels of a classifier of sequences or choices.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// One class index per row, `[B]`; −100 does not count.
+    /// One class index per row, `[B]`; −100 is ignored.
     Classes(Vec<i64>),
     /// One number per output, `[B, C]`: a distribution over classes or choices, independent probabilities, or values to
     /// regress.
@@ -27,16 +27,16 @@ impl Targets {
 /// Labels of pre-training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreTrainingLabels {
-    /// The words that stood where others stand now, `[B, S]`; −100 wherever nothing is to be guessed.
+    /// The original words at masked positions, `[B, S]`; −100 at all other positions.
     pub masked_lm: Array2<i64>,
-    /// 0 in order, 1 swapped, `[B]`; −100 does not count.
+    /// 0 in order, 1 swapped, `[B]`; −100 is ignored.
     pub sentence_order: Vec<i64>,
 }
 
 /// Labels of question answering: columns of the padded arrays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerPositions {
-    /// The answer's first token, `[B]`; S or more does not count.
+    /// The answer's first token, `[B]`; S or more is ignored.
     pub start: Vec<i64>,
     /// The answer's last token, `[B]`.
     pub end: Vec<i64>,

@@ -46,7 +46,7 @@ impl FeedForwardBlock {
     }
 }
 
-/// What all layers have in common.
+/// The settings that all layers share.
 #[derive(Clone, Copy)]
 pub(super) struct LayerSettings {
     pub(super) isa: Isa,
@@ -65,7 +65,7 @@ impl LayerSettings {
     }
 }
 
-/// A layer as it is applied.
+/// One application of a layer.
 pub(super) struct TrainingLayer<'a> {
     pub(super) settings: LayerSettings,
     pub(super) attention: &'a AttentionBlock,

@@ -1,4 +1,4 @@
-//! A linear layer that goes both ways.
+//! A linear layer with forward and backward passes.
 
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::convert::InputBuffer;

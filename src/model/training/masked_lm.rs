@@ -1,4 +1,4 @@
-//! The masked-LM head and its loss, of the tokens that are to be guessed alone.
+//! The masked-LM head and its loss, for masked tokens only.
 
 use ndarray::{Array2, Axis};
 
@@ -64,7 +64,7 @@ pub(super) fn masked_lm(
     Ok(term)
 }
 
-/// The rows of the batch that are to be guessed, and their words.
+/// The rows of masked tokens in the batch, and their words.
 ///
 /// # Errors
 /// As [`masked_lm`].
@@ -105,7 +105,7 @@ fn transform_backward(
     gradient: &mut MaskedLmHeadParameters,
 ) -> Array2<f32> {
     let Transformed { states, pre_activation, norm_rows, norm_factors, .. } = transformed;
-    // Tokens stand for themselves here: they are one sequence to whoever adds up parts of it.
+    // Here, all tokens are treated as one sequence for summing parts.
     let tokens = norm_factors.len();
     let all = [Sequence { start: 0, tokens, keys: Vec::new() }];
     let mut parts = vec![0.0; super::norm::parts(&all).len() * 2 * d.ncols()];

@@ -8,7 +8,7 @@ use crate::kernels::attention::{Sequence, first_row};
 use crate::kernels::parallel;
 use crate::model::groups;
 
-/// What forward passes leave for backward passes, to be used again and again.
+/// The states that forward passes save for backward passes, reused by every pass.
 #[derive(Default)]
 pub(super) struct EncoderMemory {
     groups: Vec<GroupSize>,
@@ -29,7 +29,7 @@ pub(super) struct Group<'a> {
     pub(super) wanted: WantedRows<'a>,
     pub(super) wanted_size: &'a GroupSize,
     pub(super) states: Vec<&'a mut [f32]>,
-    /// What was saved of every application, or of a single one.
+    /// The saved states of every application, or of a single one.
     pub(super) saved: Vec<SavedRows<'a>>,
 }
 

@@ -1,10 +1,11 @@
-//! Forward passes that remember, and backward passes.
+//! Forward passes that save their states, and backward passes.
 //!
 //! [`backbone`] and [`encoder`] go through the model, [`layer`] through a layer, with [`linear`]
 //! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of
 //! which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and
 //! [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying
-//! which. [`models`] says which model has which, and [`model`] does all of it.
+//! which. [`models`] says which model has which, [`model`] holds what is trained, and [`passes`] does
+//! all of it.
 
 mod backbone;
 mod encoder;
@@ -20,13 +21,14 @@ mod model;
 mod models;
 mod norm;
 mod objective;
+mod passes;
 mod question_answering;
 mod saved;
 mod wanted;
 
 pub use backbone::BackboneStates;
 pub use exits::{Distillation, ExitLoss};
-pub use heads::{HeadGradients, HeadPass};
+pub use heads::{HeadGradients, HeadPass, HeadTask};
 pub use labels::{AnswerPositions, PreTrainingLabels, Targets};
 pub use model::{BackboneParameters, TrainingModel};
 
@@ -44,8 +46,7 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
     /// What its outputs are compared with.
     type Labels: Send + Sync;
 
-    /// The rows of a batch whose last states the head reads, besides those of first tokens if there is a pooler; none if
-    /// it reads all.
+    /// The rows of a batch whose last states the head reads, in addition to first tokens if there is a pooler; `None` if it reads all.
     #[doc(hidden)]
     fn rows_read(_batch: &Batch, _labels: &Self::Labels) -> Result<Vec<usize>> {
         Ok(Vec::new())
@@ -59,28 +60,22 @@ pub trait TrainableModel: Model<Parameters = ModelParameters<Self::Head>> {
 
     /// The head and its loss, forward and, where there are gradients, backward. Where it fails, gradients are as they were.
     #[doc(hidden)]
-    fn head_pass(
-        pass: &HeadPass<'_>,
-        head: &Self::Head,
-        labels: &Self::Labels,
-        gradients: Option<HeadGradients<'_, Self::Head>>,
-    ) -> Result<LossOutput>;
+    fn head_pass(task: HeadTask<'_, Self::Head, Self::Labels>) -> Result<LossOutput>;
 }
 
 /// How a model is trained.
 ///
-/// To be written with `..TrainingOptions::default()`, so that it still compiles when there is more to choose.
+/// Use `..TrainingOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingOptions {
     /// The precision of matrix products: [`Precision::F32`] or [`Precision::Bf16`]. Weights, sums, norms, softmax and
     /// gradients are `f32` in any case.
     pub precision: Precision,
-    /// Whether what the backward pass needs is kept or computed again.
+    /// Whether activations for the backward pass are kept or recomputed.
     pub activations: ActivationPolicy,
-    /// How the losses of the exits add up, in a model that has several.
+    /// How the losses of several exits are combined.
     pub exit_loss: ExitLoss,
-    /// Whether earlier exits learn from the last one, besides from labels, in a model that has
-    /// several.
+    /// Whether earlier exits also learn from the last one.
     pub distillation: Option<Distillation>,
 }
 
@@ -100,21 +95,20 @@ impl Default for TrainingOptions {
     }
 }
 
-/// What becomes of the states between forward and backward pass. Gradients are the same to the bit.
+/// Which states are kept between forward and backward pass. Gradients are bit-identical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivationPolicy {
-    /// All that the backward pass reads is kept: about 16·H values per token and layer.
+    /// Keeps everything that the backward pass reads: about 16·H values per token and layer.
     Keep,
-    /// Only each layer's input is kept, and the layer computed once more before it is gone through backwards: H values
-    /// per token and layer, for a third more arithmetic (gradient checkpointing).
+    /// Keeps only each layer's input and recomputes the layer in the backward pass: H values per token and layer, for a third more arithmetic (gradient checkpointing).
     Recompute,
 }
 
-/// A loss, and what it consists of.
+/// A loss and its terms.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LossOutput {
-    /// What is minimised: the sum of the terms.
+    /// The loss that is minimised: the sum of the terms.
     pub loss: f64,
     /// One for each head.
     pub terms: Vec<LossTerm>,
@@ -126,18 +120,20 @@ pub struct LossOutput {
 pub struct LossTerm {
     /// `masked_lm`, `sentence_order`, or `loss` of a model with a single head.
     pub name: &'static str,
-    /// Its mean over what counts; of a model with exits, what these add up to (see [`ExitLoss`]).
+    /// The mean over labels that count; for a model with exits, the combined loss (see [`ExitLoss`]).
     pub loss: f64,
-    /// Predictions that were right, those after the last layer where there are exits; 0 where a
-    /// loss has no classes.
+    /// The number of correct predictions, after the last layer if there are exits; 0 if the loss has no classes.
     pub correct: usize,
-    /// Predictions that count.
+    /// The number of predictions that count.
     pub count: usize,
     /// Whether the loss has classes, of which a prediction is right or not.
     pub has_classes: bool,
 }
 
 impl LossTerm {
+    /// All names that terms have.
+    pub(crate) const NAMES: [&str; 3] = ["loss", "masked_lm", "sentence_order"];
+
     /// The share of predictions that were right, where there are classes and something counts.
     pub fn accuracy(&self) -> Option<f64> {
         (self.has_classes && self.count > 0).then(|| self.correct as f64 / self.count as f64)

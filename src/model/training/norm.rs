@@ -1,4 +1,4 @@
-//! A LayerNorm that goes both ways, and passes over rows that need no more than values at the same place.
+//! A LayerNorm with forward and backward passes, and element-wise passes over rows.
 
 use std::ops::Range;
 
@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn threads_share_a_norm_and_change_nothing() {
         for isa in Isa::available() {
             let [one, three] = [1, 3].map(|threads| on(threads, || both_ways(isa)));
@@ -193,6 +194,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "needs threads")]
     fn passes_over_values_reach_each_of_them_once() {
         for threads in [1, 3] {
             for rows in [1, 7001] {

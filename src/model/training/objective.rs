@@ -1,4 +1,4 @@
-//! Which loss the logits of a classifier of sequences have.
+//! The loss for the logits of a sequence classifier.
 
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
@@ -13,7 +13,7 @@ use crate::kernels::Isa;
 use crate::model::heads::{Comparison, comparison};
 use crate::nn::loss::IGNORE_INDEX;
 
-/// What logits are compared with.
+/// The targets of logits.
 pub(super) struct Objective<'a> {
     /// How many logits are compared with each other: classes, or a prompt's choices.
     columns: usize,
@@ -33,7 +33,7 @@ impl<'a> Objective<'a> {
         Self { columns, against: Against::Classes(labels) }
     }
 
-    /// Of a classifier of sequences, of whichever kind its problem is.
+    /// For a classifier of sequences, of any kind of problem.
     ///
     /// # Errors
     /// [`Error::Input`] if the labels are not of the kind that the problem needs.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// place of the logits `[T, 2]`. Negative positions count as 0, and those past the end (≥ S) not at all.
 ///
 /// # Errors
-/// If there are not B positions, one lies outside the attention mask, or all are left out.
+/// If there are not B positions, one is outside the attention mask, or all are ignored.
 pub(super) fn positions_term(
     pass: &HeadPass<'_>,
     logits: &mut Array2<f32>,

@@ -1,8 +1,7 @@
-//! What forward passes leave for backward passes.
+//! The states that forward passes save for backward passes.
 //!
 //! Backward passes overwrite what they have read with what is needed next: queries, keys and values with their gradients, what
-//! was normalised with the gradient of what went into the norm. So the gradients of every product's output stand beside its inputs when
-//! all layers have been gone through, and take no memory of their own.
+//! was normalised with the gradient of what went into the norm. After all layers, the gradient of every product's output is therefore available next to its inputs, and takes no memory of its own.
 
 use std::ops::Range;
 
@@ -70,7 +69,7 @@ impl GroupSize {
 }
 
 impl SavedLayer {
-    /// Makes room for the tokens of some groups, and for those of them that are gone on with after attention. What is in
+    /// Makes room for the tokens of some groups, and for those of them that are computed after attention. What is in
     /// it is whatever was left there.
     pub(super) fn resize(&mut self, widths: Widths, groups: &[GroupSize], after: &[GroupSize]) {
         let Widths { hidden, intermediate } = widths;
@@ -153,7 +152,7 @@ pub(super) fn resize(values: &mut Vec<f32>, len: usize) {
     values.resize(len, 0.0);
 }
 
-/// Takes the first `len` values of what is left.
+/// Takes the first `len` of the remaining values.
 pub(super) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (first, others) = std::mem::take(rest).split_at_mut(len);
     *rest = others;

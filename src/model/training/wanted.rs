@@ -10,7 +10,7 @@ use crate::kernels::attention::Sequence;
 pub(super) struct Wanted {
     /// Their rows in the batch, ascending.
     pub(super) rows: Vec<usize>,
-    /// The batch's sequences with these tokens alone. Nobody attends to anybody.
+    /// The batch's sequences with these tokens only. There is no attention among them.
     pub(super) sequences: Vec<Sequence>,
 }
 

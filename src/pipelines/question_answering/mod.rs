@@ -1,7 +1,8 @@
-//! Where in a text is the answer to a question?
+//! Extractive question answering: where in a text is the answer?
 
 mod answers;
 
+use std::fmt;
 use std::ops::Range;
 
 use self::answers::{Choice, Found};
@@ -10,14 +11,15 @@ use super::pipeline::{Group, Pipeline, Prepared};
 use super::windows::in_batches;
 use crate::error::{Error, Result};
 use crate::model::heads::AlbertForQuestionAnswering;
+use serde::Serialize;
 
-/// The longest input that is made of a question and a part of its context, where nothing else is said.
+/// The default maximum length of a question with a part of its context.
 const MAX_SEQ_LEN: usize = 384;
 
-/// How many tokens a part has in common with the one before it, where nothing else is said.
+/// The default overlap of consecutive parts, in tokens.
 const DOC_STRIDE: usize = 128;
 
-/// Answers to questions, cut from a context (`question-answering` in transformers up to 4.57; 5 has it no more).
+/// Extracts answers to questions from a context (`question-answering` in transformers up to 4.57; removed in 5).
 ///
 /// ```
 /// use ndalbert::pipelines::{Pipeline, QuestionAnswering};
@@ -33,14 +35,9 @@ const DOC_STRIDE: usize = 128;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A context that is longer than the model's input is read in parts that overlap, each after the question. In each, tokens
-/// have probabilities to be the first or the last of the answer (among the context's tokens and `[CLS]`), and a span's
-/// score is the product of two. The same text found twice, whatever its case, is one answer with the sum of the scores,
-/// which so can be greater than 1; it stands where it was found first.
+/// A context longer than the model's input is read in overlapping parts, each after the question. Each part yields the probabilities of tokens to be the first or the last of the answer (among the context's tokens and `[CLS]`); the score of a span is the product of both. If the same text is found twice, ignoring case, the scores are added, so the sum can exceed 1; the position is that of the first occurrence.
 ///
-/// Two things differ from transformers: where it cannot find as many answers as it is asked for, it fills up with impossible
-/// ones of score 0, and here there are fewer; and its answers of SentencePiece tokens begin with the space before the word,
-/// because its tokenizer of that time counts it in.
+/// Two things differ from transformers. If there are fewer answers than requested, it adds impossible ones of score 0, whereas this pipeline returns fewer. And its answers from SentencePiece tokens begin with the space before the word, because its tokenizer at that time included it.
 #[derive(Debug)]
 pub struct QuestionAnswering {
     base: Base<AlbertForQuestionAnswering>,
@@ -59,12 +56,12 @@ impl_construction!(QuestionAnswering, AlbertForQuestionAnswering, |base| {
     Ok(Self { base, choice, max_seq_len: MAX_SEQ_LEN, doc_stride: None })
 });
 
-/// A question, and the text that it is about.
+/// A question and its context.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuestionAnsweringInput {
     /// The question.
     pub question: String,
-    /// The text that has the answer, if there is one.
+    /// The text in which to look for the answer.
     pub context: String,
 }
 
@@ -75,61 +72,68 @@ impl<Q: Into<String>, C: Into<String>> From<(Q, C)> for QuestionAnsweringInput {
 }
 
 /// A possible answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Answer {
-    /// Its probability, the sum of those of all spans that read so.
+    /// Its probability: the sum over all spans with this text.
     pub score: f32,
-    /// Where it begins in the context, in characters (Unicode scalar values, as Python counts).
+    /// Its beginning in the context, in characters (Unicode scalar values, as in Python).
     pub start: usize,
-    /// Where it ends.
+    /// Its end.
     pub end: usize,
-    /// From where to where it goes in bytes.
+    /// Its range in bytes.
     pub bytes: Range<usize>,
-    /// What stands there; empty if there is no answer.
+    /// The text of the answer; empty if there is none.
     pub answer: String,
 }
 
+/// The answer and its probability; `no answer` where there is none.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.answer.as_str() {
+            "" => write!(f, "no answer {:.3}", self.score),
+            answer => write!(f, "{answer} {:.3}", self.score),
+        }
+    }
+}
+
 impl QuestionAnswering {
-    /// How many answers are returned at most, best first; by default 1.
+    /// The maximum number of answers, best first; by default 1.
     #[must_use]
     pub fn top_k(mut self, count: usize) -> Self {
         self.choice.top_k = count;
         self
     }
 
-    /// The greatest number of tokens in an answer; by default 15.
+    /// The maximum length of an answer in tokens; by default 15.
     #[must_use]
     pub fn max_answer_len(mut self, tokens: usize) -> Self {
         self.choice.max_answer_len = tokens;
         self
     }
 
-    /// Whether "none" can be among the answers, as in SQuAD 2: an empty one, with the probability of `[CLS]` (the least of
-    /// all windows). By default it cannot.
+    /// Whether the empty answer is possible, as in SQuAD 2, with the probability of `[CLS]` (the minimum over all windows); by default not.
     #[must_use]
     pub fn handle_impossible_answer(mut self, handle: bool) -> Self {
         self.choice.handle_impossible_answer = handle;
         self
     }
 
-    /// Whether answers are made of whole words, as they are by default. Words are what the tokenizer has split its text into before
-    /// it looked for pieces: **with SentencePiece, what stands between spaces. In a language without spaces, turn it off.**
+    /// Whether answers consist of whole words; by default they do. Words are those of the tokenizer's pre-tokenization: **with SentencePiece, they are separated by spaces. Turn this off for a language without spaces.**
     #[must_use]
     pub fn align_to_words(mut self, align: bool) -> Self {
         self.choice.align_to_words = align;
         self
     }
 
-    /// The greatest number of tokens that the model reads at a time, of the question, of a part of the context and special
-    /// ones; by default 384. It is less if the model takes less.
+    /// The maximum number of tokens of the question, a part of the context and special tokens together; by default 384, or the model's input length if that is less.
     #[must_use]
     pub fn max_seq_len(mut self, tokens: usize) -> Self {
         self.max_seq_len = tokens;
         self
     }
 
-    /// How many tokens a part of the context has in common with the one before it; by default 128, or half of
+    /// The overlap of consecutive parts of the context in tokens; by default 128, or half of
     /// [`max_seq_len`](Self::max_seq_len) if that is less.
     #[must_use]
     pub fn doc_stride(mut self, tokens: impl Into<Option<usize>>) -> Self {
@@ -145,8 +149,7 @@ impl Pipeline for QuestionAnswering {
     type Kept = String;
 
     /// # Errors
-    /// [`Error::Input`] if the question or its context is empty, or the question so long that it leaves no room for more than
-    /// `doc_stride` tokens of the context.
+    /// [`Error::Input`] if the question or its context is empty, or if the question leaves no room for more than `doc_stride` tokens of the context.
     fn prepare(&self, input: QuestionAnsweringInput) -> Result<Prepared<String>> {
         let QuestionAnsweringInput { question, context } = input;
         for (what, text) in [("question", &question), ("context", &context)] {

@@ -87,7 +87,7 @@ impl Tagger<'_> {
     }
 }
 
-/// Whether a label begins an entity, and of what kind. One without `B-` or `I-` goes on.
+/// Whether a label begins an entity, and its kind. A label without `B-` or `I-` continues one.
 fn tag_of(label: &str) -> (bool, &str) {
     match (label.strip_prefix("B-"), label.strip_prefix("I-")) {
         (Some(tag), _) => (true, tag),

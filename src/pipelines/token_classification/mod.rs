@@ -1,8 +1,9 @@
-//! Which tokens of a text name something?
+//! Token classification: named entities and other spans of a text.
 
 mod entities;
 mod words;
 
+use std::fmt;
 use std::ops::Range;
 
 use self::entities::Tagger;
@@ -14,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::heads::AlbertForTokenClassification;
 use crate::nn::softmax;
+use serde::Serialize;
 
-/// Entities of a text: what its tokens, its words or stretches of several words are labelled as
-/// (`token-classification`, or `ner`, in transformers).
+/// Labels tokens, words, or spans of several words in a text (`token-classification`, or `ner`, in transformers).
 ///
 /// ```
 /// use ndalbert::pipelines::{Aggregation, Pipeline, TokenClassification};
@@ -31,8 +32,7 @@ use crate::nn::softmax;
 /// # Ok::<(), ndalbert::Error>(())
 /// ```
 ///
-/// A text that is longer than the model's input is cut, unless there is a [`stride`](Self::stride): then it is read in
-/// several windows.
+/// A text longer than the model's input is truncated, unless a [`stride`](Self::stride) is set: then it is read in several windows.
 #[derive(Debug)]
 pub struct TokenClassification {
     base: Base<AlbertForTokenClassification>,
@@ -46,67 +46,68 @@ impl_construction!(TokenClassification, AlbertForTokenClassification, |base| {
     Ok(Self { base, aggregation, ignored, stride: None })
 });
 
-/// What of a text is labelled.
+/// The unit that is labelled.
 ///
-/// `First`, `Average` and `Max` are for vocabularies of parts of words. Where these bear marks (`##`, in WordPiece), a word
-/// is what the marks say; in SentencePiece, it is what stands between spaces, so that a text without any is one word.
+/// `First`, `Average` and `Max` are for sub-word vocabularies. In WordPiece, continuations are marked by `##`; in SentencePiece, words are separated by spaces, so a text without spaces is one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Aggregation {
-    /// Every token alone.
+    /// Each token separately.
     #[default]
     None,
-    /// Neighbouring tokens of the same kind together; `B-` and `I-` before a label say where an entity begins and goes on.
+    /// Groups of adjacent tokens with the same label; the prefixes `B-` and `I-` mark the beginning and the continuation of an entity.
     Simple,
-    /// As `Simple`, but all tokens of a word have the label of its first one.
+    /// Like `Simple`, but all tokens of a word get the label of its first one.
     First,
-    /// As `Simple`, but a word has the best label by the averages of its tokens' probabilities.
+    /// Like `Simple`, but a word gets the best label by the mean of its tokens' probabilities.
     Average,
-    /// As `Simple`, but a word has the label of that of its tokens which is the surest of its own.
+    /// Like `Simple`, but a word gets the label of its most confident token.
     Max,
 }
 
 /// A stretch of a text with a label.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entity {
-    /// What it is, by the checkpoint's `id2label`; without `B-` or `I-` where tokens are aggregated (transformers calls it
-    /// `entity_group` then).
+    /// Its label in the checkpoint's `id2label`, without `B-` or `I-` if tokens are aggregated (transformers calls it `entity_group` then).
     pub label: String,
-    /// The label's probability, on average if several tokens or words are aggregated.
+    /// The probability of the label, averaged over aggregated tokens or words.
     pub score: f32,
-    /// The tokens as the vocabulary joins them: of a text in lower case if the tokenizer makes it so, and, as in transformers,
-    /// without the spaces between words where `First`, `Average` or `Max` aggregate pieces of SentencePiece. What the text
-    /// itself says is at [`bytes`](Self::bytes).
+    /// The decoded tokens: lower-cased if the tokenizer does so and, as in transformers, without spaces between words if `First`, `Average` or `Max` aggregate SentencePiece tokens. The original text is at [`bytes`](Self::bytes).
     pub word: String,
-    /// Where it begins in the text, in characters (Unicode scalar values, as Python counts).
+    /// Its beginning in the text, in characters (Unicode scalar values, as in Python).
     pub start: usize,
-    /// Where it ends.
+    /// Its end.
     pub end: usize,
-    /// From where to where it goes in bytes, to cut it from the text.
+    /// Its range in bytes, to slice the text.
     pub bytes: Range<usize>,
-    /// The token's place in what the model reads, `[CLS]` being the first; none where tokens are aggregated.
+    /// The index of the token in the model's input, where `[CLS]` is 0; `None` if tokens are aggregated.
     pub index: Option<usize>,
 }
 
+/// The words, their label and its probability: `New York LOC 0.991`.
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:.3}", self.word, self.label, self.score)
+    }
+}
+
 impl TokenClassification {
-    /// What is labelled; by default, every token alone.
+    /// The unit that is labelled; by default, each token separately.
     #[must_use]
     pub fn aggregation(mut self, aggregation: Aggregation) -> Self {
         self.aggregation = aggregation;
         self
     }
 
-    /// Labels that are left out of the results, without their `B-` or `I-` where tokens are aggregated; by default `O`.
+    /// Labels to omit from the results, without `B-` or `I-` if tokens are aggregated; by default `O`.
     #[must_use]
     pub fn ignore_labels<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.ignored = labels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Reads texts that are longer than the model's input in windows, each with the last `stride` tokens of the one before
-    /// it. Of entities that overlap, the longest is returned, or the one with the greatest score. This goes with
-    /// aggregation only.
+    /// Reads texts longer than the model's input in windows that overlap by `stride` tokens. Of overlapping entities, the longest is returned, or the one with the highest score. Requires aggregation.
     #[must_use]
     pub fn stride(mut self, tokens: impl Into<Option<usize>>) -> Self {
         self.stride = tokens.into();

@@ -20,7 +20,7 @@ pub(super) struct Piece {
     pub bytes: Range<usize>,
     /// Its column, counted with the special tokens; of a word, its first token's.
     pub index: usize,
-    /// Whether it goes on with the word of the token before it.
+    /// Whether it continues the word of the token before it.
     is_continuation: bool,
 }
 

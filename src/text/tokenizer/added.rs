@@ -12,6 +12,7 @@ use super::config_files::{Declared, JsonFile};
 use super::pipeline::Family;
 use crate::error::Result;
 use crate::layout;
+use crate::memory::Origin;
 
 /// The seven names, in the order in which `transformers` walks them.
 const NAMES: [&str; 7] =
@@ -37,7 +38,7 @@ pub(super) struct Declarations {
 }
 
 impl Declarations {
-    pub fn read(directory: &Path, config: &JsonFile) -> Result<Self> {
+    pub fn read(origin: Origin<'_>, directory: &Path, config: &JsonFile) -> Result<Self> {
         let mut all = Self {
             named: Vec::new(),
             extra: None,
@@ -54,7 +55,8 @@ impl Declarations {
         if all.is_complete {
             all.read_decoder(config)?;
         } else {
-            let [map, added] = OTHERS.map(|name| JsonFile::read_if_there(&directory.join(name)));
+            let [map, added] =
+                OTHERS.map(|name| JsonFile::read_if_there(origin, &directory.join(name)));
             all.read_special_tokens_map(map?)?;
             all.read_added_tokens(added?)?;
         }

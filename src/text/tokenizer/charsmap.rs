@@ -1,4 +1,4 @@
-//! SentencePiece's precompiled charsmap, checked before anyone walks it.
+//! SentencePiece's precompiled charsmap, checked before it is used.
 //!
 //! Layout: the length of the trie in bytes (u32), the trie (a double array of u32 units, little-endian), then the
 //! replacements, one after the other, each ended by a NUL. The crate that walks it trusts every offset in it.

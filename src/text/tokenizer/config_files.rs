@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::error::{Error, Result};
-use crate::files::{MAX_JSON, read_text};
+use crate::files::MAX_JSON;
+use crate::memory::Origin;
 
 /// A JSON object and the file it came from.
 #[derive(Debug, Clone)]
@@ -43,8 +44,8 @@ impl Declared {
 
 impl JsonFile {
     /// The object in `path`, or an empty one if there is no such file.
-    pub fn read_if_there(path: &Path) -> Result<Self> {
-        match read_text(path, MAX_JSON) {
+    pub fn read_if_there(origin: Origin<'_>, path: &Path) -> Result<Self> {
+        match origin.read_text(path, MAX_JSON) {
             Ok(bytes) => Self::parse(path, &bytes),
             Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
                 Ok(Self { path: path.to_owned(), entries: Map::new() })

@@ -6,13 +6,12 @@ use super::{AlbertTokenizer, refused};
 use crate::error::{Error, Result};
 
 impl AlbertTokenizer {
-    /// The text of `ids`; special tokens are left out if `skip_special_tokens`.
+    /// Decodes `ids` to text, without special tokens if `skip_special_tokens`.
     ///
-    /// As in `transformers`, this is not the inverse of encoding: case, accents and spaces that the
-    /// tokenizer dropped stay dropped, and WordPiece puts spaces between words.
+    /// As in `transformers`, this is not the inverse of encoding: dropped case, accents and spaces are not restored, and WordPiece puts spaces between words.
     ///
     /// # Errors
-    /// If an id is not of this vocabulary (`transformers` passes over it).
+    /// If an id is not in the vocabulary (`transformers` ignores it).
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         for (place, &id) in ids.iter().enumerate() {
             if self.id_to_token(id).is_none() {
@@ -31,6 +30,21 @@ impl AlbertTokenizer {
         }
         let text = self.tokenizer.decode(ids, skip_special_tokens).map_err(refused)?;
         Ok(if self.clean_up_spaces { clean_up(text) } else { text })
+    }
+
+    /// As [`decode`](Self::decode), for many sequences of ids, in order.
+    ///
+    /// # Errors
+    /// An [`Error::Item`] with the place of the first sequence that has one.
+    pub fn decode_batch<T: AsRef<[u32]>>(
+        &self,
+        sequences: impl AsRef<[T]>,
+        skip_special_tokens: bool,
+    ) -> Result<Vec<String>> {
+        let decode = |(index, ids): (usize, &T)| {
+            self.decode(ids.as_ref(), skip_special_tokens).map_err(|error| error.of_item(index))
+        };
+        sequences.as_ref().iter().enumerate().map(decode).collect()
     }
 
     /// The text of tokens by their names, which need not be of the vocabulary:

@@ -1,5 +1,4 @@
-//! What the `tokenizers` crate takes on trust in a `tokenizer.json`, checked before it is handed
-//! over.
+//! Checks of what the `tokenizers` crate trusts in a `tokenizer.json`.
 //!
 //! It panics on templates that name a token they do not have, on merges that do not fit together,
 //! on pieces of length 0; and steps one after the other, each of which makes a text longer, have no
@@ -47,7 +46,7 @@ pub(super) fn check(file: &JsonFile) -> Result<()> {
     objects.into_iter().try_for_each(|object| check_template(file, object))
 }
 
-/// Checks what a file has that is taken as it stands.
+/// Checks a file that is used unchanged.
 pub(super) fn check_literal(file: &JsonFile) -> Result<()> {
     let mut growth = 1usize;
     for part in ["normalizer", "pre_tokenizer", "decoder"] {
@@ -125,7 +124,7 @@ fn check_step(file: &JsonFile, part: &str, step: &Map<String, Value>) -> Result<
     if part == "pre_tokenizer" && number("length") == Some(0) {
         return Err(file.wrong(part, "pieces of a length above 0", &Value::from(0)));
     }
-    // It looks at as many characters from the end as it is told to, and not how many there are.
+    // It reads this number of characters from the end without checking how many there are.
     if part == "decoder" && number("stop").is_some_and(|stop| stop > 0) {
         return Err(file.wrong(part, "nothing stripped at the end", &Value::from(number("stop"))));
     }

@@ -13,14 +13,26 @@ use super::source::Source;
 use super::{
     AlbertTokenizer, SpecialIds, phonemes, refused, sentencepiece, tokenizer_json, wordpiece,
 };
+use crate::config;
 use crate::error::{Error, Result};
-use crate::files::{MAX_VOCABULARY, check_path, read_small, read_text};
-use crate::hub::{self, Files};
+use crate::files::{MAX_VOCABULARY, check_path};
+use crate::hub;
 use crate::layout;
+use crate::memory::{MemoryFiles, Origin};
+use crate::text::TokenizerFiles;
 
 pub(super) const CONFIG: &str = layout::TOKENIZER[0];
 
-type Reader = fn(&Path, &[u8], &Settings, &Declarations) -> Result<Draft>;
+/// A vocabulary's file, and what the files beside it say.
+pub(super) struct VocabularyFile<'a> {
+    /// Named in errors.
+    pub path: &'a Path,
+    pub bytes: &'a [u8],
+    pub settings: &'a Settings,
+    pub declared: &'a Declarations,
+}
+
+type Reader = fn(&VocabularyFile<'_>) -> Result<Draft>;
 
 /// The files that hold a vocabulary; the first one there is read.
 pub(super) const VOCABULARIES: [(&str, Reader); 3] = [
@@ -36,17 +48,32 @@ const OTHERS: [(&str, &str, &str); 2] =
 
 pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     check_path(directory, "a tokenizer's directory")?;
-    let path = hub::locate(directory, None, Files::Tokenizer)?;
+    let path = hub::locate(directory, None, &TokenizerFiles)?;
     let directory = &layout::model_directory(&path);
-    let Some(Found { path, name, read }) = find(directory)? else { return phonemes(directory) };
-    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
-    let mut declared = Declarations::read(directory, &config)?;
+    assemble(Origin::Disk, directory, find(directory)?)
+}
+
+/// Of files in memory, whose vocabulary has one of the usual names.
+pub(super) fn load_files(files: &MemoryFiles) -> Result<AlbertTokenizer> {
+    let origin = Origin::Memory(files);
+    assemble(origin, Path::new(""), find_usual(origin, Path::new("")))
+}
+
+/// Puts together what is found in a directory.
+fn assemble(origin: Origin<'_>, directory: &Path, found: Option<Found>) -> Result<AlbertTokenizer> {
+    let Some(Found { path, name, read }) = found else { return phonemes(origin, directory) };
+    let mut config = JsonFile::read_if_there(origin, &directory.join(CONFIG))?;
+    let mut declared = Declarations::read(origin, directory, &config)?;
     let settings = Settings::read_both(&config, declared.files.first())?;
     check_class(&path, &config, &settings)?;
     let is_binary = path.extension().is_some_and(|extension| extension == "model");
-    let read_whole = if is_binary { read_small } else { read_text };
-    let bytes = read_whole(&path, MAX_VOCABULARY)?;
-    let mut draft = read(&path, &bytes, &settings, &declared)?;
+    let bytes = match is_binary {
+        true => origin.read_small(&path, MAX_VOCABULARY)?,
+        false => origin.read_text(&path, MAX_VOCABULARY)?,
+    };
+    let file =
+        VocabularyFile { path: &path, bytes: &bytes, settings: &settings, declared: &declared };
+    let mut draft = read(&file)?;
     declared.add_from_tokenizer_json(std::mem::take(&mut draft.file_tokens));
     if settings.other_class.is_none() {
         config.entries.insert("tokenizer_class".into(), draft.class().into());
@@ -68,11 +95,8 @@ fn find(directory: &Path) -> Result<Option<Found>> {
     if !metadata.is_dir() {
         return Err(Error::format(directory, "expected a directory, found a file"));
     }
-    for (name, read) in VOCABULARIES {
-        let path = directory.join(name);
-        if path.exists() {
-            return Ok(Some(Found { path, name, read }));
-        }
+    if let Some(found) = find_usual(Origin::Disk, directory) {
+        return Ok(Some(found));
     }
     for (begin, end, name) in OTHERS {
         let is_wanted = |file: &str| file.starts_with(begin) && file.ends_with(end);
@@ -85,15 +109,27 @@ fn find(directory: &Path) -> Result<Option<Found>> {
     Ok(None)
 }
 
+/// The first vocabulary of the usual names.
+fn find_usual(origin: Origin<'_>, directory: &Path) -> Option<Found> {
+    VOCABULARIES.into_iter().find_map(|(name, read)| {
+        let path = directory.join(name);
+        origin.has(&path).then_some(Found { path, name, read })
+    })
+}
+
 /// The vocabulary of a speech model, where there is no other.
-fn phonemes(directory: &Path) -> Result<AlbertTokenizer> {
-    let config = JsonFile::read_if_there(&directory.join(phonemes::CONFIG))?;
+fn phonemes(origin: Origin<'_>, directory: &Path) -> Result<AlbertTokenizer> {
+    let config = JsonFile::read_if_there(origin, &directory.join(config::CONFIG))?;
     phonemes::read(&config)?.ok_or_else(|| {
         let expected = VOCABULARIES.map(|(name, _)| name).join(", ");
         let reason = format!(
             "expected one of {expected}, found none of them; nor has config.json a `vocab` of phonemes"
         );
-        Error::format(directory, reason)
+        let place = match origin {
+            Origin::Disk => directory,
+            Origin::Memory(_) => Path::new(VOCABULARIES[0].0),
+        };
+        Error::format(place, reason)
     })
 }
 

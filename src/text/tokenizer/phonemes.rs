@@ -16,12 +16,11 @@ use super::config_files::JsonFile;
 use super::pipeline::{self, Family};
 use super::source::Source;
 use super::{AlbertTokenizer, NO_TOKEN, SpecialIds, refused};
+use crate::config::CONFIG;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
+use crate::memory::Origin;
 use crate::text::TruncationSide;
-
-/// The file that has it.
-pub(super) const CONFIG: &str = "config.json";
 
 /// The id at both ends, which is also padding's.
 const BOUNDARY: u32 = 0;
@@ -77,7 +76,7 @@ pub(super) fn read(config: &JsonFile) -> Result<Option<AlbertTokenizer>> {
 
 /// Puts the vocabulary into the `config.json` of a directory, or into a new one.
 pub(super) fn save(source: &Source, directory: &Path) -> Result<()> {
-    let mut config = JsonFile::read_if_there(&directory.join(CONFIG))?;
+    let mut config = JsonFile::read_if_there(Origin::Disk, &directory.join(CONFIG))?;
     let vocabulary = JsonFile::parse(&source.path, &source.bytes)?;
     // What a model takes is for its own configuration to say.
     let is_new = config.entries.is_empty();

@@ -39,7 +39,7 @@ pub(super) struct Draft {
     pub path: PathBuf,
     pub tokenizer: Tokenizer,
     pub family: Family,
-    /// Whether it is the file as it stands, to which nothing is added but what is declared.
+    /// Whether the file is used unchanged, apart from declared additions.
     pub is_literal: bool,
     /// Added tokens of a `tokenizer.json`.
     pub file_tokens: Vec<(u64, AddedToken)>,

@@ -7,11 +7,10 @@ use prost::Message;
 use tokenizers::AddedToken;
 use tokenizers::models::unigram::Unigram;
 
-use super::added::Declarations;
 use super::charsmap;
 use super::config_files::Declared;
+use super::load::VocabularyFile;
 use super::pipeline::{self, Draft, Family};
-use super::settings::Settings;
 use crate::error::{Error, Result};
 
 /// The part of `sentencepiece_model.proto` that matters here.
@@ -52,12 +51,8 @@ const CONTROL: i32 = 3;
 /// `SentencePiece.Type`: always one piece, whatever is around it.
 const USER_DEFINED: i32 = 4;
 
-pub(super) fn read(
-    path: &Path,
-    bytes: &[u8],
-    settings: &Settings,
-    declared: &Declarations,
-) -> Result<Draft> {
+pub(super) fn read(file: &VocabularyFile<'_>) -> Result<Draft> {
+    let &VocabularyFile { path, bytes, settings, declared } = file;
     let model = ModelProto::decode(bytes).map_err(|error| {
         Error::format(path, format!("expected a SentencePiece model (protobuf), found {error}"))
     })?;

@@ -44,7 +44,7 @@ impl Source {
         Self { path: name.into(), bytes, config: file(CONFIG, config), others }
     }
 
-    /// Writes every file to a temporary one beside its place in `directory`.
+    /// Writes every file to a temporary one in `directory`.
     pub fn stage(&self, directory: &Path, changes: &Changes) -> Result<Vec<Staged>> {
         self.check_nothing_wins(directory)?;
         let config = self.config_with(changes);
@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Refuses a directory with another tokenizer's file that would not be replaced, and would be
-    /// read all the same.
+    /// read nevertheless.
     fn check_nothing_wins(&self, directory: &Path) -> Result<()> {
         let earlier = VOCABULARIES.iter().map(|(name, _)| Path::new(name));
         let earlier = earlier.take_while(|name| !self.path.ends_with(name));
@@ -90,17 +90,14 @@ impl Source {
 }
 
 impl AlbertTokenizer {
-    /// Writes the files that this tokenizer was read from into a directory, which is made if need be: its vocabulary,
+    /// Writes the files from which this tokenizer was read to a directory, which is created if necessary: its vocabulary,
     /// `tokenizer_config.json` and, if they were read, `special_tokens_map.json` and `added_tokens.json`. A vocabulary of
     /// phonemes is put into the directory's `config.json`.
     ///
     /// [`from_pretrained`](Self::from_pretrained) and the `AutoTokenizer` of `transformers` read
-    /// the same tokenizer from it. Every setting of the files keeps its effect; the
-    /// [side](Self::with_truncation_side) at which texts are cut is written as it is set now. As in
-    /// `transformers`, a truncation that was set is not saved.
+    /// the same tokenizer from it. Every setting of the files keeps its effect; the current [truncation side](Self::with_truncation_side) is saved. As in `transformers`, a truncation length is not saved.
     ///
-    /// All files are written beside the old ones and synced before the first is replaced, so that a
-    /// save that fails leaves the old ones as they were.
+    /// All files are written to temporary files and synced before the first one is replaced, so a failed save leaves the old files intact.
     ///
     /// ```
     /// # fn main() -> ndalbert::Result<()> {
@@ -118,9 +115,7 @@ impl AlbertTokenizer {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it has another
-    /// tokenizer's file that would be read instead of these or beside them (a `tokenizer.json`,
-    /// where this one has a `vocab.txt`).
+    /// [`Error::Io`] if the directory cannot be written to; [`Error::Format`] if it contains a file of another tokenizer that would be read instead of or in addition to these (such as a `tokenizer.json` next to a `vocab.txt`).
     pub fn save_pretrained(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
         check_path(directory, "a directory to save to")?;
@@ -131,7 +126,7 @@ impl AlbertTokenizer {
         commit_all(self.stage(directory, None)?)
     }
 
-    /// Writes the files beside their places (of phonemes there are none: the model's `config.json` has their vocabulary); with a `model_max_length`, it is said to be that.
+    /// Writes the files to temporary ones (none for phonemes, whose vocabulary is in the model's `config.json`), with this `model_max_length`, if given.
     pub(crate) fn stage(
         &self,
         directory: &Path,

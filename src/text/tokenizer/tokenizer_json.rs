@@ -1,7 +1,5 @@
 //! `tokenizer.json`: the library's own format, read as `transformers` reads it.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::models::wordpiece::WordPiece;
@@ -12,31 +10,27 @@ use super::added::Declarations;
 use super::charsmap;
 use super::config_files::{JsonFile, brief};
 use super::guard;
+use super::load::VocabularyFile;
 use super::pipeline::{self, Draft, Family};
 use super::sentencepiece::unigram;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::text::TruncationSide;
 
-pub(super) fn read(
-    path: &Path,
-    bytes: &[u8],
-    settings: &Settings,
-    declared: &Declarations,
-) -> Result<Draft> {
-    let file = JsonFile::parse(path, bytes)?;
-    guard::check(&file)?;
-    let model = file.object("model")?;
-    let model =
-        model.ok_or_else(|| Error::format(path, "expected a `model`, found no such key"))?;
+pub(super) fn read(file: &VocabularyFile<'_>) -> Result<Draft> {
+    let &VocabularyFile { path, bytes, settings, declared } = file;
+    let json = JsonFile::parse(path, bytes)?;
+    guard::check(&json)?;
+    let model = json.object("model")?;
+    let model = model.ok_or_else(|| Error::format(path, "expected the key `model`, found none"))?;
     let draft = match (kind(model), settings.other_class.is_none()) {
-        (Kind::Unigram, true) => rebuilt_unigram(&file, settings, declared)?,
-        (Kind::WordPiece, true) => rebuilt_wordpiece(&file, settings, declared)?,
-        (kind, _) => literal(&file, bytes, kind)?,
+        (Kind::Unigram, true) => rebuilt_unigram(&json, settings, declared)?,
+        (Kind::WordPiece, true) => rebuilt_wordpiece(&json, settings, declared)?,
+        (kind, _) => literal(&json, bytes, kind)?,
     };
     Ok(Draft {
-        file_tokens: added_tokens(&file)?,
-        truncation_side: truncation_side(&file),
+        file_tokens: added_tokens(&json)?,
+        truncation_side: truncation_side(&json),
         ..draft
     })
 }
@@ -103,7 +97,7 @@ fn rebuilt_wordpiece(
     Ok(Draft::new(&file.path, tokenizer, Family::WordPiece))
 }
 
-/// Another class's file: taken as it stands, less its own truncation and padding.
+/// Another class's file: used unchanged, except for its truncation and padding.
 fn literal(file: &JsonFile, bytes: &[u8], kind: Kind) -> Result<Draft> {
     guard::check_literal(file)?;
     for encoded in charsmaps(&file.entries) {

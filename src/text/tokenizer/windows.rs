@@ -1,21 +1,20 @@
-//! Texts that are longer than a model's input: one stretch after another, alone or each beside the same question.
+//! Windows over texts that are longer than a model's input, alone or with a question.
 
-use super::{AlbertTokenizer, Raw, refused};
+use super::{AlbertTokenizer, refused};
 use crate::error::{Error, Result};
 use crate::text::Encoding;
 use crate::text::encoding::Places;
 
-use tokenizers::PostProcessor;
+use tokenizers::{Encoding as Raw, PostProcessor};
 
 impl AlbertTokenizer {
     /// `[CLS] first [SEP] part [SEP]` for as many parts of `second` as it takes, each encoding of at most `max_length`
     /// tokens, each part repeating the last `stride` tokens of the part before it. There is always at least one.
     ///
-    /// This is what `transformers` answers to `truncation="only_second"` with `return_overflowing_tokens`. A truncation
-    /// that is set plays no part in it, its side does: from the left, the first part is the text's end.
+    /// Corresponds to `truncation="only_second"` with `return_overflowing_tokens` in `transformers`. The truncation length that is set is ignored, but not its side: from the left, the first part is the end of the text.
     ///
     /// # Errors
-    /// If beside `first` and the special tokens there is not room for more than `stride` tokens (and `second` needs it).
+    /// If `first` and the special tokens leave no room for more than `stride` tokens (and `second` needs it).
     pub fn encode_windows(
         &self,
         first: &str,
@@ -35,7 +34,7 @@ impl AlbertTokenizer {
     /// `[CLS] part [SEP]` for as many parts of a single text as it takes, as [`encode_windows`](Self::encode_windows).
     ///
     /// # Errors
-    /// If beside the special tokens there is not room for more than `stride` tokens (and the text needs it).
+    /// If the special tokens leave no room for more than `stride` tokens (and the text needs it).
     pub fn encode_text_windows(
         &self,
         text: &str,
@@ -47,7 +46,7 @@ impl AlbertTokenizer {
         parts.into_iter().map(|part| self.window(part, None, &places)).collect()
     }
 
-    /// The tokens of a text in parts that fit beside `others` tokens of another one and the special ones.
+    /// The tokens of a text in parts that fit together with `others` tokens of another one and the special ones.
     fn parts(
         &self,
         text: &str,

@@ -1,20 +1,13 @@
 //! `vocab.txt`: one token per line, its id the number of the line.
 
-use std::path::Path;
-
 use tokenizers::models::wordpiece::WordPiece;
 
-use super::added::Declarations;
+use super::load::VocabularyFile;
 use super::pipeline::{self, Draft, Family};
-use super::settings::Settings;
 use crate::error::{Error, Result};
 
-pub(super) fn read(
-    path: &Path,
-    bytes: &[u8],
-    settings: &Settings,
-    declared: &Declarations,
-) -> Result<Draft> {
+pub(super) fn read(file: &VocabularyFile<'_>) -> Result<Draft> {
+    let &VocabularyFile { path, bytes, settings, declared } = file;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         Error::format(path, format!("line {line}: expected UTF-8, found other bytes"))

@@ -41,7 +41,7 @@ pub(super) fn begins_word(family: Family, token: &str) -> bool {
 }
 
 impl AlbertTokenizer {
-    /// Whether tokens that go on with a word bear a mark (`##`), so that a token's name tells whether it does.
+    /// Whether tokens that continue a word are marked (`##`), so that this can be seen in the token itself.
     pub(crate) fn marks_continuations(&self) -> bool {
         match self.tokenizer.get_model() {
             ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),

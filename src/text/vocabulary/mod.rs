@@ -1,4 +1,4 @@
-//! Vocabularies made from text.
+//! Building vocabularies from text.
 //!
 //! Files → [`words`] (which words there are, and how often) → [`unigram`] or [`wordpiece`] (pieces) → [`files`] (a
 //! tokenizer's directory).
@@ -14,41 +14,39 @@ use std::path::Path;
 use self::words::Words;
 use crate::error::{Error, Result};
 
-/// Which tokens a vocabulary consists of.
+/// The kind of a vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VocabularyKind {
-    /// ALBERT's own, SentencePiece's Unigram: pieces that make the text most likely, `▁` before each word.
+    /// ALBERT's kind, SentencePiece's Unigram: pieces that maximise the likelihood of the text, with `▁` before each word.
     Unigram,
-    /// BERT's WordPiece: pieces by frequency of what is joined, `##` before those that continue a word. Every Chinese
-    /// character is a word.
+    /// BERT's WordPiece: pieces by the frequency of joined pairs, with `##` before those that continue a word. Every Chinese character is a word.
     WordPiece,
     /// WordPiece of single characters, by frequency: for Chinese text, in which it is WordPiece without the rare words of
     /// other scripts. Those are spelled (`a`, `##b`).
     Characters,
 }
 
-/// How a vocabulary is made.
+/// Options of building a vocabulary.
 ///
-/// To be written with `..VocabularyOptions::default()`, so that it still compiles when there is more to choose.
+/// Use `..VocabularyOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VocabularyOptions {
-    /// Which tokens it consists of. Unigram by default.
+    /// The kind of vocabulary. Unigram by default.
     pub kind: VocabularyKind,
-    /// The most tokens, special ones included; there are fewer if the text does not have them. 30000 by default.
+    /// The maximum number of tokens, including special ones; fewer if the text does not yield as many. 30000 by default.
     pub vocab_size: usize,
-    /// Whether letters lose their case, as the tokenizer that is made does it too. True by default. (Then accents go too.)
+    /// Whether text is lower-cased, also by the resulting tokenizer. True by default. (This also removes accents.)
     pub do_lower_case: bool,
-    /// The share of the text's characters that the vocabulary must be able to write; the rarest others are unknown. 0.9995
+    /// The share of the text's characters that the vocabulary must cover; the rarest ones become unknown. 0.9995
     /// by default, as in SentencePiece. Characters vocabularies go by `vocab_size` alone.
     pub character_coverage: f64,
-    /// How often pieces must occur to be joined (WordPiece), or characters to be kept (Characters). 2 by default.
+    /// The minimum frequency of pairs to be joined (WordPiece), or of characters to be kept (Characters). 2 by default.
     pub min_frequency: u64,
-    /// The most lines that are looked at, drawn evenly from all of them by `random_seed`: they are in memory. 1,000,000 by
-    /// default.
+    /// The maximum number of lines that are used, sampled uniformly by `random_seed`; these are held in memory. 1,000,000 by default.
     pub max_sentences: usize,
-    /// Draws the lines, if there are too many.
+    /// The seed for sampling lines, if there are too many.
     pub random_seed: u64,
-    /// What the tokenizer says of the longest input. 512 by default.
+    /// The `model_max_length` of the tokenizer. 512 by default.
     pub model_max_length: usize,
 }
 
@@ -97,7 +95,7 @@ enum Pieces {
 }
 
 impl Vocabulary {
-    /// How many tokens it has, special ones included: a model's `vocab_size`.
+    /// The number of tokens, including special ones: a model's `vocab_size`.
     pub fn size(&self) -> usize {
         match &self.pieces {
             Pieces::Unigram(pieces) => pieces.len(),
@@ -118,15 +116,15 @@ impl Vocabulary {
     /// `tokenizer_config.json`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written to; files that were there before are then as they were.
+    /// [`Error::Io`] if the directory cannot be written to; existing files are then left intact.
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
         files::save(self, directory.as_ref())
     }
 }
 
-/// Makes a vocabulary of text files with a sentence per line, in UTF-8.
+/// Builds a vocabulary from UTF-8 text files with one sentence per line.
 ///
-/// The same files and options give the same vocabulary, whatever the number of threads. Unigram is trained by the
+/// The same files and options give the same vocabulary on any number of threads. Unigram is trained by the
 /// `tokenizers` crate on words cut where the script changes, as SentencePiece does it.
 ///
 /// ```

@@ -42,11 +42,17 @@ pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(S
         .map_err(|error| Error::Tokenizer(error.to_string()))?;
     let sign = known.iter().copied().filter(char::is_ascii_punctuation).min();
     let sentences = sentences(words, &known, sign)?;
-    // Of one thread: with more, the order of sums depends on which is done first.
-    let pool = ThreadPoolBuilder::new().num_threads(1).build();
-    let pool = pool.map_err(|error| Error::Tokenizer(error.to_string()))?;
     let mut model = Unigram::default();
-    pool.install(|| trainer.do_train(sentences, &mut model)).map_err(refused)?;
+    let train = || trainer.do_train(sentences, &mut model);
+    // On one thread: with more, the order of sums depends on which is done first. Where there is only one, it may be the only one
+    // that the platform has.
+    let trained = if rayon::current_num_threads() == 1 {
+        train()
+    } else {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build();
+        pool.map_err(|error| Error::Tokenizer(error.to_string()))?.install(train)
+    };
+    trained.map_err(refused)?;
 
     let pieces = in_fixed_order(model.iter().cloned().collect());
     let mut room = options.vocab_size - needed;

@@ -1,4 +1,4 @@
-//! Text files → the words in them, and how often each occurs.
+//! Text files → words and their counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180).
 //!
-//! Written here because it is one page, and because what is wrong shall be told by file and line.
+//! Implemented here because it is short, and because errors must name file and line.
 
 use std::path::Path;
 
@@ -10,8 +10,7 @@ use crate::error::Result;
 
 /// The records of a file: fields between commas, in quotes where they hold commas, quotes (doubled) or line ends.
 ///
-/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally, and empty lines are
-/// passed over. Line ends within quotes are read as `\n`.
+/// As Python's `csv` does, a quote inside a field that does not begin with one is taken literally, and empty lines are skipped. Line ends within quotes are read as `\n`.
 pub(super) struct CsvRecords {
     lines: Lines,
 }
@@ -125,6 +124,7 @@ mod tests {
 
     /// As Python's `csv.reader` reads the same text.
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn quotes_hold_commas_quotes_and_line_ends() {
         let text = "\u{feff}a,b,c\r\n\r\n\"1,2\",\"say \"\"hi\"\"\",\r\n\"two\r\nlines\n\n\",5\" tall,\"\"\n,,\nend";
         let expected: [&[&str]; 5] = [
@@ -139,6 +139,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn what_is_wrong_is_told_by_line() {
         let error = |text| records(text).unwrap_err().to_string();
         let open = error("a,b\n1,2\n\n3,\"four\nfive");

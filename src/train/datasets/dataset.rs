@@ -14,18 +14,18 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::train::{TrainingBatch, TrainingData};
 
-/// How a data set is gone through.
+/// Options of iterating over a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatasetOptions {
     /// Examples per batch, at least 1; of multiple choice, an example is a prompt with its choices.
     pub batch_size: usize,
-    /// Whether each epoch has an order of its own, drawn from the seed; otherwise it is that of the features.
+    /// Whether each epoch is shuffled by the seed; otherwise the order is that of the features.
     pub shuffle: bool,
-    /// Decides the orders.
+    /// The seed of the orders.
     pub seed: u64,
-    /// Whether a batch at the end of an epoch that would not be full is left out.
+    /// Whether an incomplete last batch of an epoch is dropped.
     pub drop_last: bool,
-    /// Whether [`Dataset::read`] skips and counts records that it cannot use, instead of refusing the file.
+    /// Whether [`Dataset::read`] skips and counts unusable records, instead of rejecting the file.
     pub skip_bad: bool,
 }
 
@@ -36,12 +36,12 @@ impl Default for DatasetOptions {
     }
 }
 
-/// Where in a data set the next batch is, to be stored with a checkpoint.
+/// The position of the next batch in a data set, to store with a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetState {
     /// The number of the epoch, from 0.
     epoch: u64,
-    /// How many of its batches were given.
+    /// The number of its batches that were returned.
     batch: usize,
     seed: u64,
     shuffle: bool,
@@ -52,11 +52,9 @@ pub struct DatasetState {
     fingerprint: u64,
 }
 
-/// Features in memory, given in batches.
+/// Features in memory, returned in batches.
 ///
-/// An epoch gives each example once. Where examples differ in their number of sequences (prompts of two, three or four
-/// choices), each batch has those of one number, so an epoch may have several batches that are not full, at its end.
-/// The batches depend on features, options and epoch alone.
+/// An epoch returns each example once. If examples differ in their number of sequences (prompts of two, three or four choices), each batch has those of one number, so an epoch may end with several incomplete batches. Batches depend on features, options and epoch only.
 #[derive(Clone, Debug)]
 pub struct Dataset<F> {
     features: Vec<F>,
@@ -70,11 +68,10 @@ pub struct Dataset<F> {
 }
 
 impl<F: Features> Dataset<F> {
-    /// Begins before the first batch of the first epoch.
+    /// Starts before the first batch of the first epoch.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be full and
-    /// those that are not are to be left out.
+    /// [`Error::Input`] if there are no features (or more than 2³²), the batch size is 0, or no batch would be complete and incomplete ones are dropped.
     pub fn new(features: Vec<F>, options: DatasetOptions) -> Result<Self> {
         if features.is_empty() || u32::try_from(features.len()).is_err() {
             let found = features.len().to_string();
@@ -94,8 +91,7 @@ impl<F: Features> Dataset<F> {
         Ok(dataset)
     }
 
-    /// Reads examples, turns each into features, and begins before the first batch of the first epoch. Records that cannot be used are
-    /// skipped and counted if the options say so: those that the reader or `encode` refuses, and those without a label.
+    /// Reads examples, turns each into features, and starts before the first batch of the first epoch. With `skip_bad`, records that the reader or `encode` rejects, and those without a label, are skipped and counted.
     ///
     /// # Errors
     /// Otherwise the first of these, named by file and line or record; as [`Self::new`].
@@ -134,7 +130,7 @@ impl<F: Features> Dataset<F> {
         self.batches.len()
     }
 
-    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
     ///
     /// # Errors
     /// As [`collate`]. The same batch then is the next again.
@@ -157,11 +153,10 @@ impl<F: Features> Dataset<F> {
         DatasetState { epoch, batch, seed, shuffle, drop_last, batch_size, examples, fingerprint }
     }
 
-    /// Goes to where another data set of the same features and options was: the batches that follow are the same.
+    /// Restores the position of another data set with the same features and options: the following batches are the same.
     ///
     /// # Errors
-    /// [`Error::Input`] if it was of other options, examples or labels, or had no such batch. The position is then as it
-    /// was.
+    /// [`Error::Input`] if options, examples or labels differ, or there is no such batch. The position is then unchanged.
     pub fn restore(&mut self, state: &DatasetState) -> Result<()> {
         let DatasetState { epoch, batch, fingerprint, .. } = *state;
         let here = DatasetState { epoch, batch, fingerprint, ..Self::state(self) };

@@ -1,4 +1,4 @@
-//! What a reader gives.
+//! The examples of a file.
 
 use rayon::prelude::*;
 
@@ -10,10 +10,9 @@ use crate::error::{Error, Result};
 /// How many examples are turned into features at a time.
 const CHUNK: usize = 1024;
 
-/// The examples of a file, read as they are asked for where its format allows (all but whole JSON documents).
+/// The examples of a file, read lazily unless the file is a whole JSON document.
 ///
-/// Each is known by its file, and its line or its place in it: errors name them. A record that cannot be used is an error, after
-/// which there is nothing more; [`load`](Self::load) and [`Dataset::read`](super::Dataset::read) can skip it instead.
+/// Errors name the file and the line or the position in it. An unusable record is an error, which ends the iteration; [`load`](Self::load) and [`Dataset::read`](super::Dataset::read) can skip it instead.
 pub struct Examples<T> {
     read: Reader<T>,
     queue: Queue<T>,
@@ -31,11 +30,10 @@ impl<T> Examples<T> {
         Self { read, queue, skip_bad: false, skipped, is_over: false }
     }
 
-    /// Reads all of them. Records that cannot be used are skipped and counted if `skip_bad`, an error otherwise.
+    /// Reads all examples. Unusable records are skipped and counted if `skip_bad`, otherwise an error.
     ///
     /// # Errors
-    /// As the reader; with `skip_bad`, only if nothing more can be read: [`Error::Io`], and [`Error::Format`] of JSON that is
-    /// none, or of quotes that are not closed.
+    /// Those of the reader; with `skip_bad`, only if nothing more can be read: [`Error::Io`], and [`Error::Format`] for invalid JSON or unclosed quotes.
     pub fn load(mut self, skip_bad: bool) -> Result<LoadedExamples<T>> {
         self.skip_bad = skip_bad;
         let (mut places, mut examples) = (Vec::new(), Vec::new());
@@ -46,8 +44,7 @@ impl<T> Examples<T> {
         Ok(LoadedExamples::new(examples, places, skip_bad, self.skipped))
     }
 
-    /// Turns each example into something else, usually features, in parallel and in order. The texts are given up on the
-    /// way: no more than about a thousand of them are in memory at a time.
+    /// Maps each example, usually to features, in parallel and in order. At most about a thousand texts are in memory at a time.
     ///
     /// # Errors
     /// The first of reading or of `encode`. The latter names the file and the example's place in it.

@@ -1,11 +1,11 @@
-//! Features: examples as ids and labels, ready to be put into batches.
+//! Features: examples as ids and labels, ready for batches.
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::text::Encoding;
 use crate::train::TrainingBatch;
 
-/// One sequence of tokens as the model reads it.
+/// One sequence of tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputSequence {
     /// Rows of the embedding table.
@@ -22,10 +22,10 @@ impl From<Encoding> for InputSequence {
 
 /// An example as ids and labels.
 pub trait Features: Send + Sync {
-    /// What a model's outputs are compared with, for a batch.
+    /// The labels of a batch.
     type Labels;
 
-    /// The sequences of tokens: one, or one for each choice. Examples share a batch only with others of as many.
+    /// The sequences of tokens: one, or one per choice. All examples of a batch have the same number.
     fn inputs(&self) -> &[InputSequence];
 
     /// The labels of examples whose sequences are those of `batch`.
@@ -34,17 +34,16 @@ pub trait Features: Send + Sync {
     /// [`Error::Input`] if an example has no label, or labels differ in kind.
     fn labels(features: &[&Self], batch: &Batch) -> Result<Self::Labels>;
 
-    /// Whether the example has a label; one without can be predicted, but not learnt from.
+    /// Whether the example has a label, which training requires.
     fn is_labelled(&self) -> bool {
         true
     }
 
-    /// What is to be learnt of this example, as a text that differs where that does: by it, a data set is recognized when
-    /// training is resumed.
+    /// A text that identifies the label of this example, by which a data set is recognised when training resumes.
     fn label_text(&self) -> String;
 }
 
-/// The inputs of examples alone, to predict what they have no labels for.
+/// The inputs of examples without labels, for prediction.
 ///
 /// # Errors
 /// [`Error::Input`] if there are none.

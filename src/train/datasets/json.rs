@@ -31,7 +31,7 @@ pub(super) enum Layout {
 
 /// Reads records, a value each, by `read`: it gets the value, and where that is, and adds examples to the queue.
 ///
-/// Files with an object per line are told from documents by their first line; where that says nothing, `usual` holds.
+/// Files with an object per line are distinguished from documents by their first line; if that is ambiguous, `usual` applies.
 pub(super) fn json_records<T: 'static>(
     path: &Path,
     usual: Layout,
@@ -167,7 +167,7 @@ fn offset(text: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
-/// The first element of what is left of a list that is known to be JSON, and where it ends.
+/// The first element of the rest of a list that is known to be JSON, and where it ends.
 fn next_element(rest: &str) -> Option<(&RawValue, usize)> {
     let element = rest.trim_start_matches(WHITE).trim_start_matches(',');
     let begin = rest.len() - element.len();

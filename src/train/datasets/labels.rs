@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::features::shortened;
 use crate::error::{Error, Result};
 
-/// The names of classes in the order of their ids: what becomes `id2label` of the model's config.
+/// The names of classes in the order of their ids, for `id2label` of the model's config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelNames {
     names: Vec<String>,

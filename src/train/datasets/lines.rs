@@ -87,7 +87,7 @@ impl Lines {
     }
 }
 
-/// Reads the rest of the lines, each by itself.
+/// Reads the remaining lines one by one.
 pub(super) fn each_line<T: 'static>(
     mut lines: Lines,
     mut read: impl FnMut(&str, Place, &mut Queue<T>) -> Result<(), Fault> + Send + 'static,

@@ -33,8 +33,7 @@ impl<T> LoadedExamples<T> {
         &self.skipped
     }
 
-    /// Turns each example into something else, usually features, in parallel and in order. Examples of which `encode` gives an
-    /// error are taken out and counted if bad records are skipped, so that there are as many left as are returned.
+    /// Maps each example, usually to features, in parallel and in order. Examples for which `encode` returns an error are removed and counted if bad records are skipped, so that as many remain as are returned.
     ///
     /// # Errors
     /// Otherwise the first of `encode`, with the file and the example's place in it.

@@ -1,12 +1,8 @@
 //! Data sets of fine-tuning: files → examples → features → batches.
 //!
-//! A *reader* gives [`Examples`] of a file, which are text; a task turns each into *features*, which are ids and labels;
-//! a [`Dataset`] holds features and gives them in batches, epoch after epoch, in an order that its seed decides and that
-//! can be resumed in the middle.
+//! A *reader* returns the [`Examples`] of a file, which are text; a task turns each into *features*, which are ids and labels; a [`Dataset`] holds features and returns batches, epoch after epoch, in an order that is determined by its seed and can be resumed.
 //!
-//! A record that cannot be used (a line, a sentence, a question) is an error, which names the file and the place in it; or it
-//! is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] says so, or [`Examples::load`] is told to. All readers take
-//! UTF-8 with or without a byte order mark, and JSON with an object per line or all in a list.
+//! An unusable record (a line, a sentence, a question) is an error, which names the file and the position; or it is skipped and counted ([`Skipped`]), if [`DatasetOptions::skip_bad`] or [`Examples::load`] request it. All readers accept UTF-8 with or without a byte order mark, and JSON with an object per line or all in a list.
 //!
 //! | task | example | readers | features |
 //! |---|---|---|---|

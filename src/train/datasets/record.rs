@@ -88,7 +88,7 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// What is wrong, whichever it is.
+    /// The error of either kind.
     pub fn into_error(self) -> Error {
         match self {
             Self::Record(error) | Self::File(error) => error,
@@ -130,7 +130,7 @@ impl<T> Queue<T> {
         self.entries.push_back(Entry::Example(None, example));
     }
 
-    /// Adds an error. Those after the tenth that was not taken yet are counted only: nobody will see them.
+    /// Adds an error. After ten pending errors, further ones are only counted, since they will not be shown.
     pub fn add_bad(&mut self, error: Error) {
         self.bad += 1;
         if self.bad <= MAX_REASONS {

@@ -1,4 +1,4 @@
-//! What a reader could not use, and passed over.
+//! Records that a reader skipped.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub(super) const MAX_REASONS: usize = 10;
 /// The longest reason, in characters.
 const MAX_LENGTH: usize = 400;
 
-/// Records that were passed over: how many, and why the first ten of them.
+/// Skipped records: their number, and the reasons of the first ten.
 ///
 /// A record is what becomes an example: a line, a record of several lines, a sentence, a question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Why the first ten were skipped. Each names the file, and the line or the place in it.
+    /// The reasons of the first ten. Each names the file and the line or position.
     pub fn reasons(&self) -> &[String] {
         &self.reasons
     }
@@ -38,7 +38,7 @@ impl Skipped {
         }
     }
 
-    /// Adds records whose reasons nobody will see.
+    /// Adds records whose reasons will not be shown.
     pub(super) fn add_more(&mut self, count: usize) {
         self.count += count;
     }

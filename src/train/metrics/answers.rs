@@ -18,7 +18,7 @@ pub enum AnswerScorer {
 }
 
 impl AnswerScorer {
-    /// Whether the answer is one of these, 0 or 1. No answers at all are one: none.
+    /// Whether the answer is one of these, 0 or 1. An empty list means "no answer".
     pub fn exact_match<T: AsRef<str>>(self, prediction: &str, answers: &[T]) -> f64 {
         self.best(answers, |answer| match self {
             Self::Squad => f64::from(normalized(prediction) == normalized(answer)),
@@ -26,7 +26,7 @@ impl AnswerScorer {
         })
     }
 
-    /// The greatest F1 with one of these answers. No answers at all are one: none.
+    /// The best F1 with one of these answers. An empty list means "no answer".
     pub fn f1<T: AsRef<str>>(self, prediction: &str, answers: &[T]) -> f64 {
         self.best(answers, |answer| match self {
             Self::Squad => word_f1(prediction, answer),
@@ -56,11 +56,11 @@ impl AnswerScorer {
 /// Mean scores of the answers to questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AnswerScores {
-    /// The fraction that is right to the letter.
+    /// The fraction of exact matches.
     pub exact_match: f64,
     /// The mean F1.
     pub f1: f64,
-    /// How many questions there are.
+    /// The number of questions.
     pub count: usize,
 }
 

@@ -5,35 +5,35 @@ use ndarray::{Array2, ArrayView2};
 use super::check_lengths;
 use crate::error::{Error, Result};
 
-/// The fraction of predictions that are the label.
+/// The fraction of correct predictions.
 ///
 /// # Errors
-/// [`Error::Input`] if there are none, or not as many of both.
+/// [`Error::Input`] if there are none, or if their numbers differ.
 pub fn accuracy<T: PartialEq>(predictions: &[T], labels: &[T]) -> Result<f64> {
     check_lengths(predictions.len(), labels.len())?;
     let right = predictions.iter().zip(labels).filter(|(prediction, label)| prediction == label);
     Ok(right.count() as f64 / labels.len() as f64)
 }
 
-/// How often something was found, and how often it was there.
+/// Counts of true and false positives and false negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Found, and there.
+    /// True positives.
     pub true_positives: u64,
-    /// Found, but not there.
+    /// False positives.
     pub false_positives: u64,
-    /// There, but not found.
+    /// False negatives.
     pub false_negatives: u64,
 }
 
 /// Precision, recall and their harmonic mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// Of what was found, the fraction that is there; 0 if nothing was found.
+    /// tp / (tp + fp); 0 if both are 0.
     pub precision: f64,
-    /// Of what is there, the fraction that was found; 0 if nothing is there.
+    /// tp / (tp + fn); 0 if both are 0.
     pub recall: f64,
-    /// 2·tp / (2·tp + fp + fn); 0 if nothing was found nor is there.
+    /// 2·tp / (2·tp + fp + fn); 0 if all are 0.
     pub f1: f64,
 }
 
@@ -103,7 +103,7 @@ pub fn multi_label_counts(
     Ok(counts)
 }
 
-/// How often each class was taken for each.
+/// A confusion matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     /// `[C, C]`, labels by predictions.
@@ -137,7 +137,7 @@ impl ConfusionMatrix {
         Ok(Self { counts })
     }
 
-    /// How often it happened, `[C, C]`, labels by predictions.
+    /// The counts, `[C, C]`, labels by predictions.
     pub fn counts(&self) -> ArrayView2<'_, u64> {
         self.counts.view()
     }
@@ -165,7 +165,7 @@ impl ConfusionMatrix {
         Counts::micro_average(&self.present())
     }
 
-    /// The mean scores of the classes that were predicted or are labels: as in scikit-learn, one that is neither has none.
+    /// The mean scores of the classes that occur among predictions or labels, as in scikit-learn.
     pub fn macro_average(&self) -> Scores {
         Counts::macro_average(&self.present())
     }
@@ -175,7 +175,7 @@ impl ConfusionMatrix {
         classes.filter(|counts| *counts != Counts::default()).collect()
     }
 
-    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 where predictions or labels are all the same, as in
+    /// Matthews' correlation of two or more classes (Gorodkin's R_K); 0 if predictions or labels are constant, as in
     /// scikit-learn.
     pub fn matthews(&self) -> f64 {
         let product = |a: &dyn Fn(usize) -> u64, b: &dyn Fn(usize) -> u64| -> f64 {

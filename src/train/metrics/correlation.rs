@@ -3,7 +3,7 @@
 use super::check_lengths;
 use crate::error::Result;
 
-/// Pearson's correlation; NaN if predictions or labels are all the same, as in SciPy.
+/// Pearson's correlation; NaN if predictions or labels are constant, as in SciPy.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) if there are none, or not as many of both.
@@ -24,7 +24,7 @@ pub fn spearman(predictions: &[f64], labels: &[f64]) -> Result<f64> {
     pearson(&ranks(predictions), &ranks(labels))
 }
 
-/// Differences from the mean; exactly 0 if all are the same.
+/// Differences from the mean; exactly 0 if all are equal.
 fn centred(values: &[f64]) -> Vec<f64> {
     let first = values.first().copied().unwrap_or_default();
     let shifted: Vec<f64> = values.iter().map(|value| value - first).collect();

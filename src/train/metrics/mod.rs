@@ -1,6 +1,6 @@
-//! How good predictions are: the measures by which fine-tuned models are compared.
+//! Metrics of predictions, by which fine-tuned models are compared.
 //!
-//! Each gives what its usual reference gives, in the awkward cases too: scikit-learn for classes, SciPy for correlations, `seqeval`
+//! Each agrees with its usual reference, including edge cases: scikit-learn for classes, SciPy for correlations, `seqeval`
 //! for spans, the official scorers of SQuAD 2.0 and CMRC 2018 for answers. All are fractions of 1, not percentages.
 
 mod answers;

@@ -1,11 +1,13 @@
 //! What Adam's descendants have in common: options, moments, and how these change.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::OptimizerState;
 use super::groups::{ParameterGroup, Treatment, treatments};
+use super::{Optimizer, OptimizerState};
 use crate::error::{Error, Result};
 use crate::model::check_shapes;
 use crate::nn::Parameters;
@@ -15,21 +17,20 @@ use crate::train::values::{CHUNK, ValuesMut, values, views, views_mut};
 /// The constants of Adam and its descendants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamOptions {
-    /// What is kept per step of the mean of gradients.
+    /// The decay rate of the mean of gradients.
     pub beta1: f64,
-    /// What is kept per step of the mean of squared gradients.
+    /// The decay rate of the mean of squared gradients.
     pub beta2: f64,
     /// Added to the root of the mean of squares, outside the root and after the bias correction, if there is one.
     pub eps: f64,
-    /// The weight decay: what is subtracted from a weight per step is `learning_rate · weight_decay` of itself.
+    /// The weight decay: each step subtracts `learning_rate · weight_decay` times the weight.
     pub weight_decay: f64,
-    /// Parameters that are treated differently.
+    /// Parameters with different settings.
     pub groups: Vec<ParameterGroup>,
 }
 
 impl AdamOptions {
-    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do not decay, which is not
-    /// PyTorch's doing but that of everyone who trains with it, transformers' `Trainer` included.
+    /// PyTorch's constants: β 0.9 and 0.999, ε 1e-8, weight decay 0.01. LayerNorms and biases do not decay, as is customary (for example, in transformers' `Trainer`).
     pub fn torch() -> Self {
         Self {
             beta1: 0.9,
@@ -40,8 +41,7 @@ impl AdamOptions {
         }
     }
 
-    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms and biases, besides not
-    /// decaying, have no trust ratio.
+    /// google-research/albert's constants: as [`torch`](Self::torch), but ε 1e-6; and LayerNorms and biases also have no trust ratio.
     pub fn google() -> Self {
         Self { eps: 1e-6, ..Self::torch() }
     }
@@ -61,23 +61,39 @@ impl AdamOptions {
     }
 }
 
-/// Options and state of an optimizer with two moments.
-pub(super) struct Adam<P> {
+/// What one descendant of Adam does that others do otherwise.
+pub trait Descendant: 'static {
+    /// Its name.
+    const NAME: &'static str;
+
+    /// The names of its two moments, as its origin has them.
+    const MOMENTS: [&'static str; 2];
+
+    /// The rule of a step, which are counted from 1.
+    fn rule(options: &AdamOptions, step: u64) -> Rule;
+
+    /// Changes moments and weights.
+    fn apply(rule: &Rule, chunks: Vec<Chunk<'_>>);
+}
+
+/// An optimizer with two moments: [`AdamW`](super::AdamW), [`AdamWeightDecay`](super::AdamWeightDecay) or
+/// [`Lamb`](super::Lamb), which is what `D` says.
+pub struct Adam<P, D> {
     options: AdamOptions,
     /// One for each array of the tree.
     treatments: Vec<Treatment>,
     step: u64,
-    names: [&'static str; 2],
     moments: [P; 2],
+    descendant: PhantomData<fn() -> D>,
 }
 
-impl<P: Parameters> Adam<P> {
-    /// `names` are the moments'.
-    pub(super) fn new(
-        options: AdamOptions,
-        names: [&'static str; 2],
-        zeros: impl Fn() -> P,
-    ) -> Result<Self> {
+impl<P: Parameters, D: Descendant> Adam<P, D> {
+    /// An optimizer of trees like those that `zeros` makes. The options are [`AdamOptions::torch`] for
+    /// [`AdamW`](super::AdamW), [`AdamOptions::google`] for the others, or others.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if an option has a value that makes no sense, or a group matches no parameter.
+    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         options.validate()?;
         let mut moments = [zeros(), zeros()];
         for moment in &mut moments {
@@ -86,61 +102,7 @@ impl<P: Parameters> Adam<P> {
         let mut parameters = Vec::new();
         moments[0].visit("", &mut |name, _| parameters.push(name.to_owned()));
         let treatments = treatments(&options.groups, options.weight_decay, &parameters)?;
-        Ok(Self { options, treatments, step: 0, names, moments })
-    }
-
-    pub(super) fn options(&self) -> &AdamOptions {
-        &self.options
-    }
-
-    pub(super) fn state(&self) -> OptimizerState<'_, P> {
-        let moments = self.names.into_iter().zip(&self.moments).collect();
-        OptimizerState { step: self.step, moments }
-    }
-
-    pub(super) fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
-        let found: Vec<&str> = moments.iter().map(|(name, _)| *name).collect();
-        if found != self.names {
-            let (expected, found) = (format!("{:?}", self.names), format!("{found:?}"));
-            return Err(Error::input("moments", expected, found));
-        }
-        let lowest = [f32::MIN, 0.0];
-        for (((name, moment), own), lowest) in moments.iter().zip(&self.moments).zip(lowest) {
-            check_like(name, moment, own)?;
-            check_values(name, moment, lowest)?;
-        }
-        for ((_, moment), own) in moments.into_iter().zip(&mut self.moments) {
-            *own = moment;
-        }
-        self.step = step;
-        Ok(())
-    }
-
-    pub(super) fn clear_frozen(&self, gradients: &mut P) {
-        let arrays = views_mut(gradients).into_iter().zip(&self.treatments);
-        let frozen = arrays.filter(|(_, treatment)| treatment.frozen);
-        frozen.for_each(|(mut values, _)| values.fill(0.0));
-    }
-
-    /// One step, `rule` being made for its number, counted from 1: `apply` gets what to change, nothing that is frozen.
-    pub(super) fn update(
-        &mut self,
-        parameters: &mut P,
-        gradients: &P,
-        learning_rate: f64,
-        rule: fn(&AdamOptions, u64) -> Rule,
-        apply: impl FnOnce(&Rule, Vec<Chunk<'_>>),
-    ) -> Result<()> {
-        check_not_negative("learning rate", learning_rate)?;
-        check_like("parameters", parameters, &self.moments[0])?;
-        check_like("gradients", gradients, &self.moments[0])?;
-        self.step += 1;
-        let rule = rule(&self.options, self.step);
-        let mut tensors = self.tensors(parameters, gradients);
-        let chunks = tensors.iter_mut().enumerate();
-        apply(&rule, chunks.flat_map(|(i, tensor)| tensor.chunks(i, learning_rate)).collect());
-        tensors.into_iter().for_each(Tensor::store);
-        Ok(())
+        Ok(Self { options, treatments, step: 0, moments, descendant: PhantomData })
     }
 
     fn tensors<'a>(&'a mut self, parameters: &'a mut P, gradients: &'a P) -> Vec<Tensor<'a>> {
@@ -157,6 +119,54 @@ impl<P: Parameters> Adam<P> {
                 square: ValuesMut::new(square),
             })
             .collect()
+    }
+}
+
+impl<P: Parameters + Send, D: Descendant> Optimizer<P> for Adam<P, D> {
+    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
+        check_not_negative("learning rate", learning_rate)?;
+        check_like("parameters", parameters, &self.moments[0])?;
+        check_like("gradients", gradients, &self.moments[0])?;
+        self.step += 1;
+        let rule = D::rule(&self.options, self.step);
+        let mut tensors = self.tensors(parameters, gradients);
+        let chunks = tensors.iter_mut().enumerate();
+        D::apply(&rule, chunks.flat_map(|(i, tensor)| tensor.chunks(i, learning_rate)).collect());
+        tensors.into_iter().for_each(Tensor::store);
+        Ok(())
+    }
+
+    fn clear_frozen(&self, gradients: &mut P) {
+        let arrays = views_mut(gradients).into_iter().zip(&self.treatments);
+        let frozen = arrays.filter(|(_, treatment)| treatment.frozen);
+        frozen.for_each(|(mut values, _)| values.fill(0.0));
+    }
+
+    fn state(&self) -> OptimizerState<'_, P> {
+        let moments = D::MOMENTS.into_iter().zip(&self.moments).collect();
+        OptimizerState { step: self.step, moments }
+    }
+
+    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
+        let found: Vec<&str> = moments.iter().map(|(name, _)| *name).collect();
+        if found != D::MOMENTS {
+            let (expected, found) = (format!("{:?}", D::MOMENTS), format!("{found:?}"));
+            return Err(Error::input("moments", expected, found));
+        }
+        let lowest = [f32::MIN, 0.0];
+        for (((name, moment), own), lowest) in moments.iter().zip(&self.moments).zip(lowest) {
+            check_like(name, moment, own)?;
+            check_values(name, moment, lowest)?;
+        }
+        for ((_, moment), own) in moments.into_iter().zip(&mut self.moments) {
+            *own = moment;
+        }
+        self.step = step;
+        Ok(())
+    }
+
+    fn description(&self) -> Value {
+        json!({ (D::NAME): self.options })
     }
 }
 
@@ -217,7 +227,7 @@ impl Tensor<'_> {
 }
 
 /// A piece of one parameter, of which one thread does all.
-pub(super) struct Chunk<'a> {
+pub struct Chunk<'a> {
     /// Which parameter it is of.
     pub(super) tensor: usize,
     pub(super) learning_rate: f64,
@@ -230,7 +240,7 @@ pub(super) struct Chunk<'a> {
 }
 
 /// How moments change, and what update follows from them.
-pub(super) struct Rule {
+pub struct Rule {
     /// What is kept of each moment, and what is added of the new.
     mean: [f32; 2],
     square: [f32; 2],
@@ -247,12 +257,12 @@ impl Rule {
         Self {
             mean_correction: (1.0 / share(options.beta1)) as f32,
             root_correction: (1.0 / share(options.beta2).sqrt()) as f32,
-            ..Self::uncorrected(options, step)
+            ..Self::uncorrected(options)
         }
     }
 
     /// Without bias correction, and so the same for every step.
-    pub(super) fn uncorrected(options: &AdamOptions, _step: u64) -> Self {
+    pub(super) fn uncorrected(options: &AdamOptions) -> Self {
         let &AdamOptions { beta1, beta2, eps, .. } = options;
         Self {
             mean: [beta1 as f32, (1.0 - beta1) as f32],
@@ -270,7 +280,7 @@ impl Rule {
         *square = self.square[0] * *square + self.square[1] * (gradient * gradient);
     }
 
-    /// What is to be subtracted from a weight, before it is multiplied by the learning rate.
+    /// The update that is subtracted from a weight, before multiplication by the learning rate.
     #[inline(always)]
     fn direction(&self, weight_decay: f32, weight: f32, mean: f32, square: f32) -> f32 {
         let root = square.sqrt() * self.root_correction;
@@ -299,7 +309,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// Writes what is to be subtracted from the weights from `start` on into `directions`, as many as there is room for.
+    /// Writes the updates of the weights from `start` on into `directions`, as many as fit.
     pub(super) fn directions(&self, rule: &Rule, start: usize, directions: &mut [f32]) {
         let range = start..start + directions.len();
         let moments = self.mean[range.clone()].iter().zip(&self.square[range.clone()]);

@@ -1,86 +1,50 @@
-//! Adam with decoupled weight decay, as PyTorch and as google-research/albert have it.
+//! Adam with decoupled weight decay, as in PyTorch and in google-research/albert.
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
-use super::adam::{Adam, AdamOptions, Chunk, Rule};
-use super::{Optimizer, OptimizerState};
-use crate::error::Result;
-use crate::nn::Parameters;
+use super::adam::{Adam, AdamOptions, Chunk, Descendant, Rule};
 
-/// AdamW as `torch.optim.AdamW` has it, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
+/// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight Decay
 /// Regularization*, algorithm 2).
 ///
 /// It corrects by the number of all steps, also for parameters that were frozen in some of them; PyTorch counts steps per
 /// parameter.
-pub struct AdamW<P>(Adam<P>);
+pub type AdamW<P> = Adam<P, Torch>;
 
-impl<P: Parameters> AdamW<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::torch`] or others.
-    ///
-    /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
-    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
-        Ok(Self(Adam::new(options, ["exp_avg", "exp_avg_sq"], zeros)?))
-    }
-}
-
-impl<P: Parameters + Send> Optimizer<P> for AdamW<P> {
-    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
-        self.0.update(parameters, gradients, learning_rate, Rule::corrected, apply)
-    }
-
-    fn clear_frozen(&self, gradients: &mut P) {
-        self.0.clear_frozen(gradients);
-    }
-
-    fn state(&self) -> OptimizerState<'_, P> {
-        self.0.state()
-    }
-
-    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
-        self.0.restore(step, moments)
-    }
-
-    fn description(&self) -> Value {
-        json!({ "AdamW": self.0.options() })
-    }
-}
-
-/// Adam as google-research/albert's `AdamWeightDecayOptimizer` has it: [`AdamW`] without bias correction.
+/// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias correction.
 ///
 /// Without it the first steps are some three times as long as the learning rate says, which a warm-up makes up for.
-pub struct AdamWeightDecay<P>(Adam<P>);
+pub type AdamWeightDecay<P> = Adam<P, Google>;
 
-impl<P: Parameters> AdamWeightDecay<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::google`] or others.
-    ///
-    /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
-    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
-        Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
+/// PyTorch's.
+pub enum Torch {}
+
+impl Descendant for Torch {
+    const NAME: &'static str = "AdamW";
+    const MOMENTS: [&'static str; 2] = ["exp_avg", "exp_avg_sq"];
+
+    fn rule(options: &AdamOptions, step: u64) -> Rule {
+        Rule::corrected(options, step)
+    }
+
+    fn apply(rule: &Rule, chunks: Vec<Chunk<'_>>) {
+        apply(rule, chunks);
     }
 }
 
-impl<P: Parameters + Send> Optimizer<P> for AdamWeightDecay<P> {
-    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
-        self.0.update(parameters, gradients, learning_rate, Rule::uncorrected, apply)
+/// google-research/albert's.
+pub enum Google {}
+
+impl Descendant for Google {
+    const NAME: &'static str = "AdamWeightDecay";
+    const MOMENTS: [&'static str; 2] = ["adam_m", "adam_v"];
+
+    fn rule(options: &AdamOptions, _step: u64) -> Rule {
+        Rule::uncorrected(options)
     }
 
-    fn clear_frozen(&self, gradients: &mut P) {
-        self.0.clear_frozen(gradients);
-    }
-
-    fn state(&self) -> OptimizerState<'_, P> {
-        self.0.state()
-    }
-
-    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
-        self.0.restore(step, moments)
-    }
-
-    fn description(&self) -> Value {
-        json!({ "AdamWeightDecay": self.0.options() })
+    fn apply(rule: &Rule, chunks: Vec<Chunk<'_>>) {
+        apply(rule, chunks);
     }
 }
 

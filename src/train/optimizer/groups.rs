@@ -1,16 +1,13 @@
-//! Groups of parameters by name, and what an optimizer does differently with them.
+//! Groups of parameters by name, with their own optimizer settings.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::train::check::check_not_negative;
 
-/// Parameters that are treated differently from the others.
+/// A group of parameters with their own settings.
 ///
-/// Names are those of the parameters' visitor, which are transformers' (`albert.embeddings.LayerNorm.weight`). A group has
-/// the parameters that one of its patterns matches as a whole; `*` stands for any characters, or none. Where several groups
-/// match, the first counts, and only that one: a group that is put before [`without_decay`](Self::without_decay) and matches
-/// biases too decides whether they decay.
+/// Names are those of the parameters' visitor, which are transformers' (`albert.embeddings.LayerNorm.weight`). A group contains the parameters whose whole name matches one of its patterns; `*` matches any characters, or none. If several groups match, only the first applies: a group before [`without_decay`](Self::without_decay) that matches biases decides whether they decay.
 ///
 /// A classifier that learns ten times as fast as the backbone:
 ///
@@ -31,19 +28,18 @@ use crate::train::check::check_not_negative;
 pub struct ParameterGroup {
     /// Patterns of names.
     pub names: Vec<String>,
-    /// What the learning rate is multiplied by.
+    /// The factor of the learning rate.
     pub learning_rate_factor: f64,
     /// The weight decay, if it is not the optimizer's.
     pub weight_decay: Option<f64>,
     /// Whether LAMB scales the update by the trust ratio. Other optimizers have none.
     pub trust_ratio: bool,
-    /// Whether parameters, and their moments, stay as they are. To a [`Trainer`](crate::train::Trainer), their gradients
-    /// then are zero: they count neither in the norm, nor where it is looked whether gradients are finite.
+    /// Whether parameters and their moments are frozen. A [`Trainer`](crate::train::Trainer) then treats their gradients as zero, in the norm and in the check for finite gradients.
     pub frozen: bool,
 }
 
 impl ParameterGroup {
-    /// The parameters that one of these patterns matches, treated like those of no group.
+    /// The parameters that match one of these patterns, with default settings.
     pub fn new<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self {
             names: names.into_iter().map(Into::into).collect(),
@@ -61,7 +57,7 @@ impl ParameterGroup {
         Self { weight_decay: Some(0.0), trust_ratio: false, ..Self::new(names) }
     }
 
-    /// The parameters that one of these patterns matches, not to be trained.
+    /// The parameters that match one of these patterns, frozen.
     pub fn frozen<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self { frozen: true, ..Self::new(names) }
     }

@@ -1,75 +1,51 @@
-//! LAMB: updates as long as the weights that they change.
+//! LAMB: updates scaled to the norm of the weights.
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
-use super::adam::{Adam, AdamOptions, Chunk, Rule};
-use super::{Optimizer, OptimizerState};
-use crate::error::Result;
-use crate::nn::Parameters;
+use super::adam::{Adam, AdamOptions, Chunk, Descendant, Rule};
 use crate::train::values::sum_of_squares;
 
 /// Values of an update that are computed before their squares are summed up: few enough for the first-level cache.
 const BLOCK: usize = 1 << 10;
 
-/// LAMB as google-research/albert's `LAMBOptimizer` has it (You et al., *Large Batch Optimization for Deep Learning:
+/// LAMB as in google-research/albert's `LAMBOptimizer` (You et al., *Large Batch Optimization for Deep Learning:
 /// Training BERT in 76 minutes*, without bias correction): [`AdamWeightDecay`](super::AdamWeightDecay), with each
 /// parameter's update multiplied by ‖weights‖ / ‖update‖.
 ///
 /// That trust ratio is 1 where either norm is 0, and for groups without
 /// [`trust_ratio`](super::ParameterGroup::trust_ratio): LayerNorms and biases, by default.
-pub struct Lamb<P>(Adam<P>);
+pub type Lamb<P> = Adam<P, Layerwise>;
 
-impl<P: Parameters> Lamb<P> {
-    /// An optimizer of trees like those that `zeros` makes, with [`AdamOptions::google`] or others.
-    ///
-    /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if an option has a value that makes no sense, or a group matches no parameter.
-    pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
-        Ok(Self(Adam::new(options, ["adam_m", "adam_v"], zeros)?))
-    }
-}
+/// Scaled by the norms of each parameter.
+pub enum Layerwise {}
 
-impl<P: Parameters + Send> Optimizer<P> for Lamb<P> {
-    fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()> {
-        self.0.update(parameters, gradients, learning_rate, Rule::uncorrected, apply)
+impl Descendant for Layerwise {
+    const NAME: &'static str = "Lamb";
+    const MOMENTS: [&'static str; 2] = ["adam_m", "adam_v"];
+
+    fn rule(options: &AdamOptions, _step: u64) -> Rule {
+        Rule::uncorrected(options)
     }
 
-    fn clear_frozen(&self, gradients: &mut P) {
-        self.0.clear_frozen(gradients);
+    /// In two passes, since a parameter's ratio is known only when all of its update is. The second computes the update once
+    /// more: that costs less than to remember it.
+    fn apply(rule: &Rule, mut chunks: Vec<Chunk<'_>>) {
+        let squares = chunks.par_iter_mut().map(|chunk| {
+            chunk.update_moments(rule);
+            norms(chunk, rule)
+        });
+        let squares: Vec<Norms> = squares.collect();
+        let mut sums = vec![Norms::default(); chunks.last().map_or(0, |chunk| chunk.tensor + 1)];
+        for (chunk, squares) in chunks.iter().zip(squares) {
+            let sum = &mut sums[chunk.tensor];
+            sum.weights += squares.weights;
+            sum.update += squares.update;
+        }
+        chunks.into_par_iter().for_each(|mut chunk| {
+            let ratio = if chunk.trust_ratio { sums[chunk.tensor].ratio() } else { 1.0 };
+            chunk.update_weights(rule, ratio);
+        });
     }
-
-    fn state(&self) -> OptimizerState<'_, P> {
-        self.0.state()
-    }
-
-    fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()> {
-        self.0.restore(step, moments)
-    }
-
-    fn description(&self) -> Value {
-        json!({ "Lamb": self.0.options() })
-    }
-}
-
-/// In two passes, since a parameter's ratio is known only when all of its update is. The second computes the update once
-/// more: that costs less than to remember it.
-fn apply(rule: &Rule, mut chunks: Vec<Chunk<'_>>) {
-    let squares = chunks.par_iter_mut().map(|chunk| {
-        chunk.update_moments(rule);
-        norms(chunk, rule)
-    });
-    let squares: Vec<Norms> = squares.collect();
-    let mut sums = vec![Norms::default(); chunks.last().map_or(0, |chunk| chunk.tensor + 1)];
-    for (chunk, squares) in chunks.iter().zip(squares) {
-        let sum = &mut sums[chunk.tensor];
-        sum.weights += squares.weights;
-        sum.update += squares.update;
-    }
-    chunks.into_par_iter().for_each(|mut chunk| {
-        let ratio = if chunk.trust_ratio { sums[chunk.tensor].ratio() } else { 1.0 };
-        chunk.update_weights(rule, ratio);
-    });
 }
 
 /// Squares of the norms of weights and update.

@@ -1,6 +1,6 @@
 //! Optimizers: gradients → changed parameters.
 //!
-//! Three of Adam's family, which differ in little:
+//! Three variants of Adam:
 //!
 //! | | bias correction | ε | scaled by |
 //! |---|---|---|---|
@@ -8,8 +8,7 @@
 //! | [`AdamWeightDecay`], of google-research/albert | no | 1e-6 | |
 //! | [`Lamb`], of google-research/albert | no | 1e-6 | ‖weights‖ / ‖update‖, per parameter |
 //!
-//! In all of them the weight decay is decoupled: it is added to the update, not to the gradient, and so does not enter the
-//! moments.
+//! In all of them the weight decay is decoupled: it is added to the update, not to the gradient, and does not enter the moments.
 
 mod adam;
 mod adamw;
@@ -18,7 +17,7 @@ mod lamb;
 #[cfg(test)]
 mod tests;
 
-pub use adam::AdamOptions;
+pub use adam::{Adam, AdamOptions};
 pub use adamw::{AdamW, AdamWeightDecay};
 pub use groups::ParameterGroup;
 pub use lamb::Lamb;
@@ -26,7 +25,7 @@ pub use lamb::Lamb;
 use crate::error::Result;
 use crate::nn::Parameters;
 
-/// What changes parameters by their gradients.
+/// Updates parameters by their gradients.
 ///
 /// ```
 /// use ndalbert::train::{AdamOptions, AdamW, Optimizer};
@@ -43,34 +42,29 @@ use crate::nn::Parameters;
 /// # }
 /// ```
 pub trait Optimizer<P: Parameters>: Send {
-    /// One step: changes parameters and moments by gradients, which are taken as they are. Whoever has reason to fear
-    /// infinities or NaNs among them looks at [`global_norm`](super::global_norm) first.
+    /// Takes one step: updates parameters and moments by gradients. Gradients are not checked for infinities and NaNs; see [`global_norm`](super::global_norm).
     ///
-    /// `learning_rate` is that of this step, as a [`Schedule`](super::Schedule) has it. The result is the same to the bit
+    /// `learning_rate` is that of this step, as from a [`Schedule`](super::Schedule). The result is bit-identical
     /// on any number of threads.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the learning rate is negative or not finite, or if parameters or gradients do not
-    /// have the names and shapes that the optimizer was made for. Nothing is changed then.
+    /// [`Error::Input`](crate::Error::Input) if the learning rate is negative or not finite, or if parameters or gradients do not have the names and shapes of the optimizer. Nothing is changed then.
     fn update(&mut self, parameters: &mut P, gradients: &P, learning_rate: f64) -> Result<()>;
 
-    /// Sets gradients of parameters that [`update`](Self::update) leaves alone, as those of a
-    /// [frozen group](ParameterGroup::frozen), to zero. Done before [`clip_global_norm`](super::clip_global_norm), it keeps
-    /// them out of the norm, as PyTorch does by having no gradients of them. Without being implemented, it does nothing.
+    /// Sets gradients of parameters that [`update`](Self::update) does not change, such as those of a [frozen group](ParameterGroup::frozen), to zero. Before [`clip_global_norm`](super::clip_global_norm), this excludes them from the norm, as in PyTorch, which has no gradients for them. Does nothing by default.
     fn clear_frozen(&self, _gradients: &mut P) {}
 
-    /// What the next step depends on besides options and arguments.
+    /// The state on which the next step depends, apart from options and arguments.
     fn state(&self) -> OptimizerState<'_, P>;
 
     /// Continues from a state: the number of steps, and the moments by the names that [`state`](Self::state) gives them.
-    /// What follows is, to the bit, what would have followed there.
+    /// The optimizer then continues bit-identically.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is one that a moment
-    /// cannot have. The state is as it was then.
+    /// [`Error::Input`](crate::Error::Input) if names or shapes are not this optimizer's, or if a value is invalid for a moment. The state is then unchanged.
     fn restore(&mut self, step: u64, moments: Vec<(&str, P)>) -> Result<()>;
 
-    /// Its name and options, to be compared with those of a state's origin.
+    /// Its name and options, to compare with those of a saved state.
     fn description(&self) -> serde_json::Value;
 }
 
@@ -98,8 +92,7 @@ impl<P: Parameters, O: Optimizer<P> + ?Sized> Optimizer<P> for Box<O> {
 
 /// An optimizer's state.
 ///
-/// Each of the moments is a tree like the parameters. With its name as the visitor's prefix, all of their arrays have names
-/// of their own to be saved by (`exp_avg.albert.pooler.weight`).
+/// Each moment is a tree like the parameters. With its name as the visitor's prefix, all arrays have unique names (`exp_avg.albert.pooler.weight`).
 #[derive(Debug)]
 pub struct OptimizerState<'a, P> {
     /// Updates so far.

@@ -234,6 +234,7 @@ fn by_columns(rows: &Array2<f32>) -> Array2<f32> {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "needs threads")]
 fn many_values_are_updated_alike_by_any_number_of_threads_and_in_any_layout() {
     type Rows = Array2<f32>;
     let by_rows: fn() -> Rows = || Array2::zeros((301, 257));

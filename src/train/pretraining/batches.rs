@@ -1,4 +1,4 @@
-//! Batches, one after the other, and from any position again.
+//! Batches, and resuming from any position.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::model::training::PreTrainingLabels;
 use crate::text::AlbertTokenizer;
 use crate::train::{TrainingBatch, TrainingData};
 
-/// Where in the data training is: all that is needed to go on from there.
+/// The position in the data, from which training can resume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataState {
     /// Tells whether text, vocabulary and options are still the same.
     fingerprint: u64,
     /// The pass over the text, from 0.
     epoch: u64,
-    /// The pass that what ends after [`PreTrainingOptions::epochs`] has begun with.
+    /// The pass with which the current series of [`PreTrainingOptions::epochs`] has begun.
     #[serde(default)]
     first_epoch: u64,
     /// Where the current block begins in the epoch's order of documents.
@@ -37,14 +37,12 @@ pub struct DataState {
     statistics: PreTrainingStatistics,
 }
 
-/// Batches for pre-training: an iterator that shuffles, masks, and remembers where it is.
+/// Batches for pre-training: an iterator that shuffles and masks, and whose position can be saved.
 ///
 /// `L` is what the model's loss takes: [`PreTrainingLabels`], or `Array2<i64>` (masked words alone) for
-/// [`AlbertForMaskedLM`](crate::AlbertForMaskedLM). An epoch's last examples and the next one's first share a batch, so
-/// all batches have the same number of examples, but for the very last one.
+/// [`AlbertForMaskedLM`](crate::AlbertForMaskedLM). An epoch's last examples and the next one's first share a batch, so all batches but the very last have the same number of examples.
 ///
-/// A batch depends on the text, the vocabulary, the options and its number, and on nothing else: not on threads, nor
-/// on when training was interrupted.
+/// A batch depends on the text, the vocabulary, the options and its number, and on nothing else, such as threads or interruptions.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -120,7 +118,7 @@ impl<L> PreTrainingBatches<L> {
         self.state.epoch
     }
 
-    /// What became of the text so far, over all epochs.
+    /// Statistics of the text so far, over all epochs.
     pub fn statistics(&self) -> PreTrainingStatistics {
         let mut all = self.state.statistics;
         if let Some(block) = &self.block {
@@ -129,7 +127,7 @@ impl<L> PreTrainingBatches<L> {
         all
     }
 
-    /// How many examples an epoch has, by making those of the first one; others may have a few more or less.
+    /// The number of examples in the first epoch, which are generated for this; others may have a few more or less.
     ///
     /// # Errors
     /// Those of reading and tokenising the text.
@@ -149,7 +147,7 @@ impl<L> PreTrainingBatches<L> {
         self.state.clone()
     }
 
-    /// Goes on from a state: what follows is what would have followed then, to the bit.
+    /// Continues from a state, bit-identically.
     ///
     /// # Errors
     /// [`Error::Input`] if text, vocabulary or options are not those of the state (only `epochs` and `cache_bytes` may
@@ -180,7 +178,7 @@ impl<L> PreTrainingBatches<L> {
         Ok(())
     }
 
-    /// Goes back to the beginning, for the next evaluation.
+    /// Restarts from the beginning, for the next evaluation.
     pub fn rewind(&mut self) {
         self.state = DataState {
             epoch: 0,

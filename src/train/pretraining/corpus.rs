@@ -14,12 +14,11 @@ use crate::text::lines::Lines;
 /// A document of more bytes than this is read in parts, cut between sentences.
 const MAX_PART: u32 = 64 << 10;
 
-/// Plain text: files with one sentence per line and a blank line between documents (a file's end also ends one).
+/// Plain text: files with one sentence per line and a blank line between documents (the end of a file also ends a document).
 ///
-/// Opening reads everything once, so that what is wrong with a text is found before a day of training and not during it,
-/// and keeps where each document is: some thirty bytes each. Texts themselves are read when they are needed.
+/// Opening reads everything once, so that errors are found before training, and stores the position of each document: some thirty bytes each. Texts are read when they are needed.
 ///
-/// A document of more than 64 KiB is treated as several in a row, each of whole sentences.
+/// A document of more than 64 KiB is split into several, at sentence boundaries.
 #[derive(Debug)]
 pub struct Corpus {
     files: Vec<PathBuf>,
@@ -92,17 +91,17 @@ impl Corpus {
         Ok(())
     }
 
-    /// How many documents the text has.
+    /// The number of documents.
     pub fn num_documents(&self) -> usize {
         self.num_documents as usize
     }
 
-    /// How many sentences the text has: lines that are not blank.
+    /// The number of sentences: lines that are not blank.
     pub fn num_sentences(&self) -> u64 {
         self.num_sentences
     }
 
-    /// How long the text is, blank lines apart.
+    /// The length of the text without blank lines, in bytes.
     pub fn num_bytes(&self) -> u64 {
         self.num_bytes
     }
@@ -215,6 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn documents_and_their_texts() {
         let directory = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| directory.path().join(name));
@@ -229,6 +229,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_long_document_comes_in_parts_of_whole_sentences() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("long");
@@ -243,6 +244,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn other_documents_are_as_likely_whatever_their_length() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");
@@ -266,6 +268,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_file_that_changes_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");
@@ -280,6 +283,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn no_text_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("text");

@@ -1,4 +1,4 @@
-//! Which tokens are to be guessed, and what stands in their place.
+//! Which tokens are masked, and what replaces them.
 
 use std::ops::Range;
 
@@ -106,7 +106,7 @@ impl Masker {
         ids.iter().any(|&id| self.ids.role(id) != Role::Special)
     }
 
-    /// Masks an example and returns its labels: what stood there, or −100 where nothing is to be guessed.
+    /// Masks an example and returns its labels: the original ids at masked positions, −100 elsewhere.
     ///
     /// Of what is chosen, 80 % become `[MASK]`, 10 % a random token, and 10 % stay, token by token.
     pub(super) fn mask(&self, ids: &mut [u32], random: &mut ChaCha8Rng) -> Vec<i64> {

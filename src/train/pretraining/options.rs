@@ -1,4 +1,4 @@
-//! The knobs of pre-training data.
+//! Options of pre-training data.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,62 +7,58 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::text::AlbertTokenizer;
 
-/// What the second head learns beside the masked words.
+/// The second objective, in addition to masked words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SentenceObjective {
-    /// Sentence-order prediction, ALBERT's own: two stretches of a document, half of the time the second first (label 1).
+    /// Sentence-order prediction, ALBERT's objective: two segments of a document, swapped half of the time (label 1).
     SentenceOrder,
-    /// Next-sentence prediction, as BERT had it: half of the time the second stretch is from another document (label 1).
+    /// Next-sentence prediction, BERT's objective: the second segment is from another document half of the time (label 1).
     ///
     /// That is one of those that are [shuffled at once](PreTrainingOptions::buffer_bytes); where they are parts of one
     /// document for the most part, one of the whole text.
     NextSentence,
-    /// None: a single stretch, label −100. For [`AlbertForMaskedLM`](crate::AlbertForMaskedLM): to
-    /// [`AlbertForPreTraining`](crate::AlbertForPreTraining), labels none of which counts are an error.
+    /// None: a single segment, label −100. For [`AlbertForMaskedLM`](crate::AlbertForMaskedLM): to
+    /// [`AlbertForPreTraining`](crate::AlbertForPreTraining), a batch without valid labels is an error.
     None,
 }
 
-/// How text becomes batches. The names are those of `create_pretraining_data.py` in google-research/albert, and so are
-/// the defaults unless something else is said.
+/// Options of turning text into batches. Names and, unless noted, defaults are those of `create_pretraining_data.py` in google-research/albert.
 ///
-/// To be written with `..PreTrainingOptions::default()`, so that it still compiles when there is more to choose.
+/// Use `..PreTrainingOptions::default()`, so that code still compiles when fields are added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreTrainingOptions {
     /// Examples in a batch. 32 by default.
     pub batch_size: usize,
-    /// The most tokens of an example, `[CLS]` and `[SEP]` included. 512 by default.
+    /// The maximum length of an example in tokens, including `[CLS]` and `[SEP]`. 512 by default.
     pub max_seq_length: usize,
-    /// How often an example is meant to be shorter, by a length drawn evenly. 0.1 by default.
+    /// The probability that an example is shorter, with a length drawn uniformly. 0.1 by default.
     ///
     /// Drawn for each example, as the paper says (section 4.1); Google's script draws once for all of a document.
     pub short_seq_prob: f64,
-    /// What pairs are made for. Sentence order by default.
+    /// The objective of pairs. Sentence order by default.
     pub objective: SentenceObjective,
-    /// The share of tokens to be guessed. 0.15 by default.
+    /// The share of tokens to mask. 0.15 by default.
     pub masked_lm_prob: f64,
-    /// The most tokens to be guessed in an example. None by default, which leaves it to
-    /// [`masked_lm_prob`](Self::masked_lm_prob); Google's 20 is 3.9 % of 512 tokens.
+    /// The maximum number of masked tokens in an example. None by default, so that only [`masked_lm_prob`](Self::masked_lm_prob) limits them; Google's 20 is 3.9 % of 512 tokens.
     pub max_predictions_per_seq: Option<usize>,
-    /// The most words that are masked in one go. 3 by default.
+    /// The maximum length of masked n-grams in words. 3 by default.
     pub ngram: usize,
-    /// Whether n words in one go are 1/n times as likely as one; else, the other way around. True by default.
+    /// Whether n-grams are 1/n times as likely as single words; otherwise, longer ones are more likely. True by default.
     pub favor_shorter_ngram: bool,
-    /// Whether words are masked whole; else, every token is a word of its own. True by default.
+    /// Whether whole words are masked; otherwise, every token counts as a word. True by default.
     pub do_whole_word_mask: bool,
-    /// Static masking: every epoch takes one of that many versions of each document (cut, swapped, masked in its own way),
-    /// in turn. None, the default, is dynamic masking: a new version in every epoch.
+    /// Static masking: epochs cycle through this number of versions of each document (each cut, swapped and masked differently). None, the default, is dynamic masking: a new version in every epoch.
     pub dupe_factor: Option<u64>,
-    /// What all of this is drawn from. 12345 by default.
+    /// The random seed. 12345 by default.
     pub random_seed: u64,
-    /// Whether documents, and the examples within a stretch of them, come in random order. True by default.
+    /// Whether documents, and the examples within a block of them, are shuffled. True by default.
     pub shuffle: bool,
-    /// About how many bytes of text are made into examples, and shuffled, at once. 4 MiB by default.
+    /// The approximate number of bytes of text that are turned into examples and shuffled together. 4 MiB by default.
     pub buffer_bytes: usize,
-    /// Up to how many bytes of text the tokens are kept after the first epoch, which takes up to four times as much memory.
-    /// 64 MiB by default. Batches do not depend on it.
+    /// The maximum size of text in bytes whose tokens are kept after the first epoch, in up to four times as much memory. 64 MiB by default. Batches do not depend on it.
     pub cache_bytes: u64,
-    /// After how many passes over the text it ends. None, the default, is never.
+    /// The number of passes over the text. Unlimited by default.
     pub epochs: Option<u64>,
 }
 
@@ -89,7 +85,7 @@ impl Default for PreTrainingOptions {
 }
 
 impl PreTrainingOptions {
-    /// The same for evaluation: one pass in the text's own order, the same masks each time.
+    /// These options for evaluation: one pass in the original order, with the same masks each time.
     #[must_use]
     pub fn for_evaluation(self) -> Self {
         Self { shuffle: false, dupe_factor: Some(1), epochs: Some(1), ..self }
@@ -157,7 +153,7 @@ impl PreTrainingOptions {
         let copies = self.dupe_factor.unwrap_or(1);
         check(copies >= 1, "dupe_factor", "at least 1", copies)?;
         let least = self.num_special() + 2;
-        let expected = format!("at least {least}, two beside the special tokens");
+        let expected = format!("at least {least}, two in addition to special tokens");
         check(self.max_seq_length >= least, "max_seq_length", expected, self.max_seq_length)
     }
 }

@@ -100,7 +100,7 @@ impl Packer {
 
     /// The sentence at which a chunk ends.
     ///
-    /// For sentence order, a sentence that is as long as a chunk by itself takes the next one along. Google pairs it with a
+    /// For sentence order, a sentence as long as a whole chunk is combined with the next one. Google pairs it with a
     /// random document and calls it swapped, so that the topic gives the label away.
     fn chunk_end(&self, document: &Document, start: usize, target: usize) -> usize {
         let least = if self.objective == SentenceObjective::SentenceOrder { 2 } else { 1 };
@@ -124,8 +124,7 @@ struct Output<'a> {
 impl Output<'_> {
     /// A pair in order or swapped. Returns where the next chunk begins.
     ///
-    /// A last sentence that is left over is paired with the one before it, which was in an example already. A document of
-    /// one sentence has no order and is passed over.
+    /// A last sentence that is left over is paired with the one before it, which was in an example already. A document of one sentence has no order and is skipped.
     fn push_order(
         &mut self,
         document: &Document,

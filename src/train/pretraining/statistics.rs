@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of what was read, made and left out, block by block: the examples of the current block are all counted.
+/// Counts of text that was read, used and skipped. All examples of the current block are included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PreTrainingStatistics {
@@ -16,11 +16,11 @@ pub struct PreTrainingStatistics {
     pub tokens: u64,
     /// Tokens cut off because an example would have been too long.
     pub truncated_tokens: u64,
-    /// Documents that gave no pair, having one sentence, or for which there was no other document.
+    /// Documents without a pair: those with one sentence, or without another document to pair with.
     pub skipped_documents: u64,
-    /// Tokens left out because there was no pair for them.
+    /// Tokens skipped because there was no pair for them.
     pub skipped_tokens: u64,
-    /// Examples left out because there was nothing in them to be guessed: unknown tokens alone.
+    /// Examples skipped because they have no token to mask, only unknown ones.
     pub skipped_examples: u64,
 }
 

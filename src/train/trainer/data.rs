@@ -1,31 +1,32 @@
-//! What a trainer learns from, batch by batch.
+//! Training data, batch by batch.
+
+use std::ops::Range;
 
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::train::TrainingBatch;
 
-/// Batches in an order that can be taken up again.
+/// Batches in a resumable order.
 ///
 /// `L` is what the model's loss takes: [`TrainableModel::Labels`](crate::train::TrainableModel::Labels).
 pub trait TrainingData<L> {
-    /// The next batch, or nothing, once, at the end of an epoch; the call after that gives the first batch of the next epoch.
+    /// The next batch, or `None` once at the end of an epoch; the following call returns the first batch of the next epoch.
     ///
     /// # Errors
-    /// Whatever keeps it from making a batch. Training stops then.
+    /// Any error of creating a batch, which ends training.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>>;
 
-    /// All that decides which batches come next, as JSON.
+    /// The state that determines the next batches, as JSON.
     ///
     /// # Errors
-    /// If that cannot be said.
+    /// If the state is not available.
     fn state(&self) -> Result<Value>;
 
-    /// Goes to where this or other data of the same kind was when it gave `state`: the batches that follow are the same to
-    /// the bit.
+    /// Restores a position from `state`: the following batches are bit-identical.
     ///
     /// # Errors
-    /// [`Error::Input`] if the state is none of data like this. The position is then as it was.
+    /// [`Error::Input`] if the state is not from the same data. The position is then unchanged.
     fn restore(&mut self, state: &Value) -> Result<()>;
 }
 
@@ -40,6 +41,23 @@ impl<L, D: TrainingData<L> + ?Sized> TrainingData<L> for &mut D {
 
     fn restore(&mut self, state: &Value) -> Result<()> {
         (**self).restore(state)
+    }
+}
+
+/// This rank's share of a step's batches.
+pub(super) struct MicroBatches<L> {
+    /// How many the step has on all ranks together.
+    pub(super) count: usize,
+    /// The places in the step that are this rank's, also where an epoch ends before them.
+    pub(super) share: Range<usize>,
+    /// What is at these places, from the first on.
+    batches: Vec<TrainingBatch<L>>,
+}
+
+impl<L> MicroBatches<L> {
+    /// The batch at a place of the share.
+    pub(super) fn at(&self, place: usize) -> Option<&TrainingBatch<L>> {
+        self.batches.get(place - self.share.start)
     }
 }
 
@@ -58,14 +76,22 @@ impl<'a, L> Feed<'a, L> {
         Ok(Self { data, ahead: None, position })
     }
 
-    /// The batches of a step: that many, or those that the epoch still has.
-    pub(super) fn micro_batches(&mut self, count: usize) -> Result<Vec<TrainingBatch<L>>> {
-        let mut batches = Vec::with_capacity(count);
-        while batches.len() < count {
+    /// The batches of a step, `most` or those that the epoch still has; only those that are in
+    /// `share`, by their place in the step, are kept.
+    pub(super) fn micro_batches(
+        &mut self,
+        most: usize,
+        share: Range<usize>,
+    ) -> Result<MicroBatches<L>> {
+        let (mut count, mut batches) = (0, Vec::with_capacity(share.len()));
+        while count < most {
             let next = self.ahead.take().unwrap_or_else(|| self.data.next_batch());
             match next? {
-                Some(batch) => batches.push(batch),
-                None if batches.is_empty() => {
+                Some(batch) => {
+                    batches.extend(share.contains(&count).then_some(batch));
+                    count += 1;
+                }
+                None if count == 0 => {
                     return Err(Error::input("training data", "a batch", "the end of the data"));
                 }
                 None => {
@@ -74,7 +100,7 @@ impl<'a, L> Feed<'a, L> {
                 }
             }
         }
-        Ok(batches)
+        Ok(MicroBatches { count, share, batches })
     }
 
     /// Ends a step. Whether an epoch has ended with it.

@@ -23,16 +23,15 @@ const PREFIX: &str = "checkpoint-";
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LatestCheckpoint {
-    /// Its path, if there is any that is whole.
+    /// Its path, if there is a complete one.
     pub path: Option<PathBuf>,
-    /// What is wrong with those that are newer, the newest first.
+    /// The errors of newer checkpoints, newest first.
     pub passed_over: Vec<Error>,
 }
 
-/// Finds the newest checkpoint in a trainer's output directory that is whole: one with all files, none of which is cut
-/// short. Without the directory, there is none.
+/// Finds the newest complete checkpoint in a trainer's output directory: one with all files, none of them truncated. A missing directory contains none.
 ///
-/// A trainer that is killed leaves whole checkpoints only, so what is passed over was damaged by someone else.
+/// A killed trainer leaves complete checkpoints only, so those that are skipped were damaged otherwise.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read.
@@ -85,7 +84,7 @@ fn checkpoints(output_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Removes all checkpoints up to `step` but the last `limit` and the best, of those that a trainer
-/// has written and nobody has changed since.
+/// has written and that were not changed since.
 pub(super) fn remove_old(
     output_dir: &Path,
     step: u64,
@@ -107,8 +106,7 @@ pub(super) fn remove_old(
 ///
 /// # Errors
 /// If another run has it; if it has a checkpoint that this run would remove without having made it:
-/// one of a later step than `step`, or, unless the one that this run goes on from (`origin`) is
-/// there, any; or if there is anything else where this run may save (`may_save`).
+/// one of a later step than `step`, or, unless the one from which this run resumes (`origin`) is there, any; or if anything else occupies the name of a future checkpoint (`may_save`).
 pub(super) fn prepare(
     output_dir: &Path,
     step: u64,
@@ -156,8 +154,7 @@ fn is_written(name: &OsStr) -> bool {
     OWN.into_iter().chain(VOCABULARIES).chain(TOKENIZER).any(|file| name == file)
 }
 
-/// Removes what a run that was killed has begun to save or to remove. What has anything else in it
-/// was made by somebody else.
+/// Removes what a killed run has begun to save or to remove. A directory with other contents is not its own and stays.
 fn remove_leftovers(output_dir: &Path) -> Result<()> {
     for path in leftovers(output_dir)? {
         let failed = |error| Error::io(&path, error);

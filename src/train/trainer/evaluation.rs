@@ -26,7 +26,7 @@ impl<'a, L> EvaluationData<'a, L> {
         Ok(Self { data, start })
     }
 
-    /// Loss and accuracy over one epoch: means over all that counts in it, whichever batch it is in.
+    /// Loss and accuracy over one epoch: means over all labels that count, independent of batches.
     fn measure<M: TrainableModel<Labels = L>>(
         &mut self,
         model: &TrainingModel<M>,
@@ -46,8 +46,7 @@ impl<'a, L> EvaluationData<'a, L> {
 }
 
 impl<M: TrainableModel, O> Trainer<'_, M, O> {
-    /// Evaluates the model as it is now, on the data of [`evaluate_on`](Self::evaluate_on) and by the measures of
-    /// [`with_metrics`](Self::with_metrics), without dropout.
+    /// Evaluates the current model without dropout, on the data of [`evaluate_on`](Self::evaluate_on) and with the metrics of [`with_metrics`](Self::with_metrics).
     ///
     /// # Errors
     /// Those of data and measures, and [`Error::Input`] if there is neither or the data is empty.
@@ -66,7 +65,7 @@ impl<M: TrainableModel, O> Trainer<'_, M, O> {
         Ok(EvaluationMetrics { step: progress.step, metrics })
     }
 
-    /// Keeps book of an evaluation. Whether it is the best so far.
+    /// Records an evaluation. Returns whether it is the best so far.
     pub(super) fn judge(&mut self, evaluation: &EvaluationMetrics) -> Result<bool> {
         let name = &self.options.metric_for_best_model;
         let Some(&metric) = evaluation.metrics.get(name) else {

@@ -1,4 +1,4 @@
-//! What a trainer tells about its work.
+//! Events of a trainer.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::train::LossOutput;
 
-/// Something that has happened in training.
+/// An event in training.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Training begins, or goes on, after that many steps.
+    /// Training begins or resumes.
     Started {
-        /// The number of steps behind.
+        /// The number of steps before.
         step: u64,
     },
     /// A step was done.
     Step(&'a StepMetrics),
     /// An evaluation was done.
     Evaluation(&'a EvaluationMetrics),
-    /// A checkpoint is in its place.
+    /// A checkpoint was saved.
     Checkpoint {
         /// The step that it was saved after.
         step: u64,
@@ -29,7 +29,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Is told what happens, and says whether to go on.
+/// Receives events, and decides whether to continue.
 pub(super) type Hook<'a> = Box<dyn FnMut(&Event<'_>) -> Result<ControlFlow<()>> + 'a>;
 
 /// A step.
@@ -42,20 +42,20 @@ pub struct StepMetrics {
     pub epoch: u64,
     /// The loss before the step: means over its batches, sums of what was right and what counts.
     pub loss: LossOutput,
-    /// The norm of all gradients but those of frozen parameters, before clipping.
+    /// The norm of all gradients except those of frozen parameters, before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,
-    /// Whether loss or gradients were not finite, and nothing was learnt for that reason.
+    /// Whether the step was skipped because loss or gradients were not finite.
     pub is_skipped: bool,
-    /// Tokens gone through, without padding.
+    /// The number of tokens processed, without padding.
     pub tokens: u64,
     /// How long it took, reading data included.
     pub seconds: f64,
 }
 
 impl StepMetrics {
-    /// Tokens gone through in a second.
+    /// The number of tokens processed per second.
     pub fn tokens_per_second(&self) -> f64 {
         self.tokens as f64 / self.seconds
     }
@@ -78,15 +78,15 @@ pub struct EvaluationMetrics {
 pub struct TrainingOutcome {
     /// Why.
     pub reason: StopReason,
-    /// The number of steps, those before resuming included.
+    /// The number of steps, including those before resuming.
     pub step: u64,
-    /// The number of epochs that were ended.
+    /// The number of completed epochs.
     pub epoch: u64,
     /// How many steps were skipped because loss or gradients were not finite.
     pub skipped_steps: u64,
     /// The best evaluation.
     pub best: Option<BestEvaluation>,
-    /// The checkpoint of the best evaluation, unless it is gone, or another stands in its place.
+    /// The checkpoint of the best evaluation, unless it was removed or replaced.
     pub best_checkpoint: Option<PathBuf>,
     /// The last checkpoint that was saved or resumed from.
     pub checkpoint: Option<PathBuf>,
@@ -95,11 +95,11 @@ pub struct TrainingOutcome {
 /// Why training has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// As many steps or epochs as were asked for.
+    /// The requested number of steps or epochs was reached.
     Completed,
-    /// No evaluation was better than the best for long enough.
+    /// Early stopping: evaluations did not improve.
     EarlyStopping,
-    /// A hook has asked for it.
+    /// A hook requested it.
     Hook,
 }
 

@@ -1,6 +1,61 @@
-//! Means of losses, and the names of what they consist of.
+//! Means of losses, and the names of their terms.
 
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 use crate::train::{LossOutput, LossTerm};
+
+/// The loss of a batch, as ranks tell each other.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct BatchLoss {
+    terms: Vec<TermRecord>,
+    pub(super) tokens: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct TermRecord {
+    name: String,
+    /// The bits of the loss: JSON has no numbers for what is not finite.
+    loss: u64,
+    correct: usize,
+    count: usize,
+    has_classes: bool,
+}
+
+impl BatchLoss {
+    pub(super) fn new(output: &LossOutput, tokens: usize) -> Self {
+        let record = |term: &LossTerm| TermRecord {
+            name: term.name.to_owned(),
+            loss: term.loss.to_bits(),
+            correct: term.correct,
+            count: term.count,
+            has_classes: term.has_classes,
+        };
+        Self { terms: output.terms.iter().map(record).collect(), tokens: tokens as u64 }
+    }
+
+    fn output(&self) -> Result<LossOutput> {
+        let term = |record: &TermRecord| {
+            let &TermRecord { ref name, loss, correct, count, has_classes } = record;
+            let known = LossTerm::NAMES.into_iter().find(|known| known == name);
+            let Some(name) = known else {
+                return Err(Error::input("loss", LossTerm::NAMES.join(", "), name.as_str()));
+            };
+            Ok(LossTerm { name, loss: f64::from_bits(loss), correct, count, has_classes })
+        };
+        let terms = self.terms.iter().map(term).collect::<Result<Vec<_>>>()?;
+        Ok(LossOutput { loss: terms.iter().map(|term| term.loss).sum(), terms })
+    }
+}
+
+/// The mean of a step's losses, in the order of its batches.
+pub(super) fn mean_loss(losses: &[BatchLoss]) -> Result<LossOutput> {
+    let mut mean = LossMean::default();
+    for loss in losses {
+        mean.add(&loss.output()?, |_| 1.0);
+    }
+    Ok(mean.output())
+}
 
 /// The mean of several batches' losses, each term weighted.
 #[derive(Default)]

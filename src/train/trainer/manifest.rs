@@ -1,8 +1,6 @@
-//! Which files a trainer has written into a checkpoint, and what is in them.
+//! The files that a trainer has written into a checkpoint, and their contents.
 //!
-//! A trainer removes checkpoints, and may share its directory with others' files. So each
-//! checkpoint lists its files with lengths and hashes, and is removed only if it is still exactly
-//! that: what was changed, cut short, added to or linked is somebody else's, and stays.
+//! A trainer removes checkpoints, and may share its directory with others' files. Therefore each checkpoint lists its files with lengths and hashes, and is removed only if it still matches exactly: a checkpoint that was changed, truncated, extended or linked stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -19,7 +17,7 @@ use crate::hash::Hash;
 /// The files of a checkpoint by name.
 pub(super) type Manifest = BTreeMap<String, FileRecord>;
 
-/// What tells a file from others, where nobody has a reason to forge one.
+/// Identifies a file's contents, without protection against forgery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileRecord {
     bytes: u64,
@@ -130,9 +128,7 @@ impl<'a> Listed<'a> {
         Ok(())
     }
 
-    /// Removes the checkpoint, unless something else is in its files by now, or they cannot be
-    /// read. It is gone from its place at once or not at all; whatever comes into it meanwhile is
-    /// not removed.
+    /// Removes the checkpoint, unless its files were changed or cannot be read. The removal is atomic; files that are added meanwhile are not removed.
     pub(super) fn remove(self) -> Result<()> {
         if self.check_contents().is_err() {
             return Ok(());

@@ -21,15 +21,13 @@ const START: &[u8] = b"{\"step\":";
 ///
 /// Lines of steps have `step`, `epoch`, `loss`, losses and accuracies of the parts of the loss, `grad_norm`, `learning_rate`, `tokens`,
 /// `tokens_per_second`, and `skipped` for those without effect; lines of evaluations `step` and the metrics, with
-/// `eval_` before their names. What is not finite is `null`.
+/// `eval_` before their names. Non-finite numbers are `null`.
 ///
-/// When training goes on from a checkpoint, lines of later steps are cut off, so that no step is there twice.
+/// When training resumes from a checkpoint, lines of later steps are removed, so that no step occurs twice.
 ///
-/// There are no TensorBoard event files: of the crates that write them, `tensorboard-rs` brings old versions of an image and a Protocol
-/// Buffers library along, and `tfrecord` names no licence. A line of JSON is read by anything, as by
-/// `pandas.read_json(path, lines=True)`.
+/// TensorBoard event files are not written: of the crates for them, `tensorboard-rs` depends on old versions of an image and a Protocol Buffers library, and `tfrecord` has no licence. JSON lines are easy to read, for example with `pandas.read_json(path, lines=True)`.
 ///
-/// To have one, let the trainer tell it what happens:
+/// Pass it to a trainer as a hook:
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -51,7 +49,7 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, or begins one, in a directory that is made if need be.
+    /// Opens or creates a log; its directory is created if necessary.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] if it cannot be read and written, or is no file.
@@ -68,7 +66,7 @@ impl MetricsLog {
         Ok(Self { path, file })
     }
 
-    /// Writes what is to be written of an event.
+    /// Writes the line of an event.
     ///
     /// # Errors
     /// [`Error::Io`] if that fails; [`Error::Format`] if training begins and the file has lines that are not of a log.
@@ -159,7 +157,7 @@ mod tests {
     const LINES: &str =
         "{\"step\":1,\"loss\":5.0}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":null}\n{\"step\":3}\n";
 
-    /// What is left of a text after training begins at a step.
+    /// The part of a text that is kept when training resumes at a step.
     fn left(text: &str, step: u64) -> Result<String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("runs/metrics.jsonl");
@@ -174,6 +172,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn later_lines_are_cut_off() {
         let ends: Vec<_> = LINES.match_indices('\n').map(|(i, _)| i + 1).collect();
         for (step, lines) in [(0, 0), (1, 1), (2, 3), (3, 4), (9, 4)] {
@@ -185,6 +184,7 @@ mod tests {
 
     /// Wherever it was interrupted.
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn a_line_that_was_not_written_to_its_end_is_cut_off() {
         for end in 1..LINES.len() {
             let whole = LINES[..end].rfind('\n').map_or(0, |i| i + 1);
@@ -193,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
     fn other_files_are_left_alone() {
         let long = format!("{{\"step\":1{}", " ".repeat(MAX_LINE as usize));
         for (text, line) in [

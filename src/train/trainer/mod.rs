@@ -1,16 +1,16 @@
-//! Training as a whole: steps, evaluations, checkpoints.
+//! The training loop: steps, evaluations, checkpoints.
 //!
 //! ```text
-//! data.rs          where batches come from, and from where on again
+//! data.rs          where batches come from, and how to continue
 //! step.rs          forward → loss → backward → clip → update
-//! evaluation.rs    how good the model is, and when it was best
+//! evaluation.rs    the model's quality, and its best evaluation
 //! save.rs          trainer → checkpoint
 //! resume.rs        checkpoint → trainer
-//! state.rs         what a checkpoint has besides weights and moments
-//! directory.rs     the checkpoints of a directory: the newest whole one, and those to be removed
-//! manifest.rs      which files a checkpoint was written with: what has others is not removed
-//! events.rs        what hooks are told
-//! metrics_log.rs   … and can write to a file
+//! state.rs         the state apart from weights and moments
+//! directory.rs     the checkpoints of a directory: the newest complete one, and those to remove
+//! manifest.rs      the files of a checkpoint; one with other files is not removed
+//! events.rs        the events that hooks receive
+//! metrics_log.rs   a hook that writes them to a file
 //! ```
 
 mod data;
@@ -25,6 +25,7 @@ mod resume;
 mod save;
 mod state;
 mod step;
+mod together;
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -45,118 +46,114 @@ use self::events::Hook;
 use self::state::Progress;
 use crate::error::{Error, Result};
 use crate::text::AlbertTokenizer;
+use crate::train::peers::Group;
 use crate::train::{Optimizer, TrainableModel, TrainingModel};
 
-/// Trains a model: takes steps, evaluates, saves checkpoints, and goes on from them to the bit.
+/// Trains a model: takes steps, evaluates, saves checkpoints, and resumes from them bit-identically.
 ///
 /// ```
-/// # use serde_json::{Value, json};
 /// use std::ops::ControlFlow;
 ///
 /// use ndalbert::train::{
 ///     AdamOptions, AdamW, Decay, Event, Interval, Schedule, Targets, Trainer, TrainerOptions,
 ///     TrainingBatch, TrainingData, TrainingModel, TrainingOptions,
 /// };
-/// use ndalbert::{AlbertConfig, AlbertForSequenceClassification, Batch, ConfigFields, Model, PreTrainedModel};
-///
-/// # /// Is the second token the larger one? Half of the time.
-/// # struct Pairs(u32);
-/// # impl TrainingData<Targets> for Pairs {
-/// #     fn next_batch(&mut self) -> ndalbert::Result<Option<TrainingBatch<Targets>>> {
-/// #         self.0 += 1;
-/// #         if self.0 % 8 == 0 {
-/// #             return Ok(None);
-/// #         }
-/// #         let pairs: Vec<_> = (0..8).map(|i| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3]).collect();
-/// #         let labels = pairs.iter().map(|pair| i64::from(pair[2] > pair[1])).collect();
-/// #         let batch = Batch::from_sequences(&pairs)?;
-/// #         Ok(Some(TrainingBatch { batch, labels: Targets::Classes(labels) }))
-/// #     }
-/// #     fn state(&self) -> ndalbert::Result<Value> {
-/// #         Ok(json!(self.0))
-/// #     }
-/// #     fn restore(&mut self, state: &Value) -> ndalbert::Result<()> {
-/// #         self.0 = state.as_u64().unwrap() as u32;
-/// #         Ok(())
-/// #     }
-/// # }
-/// # fn main() -> ndalbert::Result<()> {
-/// # let config = AlbertConfig::new(ConfigFields {
-/// #     vocab_size: 100,
-/// #     embedding_size: 16,
-/// #     hidden_size: 32,
-/// #     num_attention_heads: 4,
-/// #     num_hidden_layers: 2,
-/// #     intermediate_size: 64,
-/// #     ..ConfigFields::default()
-/// # })?;
-/// # let parameters = AlbertForSequenceClassification::random_parameters(&config, 1)?;
-/// # let (train_data, dev_data) = (Pairs(0), Pairs(40));
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let output_dir = directory.path().join("run");
-/// // `AlbertForSequenceClassification::load_parameters` has config and parameters of a checkpoint.
-/// let model = TrainingModel::<AlbertForSequenceClassification>::new(
-///     config,
-///     parameters,
-///     TrainingOptions::default(),
-/// )?;
-/// let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
-/// let options = TrainerOptions {
-///     max_steps: Some(40),
-///     evaluate: Interval::Epoch,
-///     metric_for_best_model: "accuracy".to_owned(),
-///     greater_is_better: true,
-///     output_dir: Some(output_dir.clone()),
-///     save: Interval::Steps(20),
-///     save_total_limit: Some(2),
-///     ..TrainerOptions::new(Schedule::new(1e-3, 4, Decay::Linear { total_steps: 40 })?)
+/// use ndalbert::{
+///     AlbertConfig, AlbertForSequenceClassification, Batch, ConfigFields, Model, PreTrainedModel,
 /// };
-/// let mut trainer = Trainer::new(model, optimizer, train_data, options)?
-///     .evaluate_on(dev_data)?
-///     .on_event(|event| {
-///         if let Event::Evaluation(evaluation) = event {
-///             println!("step {}: {:?}", evaluation.step, evaluation.metrics);
-///         }
-///         Ok(ControlFlow::Continue(()))
-///     });
-/// trainer.resume()?; // Where an earlier run has ended, if there was one.
-/// let outcome = trainer.train()?;
+/// use serde_json::{Value, json};
 ///
-/// let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
-/// let (model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
-/// # let _ = model;
-/// # Ok(())
-/// # }
+/// /// Pairs of tokens, labelled by whether the second one is larger; an epoch has seven batches.
+/// struct Pairs(u32);
+///
+/// impl TrainingData<Targets> for Pairs {
+///     fn next_batch(&mut self) -> ndalbert::Result<Option<TrainingBatch<Targets>>> {
+///         self.0 += 1;
+///         if self.0 % 8 == 0 {
+///             return Ok(None);
+///         }
+///         let pair = |i| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3];
+///         let pairs: Vec<_> = (0..8).map(pair).collect();
+///         let labels = pairs.iter().map(|pair| i64::from(pair[2] > pair[1])).collect();
+///         let batch = Batch::from_sequences(&pairs)?;
+///         Ok(Some(TrainingBatch { batch, labels: Targets::Classes(labels) }))
+///     }
+///     fn state(&self) -> ndalbert::Result<Value> {
+///         Ok(json!(self.0))
+///     }
+///     fn restore(&mut self, state: &Value) -> ndalbert::Result<()> {
+///         self.0 = state.as_u64().unwrap() as u32;
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> ndalbert::Result<()> {
+///     // A new model; `AlbertForSequenceClassification::load_parameters` reads a checkpoint instead.
+///     let config = AlbertConfig::new(ConfigFields {
+///         vocab_size: 100,
+///         embedding_size: 16,
+///         hidden_size: 32,
+///         num_attention_heads: 4,
+///         num_hidden_layers: 2,
+///         intermediate_size: 64,
+///         ..ConfigFields::default()
+///     })?;
+///     let parameters = AlbertForSequenceClassification::random_parameters(&config, 1)?;
+///     let (train_data, dev_data) = (Pairs(0), Pairs(40));
+///     let output_dir = std::path::PathBuf::from("run");
+/// #   let directory = tempfile::tempdir().unwrap();
+/// #   let output_dir = directory.path().join("run");
+///
+///     let model = TrainingModel::<AlbertForSequenceClassification>::new(
+///         config,
+///         parameters,
+///         TrainingOptions::default(),
+///     )?;
+///     let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients())?;
+///     let options = TrainerOptions {
+///         max_steps: Some(40),
+///         evaluate: Interval::Epoch,
+///         metric_for_best_model: "accuracy".to_owned(),
+///         greater_is_better: true,
+///         output_dir: Some(output_dir),
+///         save: Interval::Steps(20),
+///         save_total_limit: Some(2),
+///         ..TrainerOptions::new(Schedule::new(1e-3, 4, Decay::Linear { total_steps: 40 })?)
+///     };
+///     let mut trainer = Trainer::new(model, optimizer, train_data, options)?
+///         .evaluate_on(dev_data)?
+///         .on_event(|event| {
+///             if let Event::Evaluation(evaluation) = event {
+///                 println!("step {}: {:?}", evaluation.step, evaluation.metrics);
+///             }
+///             Ok(ControlFlow::Continue(()))
+///         });
+///     trainer.resume()?; // Continues an earlier run, if there was one.
+///     let outcome = trainer.train()?;
+///
+///     let checkpoint = outcome.best_checkpoint.expect("it was evaluated");
+///     let (_model, _) = AlbertForSequenceClassification::from_pretrained(checkpoint)?;
+///     Ok(())
+/// }
 /// ```
 ///
 /// # Checkpoints
 ///
-/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, as [`PreTrainedModel`](crate::PreTrainedModel) and transformers load them;
-/// the tokenizer's files, if there is [one](Self::with_tokenizer);
-/// `optimizer.safetensors`, the optimizer's moments by the names of the parameters; and `trainer_state.json`. Weights and
-/// moments are stored as the `f32` that they are.
+/// `checkpoint-<step>` holds `config.json` and `model.safetensors`, which [`PreTrainedModel`](crate::PreTrainedModel) and transformers can load; the tokenizer's files, if [set](Self::with_tokenizer); `optimizer.safetensors`, with the optimizer's moments by parameter name; and `trainer_state.json`. Weights and moments are stored in `f32`.
 ///
-/// A checkpoint appears under its name when all of it is on the disk, and older ones are removed after that. So whatever happens, a
-/// killed process or a full disk, the directory has whole checkpoints only, and the next run that trains there
-/// removes what was begun. One run at a time can train into a directory (it has a `.lock`), and none from before a checkpoint
-/// that is in it, or from a checkpoint elsewhere if there are any in it.
+/// A checkpoint is renamed to its final name when it is completely on disk, and older ones are removed after that. Therefore the directory contains complete checkpoints only, even if the process is killed or the disk is full, and the next run in it removes incomplete ones. Only one run at a time can use a directory (it has a `.lock`), and a run must not begin before an existing checkpoint in it, or resume from one elsewhere if it contains any.
 ///
-/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its
-/// files with lengths and hashes, and is removed only if that is still, to the byte, what is in it.
-/// Where something else stands that a checkpoint may be saved to (transformers' `checkpoint-500`,
-/// one with a file more or a byte less, one that is a link), training does not begin. Where none
-/// will be saved, it stays, and does not count as one of those that are kept. So do checkpoints
-/// that versions of this crate before these lists have written; they can be gone on from.
+/// Nothing else in the directory is removed or replaced, whatever its name. A checkpoint lists its files with lengths and hashes, and is removed only if it still matches byte for byte. If something else occupies the name of a checkpoint to be saved (transformers' `checkpoint-500`, one with an additional file or a changed byte, a link), training does not start. Other entries are left alone and are not counted among those to keep. The same holds for checkpoints written before these lists were introduced; training can resume from them.
 ///
 /// # Steps without effect
 ///
-/// If loss or gradients are not finite, parameters and optimizer stay as they are: a precision as `bf16` or a single bad example
-/// may do that. It is counted, and told; if it happens [too often in a row](TrainerOptions::max_skipped_steps), training ends
-/// with an error. Parameters that are not finite are not saved.
+/// If loss or gradients are not finite, such as through `bf16` or a bad example, parameters and optimizer are not changed. Such steps are counted and reported; [too many in a row](TrainerOptions::max_skipped_steps) end training with an error. Non-finite parameters are never saved.
 pub struct Trainer<'a, M: TrainableModel, O> {
     model: TrainingModel<M>,
     optimizer: O,
-    gradients: M::Parameters,
+    /// Those of the step, and room for the sums on the way to them.
+    gradients: Vec<M::Parameters>,
+    group: Group<'a>,
     options: TrainerOptions,
     feed: Feed<'a, M::Labels>,
     evaluation: Option<EvaluationData<'a, M::Labels>>,
@@ -169,10 +166,10 @@ pub struct Trainer<'a, M: TrainableModel, O> {
 }
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
-    /// A trainer before its first step. The data may also be a `&mut` of some.
+    /// Creates a trainer. The data may also be passed by `&mut`.
     ///
     /// # Errors
-    /// [`Error::Input`] if an option makes no sense, and those of the data's [`state`](TrainingData::state).
+    /// [`Error::Input`] if an option is invalid, and the errors of the data's [`state`](TrainingData::state).
     pub fn new(
         model: TrainingModel<M>,
         optimizer: O,
@@ -181,7 +178,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     ) -> Result<Self> {
         options.check()?;
         Ok(Self {
-            gradients: model.zero_gradients(),
+            gradients: vec![model.zero_gradients()],
+            group: Group::default(),
             model,
             optimizer,
             options,
@@ -196,7 +194,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         })
     }
 
-    /// Evaluates on this data: every time on one epoch from where it is now, so that evaluations can be compared.
+    /// Sets the evaluation data. Each evaluation uses one epoch from the current position, so that results are comparable.
     ///
     /// # Errors
     /// Those of the data's [`state`](TrainingData::state).
@@ -205,7 +203,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(self)
     }
 
-    /// Adds measures to evaluations, by name; those of the same name replace each other.
+    /// Adds metrics to evaluations, by name; the last one of a name is used.
     #[must_use]
     pub fn with_metrics(
         mut self,
@@ -215,16 +213,14 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Saves this tokenizer in every checkpoint, as [`AlbertTokenizer::save_pretrained`] does: then
-    /// a checkpoint is all that a [pipeline](crate::pipelines) needs, and transformers.
+    /// Saves this tokenizer in every checkpoint, like [`AlbertTokenizer::save_pretrained`], so that [pipelines](crate::pipelines) and transformers can load checkpoints.
     #[must_use]
     pub fn with_tokenizer(mut self, tokenizer: &AlbertTokenizer) -> Self {
         self.tokenizer = Some(tokenizer.clone());
         self
     }
 
-    /// Tells a hook all that happens. [`ControlFlow::Break`] asks to stop: the step is brought to its end, a checkpoint saved, and
-    /// [`train`](Self::train) returns. An error ends training at once.
+    /// Adds a hook that receives all events. [`ControlFlow::Break`] stops training: the step is completed, a checkpoint is saved, and [`train`](Self::train) returns. An error ends training at once.
     #[must_use]
     pub fn on_event(
         mut self,
@@ -234,17 +230,13 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         self
     }
 
-    /// Trains until steps or epochs are as many as were asked for, evaluations no longer get better, or a hook asks to
-    /// stop; then saves, if there is a place to.
+    /// Trains until the requested steps or epochs are done, evaluations no longer improve, or a hook stops it; then saves, if there is an output directory.
     ///
     /// # Errors
     /// [`Error::Training`], which names the step, if the data has an error or ends, a batch does not fit the model, too
-    /// many steps in a row were skipped, an evaluation, a hook or a save fails. Parameters are then what the last step
-    /// has made them, and no checkpoint that was there has been touched.
+    /// many steps in a row were skipped, an evaluation, a hook or a save fails. Parameters are then those of the last step, and existing checkpoints are intact.
     ///
-    /// Before the first step: if there is nothing to evaluate on, though it was asked for; if the output directory cannot
-    /// be made, another run trains there, it has a checkpoint of a later step than where this run is, or, if this run has resumed
-    /// from a checkpoint elsewhere, any; or if it has something else where this run may save one.
+    /// Before the first step: if evaluation is requested without data; if the output directory cannot be created or is used by another run; if it has a checkpoint of a later step or, for a run resumed from elsewhere, any checkpoint; or if something else occupies the name of a checkpoint.
     pub fn train(&mut self) -> Result<TrainingOutcome> {
         if self.options.evaluate != Interval::Never
             && self.evaluation.is_none()
@@ -252,18 +244,11 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         {
             return Err(Error::input("evaluation", "data or measures", "neither"));
         }
+        self.check_ranks()?;
         let step = self.progress.step;
-        let _lock = match &self.options.output_dir {
-            Some(output_dir) => {
-                let origin = self.checkpoint.as_deref();
-                let may_save = |step| self.may_save_at(step);
-                let lock = directory::prepare(output_dir, step, origin, may_save)?;
-                self.remove_old(output_dir)?;
-                Some(lock)
-            }
-            None => None,
-        };
-        let mut flow = self.tell(&Event::Started { step })?;
+        let _lock = self.prepare_directory()?;
+        let flow = self.tell(&Event::Started { step });
+        let mut flow = self.agree(flow)?;
         let reason = loop {
             if let Some(reason) = self.reason_to_stop() {
                 break reason;
@@ -272,7 +257,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
                 break StopReason::Hook;
             }
             let step = self.progress.step + 1;
-            flow = self.advance().map_err(|error| error.in_step(step))?;
+            let result = self.advance().map_err(|error| error.in_step(step));
+            flow = self.agree(result)?;
         };
         let Progress { step, epoch, skipped_steps, best, .. } = self.progress;
         let (best_checkpoint, checkpoint) = (self.best_checkpoint(), self.checkpoint.clone());
@@ -287,12 +273,12 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         })
     }
 
-    /// The model as it is now.
+    /// The current model.
     pub fn model(&self) -> &TrainingModel<M> {
         &self.model
     }
 
-    /// The model as it is now, when training is over.
+    /// Returns the model, when training is over.
     pub fn into_model(self) -> TrainingModel<M> {
         self.model
     }
@@ -300,8 +286,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     /// A step, and what is due after it.
     fn advance(&mut self) -> Result<ControlFlow<()>> {
         let start = Instant::now();
-        let batches = self.feed.micro_batches(self.options.gradient_accumulation_steps)?;
-        let mut metrics = self.step(&batches)?;
+        let mut metrics = self.step()?;
         let epoch_has_ended = self.feed.end_step()?;
         metrics.seconds = start.elapsed().as_secs_f64();
         self.progress.epoch += u64::from(epoch_has_ended);
@@ -310,10 +295,12 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         let mut flow = self.tell(&Event::Step(&metrics))?;
         let mut is_best = false;
         if self.options.evaluate.is_due(step, epoch_has_ended) {
-            let evaluation = self.evaluate()?;
+            let evaluation = self.evaluate_once()?;
             is_best = self.judge(&evaluation)?;
             flow = either(flow, self.tell(&Event::Evaluation(&evaluation))?);
         }
+        // A rank that was asked to stop has all save what they have.
+        flow = self.agree(Ok(flow))?;
         let is_last = flow.is_break() || self.reason_to_stop().is_some();
         let is_due = self.options.save.is_due(step, epoch_has_ended) || is_best || is_last;
         if let Some(output_dir) = self.options.output_dir.clone().filter(|_| is_due) {
@@ -323,7 +310,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(flow)
     }
 
-    /// Whether a checkpoint of a step to come may be saved, as far as can be told before.
+    /// Whether checkpoints of later steps can be saved, as far as this can be checked in advance.
     fn may_save_at(&self, step: u64) -> bool {
         let options = &self.options;
         let is_within = options.max_steps.is_none_or(|last| step <= last);

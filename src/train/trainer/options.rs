@@ -1,4 +1,4 @@
-//! What a trainer is told.
+//! Options of a trainer.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::train::Schedule;
 pub enum Interval {
     /// Not at all.
     Never,
-    /// After every so many steps.
+    /// After every given number of steps.
     Steps(u64),
     /// At the end of every epoch.
     Epoch,
@@ -34,49 +34,46 @@ impl Interval {
     }
 }
 
-/// How long, how fast and how carefully a [`Trainer`](super::Trainer) trains. The names are those of transformers' `TrainingArguments`, where
-/// it has the like.
+/// Options of a [`Trainer`](super::Trainer). Names follow transformers' `TrainingArguments` where possible.
 ///
-/// To be written with `..TrainerOptions::new(schedule)`, so that it still compiles when there is more to choose.
+/// Use `..TrainerOptions::new(schedule)`, so that code still compiles when fields are added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerOptions {
-    /// The learning rate of every step. The step of a schedule is that of the trainer, also if some steps were skipped.
+    /// The learning rate of every step. The schedule uses the trainer's step, including skipped ones.
     pub schedule: Schedule,
-    /// After how many steps training ends.
+    /// The number of steps.
     pub max_steps: Option<u64>,
-    /// After how many epochs training ends, if `max_steps` is not reached before. One of both must be given.
+    /// The number of epochs, if `max_steps` is not reached before. One of both must be set.
     pub num_train_epochs: Option<u64>,
-    /// Batches per step. Loss and gradients are means over them; they are gone through one after the other, so that a
-    /// step takes no more memory than one of them. A step does not reach over the end of an epoch: the last may have fewer.
+    /// Batches per step (gradient accumulation). Loss and gradients are means over them; they are processed one after the other, so a step needs the memory of one. A step does not cross the end of an epoch, so the last one may have fewer.
     pub gradient_accumulation_steps: usize,
-    /// What the norm of all gradients but those of frozen parameters is limited to; nothing for no limit.
+    /// The maximum norm of all gradients except those of frozen parameters; `None` for no limit.
     pub max_grad_norm: Option<f64>,
-    /// Decides dropout, with the numbers of step and batch. Data has seeds of its own.
+    /// The seed of dropout, combined with the numbers of step and batch. Data has its own seeds.
     pub seed: u64,
     /// When to evaluate.
     pub evaluate: Interval,
-    /// Where to put checkpoints; nothing for none.
+    /// The directory of checkpoints; `None` saves none.
     pub output_dir: Option<PathBuf>,
-    /// When to save a checkpoint, besides whenever an evaluation was the best, and at the end.
+    /// When to save a checkpoint, in addition to each best evaluation and the end.
     pub save: Interval,
-    /// How many checkpoints to keep, besides the best; nothing for all. None is removed right after a step that was skipped.
+    /// The number of checkpoints to keep, in addition to the best; `None` keeps all. None is removed right after a skipped step.
     pub save_total_limit: Option<usize>,
-    /// What the best evaluation is the best by: a name in [`EvaluationMetrics`](super::EvaluationMetrics).
+    /// The metric that determines the best evaluation: a name in [`EvaluationMetrics`](super::EvaluationMetrics).
     pub metric_for_best_model: String,
-    /// Whether the best is the highest; otherwise the lowest.
+    /// Whether the highest value of the metric is the best; otherwise the lowest.
     pub greater_is_better: bool,
-    /// After how many evaluations in a row that were not better than the best training ends.
+    /// Early stopping: the number of consecutive evaluations without improvement after which training ends.
     pub early_stopping_patience: Option<u64>,
-    /// How many steps in a row may be skipped because loss or gradients are not finite; one more is an error.
+    /// The maximum number of consecutive steps that are skipped because loss or gradients are not finite; one more is an error.
     pub max_skipped_steps: u64,
-    /// Whether a checkpoint may be resumed from that was trained with other options, or on another instruction set.
+    /// Whether training may resume from a checkpoint with other options or another instruction set.
     pub allow_changed_options: bool,
 }
 
 impl TrainerOptions {
-    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two steps skipped in a
-    /// row, seed 42. How long to train is still to be said.
+    /// One batch per step, gradients clipped to a norm of 1, no evaluation, no checkpoints, up to two consecutive skipped steps, seed 42. The number of steps or epochs must still be set.
     pub fn new(schedule: Schedule) -> Self {
         Self {
             schedule,

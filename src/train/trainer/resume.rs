@@ -1,4 +1,4 @@
-//! Going on from a checkpoint.
+//! Resuming from a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,10 @@ use crate::nn::Parameters;
 use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Goes on from the newest checkpoint in [`output_dir`](super::TrainerOptions::output_dir) that is whole, and returns its path; without any
-    /// checkpoint, begins at the beginning. As [`latest_checkpoint`] and [`resume_from`](Self::resume_from).
+    /// Resumes from the newest complete checkpoint in [`output_dir`](super::TrainerOptions::output_dir) and returns its path; without any checkpoint, training starts from the beginning. Combines [`latest_checkpoint`] and [`resume_from`](Self::resume_from).
     ///
     /// # Errors
-    /// Those of both, and that of the newest checkpoint if there are some, but none that is whole.
+    /// The errors of both, and that of the newest checkpoint if none is complete.
     pub fn resume(&mut self) -> Result<Option<PathBuf>> {
         let Some(output_dir) = self.options.output_dir.clone() else {
             return Err(Error::input("output_dir", "a directory with checkpoints", "none"));
@@ -32,15 +31,11 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
-    /// Goes on from a checkpoint: what follows is, to the bit, what would have followed if training had not ended there.
-    /// That takes the same data, and evaluation data if there is any, the same model, the same
-    /// [instruction set](crate::instruction_set), which decides how sums are rounded, and the same options, but for those that say when
-    /// to end, evaluate or save.
+    /// Resumes from a checkpoint. The run is bit-identical to one that was not interrupted.
+    /// This requires the same data and evaluation data, the same model, the same [instruction set](crate::instruction_set), which determines the rounding of sums, and the same options, except those for ending, evaluating and saving.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] or [`Error::Tensor`] if the checkpoint is not whole, or not one of this model and
-    /// optimizer. [`Error::Input`] if the data is other data, or if other options or another instruction set would have other weights follow, which
-    /// are named; with [`allow_changed_options`](super::TrainerOptions::allow_changed_options) that is no error. The trainer is as it was then.
+    /// [`Error::Io`], [`Error::Format`] or [`Error::Tensor`] if the checkpoint is incomplete, or not of this model and optimizer. [`Error::Input`] if the data differs, or if the result would change through other options, which are named, or another instruction set, unless [`allow_changed_options`](super::TrainerOptions::allow_changed_options) is set. The trainer is then unchanged.
     pub fn resume_from(&mut self, checkpoint: impl AsRef<Path>) -> Result<()> {
         let directory = checkpoint.as_ref();
         let mut state = TrainerState::read(directory)?;
@@ -129,7 +124,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
 }
 
 /// A configuration without what saving says of the file.
-fn config_json(config: &AlbertConfig) -> serde_json::Map<String, Value> {
+pub(super) fn config_json(config: &AlbertConfig) -> serde_json::Map<String, Value> {
     const OF_THE_FILE: [&str; 4] =
         ["architectures", "dtype", "torch_dtype", "transformers_version"];
     match config.to_json() {

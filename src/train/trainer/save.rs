@@ -14,22 +14,24 @@ use crate::nn::Parameters;
 use crate::train::{Optimizer, TrainableModel};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Writes a checkpoint, puts it in its place, and only then removes those that are not to be kept.
+    /// Writes a checkpoint, renames it to its final name, and only then removes old ones.
     ///
     /// # Errors
     /// Also if there is something in its place: whatever it is, this run has not written it.
     pub(super) fn save(&mut self, output_dir: &Path) -> Result<PathBuf> {
         let path = checkpoint_path(output_dir, self.progress.step);
-        write_directory_atomically(&path, |directory| self.write(directory))?;
+        self.on_first(|trainer| {
+            write_directory_atomically(&path, |directory| trainer.write(directory))
+        })?;
         self.checkpoint = Some(path.clone());
         if self.progress.best.is_some_and(|best| best.step == self.progress.step) {
             self.best_checkpoint = Some(path.clone());
         }
-        self.remove_old(output_dir)?;
+        self.on_first(|trainer| trainer.remove_old(output_dir))?;
         Ok(path)
     }
 
-    /// Removes what is not to be kept, also what a run that was killed did not come to.
+    /// Removes old checkpoints, including those that a killed run did not remove.
     pub(super) fn remove_old(&self, output_dir: &Path) -> Result<()> {
         let Progress { step, skipped_in_a_row, best, .. } = self.progress;
         match self.options.save_total_limit {
@@ -41,7 +43,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
         }
     }
 
-    /// The checkpoint of the best evaluation, if it is still there and says the same of itself.
+    /// The checkpoint of the best evaluation, if it is still there and unchanged.
     pub(super) fn best_checkpoint(&self) -> Option<PathBuf> {
         let path = self.best_checkpoint.clone()?;
         let state = TrainerState::read(&path).ok()?.progress;
@@ -66,7 +68,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 }
 
-/// What is not finite now never will be again: a checkpoint of it would be of no use, and take the place of one that is.
+/// Parameters that are not finite stay so: a checkpoint of them would be useless, and replace a useful one.
 fn check_finite(what: &str, tree: &impl Parameters) -> Result<()> {
     let mut found = None;
     tree.visit("", &mut |name, values| {

@@ -1,4 +1,4 @@
-//! `trainer_state.json`: all that a checkpoint has besides weights and moments.
+//! `trainer_state.json`: the state in a checkpoint apart from weights and moments.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use super::manifest::{FileRecord, Manifest, record};
 use super::{BestEvaluation, Trainer};
 use crate::error::{Error, Result};
 use crate::files::{MAX_JSON, read_small, read_text, write_atomically};
-use crate::train::{Optimizer, TrainableModel, TrainingOptions};
+use crate::train::{GradientPrecision, Optimizer, TrainableModel, TrainingOptions};
 
 /// The file's name in a checkpoint.
 pub(super) const STATE: &str = "trainer_state.json";
 
-/// What is raised when the file changes so that older versions of this crate would misread it.
+/// The version of the format, which is incremented when older versions of this crate would misread the file.
 const VERSION: u32 = 1;
 
-/// How far training has come.
+/// The progress of training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
     pub(super) step: u64,
@@ -49,7 +49,7 @@ pub(super) struct TrainerState {
     pub(super) optimizer_step: u64,
     /// Where the data was.
     pub(super) data: Value,
-    /// What the weights to come depend on, besides the data.
+    /// What future weights depend on, apart from the data.
     pub(super) options: Map<String, Value>,
     /// The checkpoint's files, this one as it is without its own line. Nothing in checkpoints of
     /// before there was this.
@@ -107,7 +107,7 @@ impl TrainerState {
 }
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// What the weights to come depend on, besides the data, by name.
+    /// What future weights depend on, apart from the data, by name.
     pub(super) fn options_that_matter(&self) -> Map<String, Value> {
         let options = &self.options;
         let mut named = vec![
@@ -126,6 +126,11 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             let TrainingOptions { exit_loss, distillation, .. } = self.model.options();
             named.push(("exit_loss", json!(exit_loss)));
             named.push(("distillation", json!(distillation)));
+        }
+        if self.group.precision() != GradientPrecision::F32 {
+            named.push(("gradient_precision", json!(self.group.precision())));
+            // What is rounded depends on how many ranks there are.
+            named.push(("ranks", json!(self.group.size())));
         }
         named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

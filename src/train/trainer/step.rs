@@ -1,31 +1,37 @@
 //! A step: forward → loss → backward → clip → update.
 
-use ndarray::ArrayViewMutD;
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::losses::LossMean;
+use super::data::MicroBatches;
+use super::losses::{BatchLoss, mean_loss};
 use super::{StepMetrics, Trainer};
 use crate::error::{Error, Result};
 use crate::nn::Parameters;
+use crate::train::values::add;
 use crate::train::{LossOutput, Optimizer, TrainableModel, TrainingBatch, clip_global_norm};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Learns from some batches. Where loss or gradients are not finite, parameters and optimizer stay as they are.
-    pub(super) fn step(&mut self, batches: &[TrainingBatch<M::Labels>]) -> Result<StepMetrics> {
+    /// Learns from the next batches. Where loss or gradients are not finite, parameters and optimizer stay as they are.
+    pub(super) fn step(&mut self) -> Result<StepMetrics> {
         let learning_rate = self.options.schedule.rate_at(self.progress.step);
-        let loss = self.forward_backward(batches)?;
-        self.optimizer.clear_frozen(&mut self.gradients);
+        let own = self.forward_backward();
+        let losses = self.group.gather(own)?.concat();
+        self.sum_gradients()?;
+        let loss = mean_loss(&losses)?;
+        let Self { model, optimizer, gradients, .. } = self;
+        let gradients = &mut gradients[0];
+        optimizer.clear_frozen(gradients);
         let limit = self.options.max_grad_norm.unwrap_or(f64::INFINITY);
-        let gradient_norm = clip_global_norm(&mut self.gradients, limit)?;
+        let gradient_norm = clip_global_norm(gradients, limit)?;
         let is_finite = loss.loss.is_finite() && gradient_norm.is_finite();
         if is_finite {
-            let Self { model, optimizer, gradients, .. } = self;
             model.update(|parameters| optimizer.update(parameters, gradients, learning_rate))?;
         }
         self.count_skipped(!is_finite, &loss, gradient_norm)?;
         self.progress.step += 1;
-        let tokens = batches.iter().map(|batch| batch.batch.num_tokens() as u64).sum();
         Ok(StepMetrics {
             step: self.progress.step,
             epoch: self.progress.epoch,
@@ -33,24 +39,52 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
             gradient_norm,
             learning_rate,
             is_skipped: !is_finite,
-            tokens,
+            tokens: losses.iter().map(|loss| loss.tokens).sum(),
             seconds: 0.0,
         })
     }
 
-    /// The mean loss of some batches, and its gradients.
-    fn forward_backward(&mut self, batches: &[TrainingBatch<M::Labels>]) -> Result<LossOutput> {
-        let fill = &mut |_: &str, mut values: ArrayViewMutD<'_, f32>| values.fill(0.0);
-        self.gradients.visit_mut("", fill);
-        let scale = 1.0 / batches.len() as f32;
+    /// The losses of this rank's batches, in their order, and the sum of their gradients, each
+    /// divided by the number of batches on all ranks.
+    fn forward_backward(&mut self) -> Result<Vec<BatchLoss>> {
+        let most = self.options.gradient_accumulation_steps;
+        let batches = self.feed.micro_batches(most, self.group.share(most))?;
         let mut seeds = dropout_seeds(self.options.seed, self.progress.step);
-        let mut mean = LossMean::default();
-        for TrainingBatch { batch, labels } in batches {
-            let (seed, gradients) = (Some(seeds.next_u64()), &mut self.gradients);
-            let loss = self.model.backward(batch, labels, seed, scale, gradients)?;
-            mean.add(&loss, |_| 1.0);
+        let seeds: Vec<u64> = (0..most).map(|_| seeds.next_u64()).collect();
+        let mut losses = Vec::new();
+        self.add_up(0, batches.share.clone(), (&batches, &seeds), &mut losses)?;
+        Ok(losses)
+    }
+
+    /// Adds up the gradients of the batches at some places of the step in a binary tree, which is
+    /// cut at the same places on any number of ranks. The sum is left at `depth`.
+    fn add_up(
+        &mut self,
+        depth: usize,
+        places: Range<usize>,
+        step: (&MicroBatches<M::Labels>, &[u64]),
+        losses: &mut Vec<BatchLoss>,
+    ) -> Result<()> {
+        if places.len() > 1 {
+            let middle = places.start + places.len() / 2;
+            self.add_up(depth, places.start..middle, step, losses)?;
+            self.add_up(depth + 1, middle..places.end, step, losses)?;
+            let (sums, others) = self.gradients.split_at_mut(depth + 1);
+            add(&mut sums[depth], &others[0]);
+            return Ok(());
         }
-        Ok(mean.output())
+        if self.gradients.len() <= depth {
+            self.gradients.push(self.model.zero_gradients());
+        }
+        let gradients = &mut self.gradients[depth];
+        gradients.visit_mut("", &mut |_, mut values| values.fill(0.0));
+        let (batches, seeds) = step;
+        if let Some(TrainingBatch { batch, labels }) = batches.at(places.start) {
+            let (seed, scale) = (Some(seeds[places.start]), 1.0 / batches.count as f32);
+            let loss = self.model.backward(batch, labels, seed, scale, gradients)?;
+            losses.push(BatchLoss::new(&loss, batch.num_tokens()));
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -75,7 +109,7 @@ impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
     }
 }
 
-/// The seeds of the dropout of a step's batches, which depend on nothing but the trainer's seed and the step.
+/// The dropout seeds of a step's batches, which depend only on the trainer's seed and the step.
 fn dropout_seeds(seed: u64, step: u64) -> ChaCha8Rng {
     let mut seeds = ChaCha8Rng::seed_from_u64(seed);
     seeds.set_stream(step);

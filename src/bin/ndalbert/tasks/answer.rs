@@ -15,7 +15,7 @@ use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
-/// Answer a question about a text with a part of it
+/// Answer a question with a span of a text
 ///
 /// An input is a question and a text, in a line separated by a tab; in JSON, {"question": "...", "context": "..."}. With --question, a line
 /// is a text alone, and so may a string in JSON be.
@@ -29,22 +29,22 @@ pub struct Options {
     /// Answers to each question, best first
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub top_k: usize,
-    /// Allow for "the text does not say", as in SQuAD 2: an empty answer
+    /// Allow an empty answer if the text has none, as in SQuAD 2
     #[arg(long)]
     pub impossible: bool,
-    /// The longest answer, in tokens
+    /// Maximum length of an answer, in tokens
     #[arg(long, default_value_t = 15, value_name = "N")]
     pub max_answer_len: usize,
-    /// Tokens that parts of a long text have in common [default: 128 or less]
+    /// Overlap of the parts of a long text, in tokens [default: 128 or less]
     #[arg(long, value_name = "N")]
     pub doc_stride: Option<usize>,
-    /// The longest part, with the question, in tokens
+    /// Maximum length of a part with the question, in tokens
     #[arg(long, default_value_t = 384, value_name = "N")]
     pub max_seq_len: usize,
-    /// Allow answers to begin and end within what stands between spaces: for languages without them
+    /// Allow answers to begin and end within words: for languages without spaces
     #[arg(long)]
     pub within_words: bool,
-    /// A question and a text; without them, those of the input
+    /// A question and a text [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }

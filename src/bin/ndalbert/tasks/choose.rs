@@ -15,7 +15,7 @@ use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
-/// Find the choice that suits a text best
+/// Find the choice that fits a text best
 ///
 /// An input is a text and two or more choices, in a line separated by tabs; in JSON, {"prompt": "...", "choices": ["...", "..."]}.
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct Options {
     pub common: Common,
     #[command(flatten)]
     pub exit: Exit,
-    /// A text, followed by the choices; without them, those of the input
+    /// A text, followed by the choices [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }
@@ -42,10 +42,7 @@ impl Task<4> for Options {
 
     fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<MultipleChoice, Failure> {
         let pipeline = MultipleChoice::from_pretrained_with(directory, options)?;
-        Ok(match &self.exit.exit {
-            Some(policy) => pipeline.exit(policy.clone())?,
-            None => pipeline,
-        })
+        Ok(self.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?)
     }
 
     fn report<'a>(&self, pipeline: &'a MultipleChoice) -> Option<&'a LoadReport> {

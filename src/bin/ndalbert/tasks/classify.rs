@@ -20,8 +20,7 @@ use crate::task::{self, Task};
 
 /// Find the class of a text or of a pair of texts
 ///
-/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. With --labels, a model that was trained
-/// for inference (NLI) finds which of any labels suit a text; in JSON, a text may come with its own: {"text": "...", "labels": ["...", "..."]}.
+/// An input is a text; in JSON, a string, {"text": "..."}, or {"text": "...", "pair": "..."}. With --labels, a natural language inference (NLI) model ranks any labels for a text; in JSON, a text may have its own: {"text": "...", "labels": ["...", "..."]}.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
@@ -34,7 +33,7 @@ pub struct Options {
     /// Classes for each text, best first; 0 for all
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub top_k: usize,
-    /// What logits become [default: what the model was trained for]
+    /// The function applied to logits [default: as the model was trained]
     #[arg(long, value_enum, conflicts_with = "labels")]
     pub function: Option<Score>,
     /// Labels of your own, separated by commas
@@ -43,25 +42,25 @@ pub struct Options {
     /// The class of entailment, counted from 0 [default: the one whose label begins with "entail"]
     #[arg(long, requires = "labels", value_name = "CLASS")]
     pub entailment: Option<usize>,
-    /// What is inferred from a text, {} standing for the label
+    /// The hypothesis about a text, with {} in place of the label
     #[arg(long, default_value = "This example is {}.", requires = "labels", value_name = "TEXT")]
     pub template: String,
-    /// Each label may suit, whatever the others do
+    /// Labels are independent: several may fit
     #[arg(long, requires = "labels")]
     pub multi_label: bool,
-    /// Texts; without any, those of the input
+    /// Texts [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }
 
-/// What logits become.
+/// How logits become scores.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Score {
-    /// Probabilities of classes of which one applies
+    /// Probabilities of mutually exclusive classes
     Softmax,
-    /// A probability for each class alone
+    /// An independent probability for each class
     Sigmoid,
-    /// What they are
+    /// The logits themselves
     None,
 }
 
@@ -92,10 +91,7 @@ impl Task<4> for Options {
     ) -> Result<TextClassification, Failure> {
         let pipeline = TextClassification::from_pretrained_with(directory, options)?;
         let pipeline = pipeline.top_k(Some(self.top_k).filter(|&count| count > 0));
-        let pipeline = match &self.exit.exit {
-            Some(policy) => pipeline.exit(policy.clone())?,
-            None => pipeline,
-        };
+        let pipeline = self.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?;
         Ok(match self.function {
             None => pipeline,
             Some(Score::Softmax) => pipeline.function(Function::Softmax),
@@ -156,9 +152,7 @@ impl Task<4> for ZeroShot<'_> {
         if let Some(class) = self.0.entailment {
             pipeline = pipeline.entailment_id(class)?;
         }
-        if let Some(policy) = &self.0.exit.exit {
-            pipeline = pipeline.exit(policy.clone())?;
-        }
+        let pipeline = self.0.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?;
         Ok(pipeline.hypothesis_template(&self.0.template)?)
     }
 

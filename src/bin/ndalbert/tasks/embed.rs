@@ -15,30 +15,29 @@ use crate::output::{Answer, Column, number, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
-/// Make a vector of a text, to be compared with others'
+/// Compute a vector for a text, to compare texts
 ///
-/// An input is a text; in JSON, a string or {"text": "..."}. A table has the vector's length and its first values.
+/// An input is a text; in JSON, a string or {"text": "..."}. A table shows the vector's norm and its first values.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
-    /// How one vector is made of the tokens' [default: what modules.json says, or mean]
+    /// Pooling of the token states [default: as in modules.json, or mean]
     #[arg(long, value_enum, value_name = "HOW")]
     pub pooling: Option<How>,
     /// Divide vectors by their length
     #[arg(long)]
     pub normalize: bool,
-    /// Keep the first values of each vector [default: what config_sentence_transformers.json says,
-    /// or all]
+    /// Keep this number of values of each vector [default: as in config_sentence_transformers.json, or all]
     #[arg(long, value_name = "N")]
     pub truncate_dim: Option<usize>,
-    /// What is put before every text [default: what config_sentence_transformers.json says]
+    /// A prompt before every text [default: as in config_sentence_transformers.json]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// The name of a prompt in config_sentence_transformers.json
     #[arg(long, conflicts_with = "prompt", value_name = "NAME")]
     pub prompt_name: Option<String>,
-    /// Texts; without any, those of the input
+    /// Texts [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }
@@ -46,11 +45,11 @@ pub struct Options {
 /// How one vector is made of many.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum How {
-    /// The first token's
+    /// The state of the first token
     Cls,
     /// The mean of all tokens
     Mean,
-    /// The greatest value of all tokens, in each place
+    /// The maximum over all tokens, in each dimension
     Max,
 }
 

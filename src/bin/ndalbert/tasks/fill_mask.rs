@@ -15,7 +15,7 @@ use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
-/// Find the likeliest words for each [MASK] of a text
+/// Find the most likely words for each [MASK] of a text
 ///
 /// An input is a text with one or more [MASK] in it; in JSON, a string or {"text": "..."}.
 #[derive(Args)]
@@ -28,7 +28,7 @@ pub struct Options {
     /// The only words to choose from, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "WORD,...")]
     pub targets: Vec<String>,
-    /// Texts; without any, those of the input
+    /// Texts [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }

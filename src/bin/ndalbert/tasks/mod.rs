@@ -1,4 +1,4 @@
-//! The pipelines as commands: each with its options, its inputs, and what is shown of its answers.
+//! The pipelines as commands: each with its options, inputs and output.
 
 pub mod answer;
 pub mod choose;

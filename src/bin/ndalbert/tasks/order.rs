@@ -15,7 +15,7 @@ use crate::output::{Answer, Column, number, score, shown};
 use crate::table::Align::{Left, Right};
 use crate::task::Task;
 
-/// Tell whether two sentences are in their order
+/// Predict whether two sentences are in their original order
 ///
 /// An input is two sentences, in a line separated by a tab; in JSON, {"first": "...", "second": "..."}.
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct Options {
     pub common: Common,
     #[command(flatten)]
     pub exit: Exit,
-    /// Two sentences; without them, those of the input
+    /// Two sentences [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }
@@ -42,10 +42,7 @@ impl Task<4> for Options {
 
     fn load(&self, directory: &Path, options: &PipelineOptions) -> Result<SentenceOrder, Failure> {
         let pipeline = SentenceOrder::from_pretrained_with(directory, options)?;
-        Ok(match &self.exit.exit {
-            Some(policy) => pipeline.exit(policy.clone())?,
-            None => pipeline,
-        })
+        Ok(self.exit.set(pipeline, |pipeline, policy| pipeline.exit(policy))?)
     }
 
     fn report<'a>(&self, pipeline: &'a SentenceOrder) -> Option<&'a LoadReport> {

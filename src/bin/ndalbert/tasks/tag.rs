@@ -17,37 +17,37 @@ use crate::task::Task;
 
 /// Find names and other entities in a text
 ///
-/// An input is a text; in JSON, a string or {"text": "..."}. Places are counted in characters.
+/// An input is a text; in JSON, a string or {"text": "..."}. Offsets are in characters.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     pub common: Common,
-    /// What is labelled
+    /// The unit that is labelled
     #[arg(long, value_enum, default_value = "simple", value_name = "HOW")]
     pub aggregation: Stretch,
     /// Labels to leave out, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "O", value_name = "LABEL,...")]
     pub ignore: Vec<String>,
-    /// Read long texts in parts that have this many tokens in common, instead of cutting them
+    /// Read long texts in windows that overlap by this many tokens, instead of truncating them
     #[arg(long, value_name = "N")]
     pub stride: Option<usize>,
-    /// Texts; without any, those of the input
+    /// Texts [default: read from the input]
     #[arg(value_name = "TEXT")]
     pub texts: Vec<String>,
 }
 
-/// What is labelled.
+/// The unit that is labelled.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Stretch {
-    /// Every token alone
+    /// Each token separately
     None,
-    /// Neighbouring tokens of a kind
+    /// Adjacent tokens of a kind
     Simple,
     /// Words, by their first tokens
     First,
     /// Words, by the average of their tokens
     Average,
-    /// Words, by the surest of their tokens
+    /// Words, by the most confident of their tokens
     Max,
 }
 

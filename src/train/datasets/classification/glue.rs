@@ -41,7 +41,7 @@ impl GlueTask {
 
     /// The layout of the training and development files, or of the test files, which have no labels.
     ///
-    /// Lines that are too short are in the published files of QQP, and passed over there, as transformers does.
+    /// The published files of QQP have lines that are too short, which are skipped, as in transformers.
     pub fn layout(self, is_labelled: bool) -> TsvLayout {
         if self == Self::Cola && is_labelled {
             return TsvLayout {
@@ -70,8 +70,7 @@ impl GlueTask {
         }
     }
 
-    /// What the labels mean: one value for STS-B, classes elsewhere, by the names and in the order of the data sets that
-    /// transformers' `run_glue` loads. Files that have ids in place of names are understood too.
+    /// The meaning of the labels: one value for STS-B, classes otherwise, with the names and in the order of transformers' `run_glue`. Files with ids instead of names are accepted, too.
     pub fn task(self) -> ClassificationTask {
         let names = match self {
             Self::Cola => ["unacceptable", "acceptable"].as_slice(),

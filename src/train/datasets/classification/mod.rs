@@ -30,11 +30,11 @@ pub struct ClassificationExample {
     pub text: String,
     /// The second text, where the task is about pairs.
     pub text_pair: Option<String>,
-    /// What the file says of it; absent in test sets.
+    /// Its label; absent in test sets.
     pub label: Option<RawLabel>,
 }
 
-/// A label as a file has it. What it means, the [`ClassificationTask`] decides.
+/// A label in a file, interpreted by the [`ClassificationTask`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawLabel {
     /// A JSON string, or a field of a table (which may be a number).
@@ -49,17 +49,14 @@ pub enum RawLabel {
     Numbers(Vec<f64>),
 }
 
-/// What labels mean, and with that which loss the model must have: `problem_type` of its config.
+/// The meaning of labels, which determines the loss: `problem_type` of the model's config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClassificationTask {
-    /// Each example is of one class. A label is a class's name, written as text or number, or else its id; where names are
-    /// numbers, it is no id, so that a 1 is not the second class at one time and `1` at another. `true` and `false` are classes of
-    /// these names, or the second and the first of two.
+    /// Each example has one class. A label is the name of a class, as text or number, or else its id; if names are numbers, ids are not accepted, because a 1 would be ambiguous. `true` and `false` are classes of these names, or the second and the first of two.
     SingleLabel(LabelNames),
-    /// Each example is of any number of classes. A list of texts has their names; a list of numbers has one for each class, 0
-    /// or 1 (or the probability), as transformers takes them.
+    /// Each example has any number of classes. A list of texts contains their names; a list of numbers contains 0 or 1 (or a probability) for each class, as in transformers.
     MultiLabel(LabelNames),
-    /// Each example has a number, or a list of as many as this.
+    /// Each example has a number, or a list of this many numbers.
     Regression(usize),
 }
 
@@ -75,9 +72,8 @@ struct Line {
 }
 
 /// Reads JSON lines `{"text": …, "text_pair": …, "label": …}`, or a list of such objects; `sentence`, `sentence1` or `premise`, and
-/// `sentence2` or `hypothesis` will do. The label is a class's name, its id, a number, `true` or `false`, or a list; it may be
-/// absent or `null`, as may the second text. In its place there may be SNLI's and MNLI's `gold_label`, of which `-` is none. Other
-/// keys are passed over.
+/// `sentence2` or `hypothesis` are accepted, too. The label is a class's name, its id, a number, `true` or `false`, or a list; it may be
+/// absent or `null`, as may the second text. In its place there may be SNLI's and MNLI's `gold_label`, of which `-` is none. Other keys are ignored.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.
@@ -218,10 +214,10 @@ pub struct ClassificationFeatures {
 }
 
 impl ClassificationFeatures {
-    /// Encodes text or pair, cut as the tokenizer's truncation says.
+    /// Encodes text or pair, truncated as set in the tokenizer.
     ///
     /// # Errors
-    /// As [`AlbertTokenizer::encode`], and [`Error::Input`] if the label is none of the task's.
+    /// As [`AlbertTokenizer::encode`], and [`Error::Input`] if the label is not one of the task's.
     pub fn new(
         tokenizer: &AlbertTokenizer,
         task: &ClassificationTask,

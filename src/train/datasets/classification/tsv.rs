@@ -90,8 +90,7 @@ impl Places {
     }
 }
 
-/// Reads a table of tab-separated fields, a line each, in which quotes mean nothing, as GLUE's files are. Columns that the layout
-/// does not name are passed over, and so are empty lines.
+/// Reads a table of tab-separated fields with one record per line, in which quotes have no meaning, as in GLUE. Columns that are not in the layout and empty lines are ignored.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.

@@ -32,11 +32,11 @@ pub struct MultipleChoiceExample {
     pub prompt: String,
     /// The second texts, at least one.
     pub choices: Vec<String>,
-    /// What is right; absent in test sets.
+    /// The label; absent in test sets.
     pub label: Option<ChoiceLabel>,
 }
 
-/// What is right.
+/// The label of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChoiceLabel {
     /// The number of the right choice, from 0.
@@ -79,7 +79,7 @@ struct Line {
 }
 
 /// Reads JSON lines `{"prompt": …, "choices": […], "label": …}`, or a list of such objects: the label is the right choice's number from 0, or a list of
-/// probabilities, one per choice; it may be absent or `null`. Other keys are passed over.
+/// probabilities, one per choice; it may be absent or `null`. Other keys are ignored.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name file and line.
@@ -126,7 +126,7 @@ pub struct MultipleChoiceFeatures {
 }
 
 impl MultipleChoiceFeatures {
-    /// Encodes the prompt with each choice, cut as the tokenizer's truncation says.
+    /// Encodes the prompt with each choice, truncated as set in the tokenizer.
     ///
     /// # Errors
     /// As [`AlbertTokenizer::encode_choices`], and [`Error::Input`] if the label is not of these choices.
@@ -140,7 +140,7 @@ impl MultipleChoiceFeatures {
         Ok(Self { inputs, label: label.clone() })
     }
 
-    /// What is right, if it is known.
+    /// The label, if there is one.
     pub fn label(&self) -> Option<&ChoiceLabel> {
         self.label.as_ref()
     }

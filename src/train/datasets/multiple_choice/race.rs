@@ -43,12 +43,10 @@ struct Form {
 }
 
 /// Reads RACE: a file of articles, one per line or one in all; or a directory of such files (`.txt`, `.json`, `.jsonl`), in the
-/// order of their names, those of its subdirectories (`high`, `middle`) too. What macOS puts beside files (`._1.txt`,
-/// `__MACOSX`) is passed over, as all is whose name begins with a dot.
+/// order of their names, those of its subdirectories (`high`, `middle`) too. Files of macOS (`._1.txt`, `__MACOSX`) and all names that begin with a dot are ignored.
 ///
 /// An article has `questions`, `options` and `answers`, or, as `datasets` writes them, one `question` with `options` and `answer`. The
-/// article is the prompt. A choice is the question with the option: in place of its `_` if it has one, else behind it, as
-/// google-research/albert and transformers have it. Without `answers`, examples have no label.
+/// article is the prompt. A choice is the question with the option in place of its `_`, or appended to it, as in google-research/albert and transformers. Without `answers`, examples have no label.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`], which name the file, the line and the question.

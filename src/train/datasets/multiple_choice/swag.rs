@@ -57,7 +57,7 @@ impl Columns {
 }
 
 /// Reads the CSV files of SWAG by their header: `sent1` is the prompt, `sent2` with each of `ending0` to `ending3` a choice, as in
-/// transformers' `run_swag`. Files without a column `label` give examples without; other columns are passed over.
+/// transformers' `run_swag`. Files without a column `label` yield examples without labels; other columns are ignored.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.

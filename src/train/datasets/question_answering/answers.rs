@@ -14,12 +14,11 @@ use crate::train::datasets::features::Features;
 /// How answers are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnswerOptions {
-    /// How many of the best first tokens, of the best last tokens, and of the best answers are looked at.
+    /// The number of best first tokens, last tokens and answers that are considered.
     pub n_best_size: usize,
-    /// The greatest number of tokens in an answer.
+    /// The maximum number of tokens in an answer.
     pub max_answer_length: usize,
-    /// Whether there may be no answer (SQuAD 2); and if so, by how much the score of none must be greater than that of the best
-    /// answer: `null_score_diff_threshold` of `run_qa`.
+    /// If there may be no answer (SQuAD 2), the threshold of its score difference: `null_score_diff_threshold` of `run_qa`.
     pub null_threshold: Option<f32>,
 }
 
@@ -30,14 +29,14 @@ impl Default for AnswerOptions {
     }
 }
 
-/// What a model answers to a question.
+/// A predicted answer to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerPrediction {
     /// The question's.
     pub id: String,
-    /// The answer, empty for none.
+    /// The answer; empty for "no answer".
     pub text: String,
-    /// By how much the score of none is greater than that of the best answer, where there may be none.
+    /// The score difference of "no answer" and the best answer, if there may be none.
     pub null_score_diff: Option<f32>,
     /// The best answers, best first; with none among them (at the end, if it is not one of the best) where there may be none.
     pub candidates: Vec<AnswerCandidate>,
@@ -46,7 +45,7 @@ pub struct AnswerPrediction {
 /// A possible answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerCandidate {
-    /// The stretch of the paragraph, empty for none.
+    /// The span of the paragraph; empty for "no answer".
     pub text: String,
     /// The sum of its first token's score as first and its last token's score as last.
     pub score: f32,
@@ -57,12 +56,10 @@ pub struct AnswerCandidate {
 /// Chooses an answer to each example from the scores `[S, 2]` (as first and as last token) of each of its windows' tokens:
 /// `postprocess_qa_predictions` of transformers.
 ///
-/// Different from transformers are two things that never happen with a useful model: scores that are equal are taken from left
-/// to right, where NumPy's order is not defined, and a question without a possible answer is answered by none,
-/// not by the word `empty`.
+/// Two cases, which do not occur with a useful model, differ from transformers: equal scores are ordered from left to right, where NumPy's order is undefined, and a question without a possible answer gets an empty answer, not the word `empty`.
 ///
 /// # Errors
-/// [`Error::Input`] if scores are not as many as windows or tokens, one is not finite, or a window is of no example.
+/// [`Error::Input`] if the number of scores does not match windows or tokens, a score is not finite, or a window belongs to no example.
 pub fn predict_answers(
     examples: &[QuestionAnsweringExample],
     features: &[QuestionAnsweringFeatures],

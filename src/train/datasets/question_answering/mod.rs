@@ -16,21 +16,21 @@ pub use windows::{
 /// A question about a paragraph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionAnsweringExample {
-    /// By which predictions are compared with answers.
+    /// Its id, which links predictions and answers.
     pub id: String,
     /// The question.
     pub question: String,
-    /// The paragraph, which has the answer if there is one.
+    /// The paragraph, which contains the answer if there is one.
     pub context: String,
-    /// Right answers: none if the paragraph has none, `None` if the file has no answers at all (a test set).
+    /// The right answers: empty if the paragraph contains none, `None` if the file has no answers (a test set).
     pub answers: Option<Vec<Answer>>,
 }
 
 /// A right answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The stretch of the paragraph.
+    /// The span of the paragraph.
     pub text: String,
-    /// Where it begins, in characters (Unicode scalar values, as Python counts).
+    /// Its beginning, in characters (Unicode scalar values, as in Python).
     pub start: i64,
 }

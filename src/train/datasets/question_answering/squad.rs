@@ -49,17 +49,16 @@ struct WithContext {
 /// * SQuAD 1.1 and 2.0, that is `data[].paragraphs[].qas[]`;
 /// * flattened, as transformers' `run_qa` takes it and `datasets` writes it: objects with `id`, `context`, `question` and
 ///   `answers`, which are in the list `data`, in a list, or one per line;
-/// * objects with `context` and `qas`, likewise.
+/// * objects with `context` and `qas`, in the same layouts.
 ///
 /// `answers` are a list of `{"text", "answer_start"}`, or an object with a list of each (`answers.text` and
-/// `answers.answer_start` will do). Without them, the example has none, as in test sets. Where `is_impossible` says so, or the only answer is
-/// empty and begins at −1, there is no answer, whatever else is there. `plausible_answers` and other keys are passed over. Numbers will do for `id`.
+/// `answers.answer_start` will do). Without them, the example has none, as in test sets. If `is_impossible` is true, or the only answer is empty and begins at −1, there is no answer, whatever else is given. `plausible_answers` and other keys are ignored. `id` may be a number.
 ///
-/// Where an answer begins is not checked here, as that does not matter for evaluation, but by [`training_windows`](super::training_windows).
+/// Offsets of answers are not checked here, since evaluation does not need them, but by [`training_windows`](super::training_windows).
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name the file, and the line or the
-/// place in the document: if it is none of these forms, or two questions have the same id.
+/// place in the document: if it has none of these forms, or if two questions have the same id.
 pub fn read_squad(path: impl AsRef<Path>) -> Result<Examples<QuestionAnsweringExample>> {
     let mut squad = Squad { ids: HashSet::new(), budget: Budget::new() };
     let read = move |record: Json<'_>, place, queue: &mut _| squad.record(record, place, queue);

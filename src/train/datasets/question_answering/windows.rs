@@ -11,13 +11,12 @@ use crate::text::{AlbertTokenizer, Encoding};
 use crate::train::AnswerPositions;
 use crate::train::datasets::features::{Features, InputSequence, shortened, unlabelled};
 
-/// How paragraphs are cut.
+/// How paragraphs are split into windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowOptions {
-    /// The greatest number of tokens: question, part of the paragraph and special ones.
+    /// The maximum number of tokens: question, part of the paragraph and special tokens.
     pub max_length: usize,
-    /// How many tokens of the paragraph a window has in common with the one before it: `doc_stride` of `run_qa`. (In
-    /// google-research's code, `doc_stride` is how far apart windows begin.)
+    /// The overlap of consecutive windows in tokens: `doc_stride` of `run_qa`. (In google-research's code, `doc_stride` is the distance of their beginnings.)
     pub doc_stride: usize,
 }
 
@@ -115,7 +114,7 @@ impl Features for QuestionAnsweringFeatures {
 ///
 /// # Errors
 /// [`Error::Input`], which names the question, if it has no list of answers, its answer is empty or does not stand in the
-/// paragraph where it says it does (`run_qa` would learn whatever stands there); as [`evaluation_windows`].
+/// paragraph where it says it does (`run_qa` would learn any text at that position); as [`evaluation_windows`].
 pub fn training_windows(
     tokenizer: &AlbertTokenizer,
     examples: &[QuestionAnsweringExample],
@@ -156,8 +155,7 @@ fn all_windows(
     Ok(joined_windows(examples.par_iter().map(windows).collect::<Result<_>>()?))
 }
 
-/// The windows of examples that were each prepared by itself, in the order of the examples: what the functions that prepare
-/// all of them at once give.
+/// The windows of examples that were prepared one by one, in the order of the examples: the result of the functions that prepare all of them at once.
 pub fn joined_windows(
     examples: Vec<Vec<QuestionAnsweringFeatures>>,
 ) -> Vec<QuestionAnsweringFeatures> {

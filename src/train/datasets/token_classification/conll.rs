@@ -12,12 +12,12 @@ use crate::train::datasets::record::{Fault, Place, Queue};
 /// The greatest number of words in a sentence.
 const MAX_WORDS: usize = 1 << 16;
 
-/// Which columns are what, counted from 0.
+/// The columns, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConllColumns {
-    /// The word; by default the first.
+    /// The column of words; by default the first.
     pub word: usize,
-    /// The tag; by default the last, whichever that is.
+    /// The column of tags; by default the last.
     pub tag: Option<usize>,
 }
 
@@ -27,12 +27,11 @@ pub struct ConllColumns {
 /// Columns are separated by tabs if most lines have any, and may then be empty; else by spaces or tabs, however many.
 ///
 /// A line that begins with `#` is a comment or the word `#…`. Before a sentence, it is a word if it has as many columns as the others
-/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; of four columns or more, one besides must have what
+/// and a tag that others have or that is of the form `O`, `B-…`, `I-…`; with four columns or more, another one must have what
 /// others have there. Else it is a comment, and so is `# key = value` anywhere. Within a sentence, it is a word if it has as many columns,
 /// a comment if it has others and no known tag at its end, and an error otherwise.
 ///
-/// Lines of CoNLL-U for what is no word of its own (`1-2`, `8.1`) are passed over if its columns are read, that is if the word is not
-/// the first of ten.
+/// Lines of CoNLL-U for multiword tokens and empty nodes (`1-2`, `8.1`) are skipped if its columns are read, that is, if there are ten columns and the word is not the first.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Format`](crate::Error::Format), which name file and line.

@@ -23,13 +23,13 @@ pub struct TokenClassificationExample {
     pub tags: Vec<String>,
 }
 
-/// Which of a word's tokens bear its label.
+/// Which tokens of a word get its label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenLabelling {
-    /// The first; the others do not count. What word a tag is of can then be told from the labels.
+    /// The first; the others are ignored. The labels then determine which word a tag belongs to.
     #[default]
     FirstToken,
-    /// All; those after the first that of a word inside (`I-PER` for `B-PER`), if there is such a label: `label_all_tokens`
+    /// All; tokens after the first get the inner label (`I-PER` for `B-PER`), if it exists: `label_all_tokens`
     /// of transformers' `run_ner`.
     AllTokens,
 }
@@ -42,8 +42,7 @@ pub struct TokenClassificationFeatures {
 }
 
 impl TokenClassificationFeatures {
-    /// Encodes the words, cut as the tokenizer's truncation says (words that are cut off are lost, as in `run_ner`), and gives
-    /// each token a label, as `run_ner` aligns them; −100, which does not count, to special tokens.
+    /// Encodes the words, truncated as set in the tokenizer (truncated words are lost, as in `run_ner`), and assigns each token a label, aligned as in `run_ner`; special tokens get −100, which is ignored.
     ///
     /// # Errors
     /// As [`AlbertTokenizer::encode_words`], and [`Error::Input`] if there are not as many tags as words, or one is none of
@@ -91,7 +90,7 @@ fn inside(names: &LabelNames, id: usize) -> usize {
 }
 
 impl Features for TokenClassificationFeatures {
-    /// `[B, S]`; −100 does not count.
+    /// `[B, S]`; −100 is ignored.
     type Labels = Array2<i64>;
 
     fn inputs(&self) -> &[InputSequence] {

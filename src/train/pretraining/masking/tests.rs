@@ -73,7 +73,7 @@ fn fifteen_percent_of_which_eighty_ten_ten() {
             drawn[after as usize] += usize::from(after != MASK && after != before);
         }
     }
-    // 19 of 128, one less where no word is short enough for what is left.
+    // 19 of 128, one less if no word is short enough for the rest.
     near(share(chosen, tokens), 19.0 / 128.0, 0.001);
     // Three standard deviations of 38,000 draws are 0.006 and 0.005.
     near(share(masked, chosen), 0.8, 0.006);

@@ -163,7 +163,7 @@ fn a_tenth_of_the_examples_are_meant_to_be_shorter() {
     let (mut all, mut short, mut lengths) = (0, 0, 0);
     for seed in 0..100 {
         let examples = pack(&packer, &document, None, seed).examples;
-        // The last is as long as what is left.
+        // The last has the length of the rest.
         for example in &examples[..examples.len() - 1] {
             all += 1;
             if example.ids.len() < 128 {

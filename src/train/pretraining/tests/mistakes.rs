@@ -35,7 +35,10 @@ fn of_text(text: &str, options: PreTrainingOptions) -> crate::Result<PreTraining
 #[test]
 fn options_out_of_range() {
     refused_options(|o| o.batch_size = 0, "batch_size: expected at least 1, found 0");
-    refused_options(|o| o.max_seq_length = 4, "max_seq_length: expected at least 5, two beside");
+    refused_options(
+        |o| o.max_seq_length = 4,
+        "max_seq_length: expected at least 5, two in addition",
+    );
     refused_options(|o| o.max_seq_length = 513, "at most max_position_embeddings = 512, found 513");
     refused_options(
         |o| o.short_seq_prob = 1.5,
@@ -122,7 +125,7 @@ fn a_text_that_changes_in_training() {
     let (number, error) = numbered.find_map(|(n, batch)| Some((n, batch.err()?))).unwrap();
     refused::<()>(Err(error), "text1: bytes ");
     assert!(batches.next().is_none());
-    // A trainer is told as often as it asks, and goes on when the text is there again.
+    // Every request fails, until the text is there again.
     for _ in 0..2 {
         refused(batches.next_batch(), "text1: bytes ");
     }

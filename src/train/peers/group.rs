@@ -1,0 +1,238 @@
+//! Messages from all ranks to all, and sums over ranks, made of exchanges between two.
+
+use std::ops::Range;
+
+use half::bf16;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{GradientPrecision, Peers};
+use crate::error::{Error, Result};
+
+/// The ranks that train together, as one of them sees them. On its own, a rank exchanges nothing.
+#[derive(Default)]
+pub(in crate::train) struct Group<'a> {
+    peers: Option<Box<dyn Peers + 'a>>,
+    precision: GradientPrecision,
+    /// Whether all ranks know of an error: then nobody answers any more.
+    has_failed: bool,
+}
+
+/// What a message begins with, to say what the rest is.
+const FINE: u8 = 0;
+const ERROR: u8 = 1;
+
+impl<'a> Group<'a> {
+    /// # Errors
+    /// [`Error::Input`] if `size` is no power of two, or the rank is not below it.
+    pub(in crate::train) fn new(
+        peers: Box<dyn Peers + 'a>,
+        precision: GradientPrecision,
+    ) -> Result<Self> {
+        let (rank, size) = (peers.rank(), peers.size());
+        if !size.is_power_of_two() {
+            return Err(Error::input("number of ranks", "1, 2, 4, 8, …", size.to_string()));
+        }
+        if rank >= size {
+            return Err(Error::input("rank", format!("less than {size}"), rank.to_string()));
+        }
+        Ok(Self { peers: Some(peers), precision, has_failed: false })
+    }
+
+    pub(in crate::train) fn rank(&self) -> usize {
+        self.peers.as_ref().map_or(0, |peers| peers.rank())
+    }
+
+    pub(in crate::train) fn size(&self) -> usize {
+        self.peers.as_ref().map_or(1, |peers| peers.size())
+    }
+
+    pub(in crate::train) fn precision(&self) -> GradientPrecision {
+        self.precision
+    }
+
+    /// Which of a step's batches are this rank's.
+    pub(in crate::train) fn share(&self, batches: usize) -> Range<usize> {
+        let each = batches / self.size();
+        self.rank() * each..(self.rank() + 1) * each
+    }
+
+    /// The values that all ranks give, in the order of ranks.
+    ///
+    /// # Errors
+    /// The first rank's error that has one, on every rank: each calls this even if it has nothing but an error to tell.
+    pub(in crate::train) fn gather<T: Serialize + DeserializeOwned>(
+        &mut self,
+        own: Result<T>,
+    ) -> Result<Vec<T>> {
+        if self.size() == 1 || self.has_failed {
+            return own.map(|own| vec![own]);
+        }
+        let (status, body) = match &own {
+            Ok(own) => (FINE, serde_json::to_vec(own).map_err(unreadable)?),
+            Err(error) => (ERROR, error.to_string().into_bytes()),
+        };
+        let message = [&[status], &body[..]].concat();
+        let messages = self.gather_messages(message).inspect_err(|_| self.has_failed = true)?;
+        let failed = messages.iter().position(|message| message.first() != Some(&FINE));
+        self.has_failed = failed.is_some();
+        match (own, failed) {
+            // With all that it says of itself, not only its text.
+            (Err(error), _) => Err(error),
+            (_, Some(rank)) => {
+                let text = String::from_utf8_lossy(messages[rank].get(1..).unwrap_or_default());
+                Err(Error::input(format!("rank {rank}"), "no error", text.into_owned()))
+            }
+            (Ok(_), None) => messages
+                .iter()
+                .map(|message| serde_json::from_slice(&message[1..]).map_err(unreadable))
+                .collect(),
+        }
+    }
+
+    /// # Errors
+    /// On every rank, the first difference between a rank's description and that of rank 0.
+    pub(in crate::train) fn check_alike(&mut self, own: Map<String, Value>) -> Result<()> {
+        let all = self.gather(Ok(own))?;
+        let shown = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+        for (rank, other) in all.iter().enumerate() {
+            let names = all[0].keys().chain(other.keys());
+            if let Some(name) = names.into_iter().find(|&name| all[0].get(name) != other.get(name))
+            {
+                self.has_failed = true;
+                let (expected, found) = (shown(all[0].get(name)), shown(other.get(name)));
+                let expected = format!("that of rank 0, {expected}");
+                return Err(Error::input(format!("{name} of rank {rank}"), expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds values up over all ranks, in a binary tree over ranks; all ranks get the same bits.
+    ///
+    /// First, each rank halves what it adds up with every exchange (reduce-scatter), then it gets the other sums (all-gather): a rank
+    /// sends and receives `2·(1 − 1/size)` times the values in all. (Rabenseifner, 2004.)
+    pub(in crate::train) fn sum(&mut self, values: &mut [f32]) -> Result<()> {
+        let (rank, size, precision) = (self.rank(), self.size(), self.precision);
+        if size == 1 {
+            return Ok(());
+        }
+        let mut received = Vec::new();
+        let mut own = 0..values.len();
+        let mut halvings = Vec::new();
+        for distance in distances(size) {
+            let peer = rank ^ distance;
+            let middle = own.start + own.len() / 2;
+            let (lower, upper) = (own.start..middle, middle..own.end);
+            let (kept, given) = if rank < peer { (lower, upper) } else { (upper, lower) };
+            let sent = precision.encode(&values[given.clone()]);
+            received.resize(kept.len() * precision.bytes(), 0);
+            self.exchange(peer, &sent, &mut received)?;
+            precision.decode(&received, &mut values[kept.clone()], |own, other| own + other);
+            halvings.push((peer, kept.clone(), given));
+            own = kept;
+        }
+        // Others get these sums as they are sent.
+        let rounded = precision.encode(&values[own.clone()]);
+        precision.decode(&rounded, &mut values[own], |_, rounded| rounded);
+        for (peer, kept, given) in halvings.into_iter().rev() {
+            let sent = precision.encode(&values[kept]);
+            received.resize(given.len() * precision.bytes(), 0);
+            self.exchange(peer, &sent, &mut received)?;
+            precision.decode(&received, &mut values[given], |_, sum| sum);
+        }
+        Ok(())
+    }
+
+    /// All ranks' messages by recursive doubling: after each exchange, a rank knows those of twice as many.
+    fn gather_messages(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        let (rank, size) = (self.rank(), self.size());
+        let mut known = vec![own];
+        for distance in distances(size) {
+            let peer = rank ^ distance;
+            let lengths: Vec<u8> =
+                known.iter().flat_map(|message| (message.len() as u64).to_le_bytes()).collect();
+            let mut theirs = vec![0; lengths.len()];
+            self.exchange(peer, &lengths, &mut theirs)?;
+            let (lengths, _) = theirs.as_chunks::<8>();
+            let lengths: Vec<usize> =
+                lengths.iter().map(|&length| u64::from_le_bytes(length) as usize).collect();
+            let total = lengths.iter().fold(0usize, |sum, &length| sum.saturating_add(length));
+            if total > MAX_MESSAGES {
+                let expected = format!("at most {MAX_MESSAGES} bytes");
+                return Err(Error::input(
+                    format!("messages of rank {peer}"),
+                    expected,
+                    total.to_string(),
+                ));
+            }
+            let mut bytes = vec![0; total];
+            self.exchange(peer, &known.concat(), &mut bytes)?;
+            let mut rest = &bytes[..];
+            let others: Vec<Vec<u8>> = lengths
+                .into_iter()
+                .map(|length| {
+                    let (message, after) = rest.split_at(length);
+                    rest = after;
+                    message.to_owned()
+                })
+                .collect();
+            known = if rank < peer { [known, others].concat() } else { [others, known].concat() };
+        }
+        Ok(known)
+    }
+
+    fn exchange(&mut self, peer: usize, sent: &[u8], received: &mut [u8]) -> Result<()> {
+        let Some(peers) = &mut self.peers else { return Ok(()) };
+        peers.exchange(peer, sent, received).map_err(|error| {
+            self.has_failed = true;
+            Error::input(format!("rank {peer}"), "an answer", error.to_string())
+        })
+    }
+}
+
+/// More than all messages of a step have together, by far.
+const MAX_MESSAGES: usize = 1 << 30;
+
+/// From how far away ranks add up: first neighbours, then pairs of them, and so on, as the tree over batches goes on.
+fn distances(size: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |distance| Some(2 * distance)).take_while(move |&d| d < size)
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::input("message of a rank", "JSON of the expected kind", error.to_string())
+}
+
+impl GradientPrecision {
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Bf16 => {
+                values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect()
+            }
+        }
+    }
+
+    /// Makes each value what `combine` makes of it and of the one in `bytes`.
+    fn decode(self, bytes: &[u8], values: &mut [f32], combine: impl Fn(f32, f32) -> f32) {
+        match self {
+            Self::F32 => {
+                let words = bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word));
+                values.iter_mut().zip(words).for_each(|(own, other)| *own = combine(*own, other));
+            }
+            Self::Bf16 => {
+                let words = bytes.as_chunks().0.iter().map(|&word| bf16::from_le_bytes(word));
+                let values = values.iter_mut().zip(words);
+                values.for_each(|(own, other)| *own = combine(*own, other.to_f32()));
+            }
+        }
+    }
+}
