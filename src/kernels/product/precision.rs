@@ -112,7 +112,6 @@ pub(in crate::kernels) enum Encoding {
     Signed8,
     /// Four bytes of seven bits, or a little more, per word, beside which there may be an excess ([`seven_bits`](crate::kernels::product::seven_bits)).
     Unsigned7,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for bodies of x86 alone"))]
     /// Bytes as 16-bit integers with zero for zero, two words for four of them: the first and third, then the second and
     /// fourth.
     #[cfg_attr(

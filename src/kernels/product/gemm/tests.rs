@@ -231,6 +231,7 @@ fn columns_are_those_of_the_whole_product() {
 
 /// A row's product is the same to the bit alone, among others, packed or not, on one thread or two.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "needs threads")]
 fn a_row_does_not_depend_on_its_company() {
     let (rows, n, k) = (200, 200, 300);
     let outliers = &[7, 150];

@@ -87,7 +87,7 @@ pub(super) struct Place {
     /// What is fetched for the first line, and how far on for each that follows.
     pub(super) next: *const u8,
     pub(super) next_step: usize,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for x86 alone"))]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for x86 alone"))]
     pub(super) pairs: *const u8,
 }
 

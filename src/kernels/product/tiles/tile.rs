@@ -50,13 +50,13 @@ pub(in crate::kernels) struct Tile<'a, W> {
     /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
-        expect(dead_code, reason = "the portable body leaves fetching to the processor")
+        allow(dead_code, reason = "the portable body leaves fetching to the processor")
     )]
     pub(in crate::kernels) next: &'a [W],
     /// Which two lines may be added up in 16 bits ([`seven_bits`](crate::kernels::product::seven_bits)), where inputs are of so many.
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
-        expect(dead_code, reason = "asked by kernels for x86 alone")
+        allow(dead_code, reason = "asked by kernels for x86 alone")
     )]
     pub(in crate::kernels) pairs: &'a [u8],
 }
