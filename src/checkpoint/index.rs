@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, refusal};
+    use super::{Origin, read, refusal};
 
     #[test]
     #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]
@@ -163,7 +163,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors.index.json");
         std::fs::write(&path, "\u{FEFF}{\"weight_map\": {\"a\": \"b.safetensors\"}}").unwrap();
-        assert_eq!(read(&path).unwrap().shards.len(), 1);
+        assert_eq!(read(Origin::Disk, &path).unwrap().shards.len(), 1);
     }
 
     #[test]
