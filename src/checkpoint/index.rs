@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, refusal};
+    use super::{Origin, read, refusal};
 
     #[test]
     #[cfg_attr(target_os = "wasi", ignore = "WASI has no directory for temporary files")]

@@ -42,6 +42,9 @@ pub(super) enum Level {
     /// The dot product of bytes (`sdot`), besides NEON.
     #[cfg(target_arch = "aarch64")]
     NeonDot,
+    /// Products of small matrices of bytes (`smmla`), besides `sdot`.
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
     /// WebAssembly's vectors of 128 bits.
     #[cfg(target_feature = "simd128")]
     Simd128,
@@ -74,7 +77,7 @@ impl Level {
         Self::Avx512Bf16,
     ];
     #[cfg(target_arch = "aarch64")]
-    const ALL: &[Self] = &[Self::Portable, Self::Neon, Self::NeonDot];
+    const ALL: &[Self] = &[Self::Portable, Self::Neon, Self::NeonDot, Self::NeonI8mm];
     // There is no asking at run time: a program without the instructions' features does not contain them, and one with them
     // is refused where they are missing.
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -103,6 +106,8 @@ impl Level {
             Self::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => "neondot",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => "neoni8mm",
             #[cfg(target_feature = "simd128")]
             Self::Simd128 => "simd128",
             #[cfg(target_feature = "relaxed-simd")]
@@ -137,6 +142,10 @@ impl Level {
             Self::Neon => true,
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => {
+                Self::NeonDot.is_available() && std::arch::is_aarch64_feature_detected!("i8mm")
+            }
             #[cfg(target_feature = "simd128")]
             Self::Simd128 => true,
             #[cfg(target_feature = "relaxed-simd")]
@@ -167,7 +176,7 @@ impl Level {
 /// The name of the instruction set that models are built for: the best that this processor has, or the one that the
 /// environment variable `NDALBERT_ISA` names.
 ///
-/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`;
+/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`, `neoni8mm`;
 /// on WebAssembly, as it was compiled: `portable`, `simd128`, `relaxed-simd`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{LayerNorm, Linear, Norm, PackedLinear};
 use crate::kernels::activation::Nonlinearity;
-use crate::kernels::attention::{Heads, Queries, Sequence, attention, first_row};
+use crate::kernels::attention::{Asking, Heads, Queries, Sequence, attention, first_row};
 use crate::kernels::convert::InputBuffer;
 use crate::kernels::{Isa, Precision};
 
@@ -106,7 +106,7 @@ impl SelfAttention {
         context: &mut [f32],
         probabilities: &mut [f32],
     ) {
-        let queries = (Queries::All, None);
+        let queries = Asking { queries: Queries::All, dropout: None };
         attention(self.isa, qkv, sequences, self.heads, queries, context, probabilities);
     }
 
@@ -146,7 +146,7 @@ impl SelfAttention {
             let row = sequence.start - first_row(sequences);
             qkv[row * width..][..hidden].copy_from_slice(&query[..hidden]);
         }
-        let queries = (Queries::First, None);
+        let queries = Asking { queries: Queries::First, dropout: None };
         attention(self.isa, qkv, sequences, self.heads, queries, context, &mut []);
         self.output(first, context, inputs, out);
     }

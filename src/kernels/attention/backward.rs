@@ -260,7 +260,7 @@ fn multiply<W: Multiplicand>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::attention::{Queries, attention};
+    use crate::kernels::attention::{Asking, Queries, attention};
     use crate::kernels::product::convert;
     use crate::kernels::reference;
 
@@ -349,7 +349,7 @@ mod tests {
         let dropout = Dropout::new(rate, 7, 1);
         for isa in Isa::available() {
             let mut context = vec![f32::NAN; TOKENS * hidden];
-            let queries = (Queries::All, dropout);
+            let queries = Asking { queries: Queries::All, dropout };
             attention(isa, &qkv, &sequences, heads, queries, &mut context, &mut []);
             let mut found = qkv.clone();
             let contexts = (&context[..], &d_context[..]);

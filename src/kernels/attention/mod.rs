@@ -85,6 +85,14 @@ impl Heads {
     }
 }
 
+/// Which tokens ask, and what is dropped of what they attend to.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    pub(crate) queries: Queries,
+    /// Dropout of the probabilities.
+    pub(crate) dropout: Option<Dropout>,
+}
+
 /// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side, from
 /// the first sequence's first token on. `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
 ///
@@ -95,7 +103,7 @@ pub(crate) fn attention(
     qkv: &[f32],
     sequences: &[Sequence],
     heads: Heads,
-    (queries, dropout): (Queries, Option<Dropout>),
+    Asking { queries, dropout }: Asking,
     context: &mut [f32],
     probabilities: &mut [f32],
 ) {
@@ -242,18 +250,10 @@ mod tests {
             for isa in Isa::available() {
                 let mut context = vec![f32::NAN; total * hidden];
                 let mut probabilities = vec![0.0; squares];
-                let all = Queries::All;
-                attention(
-                    isa,
-                    &qkv,
-                    &sequences,
-                    heads,
-                    (all, None),
-                    &mut context,
-                    &mut probabilities,
-                );
+                let all = Asking { queries: Queries::All, dropout: None };
+                attention(isa, &qkv, &sequences, heads, all, &mut context, &mut probabilities);
                 let mut firsts = vec![f32::NAN; sequences.len() * hidden];
-                let first = (Queries::First, None);
+                let first = Asking { queries: Queries::First, dropout: None };
                 attention(isa, &qkv, &sequences, heads, first, &mut firsts, &mut []);
                 for (s, first) in sequences.iter().zip(firsts.chunks(hidden)) {
                     assert_eq!(first, &context[s.start * hidden..][..hidden], "to the bit");

@@ -6,7 +6,7 @@ mod backward;
 mod peak;
 
 use crate::error::Result;
-use crate::kernels::attention::{self, Heads, Queries, Sequence};
+use crate::kernels::attention::{self, Asking, Heads, Queries, Sequence};
 use crate::kernels::isa::{Isa, multiversion};
 use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::product::convert::{InputBuffer, Inputs};
@@ -159,6 +159,14 @@ impl Attention {
     /// `context` [T, A·D] of queries, keys and values [T, 3·A·D].
     pub fn run(&self, qkv: &[f32], context: &mut [f32]) {
         let Self { isa, sequences, heads } = self;
-        attention::attention(*isa, qkv, sequences, *heads, (Queries::All, None), context, &mut []);
+        attention::attention(
+            *isa,
+            qkv,
+            sequences,
+            *heads,
+            Asking { queries: Queries::All, dropout: None },
+            context,
+            &mut [],
+        );
     }
 }

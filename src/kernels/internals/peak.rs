@@ -183,7 +183,7 @@ mod aarch64 {
             Some(Peak { instructions, is_emulated, multiply_adds, run })
         };
         match (level, precision) {
-            (Level::Neon | Level::NeonDot, F32 | Bf16) => {
+            (Level::Neon | Level::NeonDot | Level::NeonI8mm, F32 | Bf16) => {
                 peak("fmla, 128 bits", precision == Bf16, 24 * 4, fma)
             }
             (Level::NeonDot, Int8) => peak("sdot, 128 bits", false, 24 * 16, bytes),

@@ -7,7 +7,7 @@ use super::wanted::WantedRows;
 use crate::config::AlbertConfig;
 use crate::kernels::activation::Nonlinearity;
 use crate::kernels::activation_backward::{activate, activation_backward};
-use crate::kernels::attention::{Heads, Queries, Sequence, attention, first_row};
+use crate::kernels::attention::{Asking, Heads, Queries, Sequence, attention, first_row};
 use crate::kernels::attention_backward::attention_backward;
 use crate::kernels::backward::add;
 use crate::kernels::convert::InputBuffer;
@@ -117,7 +117,7 @@ impl TrainingLayer<'_> {
             output_norm,
         } = saved;
         self.attention.query_key_value.forward_into(x, inputs, qkv);
-        let queries = (Queries::All, self.dropout.probabilities);
+        let queries = Asking { queries: Queries::All, dropout: self.dropout.probabilities };
         attention(isa, qkv, sequences, heads, queries, context, &mut []);
         if let Some(wanted) = wanted {
             wanted.keep_context(self.hidden(), context);

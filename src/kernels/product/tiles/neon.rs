@@ -178,6 +178,102 @@ impl Lines for Int8Dot {
     }
 }
 
+/// Fours of bytes with `smmla`, which multiplies two rows with two outputs, two lines of a panel at a time. Integers are
+/// added up, so that the order of the lines does not matter.
+pub(super) struct Int8Matrix;
+
+impl Kernel for Int8Matrix {
+    type Machine = Neon;
+    type Input = u32;
+    type Sums = WordSums<Neon>;
+
+    const AT_MOST: Size = Size { rows: 6, registers: 4 };
+
+    /// While lines are gone through, the totals of two rows are those of two outputs each: of the first and second output of
+    /// both rows, and of the third and fourth. A row that is alone is multiplied with `sdot`.
+    #[inline(always)]
+    unsafe fn through<const M: usize, const V: usize>(
+        Place { panel, depth, width, .. }: Place,
+        rows: [*const u32; M],
+        mut totals: [[SumOf<Self>; V]; M],
+    ) -> [[SumOf<Self>; V]; M] {
+        exchange(&mut totals);
+        for p in (0..depth).step_by(2) {
+            let is_alone = p + 1 == depth;
+            let mut lines = [[vdupq_n_u32(0); V]; 2];
+            for v in 0..V {
+                lines[0][v] = vld1q_u32(panel.add(p * width + 4 * v));
+                if !is_alone {
+                    lines[1][v] = vld1q_u32(panel.add((p + 1) * width + 4 * v));
+                }
+            }
+            // Both words of a row; zero for that of a line that is not there.
+            let mut words = [vdup_n_u32(0); M];
+            for (m, words) in words.iter_mut().enumerate() {
+                *words = if is_alone {
+                    vset_lane_u32::<0>(rows[m].add(p).read(), vdup_n_u32(0))
+                } else {
+                    vld1_u32(rows[m].add(p))
+                };
+            }
+            for v in 0..V {
+                let low = vreinterpretq_s8_u32(vzip1q_u32(lines[0][v], lines[1][v]));
+                let high = vreinterpretq_s8_u32(vzip2q_u32(lines[0][v], lines[1][v]));
+                for m in (0..M / 2 * 2).step_by(2) {
+                    let x = vreinterpretq_s8_u32(vcombine_u32(words[m], words[m + 1]));
+                    totals[m][v] = smmla(totals[m][v], x, low);
+                    totals[m + 1][v] = smmla(totals[m + 1][v], x, high);
+                }
+                if M % 2 == 1 {
+                    let mut sum = vreinterpretq_s32_u32(totals[M - 1][v]);
+                    let x = vreinterpretq_s8_u32(vdupq_lane_u32::<0>(words[M - 1]));
+                    sum = sdot(sum, x, vreinterpretq_s8_u32(lines[0][v]));
+                    let x = vreinterpretq_s8_u32(vdupq_lane_u32::<1>(words[M - 1]));
+                    sum = sdot(sum, x, vreinterpretq_s8_u32(lines[1][v]));
+                    totals[M - 1][v] = vreinterpretq_u32_s32(sum);
+                }
+            }
+        }
+        exchange(&mut totals);
+        totals
+    }
+
+    #[target_feature(enable = "neon,dotprod,i8mm")]
+    unsafe fn enter<const M: usize, const V: usize>(place: Place) {
+        tile::<Self, M, V>(place);
+    }
+}
+
+/// Exchanges the third and fourth total of the first row of two with the first and second of the other.
+#[inline(always)]
+unsafe fn exchange<const M: usize, const V: usize>(totals: &mut [[uint32x4_t; V]; M]) {
+    for m in (0..M / 2 * 2).step_by(2) {
+        for v in 0..V {
+            let (first, second) =
+                (vreinterpretq_u64_u32(totals[m][v]), vreinterpretq_u64_u32(totals[m + 1][v]));
+            totals[m][v] = vreinterpretq_u32_u64(vzip1q_u64(first, second));
+            totals[m + 1][v] = vreinterpretq_u32_u64(vzip2q_u64(first, second));
+        }
+    }
+}
+
+/// `smmla`: adds the products of two rows of eight bytes with two others to four sums. Its intrinsic is not stable.
+#[target_feature(enable = "neon,i8mm")]
+fn smmla(sum: uint32x4_t, x: int8x16_t, weights: int8x16_t) -> uint32x4_t {
+    let mut sum = vreinterpretq_s32_u32(sum);
+    // SAFETY: the instruction changes nothing but its first register, and the feature is enabled.
+    unsafe {
+        std::arch::asm!(
+            "smmla {sum:v}.4s, {x:v}.16b, {weights:v}.16b",
+            sum = inout(vreg) sum,
+            x = in(vreg) x,
+            weights = in(vreg) weights,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    vreinterpretq_u32_s32(sum)
+}
+
 /// `sdot`: adds the four products of bytes in each word to a sum. Its intrinsic is not stable.
 #[target_feature(enable = "neon,dotprod")]
 fn sdot(mut sum: int32x4_t, x: int8x16_t, weights: int8x16_t) -> int32x4_t {

@@ -87,7 +87,9 @@ pub(in crate::kernels) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut [u32])
         },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => unsafe { cover::<Float<Neon>>(tile, sums) },
+        Level::Neon | Level::NeonDot | Level::NeonI8mm => unsafe {
+            cover::<Float<Neon>>(tile, sums)
+        },
         // SAFETY: as above.
         #[cfg(target_feature = "simd128")]
         Level::Simd128 => unsafe { cover::<Float<Simd128>>(tile, sums) },
@@ -113,7 +115,9 @@ pub(in crate::kernels) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) 
         Level::Avx512Bf16 => unsafe { cover::<avx512::Bf16>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon | Level::NeonDot => unsafe { cover::<SplitBf16<Neon>>(tile, sums) },
+        Level::Neon | Level::NeonDot | Level::NeonI8mm => unsafe {
+            cover::<SplitBf16<Neon>>(tile, sums)
+        },
         // SAFETY: as above.
         #[cfg(target_feature = "simd128")]
         Level::Simd128 => unsafe { cover::<SplitBf16<Simd128>>(tile, sums) },
@@ -169,6 +173,9 @@ pub(in crate::kernels) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) 
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::NeonDot => unsafe { cover::<neon::Int8Dot>(tile, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonI8mm => unsafe { cover::<neon::Int8Matrix>(tile, sums) },
         // SAFETY: as above.
         #[cfg(target_feature = "simd128")]
         Level::Simd128 => unsafe { cover::<wasm32::Int8>(tile, sums) },
