@@ -16,10 +16,8 @@ use ndalbert::pipelines::{
     SentenceOrder, TextClassification, TokenClassification, ZeroShotClassification,
 };
 use ndalbert::{
-    Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
-    AlbertForQuestionAnswering, AlbertForSentenceOrder, AlbertForSequenceClassification,
-    AlbertForTokenClassification, AlbertTokenizer, Error, LoadOptions, MemoryFiles,
-    PreTrainedModel, Precision,
+    Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertTokenizer, Error,
+    LoadOptions, MemoryFiles, PreTrainedModel, Precision,
 };
 
 /// All files of a directory and of those in it.

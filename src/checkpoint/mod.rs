@@ -23,7 +23,8 @@
 //! ```text
 //! names.rs        which field of the tree a name stands for, and the names of old files
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
-//! pretrained.rs   directory → model, model → directory
+//! pretrained.rs   directory or files in memory → model, model → directory
+//! loader.rs       an opened checkpoint → parameters
 //! decoder.rs      which tensors a masked-LM decoder has of its own, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
@@ -43,6 +44,7 @@ mod exits;
 mod foreign;
 mod index;
 mod load_options;
+mod loader;
 mod locate;
 mod names;
 mod open;

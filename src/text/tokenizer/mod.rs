@@ -37,7 +37,6 @@ use self::source::Source;
 use super::encoding::Places;
 use super::{Encoding, Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
-use crate::memory::MemoryFiles;
 
 /// Text → ids and back, as the checkpoint's authors meant it. Cheap to clone, and shared freely between threads.
 ///
@@ -142,14 +141,6 @@ impl AlbertTokenizer {
     /// type, a vocabulary without one of the padding, unknown, `[CLS]`, `[SEP]` and `[MASK]` tokens.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         load::load(directory.as_ref())
-    }
-
-    /// Reads the same from files in memory, whose vocabulary is called `tokenizer.json`, `spiece.model` or `vocab.txt`.
-    ///
-    /// # Errors
-    /// As [`from_pretrained`](Self::from_pretrained).
-    pub fn from_bytes(files: &MemoryFiles) -> Result<Self> {
-        load::load_files(files)
     }
 
     /// `[CLS] text [SEP]`.
