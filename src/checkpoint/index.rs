@@ -163,7 +163,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors.index.json");
         std::fs::write(&path, "\u{FEFF}{\"weight_map\": {\"a\": \"b.safetensors\"}}").unwrap();
-        assert_eq!(read(crate::memory::Origin::Disk, &path).unwrap().shards.len(), 1);
+        assert_eq!(read(Origin::Disk, &path).unwrap().shards.len(), 1);
     }
 
     #[test]

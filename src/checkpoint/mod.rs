@@ -25,7 +25,8 @@
 //! names.rs        which field of the tree a name stands for
 //! table.rs        the same for names as files have them, old ones too
 //! locate.rs       where in a file an ALBERT is, whatever else the file has
-//! pretrained.rs   directory → model, model → directory
+//! pretrained.rs   directory or files in memory → model, model → directory
+//! loader.rs       an opened checkpoint → parameters
 //! decoder.rs      which tensors of a masked-LM decoder are not tied, and which are copies
 //! report.rs       what loading could not use, and what it had to make up
 //! shipped.rs      the checkpoints that come with the crate
@@ -48,6 +49,7 @@ mod exits;
 mod foreign;
 mod index;
 mod load_options;
+mod loader;
 mod locate;
 mod names;
 mod open;

@@ -6,7 +6,7 @@ export const TEXTS = {
     choice: "Choice", add: "Add a choice", remove: "Remove choice", fill: "Fill in the mask",
     masked: "A sentence with [MASK]", attention: "Attention", sentence: "Sentence", layer: "Layer", head: "Head",
     own: "A checkpoint of your own", ownHelp: "Choose its files together: config.json, the weights, the vocabulary. They stay on this device.",
-    task: "For", files: "Files", loading: "Loading", ready: "Ready", took: "ms in one answer", loaded: "Loaded",
+    task: "For", files: "Files", loading: "Loading", ready: "Ready", took: "ms for the answer", loaded: "Loaded",
     asks: "from", attends: "to",
   },
   zh: {

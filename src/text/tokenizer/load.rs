@@ -53,10 +53,16 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
     assemble(Origin::Disk, directory, find(directory)?)
 }
 
-/// Of files in memory, whose vocabulary has one of the usual names.
-pub(super) fn load_files(files: &MemoryFiles) -> Result<AlbertTokenizer> {
-    let origin = Origin::Memory(files);
-    assemble(origin, Path::new(""), find_usual(origin, Path::new("")))
+impl AlbertTokenizer {
+    /// Reads the same as [`from_pretrained`](Self::from_pretrained) from files in memory, whose vocabulary is called
+    /// `tokenizer.json`, `spiece.model` or `vocab.txt`.
+    ///
+    /// # Errors
+    /// As [`from_pretrained`](Self::from_pretrained).
+    pub fn from_bytes(files: &MemoryFiles) -> Result<Self> {
+        let origin = Origin::Memory(files);
+        assemble(origin, Path::new(""), find_usual(origin, Path::new("")))
+    }
 }
 
 /// Puts together what is found in a directory.

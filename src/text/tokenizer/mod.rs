@@ -34,7 +34,6 @@ use self::pipeline::Family;
 use self::source::Source;
 use super::{Truncation, TruncationSide, TruncationStrategy};
 use crate::error::{Error, Result};
-use crate::memory::MemoryFiles;
 
 /// Converts text to ids and back, as intended by the checkpoint's authors. Cheap to clone and to
 /// share between threads.
@@ -138,14 +137,6 @@ impl AlbertTokenizer {
     /// type, or a vocabulary without a padding, unknown, `[CLS]`, `[SEP]` or `[MASK]` token.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         load::load(directory.as_ref())
-    }
-
-    /// Reads the same from files in memory, whose vocabulary is called `tokenizer.json`, `spiece.model` or `vocab.txt`.
-    ///
-    /// # Errors
-    /// As [`from_pretrained`](Self::from_pretrained).
-    pub fn from_bytes(files: &MemoryFiles) -> Result<Self> {
-        load::load_files(files)
     }
 
     /// Truncates encodings to `truncation.max_length` tokens.
