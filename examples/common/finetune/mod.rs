@@ -27,8 +27,8 @@ use ndalbert::{AlbertConfig, AlbertTokenizer, LoadOptions, PreTrainedModel};
 use super::cli::{self, Failure};
 pub use data::encode;
 pub use options::{Defaults, Options};
-pub use training::{Metrics, ranks};
 use training::{Algorithm, Settings, evaluate, train};
+pub use training::{Metrics, ranks};
 
 /// What judges each exit of a model.
 type MeasureExits<'a, M> = dyn Fn(&M) -> ndalbert::Result<Vec<Metrics>> + 'a;
