@@ -3,6 +3,7 @@
 mod common;
 
 use common::refused;
+use ndalbert::train::TrainingData;
 use ndalbert::train::datasets::*;
 use ndalbert::{AlbertTokenizer, Batch, Result};
 
@@ -137,6 +138,21 @@ fn every_position_is_restored() {
         for expected in &given[position..] {
             assert_eq!(resumed.next_batch().unwrap().map(|batch| batch.labels), *expected);
         }
+    }
+}
+
+#[test]
+fn batches_that_are_skipped_leave_the_others_as_they_are() {
+    let make = || Dataset::new(numbered(23, |number| 1 + number % 2), options(3)).unwrap();
+    let (mut whole, mut others) = (make(), make());
+    for number in 0..40 {
+        let expected = whole.next_batch().unwrap().map(|batch| batch.labels);
+        if number % 3 == 0 {
+            assert_eq!(others.next_batch().unwrap().map(|batch| batch.labels), expected);
+        } else {
+            assert_eq!(others.skip_batch().unwrap(), expected.is_some());
+        }
+        assert_eq!(others.state(), whole.state());
     }
 }
 

@@ -126,8 +126,12 @@ fn options(steps: u64) -> TrainerOptions {
 type Run<'a> = Trainer<'a, Classifier, AdamW<<Classifier as Model>::Parameters>>;
 
 fn trainer<'a>(data: Pairs, options: TrainerOptions) -> Run<'a> {
-    let parameters = Classifier::random_parameters(&config(), 7).unwrap();
-    let model = TrainingModel::new(config(), parameters, TrainingOptions::default()).unwrap();
+    trainer_of(config(), data, options)
+}
+
+fn trainer_of<'a>(config: AlbertConfig, data: Pairs, options: TrainerOptions) -> Run<'a> {
+    let parameters = Classifier::random_parameters(&config, 7).unwrap();
+    let model = TrainingModel::new(config, parameters, TrainingOptions::default()).unwrap();
     let optimizer = AdamW::new(AdamOptions::torch(), || model.zero_gradients()).unwrap();
     Trainer::new(model, optimizer, data, options).unwrap()
 }
@@ -192,6 +196,23 @@ fn any_number_of_ranks_gives_the_same_bits() {
             assert!(found == one, "rank {rank} of {size}");
         }
     }
+}
+
+#[test]
+fn more_gradients_than_a_message_has_give_the_same_bits() {
+    let train = |size| {
+        on_ranks(size, GradientPrecision::F32, |_, with_peers| {
+            let fields =
+                ConfigFields { vocab_size: 70_000, embedding_size: 64, ..config().to_fields() };
+            let config = AlbertConfig::new(fields).unwrap();
+            let mut trainer = with_peers(trainer_of(config, Pairs::new(), options(2))).unwrap();
+            assert!(trainer.model().parameters().parameter_count() > 1 << 22);
+            trainer.train().unwrap();
+            bits(&trainer)
+        })
+    };
+    let expected = train(1).remove(0);
+    assert!(train(4).iter().all(|rank| *rank == expected));
 }
 
 #[test]

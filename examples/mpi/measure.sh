@@ -22,7 +22,7 @@ exchange() {
   timeout 120 "$links" "$1" "$2" "$communication" --gradients "$3" --preset "$4" --batch 1 --seq 16 --steps 2 |
     sed "s/^{/{\"link\":\"$2\",\"gradients\":\"$3\",/" >> "$results"
 }
-# Not BERT-large: two ranks of it need more than 20 GB.
+# Not BERT-large, of which two ranks need some 18 GB.
 for preset in base bert-base large; do
   for link in 1gbit 10gbit; do exchange 2 $link f32 $preset; done
 done

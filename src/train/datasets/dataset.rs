@@ -241,6 +241,15 @@ impl<F: Features> TrainingData<F::Labels> for Dataset<F> {
         self.next_batch()
     }
 
+    fn skip_batch(&mut self) -> Result<bool> {
+        let is_there = self.next < self.batches.len();
+        match is_there {
+            true => self.next += 1,
+            false => self.begin(self.epoch + 1),
+        }
+        Ok(is_there)
+    }
+
     fn state(&self) -> Result<Value> {
         serde_json::to_value(self.state()).map_err(|error| {
             Error::input("state of a data set", "one that JSON can hold", error.to_string())

@@ -1,5 +1,6 @@
 //! Messages from all ranks to all, and sums over ranks, made of exchanges between two.
 
+use std::mem::take;
 use std::ops::Range;
 
 use half::bf16;
@@ -17,6 +18,9 @@ pub(in crate::train) struct Group<'a> {
     precision: GradientPrecision,
     /// Whether all ranks know of an error: then nobody answers any more.
     has_failed: bool,
+    /// Room for what is exchanged.
+    sent: Vec<u8>,
+    received: Vec<u8>,
 }
 
 /// What a message begins with, to say what the rest is.
@@ -37,7 +41,7 @@ impl<'a> Group<'a> {
         if rank >= size {
             return Err(Error::input("rank", format!("less than {size}"), rank.to_string()));
         }
-        Ok(Self { peers: Some(peers), precision, has_failed: false })
+        Ok(Self { peers: Some(peers), precision, ..Self::default() })
     }
 
     pub(in crate::train) fn rank(&self) -> usize {
@@ -111,14 +115,14 @@ impl<'a> Group<'a> {
 
     /// Adds values up over all ranks, in a binary tree over ranks; all ranks get the same bits.
     ///
-    /// First, each rank halves what it adds up with every exchange (reduce-scatter), then it gets the other sums (all-gather): a rank
-    /// sends and receives `2·(1 − 1/size)` times the values in all. (Rabenseifner, 2004.)
+    /// First, each rank halves what it adds up with every exchange (reduce-scatter), then it gets
+    /// the other sums (all-gather): a rank sends and receives `2·(1 − 1/size)` times the values in
+    /// all. (Rabenseifner, 2004.)
     pub(in crate::train) fn sum(&mut self, values: &mut [f32]) -> Result<()> {
         let (rank, size, precision) = (self.rank(), self.size(), self.precision);
         if size == 1 {
             return Ok(());
         }
-        let mut received = Vec::new();
         let mut own = 0..values.len();
         let mut halvings = Vec::new();
         for distance in distances(size) {
@@ -126,23 +130,31 @@ impl<'a> Group<'a> {
             let middle = own.start + own.len() / 2;
             let (lower, upper) = (own.start..middle, middle..own.end);
             let (kept, given) = if rank < peer { (lower, upper) } else { (upper, lower) };
-            let sent = precision.encode(&values[given.clone()]);
-            received.resize(kept.len() * precision.bytes(), 0);
-            self.exchange(peer, &sent, &mut received)?;
-            precision.decode(&received, &mut values[kept.clone()], |own, other| own + other);
+            let received = self.exchange_values(peer, &values[given.clone()], kept.len())?;
+            precision.decode(received, &mut values[kept.clone()], |own, other| own + other);
             halvings.push((peer, kept.clone(), given));
             own = kept;
         }
-        // Others get these sums as they are sent.
-        let rounded = precision.encode(&values[own.clone()]);
-        precision.decode(&rounded, &mut values[own], |_, rounded| rounded);
+        if precision != GradientPrecision::F32 {
+            // Others get these sums as they are sent.
+            precision.encode(&values[own.clone()], &mut self.sent);
+            precision.decode(&self.sent, &mut values[own], |_, rounded| rounded);
+        }
         for (peer, kept, given) in halvings.into_iter().rev() {
-            let sent = precision.encode(&values[kept]);
-            received.resize(given.len() * precision.bytes(), 0);
-            self.exchange(peer, &sent, &mut received)?;
-            precision.decode(&received, &mut values[given], |_, sum| sum);
+            let received = self.exchange_values(peer, &values[kept], given.len())?;
+            precision.decode(received, &mut values[given], |_, sum| sum);
         }
         Ok(())
+    }
+
+    /// Sends values to a peer, and returns the bytes of those that it sends: as many as `count`.
+    fn exchange_values(&mut self, peer: usize, values: &[f32], count: usize) -> Result<&[u8]> {
+        let (mut sent, mut received) = (take(&mut self.sent), take(&mut self.received));
+        self.precision.encode(values, &mut sent);
+        received.resize(count * self.precision.bytes(), 0);
+        let result = self.exchange(peer, &sent, &mut received);
+        (self.sent, self.received) = (sent, received);
+        result.map(|()| &self.received[..])
     }
 
     /// All ranks' messages by recursive doubling: after each exchange, a rank knows those of twice as many.
@@ -212,11 +224,17 @@ impl GradientPrecision {
         }
     }
 
-    fn encode(self, values: &[f32]) -> Vec<u8> {
+    /// Makes `bytes` those of the values.
+    fn encode(self, values: &[f32], bytes: &mut Vec<u8>) {
+        bytes.resize(values.len() * self.bytes(), 0);
         match self {
-            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F32 => {
+                let words = bytes.as_chunks_mut().0.iter_mut().zip(values);
+                words.for_each(|(word, value)| *word = value.to_le_bytes());
+            }
             Self::Bf16 => {
-                values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect()
+                let words = bytes.as_chunks_mut().0.iter_mut().zip(values);
+                words.for_each(|(word, &value)| *word = bf16::from_f32(value).to_le_bytes());
             }
         }
     }

@@ -198,14 +198,35 @@ impl<L> PreTrainingBatches<L> {
 
     /// The next batch, or none at the end.
     fn read(&mut self) -> Result<Option<TrainingBatch<PreTrainingLabels>>> {
-        let mut rows = Vec::with_capacity(self.source.options.batch_size);
-        while rows.len() < self.source.options.batch_size && self.find_example()? {
+        let rows = self.examples(Row::masked)?;
+        if rows.is_empty() { Ok(None) } else { stack(&rows).map(Some) }
+    }
+
+    /// What is made of each of the next batch's examples.
+    fn examples<T>(&mut self, make: impl Fn(&Source, u64, &Example) -> T) -> Result<Vec<T>> {
+        let mut made = Vec::with_capacity(self.source.options.batch_size);
+        while made.len() < self.source.options.batch_size && self.find_example()? {
             let Some(block) = &self.block else { break };
             let example = &block.examples[self.state.example];
-            rows.push(Row::masked(&self.source, self.state.epoch, example));
+            made.push(make(&self.source, self.state.epoch, example));
             self.state.example += 1;
         }
-        if rows.is_empty() { Ok(None) } else { stack(&rows).map(Some) }
+        Ok(made)
+    }
+
+    /// Reads on. Where that fails, the position stays.
+    fn advance<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = self.state.clone();
+        let read = read(self);
+        if read.is_err() {
+            (self.state, self.has_failed) = (before, true);
+        }
+        read
+    }
+
+    /// After an error, goes back to where the position is.
+    fn recover(&mut self) -> Result<()> {
+        if self.has_failed { self.restore(&self.state.clone()) } else { Ok(()) }
     }
 
     /// Moves on to the block that has the next example, unless it is there. False at the end.
@@ -256,11 +277,7 @@ impl<L: From<PreTrainingLabels>> Iterator for PreTrainingBatches<L> {
         if self.has_failed {
             return None;
         }
-        let before = self.state.clone();
-        let read = self.read();
-        if read.is_err() {
-            (self.state, self.has_failed) = (before, true);
-        }
+        let read = self.advance(Self::read);
         let into =
             |TrainingBatch { batch, labels }| TrainingBatch { batch, labels: L::from(labels) };
         read.map(|batch| batch.map(into)).transpose()
@@ -273,14 +290,21 @@ impl<L: From<PreTrainingLabels>> Iterator for PreTrainingBatches<L> {
 impl<L: From<PreTrainingLabels>> TrainingData<L> for PreTrainingBatches<L> {
     /// After an error, the same batch is tried again.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {
-        if self.has_failed {
-            self.restore(&self.state.clone())?;
-        }
+        self.recover()?;
         let batch = self.next().transpose()?;
         if batch.is_none() {
             self.state.first_epoch = self.state.epoch;
         }
         Ok(batch)
+    }
+
+    fn skip_batch(&mut self) -> Result<bool> {
+        self.recover()?;
+        let is_there = !self.advance(|batches| batches.examples(|_, _, _| ()))?.is_empty();
+        if !is_there {
+            self.state.first_epoch = self.state.epoch;
+        }
+        Ok(is_there)
     }
 
     fn state(&self) -> Result<Value> {

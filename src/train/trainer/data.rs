@@ -19,6 +19,15 @@ pub trait TrainingData<L> {
     /// Any error of creating a batch, which ends training.
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>>;
 
+    /// Passes over what [`next_batch`](Self::next_batch) would give: false at the end of an epoch.
+    /// Where several ranks train, each does so with the batches of the others.
+    ///
+    /// # Errors
+    /// Whatever keeps it from finding the batch after that one.
+    fn skip_batch(&mut self) -> Result<bool> {
+        Ok(self.next_batch()?.is_some())
+    }
+
     /// The state that determines the next batches, as JSON.
     ///
     /// # Errors
@@ -35,6 +44,10 @@ pub trait TrainingData<L> {
 impl<L, D: TrainingData<L> + ?Sized> TrainingData<L> for &mut D {
     fn next_batch(&mut self) -> Result<Option<TrainingBatch<L>>> {
         (**self).next_batch()
+    }
+
+    fn skip_batch(&mut self) -> Result<bool> {
+        (**self).skip_batch()
     }
 
     fn state(&self) -> Result<Value> {
@@ -63,11 +76,19 @@ impl<L> MicroBatches<L> {
     }
 }
 
+/// A place in the data.
+enum Found<L> {
+    Batch(TrainingBatch<L>),
+    /// A batch that is not this rank's.
+    Skipped,
+    EndOfEpoch,
+}
+
 /// Training data, and where in it the last whole step has ended.
 pub(super) struct Feed<'a, L> {
     data: Box<dyn TrainingData<L> + 'a>,
     /// What was read to see whether the epoch is over.
-    ahead: Option<Result<Option<TrainingBatch<L>>>>,
+    ahead: Option<Result<Found<L>>>,
     /// Where the data was before that.
     position: Value,
 }
@@ -87,33 +108,42 @@ impl<'a, L> Feed<'a, L> {
     ) -> Result<MicroBatches<L>> {
         let (mut count, mut batches) = (0, Vec::with_capacity(share.len()));
         while count < most {
-            let next = self.ahead.take().unwrap_or_else(|| self.data.next_batch());
-            match next? {
-                Some(batch) => {
-                    batches.extend(share.contains(&count).then_some(batch));
-                    count += 1;
-                }
-                None if count == 0 => {
+            let ahead = self.ahead.take();
+            match ahead.unwrap_or_else(|| self.read(share.contains(&count)))? {
+                Found::Batch(batch) => batches.push(batch),
+                Found::Skipped => {}
+                Found::EndOfEpoch if count == 0 => {
                     return Err(Error::input("training data", "a batch", "the end of the data"));
                 }
-                None => {
-                    self.ahead = Some(Ok(None));
+                Found::EndOfEpoch => {
+                    self.ahead = Some(Ok(Found::EndOfEpoch));
                     break;
                 }
             }
+            count += 1;
         }
         Ok(MicroBatches { count, share, batches })
     }
 
-    /// Ends a step. Whether an epoch has ended with it.
+    /// The next batch, if it is this rank's.
+    fn read(&mut self, is_own: bool) -> Result<Found<L>> {
+        if is_own {
+            let batch = self.data.next_batch()?;
+            return Ok(batch.map_or(Found::EndOfEpoch, Found::Batch));
+        }
+        Ok(if self.data.skip_batch()? { Found::Skipped } else { Found::EndOfEpoch })
+    }
+
+    /// Ends a step, the next of which has its first batch on this rank or another. Whether an epoch
+    /// has ended with it.
     ///
     /// For that, the next batch is read; if it cannot be, the next step will say so.
-    pub(super) fn end_step(&mut self) -> Result<bool> {
+    pub(super) fn end_step(&mut self, has_first: bool) -> Result<bool> {
         if self.ahead.is_none() {
             self.position = self.data.state()?;
-            self.ahead = Some(self.data.next_batch());
+            self.ahead = Some(self.read(has_first));
         }
-        if !matches!(self.ahead, Some(Ok(None))) {
+        if !matches!(self.ahead, Some(Ok(Found::EndOfEpoch))) {
             return Ok(false);
         }
         self.ahead = None;

@@ -313,7 +313,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     fn advance(&mut self) -> Result<ControlFlow<()>> {
         let start = Instant::now();
         let mut metrics = self.step()?;
-        let epoch_has_ended = self.feed.end_step()?;
+        let epoch_has_ended = self.feed.end_step(self.group.rank() == 0)?;
         metrics.seconds = start.elapsed().as_secs_f64();
         self.progress.epoch += u64::from(epoch_has_ended);
         self.progress.tokens += metrics.tokens;

@@ -10,7 +10,7 @@ use super::{EvaluationMetrics, Trainer, directory};
 use crate::error::{Error, Result};
 use crate::nn::Parameters;
 use crate::train::peers::Group;
-use crate::train::values::{ValuesMut, values, views, views_mut};
+use crate::train::values::{CHUNK, ValuesMut, values, views, views_mut};
 use crate::train::{GradientPrecision, Optimizer, Peers, TrainableModel};
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
@@ -104,26 +104,34 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(if breaks.contains(&true) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Adds the gradients up over all ranks.
+    /// Adds the gradients up over all ranks, as many at a time as a message has.
     pub(super) fn sum_gradients(&mut self) -> Result<()> {
         if self.group.size() == 1 {
             return Ok(());
         }
-        let gradients = &mut self.gradients[0];
-        let mut sums = Vec::with_capacity(gradients.parameter_count());
-        views(gradients).into_iter().for_each(|view| sums.extend_from_slice(&values(view)));
-        self.group.sum(&mut sums)?;
-        let mut rest = &sums[..];
-        for view in views_mut(gradients) {
-            let mut array = ValuesMut::new(view);
-            let (own, after) = rest.split_at(array.slice().len());
-            array.slice().copy_from_slice(own);
-            array.store();
-            rest = after;
+        let gradients = views_mut(&mut self.gradients[0]);
+        let mut gradients: Vec<_> = gradients.into_iter().map(ValuesMut::new).collect();
+        let chunks = gradients.iter_mut().flat_map(|array| array.slice().chunks_mut(CHUNK));
+        let (mut chunks, mut sums) = (chunks.collect::<Vec<&mut [f32]>>(), Vec::new());
+        for chunks in chunks.chunks_mut(CHUNKS_AT_A_TIME) {
+            sums.clear();
+            chunks.iter().for_each(|chunk| sums.extend_from_slice(chunk));
+            self.group.sum(&mut sums)?;
+            let mut rest = &sums[..];
+            for chunk in chunks {
+                let (own, after) = rest.split_at(chunk.len());
+                chunk.copy_from_slice(own);
+                rest = after;
+            }
         }
+        gradients.into_iter().for_each(ValuesMut::store);
         Ok(())
     }
 }
+
+/// How many chunks of gradients are exchanged in one message, of 16 MiB: large enough that what a
+/// message costs does not count, and small beside the gradients, of which there is no second copy.
+const CHUNKS_AT_A_TIME: usize = 256;
 
 /// FNV-1a over the bits of all parameters.
 fn fingerprint(parameters: &impl Parameters) -> u64 {

@@ -139,6 +139,23 @@ fn every_epoch_of_a_trainer_is_another() {
     }
 }
 
+#[test]
+fn batches_that_are_skipped_leave_the_others_as_they_are() {
+    let sample = Sample::new(12);
+    let steps = of_trainer(&mut sample.batches(epochs(1)), 3);
+    let mut others = sample.batches(epochs(1));
+    let others: &mut dyn TrainingData<PreTrainingLabels> = &mut others;
+    for (number, (state, batch)) in steps.into_iter().enumerate() {
+        assert_eq!(others.state().unwrap(), state, "before batch {number}");
+        if number % 3 == 0 {
+            let found = others.next_batch().unwrap().map(|batch| seen(Ok(batch)));
+            assert!(found == batch, "batch {number}");
+        } else {
+            assert_eq!(others.skip_batch().unwrap(), batch.is_some());
+        }
+    }
+}
+
 /// The state of a version that did not count on.
 #[test]
 fn a_state_without_a_first_epoch_is_of_the_first() {
