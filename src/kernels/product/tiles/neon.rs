@@ -129,7 +129,7 @@ impl Lines for Int8 {
 
     #[inline(always)]
     unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: int8x16_t) -> SumOf<Self> {
-        let x = vreinterpretq_s8_u32(vdupq_n_u32(x.read()));
+        let x = vreinterpretq_s8_u32(Neon::splat_word(x.read()));
         let low = vpaddlq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(weights)));
         let high = vpaddlq_s16(vmull_high_s8(x, weights));
         vaddq_u32(sum, vreinterpretq_u32_s32(vpaddq_s32(low, high)))
@@ -173,7 +173,7 @@ impl Lines for Int8Dot {
 
     #[inline(always)]
     unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: int8x16_t) -> SumOf<Self> {
-        let x = vreinterpretq_s8_u32(vdupq_n_u32(x.read()));
+        let x = vreinterpretq_s8_u32(Neon::splat_word(x.read()));
         vreinterpretq_u32_s32(sdot(vreinterpretq_s32_u32(sum), x, weights))
     }
 }

@@ -223,7 +223,7 @@ impl Lines for Int8 {
 
     #[inline(always)]
     unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: [v128; 2]) -> SumOf<Self> {
-        let x = u32x4_splat(x.read());
+        let x = Simd128::splat_word(x.read());
         let first = i32x4_dot_i16x8(i16x8_shr(i16x8_shl(x, 8), 8), weights[0]);
         let second = i32x4_dot_i16x8(i16x8_shr(x, 8), weights[1]);
         i32x4_add(i32x4_add(sum, first), second)
@@ -266,6 +266,6 @@ impl Lines for Int8Relaxed {
 
     #[inline(always)]
     unsafe fn step(sum: SumOf<Self>, x: *const u32, weights: v128) -> SumOf<Self> {
-        i32x4_relaxed_dot_i8x16_i7x16_add(weights, u32x4_splat(x.read()), sum)
+        i32x4_relaxed_dot_i8x16_i7x16_add(weights, Simd128::splat_word(x.read()), sum)
     }
 }
