@@ -86,7 +86,7 @@ fn checkpoints_in_int8_and_other_types_load_from_memory() {
         for name in ["vocab.txt", "tokenizer_config.json"] {
             fs::copy(demo.join(name), directory.path().join(name)).unwrap();
         }
-        for precision in [Precision::F32, Precision::BF16, Precision::Int8] {
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let options = PipelineOptions::new().precision(precision);
             let expected =
                 MultipleChoice::from_pretrained_with(directory.path(), &options).unwrap();
