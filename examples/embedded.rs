@@ -25,7 +25,7 @@ fn main() -> ndalbert::Result<()> {
     let fill = FillMask::from_bytes_with(&files, &options)?;
     let text = std::env::args()
         .nth(1)
-        .unwrap_or_else(|| "我们可以使用神经网[MASK]来训[MASK]模型。".to_owned());
+        .unwrap_or_else(|| "我们可以使用神经网[MASK]来训练模型。".to_owned());
     for (mask, words) in fill.run(text.as_str())?.iter().enumerate() {
         for word in words {
             println!("mask {mask}  {:.4}  {}", word.score, word.token_str);

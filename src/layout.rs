@@ -48,8 +48,9 @@ pub(crate) fn index_of(path: &Path) -> Option<PathBuf> {
     index.is_file().then_some(index)
 }
 
-/// Whether `name` is a path of this machine: something that exists, or what the names of a TensorFlow checkpoint's files begin with. What
-/// cannot be looked at for another reason than that it is not there is one, too, so that reading it reports that reason.
+/// Whether `name` is a path of this machine: something that exists, or what the names of a
+/// TensorFlow checkpoint's files begin with. What cannot be looked at for another reason than that
+/// it is not there is one, too, so that reading it reports that reason.
 pub(crate) fn is_here(name: &Path) -> bool {
     let is_absent = |error: std::io::Error| error.kind() == ErrorKind::NotFound;
     index_of(name).is_some_and(|index| index.is_file())

@@ -15,9 +15,10 @@ pub(crate) type Shared = Arc<Cow<'static, [u8]>>;
 
 /// The files of a model in memory: what stands in a directory elsewhere, by the same names.
 ///
-/// Everything that has a `from_pretrained` has a `from_bytes` that takes these. They are for programs that have no files:
-/// in a browser, on a microcontroller, or with the model inside the program. Nothing is copied: bytes are borrowed
-/// from the program itself or owned, and copies of this share them.
+/// Everything that has a `from_pretrained` has a `from_bytes` that takes these. They are for
+/// programs that have no files: in a browser, on a microcontroller, or with the model inside the
+/// program. Nothing is copied: bytes are borrowed from the program itself or owned, and copies of
+/// this share them.
 ///
 /// ```
 /// use ndalbert::MemoryFiles;
@@ -43,8 +44,8 @@ impl MemoryFiles {
         Self::default()
     }
 
-    /// Adds a file, or replaces that of the same name. What is in a directory of its own has its path as name, with `/`
-    /// between the parts: `1_Pooling/config.json`.
+    /// Adds a file, or replaces that of the same name. What is in a directory of its own has its
+    /// path as name, with `/` between the parts: `1_Pooling/config.json`.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
         self.0.insert(name.into(), Arc::new(bytes.into()));

@@ -1,4 +1,5 @@
-//! Models, tokenizers and pipelines of files in memory: bit-identical to those of a directory, and the same errors.
+//! Models, tokenizers and pipelines of files in memory: bit-identical to those of a directory, and
+//! the same errors.
 
 mod common;
 

@@ -60,7 +60,8 @@ impl Peers for Threads {
     }
 }
 
-/// Seven batches an epoch, so that the last step of four has three. Is the second token the larger one?
+/// Seven batches an epoch, so that the last step of four has three. Is the second token the larger
+/// one?
 struct Pairs {
     next: u32,
     multiplier: u32,

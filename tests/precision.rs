@@ -313,9 +313,12 @@ fn narrow_outputs_are_near_those_of_single_precision() {
     }
 }
 
-/// How far the demo's scores may move, in each precision: about twice what they do (in int8, with the
-/// bytes of seven bits that x86 without VNNI has).
-const DEMO_TOLERANCES: [f64; 3] = [0.0, 4.4e-2, 2.2e-1];
+/// How far the demo's scores may move, in each precision: about twice what they do. Bytes of seven
+/// bits, on x86 without VNNI, move them four times as far as those of eight.
+fn demo_tolerances() -> [f64; 3] {
+    let has_seven_bits = ["avx2", "avx512"].contains(&ndalbert::instruction_set().unwrap());
+    [0.0, 4.4e-2, if has_seven_bits { 2.2e-1 } else { 5e-2 }]
+}
 
 #[test]
 fn the_articles_choice_is_the_same_in_every_precision() {
@@ -345,7 +348,7 @@ fn the_articles_choice_is_the_same_in_every_precision() {
         println!("the demo in {precision}: {probabilities:.5}");
     }
     assert_eq!(chosen, [chosen[0]; 3], "{logits:?}");
-    let with_tolerances = Precision::ALL.iter().zip(&logits).zip(DEMO_TOLERANCES);
+    let with_tolerances = Precision::ALL.iter().zip(&logits).zip(demo_tolerances());
     for ((precision, scores), tolerance) in with_tolerances {
         let moved = magnitude(scores - &logits[0]);
         println!("the demo in {precision}: scores moved by {moved:.1e}");

@@ -1,5 +1,6 @@
-//! Products, attention and packing at random shapes, on every instruction set that the processor has. What they must
-//! be is computed here in double precision, and how far off they may be follows from the rounding of each operation.
+//! Products, attention and packing at random shapes, on every instruction set that the processor
+//! has. What they must be is computed here in double precision, and how far off they may be follows
+//! from the rounding of each operation.
 
 use ndalbert::internals::{Attention, Encoder, InstructionSet, Matrix, weight_gradient};
 use ndalbert::{Albert, AlbertConfig, ConfigFields, Model, Parameters, Precision};
@@ -8,7 +9,8 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 /// The unit roundoff of single precision.
 const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 
-/// How many cases there are of each property, and the largest dimension. Miri has time for few and small ones.
+/// How many cases there are of each property, and the largest dimension. Miri has time for few and
+/// small ones.
 const CASES: u64 = if cfg!(miri) { 3 } else { 200 };
 const LARGEST: usize = if cfg!(miri) { 12 } else { 150 };
 
@@ -65,8 +67,9 @@ fn rounded(values: &[f32]) -> Vec<f32> {
     values.iter().map(round).collect()
 }
 
-/// By how much values may differ from what bytes stand for. Activations have at least seven bits between their extremes
-/// or 0, and a zero point that is rounded, too; weights have eight bits, and a sign.
+/// By how much values may differ from what bytes stand for. Activations have at least seven bits
+/// between their extremes or 0, and a zero point that is rounded, too; weights have eight bits, and
+/// a sign.
 fn steps(x: &[f32], w: &[f32]) -> (f64, f64) {
     let least = x.iter().copied().fold(0.0, f32::min);
     let greatest = x.iter().copied().fold(0.0, f32::max);
@@ -205,7 +208,8 @@ fn attention_is_what_rounding_allows_and_sees_its_own_sequence_alone() {
         let (tokens, width) = (lengths.iter().sum::<usize>(), count * size);
         let qkv = noise(tokens * 3 * width, seed);
         let longest = lengths.iter().copied().max().unwrap_or(0) as f64;
-        // Scores are off by that much at most, weights by the double of it, and sums by a rounding for each key.
+        // Scores are off by that much at most, weights by the double of it, and sums by a rounding
+        // for each key.
         let scores = (size + 4) as f64 * UNIT * (size as f64).sqrt();
         let tolerance = 2.0 * scores + 2.0 * (longest + 8.0) * UNIT;
         for isa in InstructionSet::available() {

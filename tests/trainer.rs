@@ -187,7 +187,8 @@ fn add(sums: &mut impl Parameters, tree: &impl Parameters) {
     });
 }
 
-/// The norm is that of what is trained, and so is its limit. The gradient's length shows in the step because of a large ε.
+/// The norm is that of what is trained, and so is its limit. The gradient's length shows in the
+/// step because of a large ε.
 #[test]
 fn frozen_parameters_have_no_part_in_clipping() {
     const LIMIT: f64 = 0.05;

@@ -12,16 +12,16 @@ const TYPES = {
   ".json": "application/json", ".wasm": "application/wasm",
 };
 
-/** Serves a directory on the loopback address; counts the bytes of files that are sent. */
+/** Serves a directory on the loopback address, and lists the files that are sent. */
 export async function serve(directory) {
-  const sent = { bytes: 0 };
+  const requests = [];
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
     const file = join(directory, path.endsWith("/") ? `${path}index.html` : path);
     try {
       const { size } = await stat(file);
       response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": size });
-      sent.bytes += size;
+      requests.push(path);
       createReadStream(file).pipe(response);
     } catch {
       response.writeHead(404).end();
@@ -32,7 +32,7 @@ export async function serve(directory) {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   };
-  return { url: `http://127.0.0.1:${server.address().port}/`, sent, close };
+  return { url: `http://127.0.0.1:${server.address().port}/`, requests, close };
 }
 
 /** Starts Chromium with one page, and returns what drives it. */

@@ -49,6 +49,12 @@ const tests = {
     assert.ok(Math.abs(found.reduce((sum, score) => sum + score) - 100) < 0.5, `${found}`);
     assert.match(await evaluate(`document.getElementById("choose-time").textContent`), /^\d+\.\d ms/);
   },
+  async "large files are transferred once"() {
+    await until(`navigator.serviceWorker.ready.then(() => true)`);
+    const large = server.requests.filter((path) => /wasm$|safetensors$/.test(path));
+    assert.deepEqual(large.sort(), [...new Set(large)], `${large}`);
+    assert.equal(large.length, 3);
+  },
   async "typing changes the answer, and choices come and go"() {
     const before = await scores();
     await type("#choices li:first-child input", "算法组主要研究AI算法.");

@@ -1,4 +1,5 @@
-//! A picture of matrices: the title and the scale above, then fields of cells with names beside and above them.
+//! A picture of matrices: the title and the scale above, then fields of cells with names beside and
+//! above them.
 
 use ndalbert::ndarray::ArrayView2;
 

@@ -114,7 +114,8 @@ fn table(measured: &[Measured], full: &Measured) -> Table<7> {
     table
 }
 
-/// Where policies err: of those that left after each layer, how many were right there, and would have been in the end.
+/// Where policies err: of those that left after each layer, how many were right there, and would
+/// have been in the end.
 fn by_layer(measured: &[Measured]) -> Table<5> {
     let mut table = Table::new([
         ("left after layer", Align::Left),

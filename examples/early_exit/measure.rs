@@ -134,7 +134,8 @@ struct Contestant<T> {
 }
 
 impl<T: Task> Contestant<T> {
-    /// Answers all items, which is also what warms it up. `in_the_end` are the answers of the whole depth.
+    /// Answers all items, which is also what warms it up. `in_the_end` are the answers of the whole
+    /// depth.
     fn new(
         whole: &T,
         setting: Setting,

@@ -49,7 +49,8 @@ impl Matrix<'_> {
         Ok(drawing)
     }
 
-    /// The least cosine, rounded down to a tenth, so that colours are not spent on values that there are none of.
+    /// The least cosine, rounded down to a tenth, so that colours are not spent on values that
+    /// there are none of.
     fn lowest(&self) -> f32 {
         let least = self.cosines.iter().copied().fold(1.0, f32::min);
         ((least * 10.0).floor() / 10.0).clamp(-1.0, 0.9)

@@ -30,8 +30,9 @@ pub(super) struct Index {
 ///
 /// # Errors
 ///
-/// `Error::Io` if it cannot be read; `Error::Format` if it is too long, is not JSON with a `weight_map`, names a tensor
-/// twice, names no shard or more than [`MAX_SHARDS`], or names one that is not a plain name of a file.
+/// `Error::Io` if it cannot be read; `Error::Format` if it is too long, is not JSON with a
+/// `weight_map`, names a tensor twice, names no shard or more than [`MAX_SHARDS`], or names one
+/// that is not a plain name of a file.
 pub(super) fn read(origin: Origin<'_>, path: &Path) -> Result<Index> {
     let source = Source::open_in(origin, path)?;
     if source.len() > MAX_JSON {

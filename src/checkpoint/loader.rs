@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::{Initializer, Parameters};
 
-/// How many parameters a model may have beyond those in the checkpoint: a classifier's, for all that anyone trains. A
-/// `config.json` that asks for more does not belong to the checkpoint, and is refused before memory is taken for it.
+/// How many parameters a model may have beyond those in the checkpoint: a classifier's, for all
+/// that anyone trains. A `config.json` that asks for more does not belong to the checkpoint, and is
+/// refused before memory is taken for it.
 const MAX_NEW_HEAD: usize = 1 << 26;
 
 /// The same where the backbone may be missing, too: ALBERT-xxlarge's.
@@ -67,8 +68,8 @@ fn exit_prefix<M: Model>() -> Result<Option<&'static str>> {
     Ok(names::exit_prefix(&M::zero_parameters(&smallest)))
 }
 
-/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing about labels: Google's have no
-/// such key.
+/// As many labels as a TensorFlow checkpoint's classifier has, if its configuration says nothing
+/// about labels: Google's have no such key.
 fn unsaid_labels(checkpoint: &Checkpoint, config: &AlbertConfig) -> Result<Option<Vec<String>>> {
     let is_silent = config.labels == made_up_labels(2)?;
     let classifier = checkpoint.get(names::CLASSIFIER).map(|weight| weight.shape());
@@ -121,7 +122,8 @@ impl<'a> Loader<'a> {
         Ok(Self { checkpoint, options, initializer, backbone, unused, doubtful, others, report })
     }
 
-    /// Compares the sizes of the configuration with what is in the checkpoint, before memory is allocated for them.
+    /// Compares the sizes of the configuration with what is in the checkpoint, before memory is
+    /// allocated for them.
     fn check_sizes(&self, config: &AlbertConfig) -> Result<()> {
         for (name, shape) in names::landmarks(config) {
             let Some(&source) = self.unused.get(name) else { continue };
@@ -150,7 +152,8 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// The configuration with the exits of what is loaded, whose names begin with `prefix` if the model may have any.
+    /// The configuration with the exits of what is loaded, whose names begin with `prefix` if the
+    /// model may have any.
     fn settle_exits(&mut self, config: AlbertConfig, prefix: Option<&str>) -> Result<AlbertConfig> {
         let Some(prefix) = prefix else { return Ok(config) };
         let asked = self.options.exit_layers.clone();
@@ -163,7 +166,8 @@ impl<'a> Loader<'a> {
         Ok(config)
     }
 
-    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the checkpoint.
+    /// The configuration of what is loaded: which of the decoder's tensors are its own is in the
+    /// checkpoint.
     fn settle_decoder(&mut self, config: &AlbertConfig, has_decoder: bool) -> Result<AlbertConfig> {
         let shapes = [
             (names::DECODER_WEIGHT, &[config.vocab_size, config.embedding_size][..]),

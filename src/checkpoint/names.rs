@@ -1,9 +1,10 @@
 //! The names of parameters: the only table that says which field a tensor belongs to.
 //!
-//! Names are transformers'. Two things are this crate's own. Where layers share only their attention (or only their
-//! feed-forward) blocks, the shared half stands under its group, as in transformers, and the other half under
-//! `albert_layer_groups.{layer}`, as if every layer were a group: `config.json`'s `parameter_sharing` says which is
-//! which. And [`Table`](super::table::Table) maps the names of old files to today's.
+//! Names are transformers'. Two things are this crate's own. Where layers share only their
+//! attention (or only their feed-forward) blocks, the shared half stands under its group, as in
+//! transformers, and the other half under `albert_layer_groups.{layer}`, as if every layer were a
+//! group: `config.json`'s `parameter_sharing` says which is which. And
+//! [`Table`](super::table::Table) maps the names of old files to today's.
 
 use ndarray::{Array, ArrayViewD, ArrayViewMutD, Dimension};
 

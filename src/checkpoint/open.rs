@@ -111,8 +111,8 @@ impl Checkpoint {
         Self::open_kind(Origin::Disk, file, kind)
     }
 
-    /// Opens the checkpoint among files in memory: the first of the same four names, else the only one of another name.
-    /// TensorFlow's are read from directories alone.
+    /// Opens the checkpoint among files in memory: the first of the same four names, else the only
+    /// one of another name. TensorFlow's are read from directories alone.
     ///
     /// # Errors
     ///

@@ -51,9 +51,11 @@ pub trait PreTrainedModel: Model {
         Ok((Self::from_parameters_in(config, parameters, options.precision)?, report))
     }
 
-    /// Loads a checkpoint whose files are in memory: `config.json`, and weights in any format but TensorFlow's.
+    /// Loads a checkpoint whose files are in memory: `config.json`, and weights in any format but
+    /// TensorFlow's.
     ///
-    /// The model and the report are those of [`from_pretrained`](Self::from_pretrained) for a directory of these files.
+    /// The model and the report are those of [`from_pretrained`](Self::from_pretrained) for a
+    /// directory of these files.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained); they name the file.

@@ -1,4 +1,5 @@
-//! Which parameter a tensor of a file is, whatever precedes its name and whenever the file was written.
+//! Which parameter a tensor of a file is, whatever precedes its name and whenever the file was
+//! written.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -24,7 +25,8 @@ fn todays(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical names of an ALBERT's parameters, in which all groups and layers are the first ones.
+/// The canonical names of an ALBERT's parameters, in which all groups and layers are the first
+/// ones.
 pub(super) struct Table {
     /// Of embeddings, encoder and pooler.
     backbone: BTreeSet<String>,
@@ -65,15 +67,16 @@ impl Table {
         Ok(table)
     }
 
-    /// The name of the backbone's that a name ends with, in today's words and with the first group and layer, and how
-    /// long what precedes it is.
+    /// The name of the backbone's that a name ends with, in today's words and with the first group
+    /// and layer, and how long what precedes it is.
     pub fn find(&self, name: &str) -> Option<(&str, usize)> {
         let starts = name.match_indices('.').map(|(dot, _)| dot + 1);
         let mut starts = [0].into_iter().chain(starts);
         starts.find_map(|start| Some((self.get(name.get(start..)?)?, start)))
     }
 
-    /// The name in this crate of a tensor of an ALBERT's, from where that begins in the file; other names as they are.
+    /// The name in this crate of a tensor of an ALBERT's, from where that begins in the file; other
+    /// names as they are.
     pub fn canonical<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let today = todays(name);
         if self.is_head(&today) || self.get(name).is_some() { today } else { name.into() }
@@ -105,7 +108,8 @@ const MAX_NAME: usize = 256;
 /// What the backbone's names begin with.
 const STARTS: [&str; 3] = ["embeddings.", ENCODER, "pooler."];
 
-/// What the encoder's names begin with. They are ALBERT's own; those of embeddings and pooler are BERT's, too.
+/// What the encoder's names begin with. They are ALBERT's own; those of embeddings and pooler are
+/// BERT's, too.
 const ENCODER: &str = "encoder.";
 
 /// Whether a canonical name of the table is one that only an ALBERT has.

@@ -8,8 +8,8 @@ use crate::config::ConfigFile;
 use crate::hub::{Find, Lack, Wanted};
 use crate::layout;
 
-/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and the key of its `config.json` that has the
-/// ALBERT in it.
+/// Weights of the speech model Kokoro, under the names that its own `KModel` knows, and the key of
+/// its `config.json` that has the ALBERT in it.
 const KOKORO: [&str; 2] = ["kokoro-v1_0.pth", "kokoro-v1_1-zh.pth"];
 const PLBERT: &str = "plbert";
 

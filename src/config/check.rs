@@ -33,7 +33,8 @@ fn check_sizes(fields: &ConfigFields) -> Result<()> {
         ("num_labels", fields.labels.len()),
     ];
     for (name, size) in sizes {
-        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in 128 bits.
+        // Ids are `u32`; this also keeps every later product of three sizes far from overflow in
+        // 128 bits.
         if size == 0 || size > u32::MAX as usize {
             return Err(Error::config(name, format!("1 to {}", u32::MAX), size.to_string()));
         }
@@ -107,7 +108,8 @@ fn check_numbers(fields: &ConfigFields) -> Result<()> {
         let expected = "a standard deviation: a finite number, at least 0";
         return Err(Error::config("initializer_range", expected, range.to_string()));
     }
-    // It is used in single precision, where it must neither vanish (a constant row would become NaN) nor overflow.
+    // It is used in single precision, where it must neither vanish (a constant row would become
+    // NaN) nor overflow.
     let eps = fields.layer_norm_eps;
     if !((eps as f32).is_finite() && eps as f32 > 0.0) {
         let expected = "a finite number above 0, in single precision";

@@ -4,11 +4,13 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
+/// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of
+/// the paper, table 4).
 ///
-/// Stored in `config.json` as `parameter_sharing`, a key that Hugging Face does not have; where it is absent, all is
-/// shared, so that a published config means what it meant. [`num_hidden_groups`](crate::ConfigFields::num_hidden_groups) says
-/// among how many groups of consecutive layers the shared part is divided.
+/// Stored in `config.json` as `parameter_sharing`, a key that Hugging Face does not have; where it
+/// is absent, all is shared, so that a published config means what it meant.
+/// [`num_hidden_groups`](crate::ConfigFields::num_hidden_groups) says among how many groups of
+/// consecutive layers the shared part is divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterSharing {
@@ -17,13 +19,13 @@ pub enum ParameterSharing {
     All,
     /// The attention blocks of a group are shared; every layer has its own feed-forward block.
     ///
-    /// transformers has nothing like it: it loads such a checkpoint, but drops what it does not expect, and its
-    /// outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
+    /// transformers has nothing like it: it loads such a checkpoint, but drops what it does not
+    /// expect, and its outputs are wrong. The same holds for [`Ffn`](Self::Ffn).
     Attention,
     /// The feed-forward blocks of a group are shared; every layer has its own attention block.
     Ffn,
-    /// Nothing is shared, as in BERT. The same thing as one group per layer, and stored as that, so that transformers
-    /// reads the checkpoint too.
+    /// Nothing is shared, as in BERT. The same thing as one group per layer, and stored as that, so
+    /// that transformers reads the checkpoint too.
     None,
 }
 
@@ -70,8 +72,8 @@ impl fmt::Display for ParameterSharing {
     }
 }
 
-/// What [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) is trained for, as transformers
-/// names it; it decides the loss.
+/// What [`AlbertForSequenceClassification`](crate::AlbertForSequenceClassification) is trained for,
+/// as transformers names it; it decides the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemType {

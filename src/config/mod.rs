@@ -33,7 +33,8 @@ pub use counts::ParameterCount;
 pub use kinds::{ParameterSharing, ProblemType};
 pub use outliers::Int8Outliers;
 
-/// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are ALBERT-xxlarge's).
+/// The fields of `config.json` under Hugging Face's names, with transformers' defaults (which are
+/// ALBERT-xxlarge's).
 ///
 /// Plain data that may be invalid; [`AlbertConfig::new`] validates it.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,8 +222,9 @@ impl AlbertConfig {
     /// StyleTTS2's PL-BERT.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if it cannot be read, [`Error::Format`](crate::Error::Format) if it is not JSON or there are
-    /// several, [`Error::Config`](crate::Error::Config) with its path for a bad field.
+    /// [`Error::Io`](crate::Error::Io) if it cannot be read,
+    /// [`Error::Format`](crate::Error::Format) if it is not JSON or there are several,
+    /// [`Error::Config`](crate::Error::Config) with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;

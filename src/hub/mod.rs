@@ -54,10 +54,12 @@ pub use wanted::{Find, Lack, Wanted};
 
 pub(crate) use name::is_relative;
 
-/// The directory that `name` stands for, with the files that are wanted, of another revision than the main one if there is one.
+/// The directory that `name` stands for, with the files that are wanted, of another revision than
+/// the main one if there is one.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) for a name of a model without the feature `hub`; with it, `Error::Hub`.
+/// [`Error::Io`](crate::Error::Io) for a name of a model without the feature `hub`; with it,
+/// `Error::Hub`.
 pub(crate) fn locate(name: &Path, revision: Option<&str>, files: &impl Wanted) -> Result<PathBuf> {
     match remote(name, files) {
         None => Ok(name.to_owned()),

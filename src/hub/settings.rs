@@ -220,7 +220,8 @@ impl Hub {
         self
     }
 
-    /// As [`pipelines::resolve`](crate::pipelines::resolve), with these settings, and for some of the files.
+    /// As [`pipelines::resolve`](crate::pipelines::resolve), with these settings, and for some of
+    /// the files.
     ///
     /// A commit of which all is in the cache is not asked for. A branch or tag is: if the Hub
     /// cannot be reached, what it was in the cache is used, as transformers does.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Where a file of a repository is, or `None` if the repository has none of this name, which has `/` between its steps.
+/// Where a file of a repository is, or `None` if the repository has none of this name, which has
+/// `/` between its steps.
 pub type Find<'f, E> = dyn FnMut(&str) -> Result<Option<PathBuf>, E> + 'f;
 
 /// Which files of a repository are wanted. The hub itself knows of no checkpoint: its callers say

@@ -15,8 +15,8 @@ const VARIABLE: &str = "NDALBERT_ISA";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Isa(Level);
 
-/// The instruction sets that there are bodies for. A processor is given the last in the list that it has and that is worth
-/// having.
+/// The instruction sets that there are bodies for. A processor is given the last in the list that
+/// it has and that is worth having.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// Whatever the target that was compiled for always has.
@@ -78,8 +78,8 @@ impl Level {
     ];
     #[cfg(target_arch = "aarch64")]
     const ALL: &[Self] = &[Self::Portable, Self::Neon, Self::NeonDot, Self::NeonI8mm];
-    // There is no asking at run time: a program without the instructions' features does not contain them, and one with them
-    // is refused where they are missing.
+    // There is no asking at run time: a program without the instructions' features does not contain
+    // them, and one with them is refused where they are missing.
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     const ALL: &[Self] = &[
         Self::Portable,
@@ -173,11 +173,12 @@ impl Level {
     }
 }
 
-/// The name of the instruction set that models are built for: the best that this processor has, or the one that the
-/// environment variable `NDALBERT_ISA` names.
+/// The name of the instruction set that models are built for: the best that this processor has, or
+/// the one that the environment variable `NDALBERT_ISA` names.
 ///
-/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM: `portable`, `neon`, `neondot`, `neoni8mm`;
-/// on WebAssembly, as it was compiled: `portable`, `simd128`, `relaxed-simd`.
+/// On x86-64: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `avx512bf16`; on ARM:
+/// `portable`, `neon`, `neondot`, `neoni8mm`; on WebAssembly, as it was compiled: `portable`,
+/// `simd128`, `relaxed-simd`.
 ///
 /// # Errors
 /// [`Error::Input`] if the variable names one that is unknown or that this processor lacks.
@@ -186,7 +187,8 @@ pub fn instruction_set() -> Result<&'static str> {
 }
 
 impl Isa {
-    /// The instruction set to use: the best there is, or the one that `NDALBERT_ISA` names. Read once per process.
+    /// The instruction set to use: the best there is, or the one that `NDALBERT_ISA` names. Read
+    /// once per process.
     ///
     /// # Errors
     /// [`Error::Input`] if the variable names one that is unknown or that this processor lacks.
@@ -244,11 +246,12 @@ impl fmt::Display for Isa {
     }
 }
 
-/// Defines a function that is compiled once for every instruction set, and that picks by its first argument.
+/// Defines a function that is compiled once for every instruction set, and that picks by its first
+/// argument.
 ///
-/// The body is ordinary Rust; what makes it fast is that the compiler may use wider registers for the same loops. Nothing
-/// in a body may depend on the width. It may use the constant `FMA`: whether a fused multiply-add is one instruction
-/// (see [`math`](crate::kernels::rows::math)).
+/// The body is ordinary Rust; what makes it fast is that the compiler may use wider registers for
+/// the same loops. Nothing in a body may depend on the width. It may use the constant `FMA`:
+/// whether a fused multiply-add is one instruction (see [`math`](crate::kernels::rows::math)).
 macro_rules! multiversion {
     ($(#[$attr:meta])* $vis:vis fn $name:ident $(<$lt:lifetime>)? ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$attr])*
@@ -272,7 +275,8 @@ macro_rules! multiversion {
                 $crate::kernels::isa::Vectors::Portable => {
                     body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
                 }
-                // SAFETY: an `Isa` with these vectors exists only where the processor has these features.
+                // SAFETY: an `Isa` with these vectors exists only where the processor has these
+                // features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Vectors::Avx2 => unsafe { avx2($($arg),*) },
                 // SAFETY: as above.

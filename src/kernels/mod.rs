@@ -1,14 +1,16 @@
 //! The hot path: slices in, slices out, and the only room with `unsafe`.
 //!
-//! Nothing in here knows what a model is. Every routine takes an [`Isa`], a proof that the processor has the
-//! instructions that it is about to use, and every one gives the same bits whatever the number of threads and whoever
-//! else is in the batch: each output element is accumulated in one fixed order.
+//! Nothing in here knows what a model is. Every routine takes an [`Isa`], a proof that the
+//! processor has the instructions that it is about to use, and every one gives the same bits
+//! whatever the number of threads and whoever else is in the batch: each output element is
+//! accumulated in one fixed order.
 //!
 //! * [`isa`]: which instruction sets the processor has;
 //! * [`threads`]: when and how work is split over threads, and memory on large pages;
-//! * [`rows`]: activation functions, softmax, LayerNorm, dropout and their backward passes, row by row;
-//! * [`product`]: matrices in panels, what activations are encoded as, and products of the two, made of register tiles
-//!   (`product::tiles`);
+//! * [`rows`]: activation functions, softmax, LayerNorm, dropout and their backward passes, row by
+//!   row;
+//! * [`product`]: matrices in panels, what activations are encoded as, and products of the two,
+//!   made of register tiles (`product::tiles`);
 //! * [`attention`]: scaled dot-product attention and its backward pass;
 //! * `reference`: the naive oracle that all of it is tested against;
 //! * `internals`: what benchmarks get to see of it, with the feature of that name.

@@ -22,7 +22,8 @@ pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what
     }
 }
 
-/// 2/√π ∫₀ˣ exp(−t²) dt by its Taylor series, or by the continued fraction of erfc where that converges slowly.
+/// 2/√π ∫₀ˣ exp(−t²) dt by its Taylor series, or by the continued fraction of erfc where that
+/// converges slowly.
 pub(crate) fn erf(x: f64) -> f64 {
     let a = x.abs();
     let scale = 2.0 / std::f64::consts::PI.sqrt();

@@ -189,8 +189,9 @@ macro_rules! impl_construction {
                 $read
             }
 
-            /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set to or, if it is set to none,
-            /// to the one that it says the model is meant for; and never to more than the model takes.
+            /// Of a model and its tokenizer. Texts are cut to the length that the tokenizer is set
+            /// to or, if it is set to none, to the one that it says the model is meant for; and
+            /// never to more than the model takes.
             ///
             /// # Errors
             /// [`Error::Input`](crate::Error::Input) if this leaves no room for special tokens.

@@ -15,7 +15,8 @@ use crate::hub::{self, Find, Lack, Wanted, is_relative};
 use crate::layout;
 use crate::text::TokenizerFiles;
 
-/// What a sentence-transformers model has beside its first module, which is a checkpoint like any other.
+/// What a sentence-transformers model has beside its first module, which is a checkpoint like any
+/// other.
 const MODULES: &str = "modules.json";
 const SENTENCES: [&str; 2] = ["sentence_bert_config.json", "config_sentence_transformers.json"];
 
@@ -53,11 +54,12 @@ impl Wanted for Files {
     }
 }
 
-/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`, the model of that name
-/// (`owner/model` or `owner/model@revision`) in the cache, into which its files are downloaded if need be.
+/// The directory of a checkpoint: `name` itself if it exists. Otherwise, with the feature `hub`,
+/// the model of that name (`owner/model` or `owner/model@revision`) in the cache, into which its
+/// files are downloaded if need be.
 ///
-/// Every `from_pretrained` does this for the files that it reads. Done once beforehand, it spares the others their questions to the Hub,
-/// and makes sure that all of them see the same commit.
+/// Every `from_pretrained` does this for the files that it reads. Done once beforehand, it spares
+/// the others their questions to the Hub, and makes sure that all of them see the same commit.
 ///
 /// ```no_run
 /// use ndalbert::{AlbertForMaskedLM, AlbertTokenizer, PreTrainedModel};
@@ -70,8 +72,9 @@ impl Wanted for Files {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if there is no such directory and the name cannot be one of a model, or the feature is missing; with the feature,
-/// `Error::Hub`, which says what to do, if the model cannot be had.
+/// [`Error::Io`] if there is no such directory and the name cannot be one of a model, or the
+/// feature is missing; with the feature, `Error::Hub`, which says what to do, if the model cannot
+/// be had.
 pub fn resolve(name: impl AsRef<Path>) -> Result<PathBuf> {
     let directory = hub::locate(name.as_ref(), None, &Files::All)?;
     let found = fs::metadata(&directory).map_err(|error| Error::io(&directory, error))?;
@@ -100,7 +103,8 @@ fn find_modules<E: From<Lack>>(find: &mut Find<'_, E>) -> Result<(), E> {
     Ok(())
 }
 
-/// The directories that `modules.json` names. What it says otherwise is for whoever loads it to judge.
+/// The directories that `modules.json` names. What it says otherwise is for whoever loads it to
+/// judge.
 fn module_directories(path: &Path) -> Result<Vec<String>> {
     let bytes = read_text(path, MAX_JSON)?;
     let modules: Value = serde_json::from_slice(&bytes).unwrap_or_default();

@@ -115,7 +115,8 @@ impl SentenceEmbedding {
         })
     }
 
-    /// Of what `modules.json` says, if there is one, and the directory that it says the checkpoint is in.
+    /// Of what `modules.json` says, if there is one, and the directory that it says the checkpoint
+    /// is in.
     fn assemble(
         found: Option<SentenceTransformer>,
         options: &PipelineOptions,

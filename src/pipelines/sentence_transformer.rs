@@ -91,11 +91,13 @@ impl SentenceTransformer {
     /// Reads a directory; `None` if there is no `modules.json` in it.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] for files that cannot be read or say something that this crate cannot do.
+    /// [`Error::Io`], [`Error::Format`] for files that cannot be read or say something that this
+    /// crate cannot do.
     pub fn open(origin: Origin<'_>, directory: &Path) -> Result<Option<Self>> {
         let path = directory.join("modules.json");
         let Some(modules) = read_if_there::<Vec<Module>>(origin, &path)? else { return Ok(None) };
-        // What a module is, is the last part of its class's name; what is before it changed with versions.
+        // What a module is, is the last part of its class's name; what is before it changed with
+        // versions.
         let class = |module: &Module| module.class.rsplit('.').next().unwrap_or("").to_owned();
         let classes: Vec<String> = modules.iter().map(class).collect();
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();

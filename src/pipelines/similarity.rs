@@ -43,8 +43,8 @@ pub fn similarity(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> Result<Arra
     Ok(unit_rows(a).dot(&unit_rows(b).t()))
 }
 
-/// For each row of `queries`, the `count` rows of `corpus` that are the most [alike](similarity), best first, as
-/// `util.semantic_search` of sentence-transformers.
+/// For each row of `queries`, the `count` rows of `corpus` that are the most [alike](similarity),
+/// best first, as `util.semantic_search` of sentence-transformers.
 ///
 /// # Errors
 /// As [`similarity`].
@@ -109,11 +109,13 @@ impl SentenceEmbedding {
 }
 
 impl TextClassification {
-    /// The texts in the order of how well they match a query, best first, by a classifier of pairs that has one label
-    /// (a cross-encoder). Scores are what [`run`](Pipeline::run) gives for the pairs of the query and each text.
+    /// The texts in the order of how well they match a query, best first, by a classifier of pairs
+    /// that has one label (a cross-encoder). Scores are what [`run`](Pipeline::run) gives for the
+    /// pairs of the query and each text.
     ///
     /// # Errors
-    /// [`Error::Input`] if the model has several labels, and an [`Error::Item`] with a text's place if it cannot be processed.
+    /// [`Error::Input`] if the model has several labels, and an [`Error::Item`] with a text's place
+    /// if it cannot be processed.
     pub fn rank<T: Into<String>>(
         &self,
         query: impl Into<String>,

@@ -28,7 +28,8 @@ impl Wanted for TokenizerFiles {
 impl TokenizerFiles {
     /// Finds them, and whether there is a vocabulary among them. A model without one is a model.
     pub fn find_vocabulary<E>(find: &mut Find<'_, E>) -> Result<bool, E> {
-        // All that there are: some hundred KB, and whoever converts a checkpoint wants to keep them.
+        // All that there are: some hundred KB, and whoever converts a checkpoint wants to keep
+        // them.
         for file in TOKENIZER {
             find(file)?;
         }

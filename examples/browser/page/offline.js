@@ -1,11 +1,8 @@
-// Keeps every file of the page, so that it works without a network after it was loaded once.
+// Lets the page work without a network after it was loaded once. The large files are kept by `worker.js` as it loads
+// them, so that they are transferred once.
 
 const CACHE = "ndalbert-1";
-const MODEL = ["config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"];
-const FILES = [
-  "./", "style.css", "page.js", "texts.js", "worker.js", "sizes.json", "browser.js", "browser_bg.wasm",
-  ...["choose", "fill"].flatMap((task) => MODEL.map((name) => `model/${task}/${name}`)),
-];
+const FILES = ["./", "style.css", "page.js", "texts.js", "worker.js", "sizes.json", "browser.js"];
 
 oninstall = (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES)).then(() => skipWaiting()));
 onactivate = (event) => event.waitUntil(clients.claim());

@@ -5,10 +5,11 @@ import init, { Chooser, Files, Filler } from "./browser.js";
 const CHECKPOINT = ["config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"];
 const models = {};
 
-/** The bytes of a file, which tells of its progress. */
+/** The bytes of a file, which is kept for `offline.js`; `received` is told how many have come. */
 async function fetchBytes(url, received) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
+  keep(url, response.clone());
   const parts = [];
   const reader = response.body.getReader();
   for (;;) {
@@ -18,6 +19,15 @@ async function fetchBytes(url, received) {
     received(value.length);
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** Keeps a file where the page may keep any: on `https` and on the same machine. A full disk is no error. */
+async function keep(url, response) {
+  try {
+    await (await self.caches?.open("ndalbert-1"))?.put(url, response);
+  } catch (error) {
+    console.warn(`${url} is not kept: ${error.message}`);
+  }
 }
 
 function load(task, named) {

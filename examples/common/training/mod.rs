@@ -150,8 +150,8 @@ pub fn evaluate<M: TrainableModel>(
 }
 
 impl<P> Trained<P> {
-    /// Reports how good the model was before and is now, and what is possible without one. If the user
-    /// has stopped training, the program ends here.
+    /// Reports how good the model was before and is now, and what is possible without one. If the
+    /// user has stopped training, the program ends here.
     pub fn report(&self, baselines: &[String], out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "loss in training: {}", self.losses)?;
         for EvaluationMetrics { step, metrics, .. } in [&self.before, &self.after] {

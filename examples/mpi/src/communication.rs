@@ -1,4 +1,4 @@
-//! How much of a training step is communication? Each rank prints nothing but rank 0, which prints one line of JSON.
+//! How much of a training step is communication? Rank 0 prints one line of JSON.
 //!
 //! ```text
 //! mpiexec -n 2 target/release/communication --preset large --batch 1 --seq 128 --steps 3

@@ -4,8 +4,8 @@
 //! mpiexec -n 4 target/release/pretrain --text FILE --held-out FILE --accumulation 8 --output DIR
 //! ```
 //!
-//! Rank 0 reports, evaluates and saves; the other ranks are silent. A rank that ends without [`end`]
-//! has `mpiexec` end all others.
+//! Rank 0 reports, evaluates and saves; the other ranks are silent. If a rank exits without calling
+//! [`end`], `mpiexec` terminates all others.
 
 use std::cell::{Cell, RefCell};
 use std::env;
@@ -20,7 +20,7 @@ use ndalbert::train::{GradientPrecision, Optimizer, Peers, TrainableModel, Train
 
 thread_local! {
     static UNIVERSE: RefCell<Option<Universe>> = const { RefCell::new(None) };
-    /// This rank, also when MPI was ended.
+    /// This rank, which is known after MPI has ended, too.
     static RANK: Cell<Option<usize>> = const { Cell::new(None) };
 }
 

@@ -6,8 +6,8 @@ use ndalbert::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::PyValueError;
 
-/// An exception with the crate's message: a subclass of `OSError` for what the system says of files (`FileNotFoundError`,
-/// …), else `ValueError`.
+/// An exception with the crate's message: a subclass of `OSError` for what the system says of files
+/// (`FileNotFoundError`, …), else `ValueError`.
 pub fn exception(error: Error) -> PyErr {
     let message = error.to_string();
     match error {

@@ -1,7 +1,7 @@
 //! ndalbert's pipelines for Python: the native half of the package `ndalbert`.
 //!
-//! It turns lists of Python objects into lists of Python objects. What a caller may pass otherwise (a single text, an
-//! Arrow array) is converted in `python/ndalbert/`.
+//! It turns lists of Python objects into lists of Python objects. What a caller may pass otherwise
+//! (a single text, an Arrow array) is converted in `python/ndalbert/`.
 
 mod failure;
 mod options;

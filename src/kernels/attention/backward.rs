@@ -1,7 +1,8 @@
 //! The backward pass of attention.
 //!
-//! As in the forward pass, one task is one head of one sequence, and its queries are gone through in blocks; scores are
-//! computed once more rather than kept. With P = softmax(Q·Kᵀ/√D) and C = P·V:
+//! As in the forward pass, one task is one head of one sequence, and its queries are gone through
+//! in blocks; scores are computed once more rather than kept. With P = softmax(Q·Kᵀ/√D) and C =
+//! P·V:
 //!
 //! ```text
 //! dV = Pᵀ·dC    dP = dC·Vᵀ    dS = P∘(dP − Σ dC∘C)/√D    dQ = dS·K    dK = dSᵀ·Q
@@ -24,11 +25,13 @@ use crate::kernels::rows::vector;
 use crate::kernels::threads::parallel;
 use crate::kernels::threads::split::split;
 
-/// Queries whose scores are held at a time; the products that sum up over them are the better the more there are.
+/// Queries whose scores are held at a time; the products that sum up over them are the better the
+/// more there are.
 const QUERIES_PER_BLOCK: usize = 128;
 
-/// Replaces queries, keys and values `qkv` [T, 3·A·D] by their gradients, given the context [T, A·D] that attention made of
-/// them, and its gradient. Sequences and `dropout` are those of the forward pass.
+/// Replaces queries, keys and values `qkv` [T, 3·A·D] by their gradients, given the context [T,
+/// A·D] that attention made of them, and its gradient. Sequences and `dropout` are those of the
+/// forward pass.
 pub(crate) fn attention_backward(
     isa: Isa,
     qkv: &mut [f32],
@@ -221,7 +224,8 @@ impl Head<'_> {
 
     /// Reads or writes the head's values of a token: its query (`part` 0), key (1) or value (2).
     fn row(&self, part: usize, token: usize, access: impl FnOnce(&mut [f32])) {
-        // SAFETY: this task alone reads and writes this head's columns of this sequence's rows, one row at a time.
+        // SAFETY: this task alone reads and writes this head's columns of this sequence's rows, one
+        // row at a time.
         access(unsafe { self.qkv.row(self.first + token, self.columns[part], self.heads.size) });
     }
 
@@ -283,8 +287,8 @@ mod tests {
 
     const TOKENS: usize = 206;
 
-    /// Gradients of one head's queries, keys and values, naively in double precision, `masks` being what dropout
-    /// multiplies probabilities by.
+    /// Gradients of one head's queries, keys and values, naively in double precision, `masks` being
+    /// what dropout multiplies probabilities by.
     fn expected(
         qkv: &[f32],
         d_context: &[f32],

@@ -1,7 +1,7 @@
 //! Softmax of columns: lines of a panel hold one score each of up to 64 queries.
 //!
-//! A line's values stay in their lanes, so that nothing is added up across a register. Sums run over the lines in
-//! ascending order.
+//! A line's values stay in their lanes, so that nothing is added up across a register. Sums run
+//! over the lines in ascending order.
 
 use crate::kernels::isa::multiversion;
 use crate::kernels::product::blocking::MAX_PANEL;
@@ -13,8 +13,8 @@ fn larger(x: f32, y: f32) -> f32 {
 }
 
 multiversion! {
-    /// Raises `largest` to the largest value of each column, if that is more. (NaN may hide others: their column's
-    /// exponentials add up to NaN anyway.)
+    /// Raises `largest` to the largest value of each column, if that is more. (NaN may hide others:
+    /// their column's exponentials add up to NaN anyway.)
     pub(in crate::kernels) fn raise(lines: &[f32], largest: &mut [f32]) {
         let width = largest.len();
         let fours = lines.chunks_exact(4 * width);
@@ -43,7 +43,8 @@ pub(in crate::kernels) struct Dequantization<'a> {
 }
 
 multiversion! {
-    /// Replaces sums of products of bytes, which are the bits of `lines`, by scores, and raises `largest` as [`raise`] does.
+    /// Replaces sums of products of bytes, which are the bits of `lines`, by scores, and raises
+    /// `largest` as [`raise`] does.
     pub(in crate::kernels) fn dequantize<'a>(lines: &mut [f32], by: Dequantization<'a>, largest: &mut [f32]) {
         let Dequantization { line_scales, scales, corrections } = by;
         let whole = (
@@ -80,7 +81,8 @@ fn score(x: f32, correction: u32, of_line: f32, of_column: f32) -> f32 {
 }
 
 multiversion! {
-    /// For each column of a panel of signed bytes, four to a word, the sum of all of them times `factor`.
+    /// For each column of a panel of signed bytes, four to a word, the sum of all of them times
+    /// `factor`.
     pub(in crate::kernels) fn byte_sums(panel: &[u32], factor: i32, sums: &mut [u32]) {
         sums.fill(0);
         if factor == 0 {
@@ -98,7 +100,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Replaces each x by 2^(`factor`·(x − the column's largest)), and adds that to the column's sum.
+    /// Replaces each x by 2^(`factor`·(x − the column's largest)), and adds that to the column's
+    /// sum.
     pub(in crate::kernels) fn exponentials(lines: &mut [f32], factor: f32, largest: &[f32], sums: &mut [f32]) {
         match (<&[f32; MAX_PANEL]>::try_from(largest), <&mut [f32; MAX_PANEL]>::try_from(&mut *sums)) {
             // A length that the compiler knows takes fewer instructions per line.

@@ -22,21 +22,23 @@ use crate::kernels::threads::split::split;
 /// Queries whose scores are held at a time.
 const QUERIES_PER_BLOCK: usize = MAX_PANEL;
 
-/// Keys whose scores are made weights and multiplied with values at a time: 64 KB of weights, which stay in the second cache
-/// for all tiles (in parts that would stay in the first, tiles are so short that they are slower). Even, for words of two
-/// inputs.
+/// Keys whose scores are made weights and multiplied with values at a time: 64 KB of weights, which
+/// stay in the second cache for all tiles (in parts that would stay in the first, tiles are so
+/// short that they are slower). Even, for words of two inputs.
 const KEYS_PER_PART: usize = 256;
 
 /// One head of one sequence.
 pub(in crate::kernels) struct HeadInput<'a> {
-    /// From the head's first query value of the sequence's first token on; rows are 3·`hidden` apart.
+    /// From the head's first query value of the sequence's first token on; rows are 3·`hidden`
+    /// apart.
     pub(in crate::kernels) qkv: &'a [f32],
     pub(in crate::kernels) hidden: usize,
     pub(in crate::kernels) heads: Heads,
     pub(in crate::kernels) sequence: &'a Sequence,
     /// How many of its tokens are queries, from the first on.
     pub(in crate::kernels) queries: usize,
-    /// Dropout of the probabilities, with the stream of the first query and the distance to the next one's.
+    /// Dropout of the probabilities, with the stream of the first query and the distance to the
+    /// next one's.
     pub(in crate::kernels) dropout: Option<(Dropout, (u64, u64))>,
 }
 
@@ -139,7 +141,8 @@ impl HeadInput<'_> {
         parts.for_each(|part| fetch(self.rows(part, token, 1), 0));
     }
 
-    /// As [`rows`](Self::rows), of the tokens that may be attended to; in `buffer` where others are between them.
+    /// As [`rows`](Self::rows), of the tokens that may be attended to; in `buffer` where others are
+    /// between them.
     fn keyed<'b>(&'b self, part: usize, buffer: &'b mut [f32]) -> Strided<'b> {
         let (keys, size) = (&self.sequence.keys, self.heads.size);
         if keys.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
@@ -210,7 +213,8 @@ impl<W: Multiplicand> Block<'_, W> {
         }
     }
 
-    /// Makes scores weights, and multiplies values with them. `before_tile` is called for every tile.
+    /// Makes scores weights, and multiplies values with them. `before_tile` is called for every
+    /// tile.
     fn weigh(
         &mut self,
         head: &HeadInput<'_>,
@@ -295,15 +299,18 @@ impl HeadOutput<'_> {
         self.context.fetch(self.row + query, &self.columns);
     }
 
-    /// Writes a query's context, and probabilities over the keys if they are wanted, both times `factor`.
+    /// Writes a query's context, and probabilities over the keys if they are wanted, both times
+    /// `factor`.
     fn write(&self, isa: Isa, query: usize, context: &[f32], probabilities: &[f32], factor: f32) {
         let (row, columns) = (self.row + query, &self.columns);
-        // SAFETY: one task alone writes this head's columns of this sequence's rows, within the context.
+        // SAFETY: one task alone writes this head's columns of this sequence's rows, within the
+        // context.
         let out = unsafe { self.context.row(row, columns.start, columns.len()) };
         columns::scale(isa, context, factor, out);
         if let Some(squares) = self.probabilities {
             let start = self.square + query * self.tokens;
-            // SAFETY: one task alone writes this head's square, which lies within the probabilities.
+            // SAFETY: one task alone writes this head's square, which lies within the
+            // probabilities.
             let row = unsafe { squares.row(start, 0, self.tokens) };
             self.keys.iter().zip(probabilities).for_each(|(&key, &p)| row[key] = p * factor);
         }

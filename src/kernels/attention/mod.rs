@@ -1,19 +1,19 @@
 //! Scaled dot-product attention over a packed batch.
 //!
-//! One task is one head of one sequence, and its queries go over its keys and values in blocks. A block's queries are
-//! packed as the columns of a panel, and stay columns to the end:
+//! One task is one head of one sequence, and its queries go over its keys and values in blocks. A
+//! block's queries are packed as the columns of a panel, and stay columns to the end:
 //!
 //! ```text
 //! scores [n, 64] = K [n, D] · Qᵀ [D, 64]     context [D, 64] = Vᵀ [D, n] · softmax(scores) [n, 64]
 //! ```
 //!
-//! So tiles are as wide as the panel whatever D is, scores are written where they are the next product's panel, and
-//! softmax is done lane by lane. Memory grows with the length of a sequence, never with its square (but for probabilities
-//! that were asked for). Tokens that nobody may attend to are left out, so a mask costs nothing and needs no large
-//! negative number.
+//! So tiles are as wide as the panel whatever D is, scores are written where they are the next
+//! product's panel, and softmax is done lane by lane. Memory grows with the length of a sequence,
+//! never with its square (but for probabilities that were asked for). Tokens that nobody may attend
+//! to are left out, so a mask costs nothing and needs no large negative number.
 //!
-//! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision. In int8, those of keys with queries
-//! are of bytes. Softmax is `f32` always.
+//! Products are of `f32`, or of bfloat16 summed up in `f32` for models of a narrow precision. In
+//! int8, those of keys with queries are of bytes. Softmax is `f32` always.
 
 pub(crate) mod backward;
 mod columns;
@@ -79,7 +79,8 @@ impl Heads {
         1.0 / (self.size as f32).sqrt()
     }
 
-    /// The stream of random numbers of the first query of a head, and how far it is to the next query's.
+    /// The stream of random numbers of the first query of a head, and how far it is to the next
+    /// query's.
     pub(in crate::kernels) fn stream(self, sequence: &Sequence, head: usize) -> (u64, u64) {
         ((sequence.start * self.count + head) as u64, self.count as u64)
     }
@@ -93,11 +94,13 @@ pub(crate) struct Asking {
     pub(crate) dropout: Option<Dropout>,
 }
 
-/// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and values side by side, from
-/// the first sequence's first token on. `context` is [T, A·D], or [B, A·D] where only first tokens are queries.
+/// `context = softmax(Q·Kᵀ / √D)·V`, head by head, where `qkv` [T, 3·A·D] holds queries, keys and
+/// values side by side, from the first sequence's first token on. `context` is [T, A·D], or [B,
+/// A·D] where only first tokens are queries.
 ///
-/// Where `probabilities` is not empty, it receives for each sequence, one after the other, its softmax [A, n, n] (of
-/// rows that are queries); it must be 0 before, and there must be no dropout. A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
+/// Where `probabilities` is not empty, it receives for each sequence, one after the other, its
+/// softmax [A, n, n] (of rows that are queries); it must be 0 before, and there must be no dropout.
+/// A query without any key gets a context of zeros, as transformers' default (`sdpa`) has it.
 pub(crate) fn attention(
     isa: Isa,
     qkv: &[f32],
@@ -216,7 +219,8 @@ mod tests {
     #[test]
     fn attention_matches_the_reference() {
         let sizes = [(1, 1), (3, 5), (2, 26), (1, 64), (2, 65), (1, 130)];
-        // Against products of the same rounded values. Weights of the values are rounded besides, to 8 bits.
+        // Against products of the same rounded values. Weights of the values are rounded besides,
+        // to 8 bits.
         for (is_narrow, tolerance) in [(false, 1e-5), (true, 2.0 / 256.0)] {
             for has_quantized_scores in [false, true] {
                 for (count, size) in sizes {
@@ -230,7 +234,8 @@ mod tests {
         {
             let Heads { count, size, .. } = heads;
             let hidden = count * size;
-            // Masked tokens at the start, in the middle, none, all, and lengths around the blocks' edges.
+            // Masked tokens at the start, in the middle, none, all, and lengths around the blocks'
+            // edges.
             let sequences: Vec<Sequence> = [
                 (1, vec![0]),
                 (7, vec![1, 2, 4, 6]),

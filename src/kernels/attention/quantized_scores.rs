@@ -1,11 +1,12 @@
 //! Scores of int8 models: products of keys and queries as bytes.
 //!
-//! Keys are rows of activations, and a block of queries is packed as weights are; each key and each query of a head has a
-//! scale of its own, found as it comes. What softmax gets are scores in `f32`, as from any other product.
+//! Keys are rows of activations, and a block of queries is packed as weights are; each key and each
+//! query of a head has a scale of its own, found as it comes. What softmax gets are scores in
+//! `f32`, as from any other product.
 //!
-//! The mean of a head's keys is taken off each key before. That changes all scores of a query by the same amount, which
-//! softmax does not see, and leaves finer steps: biases of keys alone are up to twelve in trained models. (Smoothing of keys,
-//! SageAttention, ICLR 2025.)
+//! The mean of a head's keys is taken off each key before. That changes all scores of a query by
+//! the same amount, which softmax does not see, and leaves finer steps: biases of keys alone are up
+//! to twelve in trained models. (Smoothing of keys, SageAttention, ICLR 2025.)
 
 use crate::kernels::attention::columns::{self, Dequantization};
 use crate::kernels::isa::{Isa, multiversion};
@@ -34,8 +35,8 @@ pub(in crate::kernels) struct QuantizedScores<'a> {
 }
 
 impl<'a> QuantizedScores<'a> {
-    /// How many floats are needed for `keys` keys of `size` values and blocks of at most `width` queries: their scales, the
-    /// keys' mean, and what is left of the keys.
+    /// How many floats are needed for `keys` keys of `size` values and blocks of at most `width`
+    /// queries: their scales, the keys' mean, and what is left of the keys.
     pub(in crate::kernels) fn floats_len(keys: usize, size: usize, width: usize) -> usize {
         keys + width + (keys + 1) * size
     }
@@ -88,8 +89,9 @@ impl<'a> QuantizedScores<'a> {
         columns::byte_sums(isa, panel, zero, &mut self.corrections[..width]);
     }
 
-    /// The scores of some keys, from the one with that number on, with the queries that were packed; raises `largest` to
-    /// what is largest of each query. `before_tile` is called for every tile.
+    /// The scores of some keys, from the one with that number on, with the queries that were
+    /// packed; raises `largest` to what is largest of each query. `before_tile` is called for every
+    /// tile.
     pub(in crate::kernels) fn score(
         &self,
         first: usize,

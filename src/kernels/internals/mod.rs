@@ -1,6 +1,7 @@
 //! The kernels one by one, for this repository's benchmarks (feature `internals`).
 //!
-//! Not part of the public API: thin wrappers, which change whenever the kernels do. Shapes that do not fit panic.
+//! Not part of the public API: thin wrappers, which change whenever the kernels do. Shapes that do
+//! not fit panic.
 
 mod backward;
 mod peak;
@@ -42,7 +43,8 @@ impl InstructionSet {
         self.0.name()
     }
 
-    /// The precisions in which activations are multiplied with each other: in attention, and for gradients of weights.
+    /// The precisions in which activations are multiplied with each other: in attention, and for
+    /// gradients of weights.
     pub fn activation_precisions(self) -> Vec<Precision> {
         let is_own = |precision: &Precision| {
             *precision == Precision::F32 || precision.narrows_activations(self.0)
@@ -50,7 +52,8 @@ impl InstructionSet {
         [Precision::F32, Precision::Bf16].into_iter().filter(is_own).collect()
     }
 
-    /// softmax(`scale`·row) over rows of `width` values, in place but for a factor for each, on this thread.
+    /// softmax(`scale`·row) over rows of `width` values, in place but for a factor for each, on
+    /// this thread.
     pub fn softmax(self, rows: &mut [f32], width: usize, scale: f32, factors: &mut [f32]) {
         vector::softmax(self.0, rows, width, scale, factors);
     }
@@ -86,7 +89,8 @@ pub struct Encoder(InputBuffer);
 pub struct Encoded<'a>(Inputs<'a>);
 
 impl Encoder {
-    /// Rounds or quantises rows `[T, k]` for products with a matrix; in single precision they stay where they are.
+    /// Rounds or quantises rows `[T, k]` for products with a matrix; in single precision they stay
+    /// where they are.
     pub fn encode<'a>(&'a mut self, matrix: &Matrix, rows: &'a [f32]) -> Encoded<'a> {
         Encoded(self.0.encode(matrix.isa, &matrix.packed, rows))
     }
@@ -116,7 +120,8 @@ impl Matrix {
         Self { isa: isa.0, packed }
     }
 
-    /// The product with activations [T, k] that were encoded for this instruction set and precision, into `out` [T, n].
+    /// The product with activations [T, k] that were encoded for this instruction set and
+    /// precision, into `out` [T, n].
     pub fn multiply(&self, inputs: Encoded<'_>, out: &mut [f32]) {
         self.multiply_and(Nonlinearity::Identity, inputs, out);
     }

@@ -1,7 +1,8 @@
-//! How fast the instructions are that the register tiles are made of, when nothing else is in their way.
+//! How fast the instructions are that the register tiles are made of, when nothing else is in their
+//! way.
 //!
-//! A loop multiplies registers and adds to as many sums as a tile has, each of which waits only for itself. Nothing is
-//! loaded or stored, so what it reaches is the most that a product could.
+//! A loop multiplies registers and adds to as many sums as a tile has, each of which waits only for
+//! itself. Nothing is loaded or stored, so what it reaches is the most that a product could.
 
 use super::InstructionSet;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -17,12 +18,14 @@ pub struct Peak {
     /// Whether they stand in for one instruction that this instruction set lacks.
     pub is_emulated: bool,
     multiply_adds: usize,
-    /// Does that many rounds and adds up the sums. To be called where the processor has the instructions.
+    /// Does that many rounds and adds up the sums. To be called where the processor has the
+    /// instructions.
     run: unsafe fn(u64) -> f64,
 }
 
 impl Peak {
-    /// The loop for products of that precision; none where the body has no one instruction, or few, that it consists of.
+    /// The loop for products of that precision; none where the body has no one instruction, or few,
+    /// that it consists of.
     pub fn of(isa: InstructionSet, precision: Precision) -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         return x86_64::peak(isa.0.level(), precision);
@@ -40,15 +43,17 @@ impl Peak {
         2.0 * self.multiply_adds as f64 * rounds as f64
     }
 
-    /// Does that many rounds. All factors are 1, so that the result is the number of multiply-adds (until an `f32` cannot
-    /// count further).
+    /// Does that many rounds. All factors are 1, so that the result is the number of multiply-adds
+    /// (until an `f32` cannot count further).
     pub fn run(&self, rounds: u64) -> f64 {
-        // SAFETY: a `Peak` is made only for an `Isa`, which proves that the processor has the instructions.
+        // SAFETY: a `Peak` is made only for an `Isa`, which proves that the processor has the
+        // instructions.
         unsafe { (self.run)(rounds) }
     }
 }
 
-/// Defines a loop: in each round, `step` is done once for each of `sums`, with factors that are unknown to the compiler.
+/// Defines a loop: in each round, `step` is done once for each of `sums`, with factors that are
+/// unknown to the compiler.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! peak_loop {
     (
@@ -64,7 +69,8 @@ macro_rules! peak_loop {
             let mut sums = [$zero; $chains];
             for _ in 0..rounds {
                 for $sum in &mut sums {
-                    // What is said to come out may be anything, so no product is known before or used twice.
+                    // What is said to come out may be anything, so no product is known before or
+                    // used twice.
                     // SAFETY: no instruction at all.
                     unsafe {
                         asm!(
@@ -203,7 +209,8 @@ mod aarch64 {
         sums: [vdupq_n_s32(0); 24] as [i32; 4], ones: vdupq_n_s8(1),
         step: |sum, x, y| {
             let mut total = *sum;
-            // SAFETY: the instruction changes nothing but its first register. (Its intrinsic is not stable.)
+            // SAFETY: the instruction changes nothing but its first register. (Its intrinsic is not
+            // stable.)
             unsafe {
                 asm!(
                     "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",

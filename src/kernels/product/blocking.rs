@@ -17,20 +17,23 @@ pub(in crate::kernels) const LANES: usize = 16;
 pub(in crate::kernels) struct Blocking {
     /// Outputs in a full panel.
     pub(in crate::kernels) panel: usize,
-    /// Lines of a panel, an even number, that a product goes through with all rows of a task before it goes on to the next.
+    /// Lines of a panel, an even number, that a product goes through with all rows of a task before
+    /// it goes on to the next.
     pub(in crate::kernels) depth: usize,
-    /// The most rows of activations that a task multiplies with a panel before it goes on to the next.
+    /// The most rows of activations that a task multiplies with a panel before it goes on to the
+    /// next.
     pub(in crate::kernels) rows: usize,
 }
 
 impl Blocking {
     pub(in crate::kernels) fn of(isa: Isa) -> Self {
         match isa.vectors() {
-            // A tile is as wide as the panel, and reads 192 KB of it from the second cache while it computes.
+            // A tile is as wide as the panel, and reads 192 KB of it from the second cache while it
+            // computes.
             #[cfg(target_arch = "x86_64")]
             Vectors::Avx512 => Self { panel: MAX_PANEL, depth: 768, rows: usize::MAX },
-            // Tiles of fewer registers are fed from the first cache: 16 KB. They go over the activations four times as
-            // often, so that these are to stay in the second.
+            // Tiles of fewer registers are fed from the first cache: 16 KB. They go over the
+            // activations four times as often, so that these are to stay in the second.
             _ => Self { panel: LANES, depth: 256, rows: 120 },
         }
     }

@@ -1,10 +1,12 @@
 //! Between `f32` and bytes.
 //!
-//! Weights are signed bytes, symmetric about zero, with a scale per output. What they are multiplied with comes as bytes
-//! from 0 to 255 and a zero point per token, because the outputs of GELU lie nearly all on one side of zero. A few
-//! channels that are much larger than the rest stay out of this, and are multiplied in `f32` ([`Outliers`]).
+//! Weights are signed bytes, symmetric about zero, with a scale per output. What they are
+//! multiplied with comes as bytes from 0 to 255 and a zero point per token, because the outputs of
+//! GELU lie nearly all on one side of zero. A few channels that are much larger than the rest stay
+//! out of this, and are multiplied in `f32` ([`Outliers`]).
 //!
-//! As in [`convert`](crate::kernels::product::convert), every operation rounds once, so that all instruction sets give the same bits.
+//! As in [`convert`](crate::kernels::product::convert), every operation rounds once, so that all
+//! instruction sets give the same bits.
 
 use rayon::prelude::*;
 
@@ -15,23 +17,24 @@ use crate::kernels::product::seven_bits::{self, Excess, most_excess};
 /// The largest magnitude of a signed byte, and the number of steps from zero to it.
 const STEPS: f32 = 127.0;
 
-/// The steps between the least and the largest of a row with a zero point, where inputs are of eight bits. Not 255:
-/// with the zero point rounded, the largest could come out as 256.
+/// The steps between the least and the largest of a row with a zero point, where inputs are of
+/// eight bits. Not 255: with the zero point rounded, the largest could come out as 256.
 const STEPS_ACROSS: f32 = 254.0;
 
 /// 1.5·2²³: adding it rounds to a whole number, which then stands in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// What one step of a row that is symmetric about zero is worth: its largest magnitude / 127. NaN if there is one in the
-/// row.
+/// What one step of a row that is symmetric about zero is worth: its largest magnitude / 127. NaN
+/// if there is one in the row.
 #[inline(always)]
 pub(in crate::kernels) fn scale(row: &[f32]) -> f32 {
     // As integers, magnitudes are in the same order, and NaN is above all of them.
     f32::from_bits(row.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max)) / STEPS
 }
 
-/// What one step of an output's weights is worth: [`scale`] to 17 bits, so that a byte times it is exact. What was rounded
-/// to bytes once is therefore rounded to the same bytes and the same scale again.
+/// What one step of an output's weights is worth: [`scale`] to 17 bits, so that a byte times it is
+/// exact. What was rounded to bytes once is therefore rounded to the same bytes and the same scale
+/// again.
 pub(crate) fn weight_scale(row: &[f32]) -> f32 {
     let scale = scale(row);
     if scale.is_finite() { f32::from_bits((scale.to_bits() + 0x40) & !0x7f) } else { scale }
@@ -42,14 +45,15 @@ pub(crate) fn round_to_byte(x: f32, scale: f32) -> i8 {
     quantize(x, inverse(scale))
 }
 
-/// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to have an inverse.
+/// What a row is multiplied by to be quantised: 1 / scale, and 0 where the scale is too small to
+/// have an inverse.
 #[inline(always)]
 pub(in crate::kernels) fn inverse(scale: f32) -> f32 {
     if scale < f32::MIN_POSITIVE { 0.0 } else { 1.0 / scale }
 }
 
-/// The nearest whole number of steps, ties to even, −127 to 127. Anything if the row's scale is not finite, which makes
-/// its products NaN.
+/// The nearest whole number of steps, ties to even, −127 to 127. Anything if the row's scale is not
+/// finite, which makes its products NaN.
 #[inline(always)]
 pub(in crate::kernels) fn quantize(x: f32, inverse: f32) -> i8 {
     steps(x, inverse, 0.0) as u8 as i8
@@ -70,7 +74,8 @@ pub(in crate::kernels) struct Range {
 }
 
 impl Range {
-    /// The one with so many steps from the least to the largest of a row. Its scale is NaN if there is one in the row.
+    /// The one with so many steps from the least to the largest of a row. Its scale is NaN if there
+    /// is one in the row.
     #[inline(always)]
     pub(in crate::kernels) fn across(low: f32, high: f32, steps_across: f32) -> Self {
         let scale = (high - low) / steps_across;
@@ -85,11 +90,13 @@ impl Range {
     }
 }
 
-/// The least and the largest of a row and of zero; NaN if there is one in the row. What `mask` has no bits for is left out.
+/// The least and the largest of a row and of zero; NaN if there is one in the row. What `mask` has
+/// no bits for is left out.
 #[inline(always)]
 fn extremes(row: &[f32], mask: &[u32]) -> (f32, f32) {
-    // As signed integers, positive numbers are in their order and all negative ones below; as unsigned integers, negative
-    // numbers come after all positive ones, in the order of their magnitudes. NaN is beyond both.
+    // As signed integers, positive numbers are in their order and all negative ones below; as
+    // unsigned integers, negative numbers come after all positive ones, in the order of their
+    // magnitudes. NaN is beyond both.
     let (mut high, mut low) = (0, 1 << 31);
     let mut take = |bits: u32| {
         high = high.max(bits.cast_signed());
@@ -102,8 +109,8 @@ fn extremes(row: &[f32], mask: &[u32]) -> (f32, f32) {
     (f32::from_bits(low), f32::from_bits(high.cast_unsigned()))
 }
 
-/// Channels of the inputs of a matrix that are multiplied in `f32`: they are so much larger than the others that these
-/// would be left with a few steps of a byte.
+/// Channels of the inputs of a matrix that are multiplied in `f32`: they are so much larger than
+/// the others that these would be left with a few steps of a byte.
 #[derive(Default)]
 pub(crate) struct Outliers {
     /// In ascending order.
@@ -138,7 +145,8 @@ impl Outliers {
     }
 }
 
-/// Rounds rows of weights `[n, k]` to what they would be as bytes, but for the outliers among their inputs.
+/// Rounds rows of weights `[n, k]` to what they would be as bytes, but for the outliers among their
+/// inputs.
 pub(crate) fn round_weights(rows: &mut [f32], k: usize, outliers: &[usize]) {
     let outliers = Outliers::new(outliers, k);
     rows.par_chunks_exact_mut(k).for_each(|row| {
@@ -199,7 +207,8 @@ fn clear(channel: usize, zero: u8, words: &mut [u32]) {
     *word = *word & !(0xff << shift) | u32::from(zero) << shift;
 }
 
-/// Encodes a row that is symmetric about zero, for which a byte stands; returns what a step is worth.
+/// Encodes a row that is symmetric about zero, for which a byte stands; returns what a step is
+/// worth.
 #[inline(always)]
 pub(in crate::kernels) fn encode_symmetric(row: &[f32], zero: i32, words: &mut [u32]) -> f32 {
     let scale = scale(row);
@@ -207,8 +216,8 @@ pub(in crate::kernels) fn encode_symmetric(row: &[f32], zero: i32, words: &mut [
     scale
 }
 
-/// The same as 16-bit integers: fours of values, the last filled up with 0, as two words, the first and third, then the
-/// second and fourth.
+/// The same as 16-bit integers: fours of values, the last filled up with 0, as two words, the first
+/// and third, then the second and fourth.
 #[inline(always)]
 pub(in crate::kernels) fn encode_sixteens(row: &[f32], words: &mut [u32]) -> f32 {
     let scale = scale(row);

@@ -1,7 +1,8 @@
-//! Between `f32` and the narrower types that weights and activations are multiplied in; for bytes, with [`bytes`](crate::kernels::product::bytes).
+//! Between `f32` and the narrower types that weights and activations are multiplied in; for bytes,
+//! with [`bytes`](crate::kernels::product::bytes).
 //!
-//! All of it is written in integers and in `f32` operations that round once, so that every instruction set gives the
-//! same bits.
+//! All of it is written in integers and in `f32` operations that round once, so that every
+//! instruction set gives the same bits.
 
 use std::ops::Range;
 
@@ -13,7 +14,8 @@ use crate::kernels::product::seven_bits::{Excess, most_excess};
 use crate::kernels::threads::parallel;
 use crate::kernels::threads::split::split;
 
-/// The bits of the nearest bfloat16, ties to even; what would be subnormal becomes 0, as `vdpbf16ps` takes it for 0.
+/// The bits of the nearest bfloat16, ties to even; what would be subnormal becomes 0, as
+/// `vdpbf16ps` takes it for 0.
 #[inline(always)]
 pub(in crate::kernels) fn bf16(x: f32) -> u16 {
     let bits = x.to_bits();
@@ -31,7 +33,8 @@ pub(in crate::kernels) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// The width of nearly all models' heads: rows of a length that the compiler knows take a third of the time.
+/// The width of nearly all models' heads: rows of a length that the compiler knows take a third of
+/// the time.
 const HEAD: usize = 64;
 
 /// Appends a row of weights as words; what is missing in the last is 0.
@@ -199,8 +202,9 @@ impl<'a> Strided<'a> {
 }
 
 multiversion! {
-    /// A panel of pairs of bfloat16 as one of `f32` with twice the lines: the second of each pair, then the first, which is
-    /// the order in which `vdpbf16ps` adds, and that of [`Encoding::Bf16Split`].
+    /// A panel of pairs of bfloat16 as one of `f32` with twice the lines: the second of each pair,
+    /// then the first, which is the order in which `vdpbf16ps` adds, and that of
+    /// [`Encoding::Bf16Split`].
     pub(in crate::kernels) fn widen(panel: &[u32], width: usize, out: &mut [f32]) {
         for (line, out) in panel.chunks_exact(width).zip(out.chunks_exact_mut(2 * width)) {
             let (seconds, firsts) = out.split_at_mut(width);
@@ -213,8 +217,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each is worth, if they are of
-    /// bytes, which are then symmetric about zero.
+    /// Encodes rows, each into as many words as are its due; `scales` receives what a step of each
+    /// is worth, if they are of bytes, which are then symmetric about zero.
     pub(in crate::kernels) fn encode_rows<'a>(
         encoding: Encoding,
         rows: Strided<'a>,
@@ -264,7 +268,8 @@ fn pairs(row: &[f32], words: &mut [u32]) {
 }
 
 multiversion! {
-    /// Pairs of bfloat16, one of `first` and one of `second` each; `second` may be empty, which stands for zeros.
+    /// Pairs of bfloat16, one of `first` and one of `second` each; `second` may be empty, which
+    /// stands for zeros.
     pub(in crate::kernels) fn pair_bf16(first: &[f32], second: &[f32], words: &mut [u32]) {
         if second.is_empty() {
             words.iter_mut().zip(first).for_each(|(word, &x)| *word = u32::from(bf16(x)));
@@ -308,7 +313,8 @@ mod tests {
         assert_eq!(from_bf16(bf16(1e-39)), 0.0, "subnormal");
     }
 
-    /// What each encoding holds is what the scalar functions say, on every instruction set and any length.
+    /// What each encoding holds is what the scalar functions say, on every instruction set and any
+    /// length.
     #[test]
     fn rows_are_encoded_alike_on_every_instruction_set() {
         use Encoding::*;

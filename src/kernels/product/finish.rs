@@ -1,4 +1,5 @@
-//! What is done to the sums of a product's tile on their way out: scale (if they are of bytes), bias, nonlinearity.
+//! What is done to the sums of a product's tile on their way out: scale (if they are of bytes),
+//! bias, nonlinearity.
 //!
 //! A tile at a time, so that the constants of a nonlinearity are fetched once for all of its rows.
 
@@ -14,7 +15,8 @@ use crate::kernels::rows::math::multiply_add;
 /// No bias.
 pub(in crate::kernels) const ZEROS: [f32; MAX_PANEL] = [0.0; MAX_PANEL];
 
-/// What is made of the sums of a tile's rows, `width` each, on their way to certain columns of the output.
+/// What is made of the sums of a tile's rows, `width` each, on their way to certain columns of the
+/// output.
 pub(in crate::kernels) struct Finish<'a> {
     pub(in crate::kernels) sums: &'a mut [u32],
     pub(in crate::kernels) width: usize,
@@ -26,14 +28,16 @@ pub(in crate::kernels) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// Calls `finish` with the number of each row, in all and in the tile, its sums, and where they belong.
+    /// Calls `finish` with the number of each row, in all and in the tile, its sums, and where they
+    /// belong.
     #[inline(always)]
     fn rows(&self, finish: impl Fn((usize, usize), &[u32], &mut [f32])) {
         let Self { ref sums, width, out, ref rows, ref columns, .. } = *self;
         for (i, row) in rows.clone().enumerate() {
             // Not by `chunks_exact`, which divides.
             let sums = &sums[i * width..][..width];
-            // SAFETY: the task that this is done for alone writes these columns of these rows, which are in `out`.
+            // SAFETY: the task that this is done for alone writes these columns of these rows,
+            // which are in `out`.
             finish((row, i), sums, unsafe { out.row(row, columns.start, columns.len()) });
         }
     }
@@ -63,8 +67,9 @@ impl Loop for Floats<'_> {
     }
 }
 
-/// Fills a whole panel's row with what is made of each of its sums. Of a length that the compiler knows, and by way of a
-/// copy that it knows to overlap nothing, which takes a fraction of the instructions.
+/// Fills a whole panel's row with what is made of each of its sums. Of a length that the compiler
+/// knows, and by way of a copy that it knows to overlap nothing, which takes a fraction of the
+/// instructions.
 #[inline(always)]
 fn whole(sums: &[u32], out: &mut [f32], value: impl Fn(usize, u32) -> f32) {
     let ([sums], [out]) = (sums.as_chunks::<MAX_PANEL>().0, out.as_chunks_mut::<MAX_PANEL>().0)
@@ -90,8 +95,8 @@ pub(in crate::kernels) struct Bytes<'a> {
     pub(in crate::kernels) outliers: &'a [f32],
 }
 
-/// [`Bytes`] on their way out: each sum is brought to scale, and gets its bias, onto which the products
-/// of the outliers were added one after the other, whatever the tile's shape.
+/// [`Bytes`] on their way out: each sum is brought to scale, and gets its bias, onto which the
+/// products of the outliers were added one after the other, whatever the tile's shape.
 struct Scaled<'a, const FMA: bool>(Bytes<'a>);
 
 impl<const FMA: bool> Loop for Scaled<'_, FMA> {
@@ -172,8 +177,8 @@ impl<const FMA: bool> Scaled<'_, FMA> {
     }
 }
 
-/// What a sum of products of bytes is worth, with its row's scale and zero, its column's scale and the sum of
-/// that column's weights.
+/// What a sum of products of bytes is worth, with its row's scale and zero, its column's scale and
+/// the sum of that column's weights.
 #[inline(always)]
 fn scaled(sum: u32, (of_row, zero): (f32, i32), scale: f32, total: i32) -> f32 {
     // What wraps around in one of the two does so in the other.
@@ -188,8 +193,9 @@ multiversion! {
 }
 
 multiversion! {
-    /// Brings a tile's sums of products of bytes to scale, and goes on as [`finish`].
-    /// What comes out of them is rounded to bytes again before it is multiplied, so that a nonlinearity need not be exact.
+    /// Brings a tile's sums of products of bytes to scale, and goes on as [`finish`]. What comes
+    /// out of them is rounded to bytes again before it is multiplied, so that a nonlinearity need
+    /// not be exact.
     pub(in crate::kernels) fn finish_quantized<'a>(tile: Bytes<'a>, nonlinearity: Nonlinearity) {
         activation::run_inline_for_bytes::<FMA>(nonlinearity, Scaled::<FMA>(tile));
     }

@@ -1,9 +1,9 @@
 //! Products with a packed matrix: `out[T, n] = nonlinearity(a[T, k] · weightᵀ[k, n] + bias)`.
 //!
-//! The unit of work is a register tile: up to six rows of activations times one panel of up to 64 outputs, over all of
-//! k, in registers. Its sums go through a scratch of 1.5 KB that never leaves the first cache, and are scaled back (if
-//! they are of bytes), get their bias and nonlinearity on the way out. Every sum runs over k in one fixed order, whatever
-//! the tile's shape.
+//! The unit of work is a register tile: up to six rows of activations times one panel of up to 64
+//! outputs, over all of k, in registers. Its sums go through a scratch of 1.5 KB that never leaves
+//! the first cache, and are scaled back (if they are of bytes), get their bias and nonlinearity on
+//! the way out. Every sum runs over k in one fixed order, whatever the tile's shape.
 
 use std::ops::Range;
 
@@ -22,13 +22,15 @@ use crate::kernels::rows::activation::Nonlinearity;
 use crate::kernels::threads::parallel::{self, Buffers};
 use crate::kernels::threads::split::split;
 
-/// The fewest rows of activations that one task multiplies with one panel: enough to be worth fetching the panel for.
+/// The fewest rows of activations that one task multiplies with one panel: enough to be worth
+/// fetching the panel for.
 const MIN_ROWS_PER_TASK: usize = 8 * ROWS;
 
 /// Fetching weights takes as long as multiplying them with so many rows.
 const ROWS_PER_FETCH: usize = 16;
 
-/// Where bfloat16 is multiplied as `f32`, from so many rows on it is worth turning a whole panel into `f32` first.
+/// Where bfloat16 is multiplied as `f32`, from so many rows on it is worth turning a whole panel
+/// into `f32` first.
 const MIN_ROWS_TO_WIDEN: usize = 4 * ROWS;
 
 /// What is done to a product on its way out.
@@ -40,8 +42,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) nonlinearity: Nonlinearity,
 }
 
-/// `out[T, n] = nonlinearity(a[T, k] · weightsᵀ + bias)`, over the threads of the current rayon pool. The inputs are
-/// encoded for the weights' precision.
+/// `out[T, n] = nonlinearity(a[T, k] · weightsᵀ + bias)`, over the threads of the current rayon
+/// pool. The inputs are encoded for the weights' precision.
 pub(crate) fn multiply(
     isa: Isa,
     inputs: Inputs<'_>,
@@ -52,8 +54,8 @@ pub(crate) fn multiply(
     multiply_columns(isa, inputs, weights, 0..weights.n(), epilogue, out);
 }
 
-/// As [`multiply`], of certain outputs alone. Columns of `out` that share a panel with them are overwritten, too, with
-/// what belongs there; the others are left as they are.
+/// As [`multiply`], of certain outputs alone. Columns of `out` that share a panel with them are
+/// overwritten, too, with what belongs there; the others are left as they are.
 pub(crate) fn multiply_columns(
     isa: Isa,
     inputs: Inputs<'_>,
@@ -84,7 +86,8 @@ pub(crate) fn multiply_columns(
     let work =
         parallel::work([rows.max(ROWS_PER_FETCH), weights.k(), panels.len(), blocking.panel]);
     parallel::for_each(work, panels.len() * blocks, |buffers, task| {
-        // What is larger in a cache is what tasks that follow each other share: the panel, or the rows.
+        // What is larger in a cache is what tasks that follow each other share: the panel, or the
+        // rows.
         let (index, block) = if rows_per_task < blocking.rows {
             (task / blocks, task % blocks)
         } else {
@@ -193,7 +196,8 @@ impl Product<'_> {
         // Tiles of nearly the same height: eight rows are twice four, not six and two.
         let tiles = rows.len().div_ceil(ROWS);
         let (height, higher) = (rows.len() / tiles, rows.len() % tiles);
-        // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second cache.
+        // Of a deep panel, a part at a time is multiplied with all rows, while it is in the second
+        // cache.
         let Blocking { depth, .. } = Blocking::of(self.isa);
         let parts = panel.len().div_ceil(depth * width).max(1);
         // Sums of all tiles are kept until the last part, if there are several.

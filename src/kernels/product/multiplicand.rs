@@ -20,10 +20,12 @@ pub(in crate::kernels) trait Multiplicand: Word {
     /// Rows of keys, as a panel has them, but one after the other.
     fn keys<'a>(isa: Isa, keys: Strided<'a>, buffer: &'a mut [Self]) -> EncodedRows<'a, Self>;
 
-    /// A line of a panel whose inputs are rows, from as many of them as a word has inputs; missing ones are empty.
+    /// A line of a panel whose inputs are rows, from as many of them as a word has inputs; missing
+    /// ones are empty.
     fn line(isa: Isa, rows: [&[f32]; 2], line: &mut [Self]);
 
-    /// Lines of `width` values as a panel that has them as its inputs, in `buffer` if they have to be converted.
+    /// Lines of `width` values as a panel that has them as its inputs, in `buffer` if they have to
+    /// be converted.
     fn panel<'a>(isa: Isa, lines: &'a [f32], width: usize, buffer: &'a mut [Self]) -> &'a [Self];
 
     fn tile(isa: Isa, tile: Tile<'_, Self>, sums: &mut [u32]);
@@ -51,8 +53,8 @@ pub(in crate::kernels) struct Destination<'a> {
     pub(in crate::kernels) accumulate: bool,
 }
 
-/// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a whole panel lie where they
-/// are wanted. `before_tile` is called for every tile.
+/// `out[rows, width] = inputs · panel`, or with that added to it, on this thread: the sums of a
+/// whole panel lie where they are wanted. `before_tile` is called for every tile.
 pub(in crate::kernels) fn multiply_panel<W: Copy>(
     isa: Isa,
     multiply: impl Fn(Isa, Tile<'_, W>, &mut [u32]),

@@ -11,8 +11,8 @@ pub(in crate::kernels) struct Output<'a> {
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the pointer is borrowed for as long as this lives, and all access is through `row`, whose callers promise
-// not to overlap.
+// SAFETY: the pointer is borrowed for as long as this lives, and all access is through `row`, whose
+// callers promise not to overlap.
 unsafe impl Sync for Output<'_> {}
 
 impl<'a> Output<'a> {
@@ -20,7 +20,8 @@ impl<'a> Output<'a> {
         Self { start: values.as_mut_ptr(), len: values.len(), stride, borrow: PhantomData }
     }
 
-    /// Has columns of a row brought into the cache while something else is computed, to be written then.
+    /// Has columns of a row brought into the cache while something else is computed, to be written
+    /// then.
     pub(in crate::kernels) fn fetch(&self, row: usize, columns: &Range<usize>) {
         #[cfg(target_arch = "x86_64")]
         for column in columns.clone().step_by(16) {

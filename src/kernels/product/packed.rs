@@ -1,15 +1,17 @@
 //! A matrix laid out the way the register tiles read it.
 //!
-//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of 64 or 16 outputs ([`Blocking`]). Within a panel the inputs
-//! follow each other in lines, each with its outputs side by side, so that a tile reads memory strictly forwards:
+//! A weight matrix [n, k] (n outputs, k inputs) is cut into panels of 64 or 16 outputs
+//! ([`Blocking`]). Within a panel the inputs follow each other in lines, each with its outputs side
+//! by side, so that a tile reads memory strictly forwards:
 //!
 //! ```text
 //! panel 0: lines of 64 outputs │ panel 1: lines of 64 outputs │ … │ last panel: lines of 16, 32, 48 or 64
 //! ```
 //!
-//! An element of a line is a word of 32 bits whatever the precision: one `f32`, two bfloat16 or four bytes, which are
-//! the weights of as many inputs that follow each other. So the layout, and what walks over it, is the same for all.
-//! The last panel's outputs are filled up with zeros to whole registers, and the last word of inputs likewise.
+//! An element of a line is a word of 32 bits whatever the precision: one `f32`, two bfloat16 or
+//! four bytes, which are the weights of as many inputs that follow each other. So the layout, and
+//! what walks over it, is the same for all. The last panel's outputs are filled up with zeros to
+//! whole registers, and the last word of inputs likewise.
 
 use rayon::prelude::*;
 
@@ -47,7 +49,8 @@ pub(in crate::kernels) struct Quantization {
     pairs: Vec<u8>,
 }
 
-/// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are zero.
+/// Packs rows of `depth` words into one panel of at least that many outputs; outputs past them are
+/// zero.
 pub(in crate::kernels) fn pack_panel<W: Word>(
     isa: Isa,
     rows: &[&[W]],
@@ -83,11 +86,12 @@ unsafe impl Word for f32 {}
 unsafe impl Word for u32 {}
 
 impl PackedMatrix {
-    /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an instruction set.
+    /// Packs the matrices `[n_i, k]`, one below the other, into one, for the bodies of an
+    /// instruction set.
     ///
-    /// Takes as little memory as it can besides: a single matrix of `f32` is packed where it is, and of several each is
-    /// freed before the next is packed. `outliers`, ascending, are the inputs that a matrix of bytes takes as `f32`; in other
-    /// precisions there are none.
+    /// Takes as little memory as it can besides: a single matrix of `f32` is packed where it is,
+    /// and of several each is freed before the next is packed. `outliers`, ascending, are the
+    /// inputs that a matrix of bytes takes as `f32`; in other precisions there are none.
     pub(crate) fn new(
         isa: Isa,
         matrices: Vec<Vec<f32>>,
@@ -128,8 +132,9 @@ impl PackedMatrix {
         Self { words, n, k, precision, blocking, quantization, outliers }
     }
 
-    /// Packs the transpose of matrices `[n_i, k]` that lie one below the other: k outputs, and inputs for each of their
-    /// rows. It multiplies gradients of outputs to those of inputs; there is none of bytes.
+    /// Packs the transpose of matrices `[n_i, k]` that lie one below the other: k outputs, and
+    /// inputs for each of their rows. It multiplies gradients of outputs to those of inputs; there
+    /// is none of bytes.
     pub(crate) fn transposed(
         isa: Isa,
         matrices: &[&[f32]],
@@ -215,7 +220,8 @@ impl PackedMatrix {
         &self.words[start..start + self.blocking.width(self.n, index) * self.depth()]
     }
 
-    /// The first lines, as many as a product reads first, of the panel after that one; empty if there is none.
+    /// The first lines, as many as a product reads first, of the panel after that one; empty if
+    /// there is none.
     pub(in crate::kernels) fn next_panel(&self, index: usize) -> &[u32] {
         let next = index + 1;
         if next >= self.panels() {
@@ -288,7 +294,8 @@ fn pack(
     words
 }
 
-/// Packs a matrix of a multiple of [`LANES`] rows of k values: its panels are as long as their rows were.
+/// Packs a matrix of a multiple of [`LANES`] rows of k values: its panels are as long as their rows
+/// were.
 fn pack_in_place(isa: Isa, matrix: Vec<f32>, k: usize) -> Aligned<u32> {
     let len = matrix.len();
     let mut words = Aligned::from_vec(with_room(matrix), len);
@@ -311,8 +318,8 @@ fn with_room(mut values: Vec<f32>) -> Vec<u32> {
     values.reserve_exact(LANES);
     values.resize(values.len() + LANES, 0.0);
     let mut values = std::mem::ManuallyDrop::new(values);
-    // SAFETY: the parts of a vector that is not dropped; `u32` and `f32` have one size and alignment, and any bits
-    // are valid for both.
+    // SAFETY: the parts of a vector that is not dropped; `u32` and `f32` have one size and
+    // alignment, and any bits are valid for both.
     unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity()) }
 }
 

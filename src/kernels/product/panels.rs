@@ -51,8 +51,8 @@ pub(in crate::kernels) fn pack_output_panel<W: Multiplicand>(
     pack_panel(isa, &sources[..rows.count], depth, panel);
 }
 
-/// Packs rows `[k, n]` as a matrix of n outputs and k inputs: a line of a panel is part of a row, or of as many as a word
-/// has inputs.
+/// Packs rows `[k, n]` as a matrix of n outputs and k inputs: a line of a panel is part of a row,
+/// or of as many as a word has inputs.
 pub(in crate::kernels) fn pack_inputs<W: Multiplicand>(
     isa: Isa,
     rows: Strided<'_>,

@@ -1,13 +1,16 @@
 //! Products of bytes with `vpmaddubsw`, for x86 processors without VNNI.
 //!
-//! That instruction multiplies unsigned bytes by signed ones and adds two products that are next to each other. It
-//! saturates at 16 bits. With inputs of 0 to 129 it cannot, because 129 · 127 · 2 = 32,766. Two things follow:
+//! That instruction multiplies unsigned bytes by signed ones and adds two products that are next to
+//! each other. It saturates at 16 bits. With inputs of 0 to 129 it cannot, because 129 · 127 · 2 =
+//! 32,766. Two things follow:
 //!
 //! * **Inputs are of seven bits.** A row has as many steps as leave nearly all of its values within 130 of them, around
-//!   zero. What a few values are beyond is kept apart ([`Excess`]), multiplied exactly, and added to the sums. Outputs
-//!   of GELU, which are nearly all small, have 254 steps as on other processors.
+//!   zero. What a few values are beyond is kept apart ([`Excess`]), multiplied exactly, and added
+//!   to the sums. Outputs of GELU, which are nearly all small, have 254 steps as on other
+//!   processors.
 //! * **Two lines of a panel are added up in 16 bits** where their weights are so small that it cannot overflow either,
-//!   which is known when they are packed ([`pairs`]). That is so for most lines, and spares one of four multiplications.
+//!   which is known when they are packed ([`pairs`]). That is so for most lines, and spares one of
+//!   four multiplications.
 //!
 //! So the sums are exact, but the steps of some rows are coarser than on processors with VNNI.
 
@@ -20,10 +23,12 @@ use crate::kernels::product::bytes::{self, Range};
 /// The largest input. WebAssembly's product is defined up to 127 alone.
 pub(in crate::kernels) const WINDOW: u8 = if cfg!(target_arch = "wasm32") { 127 } else { 129 };
 
-/// The most that the weights of either sign may come to that are multiplied and added up in 16 bits.
+/// The most that the weights of either sign may come to that are multiplied and added up in 16
+/// bits.
 const MOST_WEIGHTS: i32 = i16::MAX as i32 / WINDOW as i32;
 
-/// Steps across a row, the finest first, that are tried while too many values lie beyond the window.
+/// Steps across a row, the finest first, that are tried while too many values lie beyond the
+/// window.
 const FINER_STEPS: [i32; 2] = [254, 180];
 
 /// Steps across a row with which none lies beyond: rounding may add one.
@@ -36,13 +41,14 @@ pub(in crate::kernels) struct Excess {
     pub(in crate::kernels) steps: i32,
 }
 
-/// How many values of a row of `k` may lie beyond the window: each costs as much as a few that do not.
+/// How many values of a row of `k` may lie beyond the window: each costs as much as a few that do
+/// not.
 pub(in crate::kernels) fn most_excess(k: usize) -> usize {
     k / 64
 }
 
-/// Encodes a row that reaches from `low` to `high` but for the outliers, which become zero. Returns what a step is worth,
-/// and what stands for zero.
+/// Encodes a row that reaches from `low` to `high` but for the outliers, which become zero. Returns
+/// what a step is worth, and what stands for zero.
 #[inline(always)]
 pub(in crate::kernels) fn encode(
     row: &[f32],
@@ -80,8 +86,8 @@ pub(in crate::kernels) fn encode(
 /// Values looked through at a time: as many as a byte can count.
 const BLOCK: usize = 128;
 
-/// Takes `base` off all values and cuts off what is then beyond the window. Leaves them as they are if there is more of
-/// that than `excess` has room for.
+/// Takes `base` off all values and cuts off what is then beyond the window. Leaves them as they are
+/// if there is more of that than `excess` has room for.
 #[inline(always)]
 fn shift_into_window(values: &mut [u8], base: u8, excess: &mut [Excess]) -> bool {
     // What is below the base wraps around to something large.
@@ -134,7 +140,8 @@ multiversion! {
     }
 }
 
-/// For each two lines of a panel, whether they may be added up in 16 bits (1) or not (0). The last may be one alone.
+/// For each two lines of a panel, whether they may be added up in 16 bits (1) or not (0). The last
+/// may be one alone.
 pub(in crate::kernels) fn pairs(panel: &[u32], width: usize) -> impl Iterator<Item = u8> {
     panel.chunks(2 * width).map(move |lines| {
         let (first, second) = lines.split_at(width);

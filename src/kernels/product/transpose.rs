@@ -9,8 +9,8 @@ use crate::kernels::product::blocking::LANES;
 use crate::kernels::product::convert::Strided;
 use crate::kernels::product::packed::Word;
 
-/// Writes `rows` as the columns of lines that are `width` apart. Columns that fill the last sixteen up become 0, if lines
-/// have room for them.
+/// Writes `rows` as the columns of lines that are `width` apart. Columns that fill the last sixteen
+/// up become 0, if lines have room for them.
 pub(in crate::kernels) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32], width: usize) {
     let Strided { values, stride, width: lines, count } = rows;
     assert!(count <= width && to.len() >= (lines - 1) * width + count);
@@ -30,8 +30,9 @@ pub(in crate::kernels) fn transpose(isa: Isa, rows: Strided<'_>, to: &mut [f32],
     }
 }
 
-/// Writes sixteen rows as columns of lines that are `width` apart, sixteen lines at a time. All have the length of the first,
-/// or are empty, which stands for zeros. Returns how many lines it wrote: all, or none where there are fewer.
+/// Writes sixteen rows as columns of lines that are `width` apart, sixteen lines at a time. All
+/// have the length of the first, or are empty, which stands for zeros. Returns how many lines it
+/// wrote: all, or none where there are fewer.
 pub(in crate::kernels) fn transpose_blocks<W: Word>(
     isa: Isa,
     rows: [&[W]; LANES],
@@ -52,7 +53,8 @@ pub(in crate::kernels) fn transpose_blocks<W: Word>(
         if isa.vectors() == Vectors::Avx512 {
             let place = |row: &[W]| if row.is_empty() { zeros.as_ptr() } else { row[p..].as_ptr() };
             let places = std::array::from_fn(|i| place(rows[i]).cast::<u32>());
-            // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32 bits.
+            // SAFETY: the `Isa` proves the instructions, the assertions the sizes; a `Word` has 32
+            // bits.
             unsafe {
                 transpose::transpose(places, to.as_mut_ptr().cast::<u32>().add(p * width), width);
             }

@@ -1,8 +1,9 @@
 //! Gradients of weights: `dW[n, k] += dYᵀ[n, T] · X[T, k]`, over any number of stretches of tokens.
 //!
-//! A weight that is used several times, as ALBERT's are, has the sum of its applications' gradients. Here they are
-//! stretches of one long product, so that the gradient is gone through once for all of them. Every element is one sum in the order
-//! of the stretches and of their tokens, whatever the blocks and whoever computes them.
+//! A weight that is used several times, as ALBERT's are, has the sum of its applications'
+//! gradients. Here they are stretches of one long product, so that the gradient is gone through
+//! once for all of them. Every element is one sum in the order of the stretches and of their
+//! tokens, whatever the blocks and whoever computes them.
 
 use std::ops::Range;
 
@@ -21,11 +22,12 @@ use crate::kernels::rows::vector::sum;
 use crate::kernels::threads::parallel::{self, Buffers};
 use crate::kernels::threads::split::split;
 
-/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the second cache: inputs
-/// are packed a panel at a time, just before it is used.
+/// Tokens that are multiplied at a time. Of gradients that many, and of inputs a panel, stay in the
+/// second cache: inputs are packed a panel at a time, just before it is used.
 const TOKENS: usize = 512;
 
-/// The most rows and columns of a task's block of the gradient: what a task reads is packed once for as many columns or rows.
+/// The most rows and columns of a task's block of the gradient: what a task reads is packed once
+/// for as many columns or rows.
 const MAX_ROWS: usize = 384;
 const MAX_COLUMNS: usize = 768;
 
@@ -49,8 +51,8 @@ pub(crate) struct WeightGradient<'a> {
     pub(crate) bias: &'a mut [f32],
 }
 
-/// Adds what stretches of tokens contribute to gradients, in products of `f32` or of bfloat16, over the threads of the
-/// current rayon pool.
+/// Adds what stretches of tokens contribute to gradients, in products of `f32` or of bfloat16, over
+/// the threads of the current rayon pool.
 pub(crate) fn weight_gradients(isa: Isa, is_narrow: bool, gradients: Vec<WeightGradient<'_>>) {
     let gradients: Vec<Shared<'_>> = gradients.into_iter().filter_map(Shared::new).collect();
     let works: Vec<usize> = gradients.iter().map(Shared::work).collect();
@@ -175,7 +177,8 @@ impl Task<'_, '_> {
     /// Adds up the rows of transposed gradients of outputs.
     fn add_bias(&self, transposed: &[f32], count: usize) {
         let Some(bias) = &self.gradient.bias else { return };
-        // SAFETY: of all tasks of these rows, the one whose columns begin at 0 alone writes their biases.
+        // SAFETY: of all tasks of these rows, the one whose columns begin at 0 alone writes their
+        // biases.
         let bias = unsafe { bias.row(0, self.rows.start, self.rows.len()) };
         for (bias, row) in bias.iter_mut().zip(transposed.chunks_exact(count)) {
             *bias += sum(row, |x| x);
@@ -183,8 +186,8 @@ impl Task<'_, '_> {
     }
 }
 
-/// Adds the product of some tokens to a block, panel by panel: of `rows` (with their stride), as many as the block has, and of `inputs`, a
-/// panel of which is packed at a time.
+/// Adds the product of some tokens to a block, panel by panel: of `rows` (with their stride), as
+/// many as the block has, and of `inputs`, a panel of which is packed at a time.
 fn multiply<W: Multiplicand>(
     isa: Isa,
     rows: EncodedRows<'_, W>,

@@ -10,8 +10,8 @@ use crate::kernels::product::precision::Precision;
 pub(crate) enum Weights<'a> {
     /// Packed beforehand.
     Packed(&'a PackedMatrix),
-    /// As rows, for a matrix that is also used otherwise (the word embeddings that the decoder is tied to): each panel
-    /// is packed on the fly.
+    /// As rows, for a matrix that is also used otherwise (the word embeddings that the decoder is
+    /// tied to): each panel is packed on the fly.
     Rows { rows: &'a [f32], k: usize },
 }
 

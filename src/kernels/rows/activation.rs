@@ -28,16 +28,17 @@ fn gelu<const FMA: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
-    // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very negative. The factors are
-    // −2√(2/π)·log₂e, and 0.044715 times that.
+    // ½(1 + tanh u) = 1 / (1 + exp(−2u)): one exponential, and nothing cancels where x is very
+    // negative. The factors are −2√(2/π)·log₂e, and 0.044715 times that.
     const LINEAR: f32 = -2.302_208_2;
     const CUBIC: f32 = -0.102_943_24;
     let factor = multiply_add::<FMA>(x * x, CUBIC, LINEAR);
     x / (1.0 + exp2::<FMA>(x * factor))
 }
 
-/// GELU with an error of at most 1e-4 + 2e-6·|x| (and of a thousandth of it, where it is small), for values that are rounded
-/// to bytes next: a hundredth of a byte's step where the largest of a row is 1. It takes half the instructions, and no division.
+/// GELU with an error of at most 1e-4 + 2e-6·|x| (and of a thousandth of it, where it is small),
+/// for values that are rounded to bytes next: a hundredth of a byte's step where the largest of a
+/// row is 1. It takes half the instructions, and no division.
 #[inline(always)]
 fn gelu_for_bytes<const FMA: bool>(x: f32, approximation: GeluApproximation) -> f32 {
     let GeluApproximation { end, coefficients } = approximation;
@@ -54,7 +55,8 @@ struct GeluApproximation {
     coefficients: [f32; 8],
 }
 
-// Least squares weighted anew until the largest error of x·Φ(x) was least, under the constraint that Φ(end) = 1.
+// Least squares weighted anew until the largest error of x·Φ(x) was least, under the constraint
+// that Φ(end) = 1.
 const ERF_GELU: GeluApproximation = GeluApproximation {
     end: 4.2,
     coefficients: [
@@ -107,8 +109,8 @@ pub(in crate::kernels) trait Loop {
     fn run(self, f: impl Fn(f32) -> f32);
 }
 
-/// Runs a loop with the nonlinearity: compiled once for each, so that the choice is made outside of it. To be inlined where
-/// the instruction set is chosen.
+/// Runs a loop with the nonlinearity: compiled once for each, so that the choice is made outside of
+/// it. To be inlined where the instruction set is chosen.
 #[inline(always)]
 pub(in crate::kernels) fn run_inline<const FMA: bool>(
     nonlinearity: Nonlinearity,
@@ -157,7 +159,8 @@ impl Loop for InPlace<'_> {
     }
 }
 
-/// Applies the nonlinearity to every value, in place; to be inlined where the instruction set is chosen.
+/// Applies the nonlinearity to every value, in place; to be inlined where the instruction set is
+/// chosen.
 #[inline(always)]
 pub(in crate::kernels) fn apply_inline<const FMA: bool>(
     nonlinearity: Nonlinearity,

@@ -1,4 +1,5 @@
-//! What training does row by row: the LayerNorm that remembers, and backward passes of LayerNorm and softmax.
+//! What training does row by row: the LayerNorm that remembers, and backward passes of LayerNorm
+//! and softmax.
 
 use crate::kernels::isa::multiversion;
 use crate::kernels::product::convert::Strided;
@@ -6,8 +7,8 @@ use crate::kernels::rows::dropout::{Dropout, Stream};
 use crate::kernels::rows::vector::{LANES, Norm, sum};
 
 multiversion! {
-    /// LayerNorm of `rows` + `residual`, into `out`. `rows` become what is multiplied by the weight (the normalised values), and
-    /// `factors` receives 1 / √(variance + ε) of each row.
+    /// LayerNorm of `rows` + `residual`, into `out`. `rows` become what is multiplied by the weight
+    /// (the normalised values), and `factors` receives 1 / √(variance + ε) of each row.
     pub(crate) fn layer_norm_saving<'a>(
         norm: Norm<'a>,
         residual: &[f32],
@@ -36,8 +37,9 @@ multiversion! {
 }
 
 multiversion! {
-    /// The backward pass of [`layer_norm_saving`]: `normalized` and `factors` are what it saved, `d_out` the gradient of
-    /// its output. `normalized` becomes the gradient of its input; gradients of weight and bias are added.
+    /// The backward pass of [`layer_norm_saving`]: `normalized` and `factors` are what it saved,
+    /// `d_out` the gradient of its output. `normalized` becomes the gradient of its input;
+    /// gradients of weight and bias are added.
     pub(crate) fn layer_norm_backward(
         weight: &[f32],
         normalized: &mut [f32],
@@ -113,13 +115,15 @@ pub(in crate::kernels) struct SoftmaxBackward<'a> {
     pub(in crate::kernels) factors: &'a [f32],
     /// Σ d·p of each row.
     pub(in crate::kernels) dots: &'a [f32],
-    /// Dropout of the probabilities, and the stream of the first row and the distance to the next row's.
+    /// Dropout of the probabilities, and the stream of the first row and the distance to the next
+    /// row's.
     pub(in crate::kernels) dropout: Option<(Dropout, u64, u64)>,
 }
 
 multiversion! {
-    /// Of rows of probabilities, all but for a factor, and of the gradients of what became of them by dropout: makes the
-    /// former what dropout made of them, and the latter gradients of the scores before they were scaled.
+    /// Of rows of probabilities, all but for a factor, and of the gradients of what became of them
+    /// by dropout: makes the former what dropout made of them, and the latter gradients of the
+    /// scores before they were scaled.
     pub(in crate::kernels) fn softmax_backward<'a>(
         softmax: SoftmaxBackward<'a>,
         width: usize,

@@ -18,7 +18,8 @@ pub(crate) struct RowLoss {
 }
 
 multiversion! {
-    /// Cross-entropy of a row of logits against a class; the row becomes `scale` times its gradient.
+    /// Cross-entropy of a row of logits against a class; the row becomes `scale` times its
+    /// gradient.
     fn cross_entropy_row(label: usize, scale: f32, row: &mut [f32], result: &mut RowLoss) {
         let largest = max(row);
         let of_label = row[label];
@@ -37,8 +38,8 @@ multiversion! {
     }
 }
 
-/// Cross-entropy of each row `[C]` of logits against its class; rows become `scale` times their gradients. Labels must
-/// have been checked.
+/// Cross-entropy of each row `[C]` of logits against its class; rows become `scale` times their
+/// gradients. Labels must have been checked.
 pub(crate) fn cross_entropy_backward(
     isa: Isa,
     logits: &mut [f32],

@@ -1,7 +1,8 @@
-//! Dropout whose every decision is a function of a seed and of where it is taken, not of who takes it when.
+//! Dropout whose every decision is a function of a seed and of where it is taken, not of who takes
+//! it when.
 //!
-//! There is no generator that would have to be passed on: threads, groups of sequences and the second computation of a
-//! layer (gradient checkpointing) draw the same.
+//! There is no generator that would have to be passed on: threads, groups of sequences and the
+//! second computation of a layer (gradient checkpointing) draw the same.
 
 use crate::kernels::isa::multiversion;
 use crate::kernels::product::blocking::MAX_PANEL;
@@ -45,7 +46,8 @@ impl Dropout {
         Stream { start, key, threshold: self.threshold, factor: self.factor }
     }
 
-    /// Drops values of `rows`, in place. The first has the stream `first`, and every other one `step` further.
+    /// Drops values of `rows`, in place. The first has the stream `first`, and every other one
+    /// `step` further.
     pub(crate) fn apply(
         self,
         isa: crate::kernels::Isa,
@@ -58,9 +60,9 @@ impl Dropout {
 }
 
 multiversion! {
-    /// Drops values of lines of `width` columns, in place, where what [`Dropout::apply`] takes for rows are columns, and the
-    /// lines their values from `index` on. `streams` are the first column's, and how far it is
-    /// to the next one's.
+    /// Drops values of lines of `width` columns, in place, where what [`Dropout::apply`] takes for
+    /// rows are columns, and the lines their values from `index` on. `streams` are the first
+    /// column's, and how far it is to the next one's.
     pub(in crate::kernels) fn apply_columns(
         dropout: Dropout,
         streams: (u64, u64),

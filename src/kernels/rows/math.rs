@@ -1,8 +1,9 @@
 //! Scalar functions without branches or table look-ups, so that a loop over one is vectorised.
 //!
-//! Coefficients are Chebyshev interpolants computed for this crate; the errors stated are the largest seen against
-//! double precision over the stated range (`docs/numerics.md`). NaN in, NaN out. `FMA` says whether a fused multiply-add
-//! is one instruction (elsewhere it would be a function call): it takes half of a polynomial's operations.
+//! Coefficients are Chebyshev interpolants computed for this crate; the errors stated are the
+//! largest seen against double precision over the stated range (`docs/numerics.md`). NaN in, NaN
+//! out. `FMA` says whether a fused multiply-add is one instruction (elsewhere it would be a
+//! function call): it takes half of a polynomial's operations.
 
 use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 
@@ -25,8 +26,8 @@ pub(in crate::kernels) fn polynomial<const FMA: bool, const N: usize>(
     sum
 }
 
-/// e^x, relative error below 2e-7; results below the smallest normal number come out as that number's neighbourhood
-/// (about 1e-38) instead of 0, and above 88.37 as the value there.
+/// e^x, relative error below 2e-7; results below the smallest normal number come out as that
+/// number's neighbourhood (about 1e-38) instead of 0, and above 88.37 as the value there.
 #[inline(always)]
 pub(in crate::kernels) fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5·2^23 rounds to a whole number, which then stands in the lowest bits.
@@ -49,7 +50,8 @@ pub(in crate::kernels) fn exp<const FMA: bool>(x: f32) -> f32 {
 #[inline(always)]
 #[allow(clippy::approx_constant)] // The second coefficient is near ln 2, but fits better.
 pub(in crate::kernels) fn exp2<const FMA: bool>(x: f32) -> f32 {
-    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an exponent.
+    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an
+    // exponent.
     const ROUND: f32 = 12_583_039.0;
     let x = x.clamp(-126.0, 127.0);
     let rounded = x + ROUND;
@@ -61,13 +63,14 @@ pub(in crate::kernels) fn exp2<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(rounded.to_bits() << 23)
 }
 
-/// 2^(x·factor) of x that are not above 0, relative error below 2e-7; 1 for x = 0, and 2^-100 for whatever would be less:
-/// what is added to a number of order 1 does not change it, and products with it do not become subnormal, which would
-/// be slow.
+/// 2^(x·factor) of x that are not above 0, relative error below 2e-7; 1 for x = 0, and 2^-100 for
+/// whatever would be less: what is added to a number of order 1 does not change it, and products
+/// with it do not become subnormal, which would be slow.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // The second coefficient is near ln 2, but fits better.
 pub(in crate::kernels) fn exp2_below_1<const FMA: bool>(x: f32, factor: f32) -> f32 {
-    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an exponent.
+    // Adding 1.5·2^23 + 127 rounds to a whole number, which then stands in the lowest bits as an
+    // exponent.
     const ROUND: f32 = 12_583_039.0;
     let lowest = -100.0 / factor;
     let x = if x < lowest { lowest } else { x };
@@ -138,7 +141,8 @@ mod tests {
         positive.clone().chain(positive.map(|x| -x))
     }
 
-    /// Whether `mul_add` rounds once where it is no instruction, which the C library of MinGW gets wrong. In kernels it is one.
+    /// Whether `mul_add` rounds once where it is no instruction, which the C library of MinGW gets
+    /// wrong. In kernels it is one.
     const HAS_MUL_ADD: bool = !cfg!(all(windows, target_env = "gnu"));
 
     #[test]

@@ -1,13 +1,14 @@
 //! Row-wise softmax and LayerNorm.
 //!
-//! Sums run over [`LANES`] partial sums that are added up in a fixed order, which vectorises whatever the width of the
-//! registers.
+//! Sums run over [`LANES`] partial sums that are added up in a fixed order, which vectorises
+//! whatever the width of the registers.
 
 use crate::kernels::isa::{Isa, multiversion};
 use crate::kernels::rows::math::exp;
 use crate::kernels::threads::parallel;
 
-/// Partial sums of a reduction: four 512-bit registers, so that no addition waits for the one before, or as many more narrower ones.
+/// Partial sums of a reduction: four 512-bit registers, so that no addition waits for the one
+/// before, or as many more narrower ones.
 pub(in crate::kernels) const LANES: usize = 64;
 
 /// Adds up `f(x)` over a row.
@@ -48,8 +49,9 @@ pub(in crate::kernels) fn max(row: &[f32]) -> f32 {
 }
 
 multiversion! {
-    /// softmax(`scale`·row) over each row of `width` values, in place, but for a factor that `factors` receives for each
-    /// row: it is for the caller to apply it where there is least to multiply. Rows must not be empty.
+    /// softmax(`scale`·row) over each row of `width` values, in place, but for a factor that
+    /// `factors` receives for each row: it is for the caller to apply it where there is least to
+    /// multiply. Rows must not be empty.
     pub(crate) fn softmax(rows: &mut [f32], width: usize, scale: f32, factors: &mut [f32]) {
         for (row, factor) in rows.chunks_exact_mut(width).zip(factors) {
             let largest = max(row) * scale;
@@ -69,8 +71,8 @@ pub(crate) struct Norm<'a> {
     pub(crate) eps: f32,
 }
 
-/// LayerNorm over each row of `norm.weight.len()` values, in place, over the threads of the current rayon pool. Where
-/// `residual` is not empty, it is added to the rows before.
+/// LayerNorm over each row of `norm.weight.len()` values, in place, over the threads of the current
+/// rayon pool. Where `residual` is not empty, it is added to the rows before.
 pub(crate) fn layer_norm(isa: Isa, norm: Norm<'_>, residual: &[f32], rows: &mut [f32]) {
     let width = norm.weight.len();
     assert_eq!(norm.bias.len(), width, "weight and bias of a LayerNorm are of one length");
@@ -87,7 +89,8 @@ pub(crate) fn layer_norm(isa: Isa, norm: Norm<'_>, residual: &[f32], rows: &mut 
 multiversion! {
     /// As [`layer_norm`], on this thread.
     ///
-    /// The variance takes a second pass: with an epsilon of 1e-12, E[x²] − E[x]² would turn negative.
+    /// The variance takes a second pass: with an epsilon of 1e-12, E[x²] − E[x]² would turn
+    /// negative.
     fn layer_norm_rows<'a>(norm: Norm<'a>, residual: &[f32], rows: &mut [f32]) {
         let width = norm.weight.len();
         let mut residual = residual.chunks_exact(width);

@@ -1,13 +1,15 @@
 //! Threads that stay together for as long as one call takes.
 //!
-//! A forward pass of a short batch is a hundred products of some tens of microseconds, one after the other. Waking a
-//! thread up for each would take as long as the product, so here threads are asked once, and then wait for the next job
-//! without sleeping: handing one over takes less than a microsecond.
+//! A forward pass of a short batch is a hundred products of some tens of microseconds, one after
+//! the other. Waking a thread up for each would take as long as the product, so here threads are
+//! asked once, and then wait for the next job without sleeping: handing one over takes less than a
+//! microsecond.
 //!
-//! Each member begins with tasks of its own that follow each other, the same for every job of as many tasks: what they
-//! read, the panels of a shared layer, is near when that layer is applied again. Then it takes what others have left. Nobody
-//! has to come: a leader whose helpers are busy elsewhere does all tasks itself. And nobody has to stay: where other calls wait for
-//! a thread, helpers leave between two jobs, so that a long call does not keep short ones waiting.
+//! Each member begins with tasks of its own that follow each other, the same for every job of as
+//! many tasks: what they read, the panels of a shared layer, is near when that layer is applied
+//! again. Then it takes what others have left. Nobody has to come: a leader whose helpers are busy
+//! elsewhere does all tasks itself. And nobody has to stay: where other calls wait for a thread,
+//! helpers leave between two jobs, so that a long call does not keep short ones waiting.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -18,8 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::kernels::threads::parallel::calls_are_waiting;
 
-/// How often a thread looks for work before it lets others of the system have the processor between two looks: some ten
-/// microseconds, longer than what is done between two jobs.
+/// How often a thread looks for work before it lets others of the system have the processor between
+/// two looks: some ten microseconds, longer than what is done between two jobs.
 const LOOKS: u32 = 1 << 10;
 
 thread_local! {
@@ -44,16 +46,18 @@ pub(in crate::kernels) struct Crew {
     is_over: AtomicBool,
 }
 
-/// Which job it is (the upper half) and how many of a member's tasks nobody has taken yet. In a cache line of its own, and in
-/// that line's neighbour, which is fetched with it.
+/// Which job it is (the upper half) and how many of a member's tasks nobody has taken yet. In a
+/// cache line of its own, and in that line's neighbour, which is fetched with it.
 #[repr(align(128))]
 struct Ticket(AtomicU64);
 
-// SAFETY: `job` is written only while no task of a job is left to be taken or under way, and read only by who took one:
-// the ticket's release and acquire stand between the two. What it points to is `Sync`.
+// SAFETY: `job` is written only while no task of a job is left to be taken or under way, and read
+// only by who took one: the ticket's release and acquire stand between the two. What it points to
+// is `Sync`.
 unsafe impl Sync for Crew {}
 
-/// Runs `lead` with the threads of the current rayon pool as helpers of what this thread starts in it by [`Crew::run`].
+/// Runs `lead` with the threads of the current rayon pool as helpers of what this thread starts in
+/// it by [`Crew::run`].
 pub(in crate::kernels) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> R {
     /// Sends the helpers home, also where the leader panics.
     struct Led<'a>(&'a Crew, *const Crew);
@@ -61,7 +65,8 @@ pub(in crate::kernels) fn together<R: Send>(lead: impl FnOnce() -> R + Send) -> 
         fn drop(&mut self) {
             LED.set(self.1);
             self.0.is_over.store(true, Ordering::Release);
-            // They are about to leave. Who waits for them as rayon does might be given another's whole call to do meanwhile.
+            // They are about to leave. Who waits for them as rayon does might be given another's
+            // whole call to do meanwhile.
             wait_until(|| self.0.helping.load(Ordering::Acquire) == 0);
         }
     }
@@ -108,8 +113,8 @@ pub(in crate::kernels) fn run(count: usize, task: &Task<'_>) -> bool {
 impl Crew {
     fn run(&self, count: usize, task: &Task<'_>) {
         assert!(u32::try_from(count).is_ok(), "fewer tasks than 2³²");
-        // SAFETY: only the lifetime is forgotten. Nobody calls it after this function has returned, which waits for all
-        // tasks.
+        // SAFETY: only the lifetime is forgotten. Nobody calls it after this function has returned,
+        // which waits for all tasks.
         let task = unsafe {
             std::mem::transmute::<*const Task<'_>, *const Task<'static>>(ptr::from_ref(task))
         };

@@ -1,8 +1,9 @@
 //! Memory that begins at a cache line, and lies on large pages where it is large.
 //!
-//! A packed layer of ALBERT-base is 28 MB in `f32`: seven thousand pages of 4 KB, more than a processor keeps the places of (some
-//! two thousand), so that every application would look most of them up again. With pages of 2 MB wherever a matrix fills
-//! one, it is some ten of these and a few thousand small ones. Linux gives them to those who ask.
+//! A packed layer of ALBERT-base is 28 MB in `f32`: seven thousand pages of 4 KB, more than a
+//! processor keeps the places of (some two thousand), so that every application would look most of
+//! them up again. With pages of 2 MB wherever a matrix fills one, it is some ten of these and a few
+//! thousand small ones. Linux gives them to those who ask.
 
 use std::ops::{Deref, DerefMut};
 
@@ -16,7 +17,8 @@ const MADV_COLLAPSE: libc::c_int = 25;
 /// What is fetched into a cache at a time.
 const LINE: usize = 64;
 
-/// Values that begin at a cache line (a register of 512 bits that is written across two of them takes twice as long), or at a large page if they fill one.
+/// Values that begin at a cache line (a register of 512 bits that is written across two of them
+/// takes twice as long), or at a large page if they fill one.
 pub(crate) struct Aligned<T> {
     /// With room to begin there.
     values: Vec<T>,
@@ -40,8 +42,8 @@ impl<T: Copy + Default> Aligned<T> {
         Self::from_vec(vec![T::default(); len + LINE / size_of::<T>()], len)
     }
 
-    /// Makes of a vector room for `len` values, from a cache line on. What it held is still at the vector's beginning,
-    /// which may be a little before this: see [`parts`](Self::parts).
+    /// Makes of a vector room for `len` values, from a cache line on. What it held is still at the
+    /// vector's beginning, which may be a little before this: see [`parts`](Self::parts).
     pub(in crate::kernels) fn from_vec(values: Vec<T>, len: usize) -> Self {
         assert!(values.len() >= len + LINE / size_of::<T>(), "room for a cache line");
         Self::new(values, len, LINE)
@@ -114,7 +116,8 @@ fn advise<T>(values: &[T], advice: Advice) {
             Advice::Give => libc::MADV_HUGEPAGE,
             Advice::Collapse => MADV_COLLAPSE,
         };
-        // SAFETY: whole pages of memory that is borrowed. What is in them stays as it is, whatever pages they are.
+        // SAFETY: whole pages of memory that is borrowed. What is in them stays as it is, whatever
+        // pages they are.
         unsafe { libc::madvise(first as *mut libc::c_void, last - first, advice) };
     }
     #[cfg(not(target_os = "linux"))]

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use crate::kernels::threads::crew;
 
-/// Multiply-adds below which handing work to another thread costs more than it saves (some tens of microseconds).
+/// Multiply-adds below which handing work to another thread costs more than it saves (some tens of
+/// microseconds).
 const GRAIN: usize = 1 << 20;
 
 /// The same where threads wait for work together, and it takes less than a microsecond.
@@ -17,7 +18,8 @@ const CREW_GRAIN: usize = 1 << 17;
 /// What one value of an element-wise pass counts as, in multiply-adds.
 const PASS: usize = 8;
 
-/// Tasks per thread: enough that a thread that was interrupted does not keep the others waiting for long.
+/// Tasks per thread: enough that a thread that was interrupted does not keep the others waiting for
+/// long.
 const TASKS_PER_THREAD: usize = 8;
 
 /// Working memory of a task. It holds whatever the task before left in it.
@@ -51,7 +53,8 @@ pub(crate) fn threads() -> usize {
     if ALONE.get() { 1 } else { rayon::current_num_threads() }
 }
 
-/// The product of sizes: how many multiply-adds something is. On a machine of 32 bits it may be more than there are numbers for.
+/// The product of sizes: how many multiply-adds something is. On a machine of 32 bits it may be
+/// more than there are numbers for.
 pub(in crate::kernels) fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
 }
@@ -62,8 +65,8 @@ fn is_worth(work: usize) -> bool {
     work >= 2 * grain && threads() > 1
 }
 
-/// Runs `task` for every item. Several items are shared out to the threads of the current rayon pool, and each is done by
-/// one thread alone; for a single item, threads share what `task` does.
+/// Runs `task` for every item. Several items are shared out to the threads of the current rayon
+/// pool, and each is done by one thread alone; for a single item, threads share what `task` does.
 pub(crate) fn for_each_alone<T: Send>(items: Vec<T>, task: impl Fn(T) + Send + Sync) {
     if threads() == 1 {
         return items.into_iter().for_each(task);
@@ -95,8 +98,9 @@ pub(crate) fn for_each_part_alone<T: Send>(
     for_each_part(parts, |part| alone(|| task(part)));
 }
 
-/// Runs `call` on the current rayon pool, so that the many small parallel sections in it start from one of its threads:
-/// starting one from outside costs a wake-up each time. With a single thread, nothing is handed over.
+/// Runs `call` on the current rayon pool, so that the many small parallel sections in it start from
+/// one of its threads: starting one from outside costs a wake-up each time. With a single thread,
+/// nothing is handed over.
 pub(crate) fn in_pool<R: Send>(call: impl FnOnce() -> R + Send) -> R {
     if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
         return call();
@@ -129,8 +133,8 @@ pub(crate) fn together<R: Send>(call: impl FnOnce() -> R + Send) -> R {
 
 /// Runs `task(0..count)`, on the current rayon pool where `work` multiply-adds in all are worth it.
 ///
-/// What a task computes must not depend on what is in its buffers, nor on the thread that runs it; and it must not start
-/// parallel work of its own.
+/// What a task computes must not depend on what is in its buffers, nor on the thread that runs it;
+/// and it must not start parallel work of its own.
 pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Buffers, usize) + Sync) {
     let run = |index| BUFFERS.with_borrow_mut(|buffers| task(buffers, index));
     if count <= 1 || !is_worth(work) {
@@ -141,8 +145,8 @@ pub(crate) fn for_each(work: usize, count: usize, task: impl Fn(&mut Buffers, us
     }
 }
 
-/// Into how many pieces a product of `rows` rows is to be cut, where `others` tasks share each piece: as few as keep all
-/// threads busy, since longer ones use what they fetch more often.
+/// Into how many pieces a product of `rows` rows is to be cut, where `others` tasks share each
+/// piece: as few as keep all threads busy, since longer ones use what they fetch more often.
 pub(crate) fn pieces(others: usize) -> usize {
     match threads() {
         1 => 1,
@@ -150,14 +154,15 @@ pub(crate) fn pieces(others: usize) -> usize {
     }
 }
 
-/// How many rows of `width` values each task of an element-wise pass should have: all of them, if one thread should do
-/// all.
+/// How many rows of `width` values each task of an element-wise pass should have: all of them, if
+/// one thread should do all.
 pub(crate) fn rows_per_task(rows: usize, width: usize) -> usize {
     let is_worth = is_worth(work([rows, width, PASS]));
     if is_worth { rows.div_ceil(TASKS_PER_THREAD * threads()) } else { rows.max(1) }
 }
 
-/// Runs `task` for every part of an element-wise pass, which are rows as many as [`rows_per_task`] says, or a few such.
+/// Runs `task` for every part of an element-wise pass, which are rows as many as [`rows_per_task`]
+/// says, or a few such.
 pub(crate) fn for_each_part<T: Send>(parts: impl Iterator<Item = T>, task: impl Fn(T) + Sync) {
     let parts: Vec<Mutex<Option<T>>> = parts.map(|part| Mutex::new(Some(part))).collect();
     let run = |index: usize| {

@@ -3,7 +3,8 @@
 /// Bytes that are fetched into a cache at a time.
 const CACHE_LINE: usize = 64;
 
-/// Parts of a buffer, after making room for them, each from a cache line on. What is in them is whatever was left there.
+/// Parts of a buffer, after making room for them, each from a cache line on. What is in them is
+/// whatever was left there.
 pub(in crate::kernels) fn split<T: Copy + Default, const N: usize>(
     buffer: &mut Vec<T>,
     sizes: [usize; N],

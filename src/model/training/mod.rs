@@ -4,8 +4,8 @@
 //! and [`norm`] as parts, [`saved`] being what is remembered, [`memory`] where, and [`wanted`] of
 //! which tokens the last layer is wanted; [`heads`], [`exits`], [`masked_lm`] and
 //! [`question_answering`] make [`loss`]es and their gradients of its states, [`objective`] saying
-//! which. [`models`] says which model has which, [`model`] holds what is trained, and [`passes`] does
-//! all of it.
+//! which. [`models`] says which model has which, [`model`] holds what is trained, and [`passes`]
+//! does all of it.
 
 mod backbone;
 mod encoder;

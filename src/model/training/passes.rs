@@ -23,8 +23,9 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
 
     /// Adds the gradient of a loss of one's own to `gradients`.
     ///
-    /// `loss` gets the batch's states (with dropout, if there is a seed) and `gradients`, to which it may add those of a head's
-    /// parameters; it returns the gradient of each state, and whatever else is wanted of it.
+    /// `loss` gets the batch's states (with dropout, if there is a seed) and `gradients`, to which
+    /// it may add those of a head's parameters; it returns the gradient of each state, and whatever
+    /// else is wanted of it.
     ///
     /// ```
     /// use ndalbert::train::{BackboneStates, TrainingModel, TrainingOptions};
@@ -65,9 +66,9 @@ impl<M: Model<Parameters: BackboneParameters>> TrainingModel<M> {
     /// distillation from another model, takes no second pass.
     ///
     /// # Errors
-    /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are not of the
-    /// parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or those of the states not of the states'. The
-    /// backbone's gradients are then as they were.
+    /// That of `loss`; [`Error::Input`] if the batch does not fit the model, if the gradients are
+    /// not of the parameters' shapes, as [`zero_gradients`](Self::zero_gradients) makes them, or
+    /// those of the states not of the states'. The backbone's gradients are then as they were.
     pub fn backward_with<R>(
         &mut self,
         batch: &Batch,
@@ -162,12 +163,13 @@ impl<M: TrainableModel> TrainingModel<M> {
         })
     }
 
-    /// The loss of a batch, with dropout of the configuration's rates drawn from `dropout_seed` (without one, there is none),
-    /// and **adds** `scale` times its gradient to `gradients`.
+    /// The loss of a batch, with dropout of the configuration's rates drawn from `dropout_seed`
+    /// (without one, there is none), and **adds** `scale` times its gradient to `gradients`.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters' shapes, as
-    /// [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then as they were.
+    /// As [`loss`](Self::loss), and [`Error::Input`] if the gradients are not of the parameters'
+    /// shapes, as [`zero_gradients`](Self::zero_gradients) makes them. Gradients are then as they
+    /// were.
     pub fn backward(
         &mut self,
         batch: &Batch,

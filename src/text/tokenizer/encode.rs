@@ -20,8 +20,8 @@ impl AlbertTokenizer {
     /// `[CLS] first [SEP] second [SEP]`, type ids 0 up to the first `[SEP]` and 1 after it (0
     /// everywhere if `model_input_names` leaves `token_type_ids` out).
     ///
-    /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs (called with a single
-    /// pair, `transformers` leaves an empty second text away).
+    /// An empty `second` is a text like any other, as in `transformers` for a batch of pairs
+    /// (called with a single pair, `transformers` leaves an empty second text away).
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -37,7 +37,8 @@ impl AlbertTokenizer {
         texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
     }
 
-    /// [`encode_pair`](Self::encode_pair) for many pairs, in parallel and in order. Nothing is padded.
+    /// [`encode_pair`](Self::encode_pair) for many pairs, in parallel and in order. Nothing is
+    /// padded.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for any of them.
@@ -65,10 +66,11 @@ impl AlbertTokenizer {
         choices.par_iter().map(|choice| self.encode_pair(prompt, choice.as_ref())).collect()
     }
 
-    /// `[CLS] words [SEP]` of a text that is split into words already, as data sets of token classification are.
+    /// `[CLS] words [SEP]` of a text that is split into words already, as data sets of token
+    /// classification are.
     ///
-    /// A token's word is the one of `words` that it belongs to, and its offsets are places within that word.
-    /// `transformers` calls it `is_split_into_words`.
+    /// A token's word is the one of `words` that it belongs to, and its offsets are places within
+    /// that word. `transformers` calls it `is_split_into_words`.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -100,7 +102,8 @@ impl AlbertTokenizer {
 
     /// The tokens of a text, or of words, all of them and no special ones.
     pub(super) fn pieces<'s>(&self, text: impl Into<InputSequence<'s>>) -> Result<Raw> {
-        // The library's own truncation stops reading early, and cut from the left it then counts words anew.
+        // The library's own truncation stops reading early, and cut from the left it then counts
+        // words anew.
         self.tokenizer.encode(EncodeInput::Single(text.into()), false).map_err(refused)
     }
 
@@ -111,8 +114,8 @@ impl AlbertTokenizer {
             let room = self.room(truncation.max_length, encodings.1.is_some())?;
             let raw = truncation.raw(room, self.truncation_side);
             encodings = truncate_encodings(encodings.0, encodings.1, &raw).map_err(refused)?;
-            // The library keeps what it cut off, in parts, and the template would pair each part of one text with each of
-            // the other.
+            // The library keeps what it cut off, in parts, and the template would pair each part of
+            // one text with each of the other.
             encodings.0.take_overflowing();
             encodings.1.as_mut().map(Raw::take_overflowing);
         }

@@ -54,8 +54,8 @@ pub(super) fn load(directory: &Path) -> Result<AlbertTokenizer> {
 }
 
 impl AlbertTokenizer {
-    /// Reads the same as [`from_pretrained`](Self::from_pretrained) from files in memory, whose vocabulary is called
-    /// `tokenizer.json`, `spiece.model` or `vocab.txt`.
+    /// Reads the same as [`from_pretrained`](Self::from_pretrained) from files in memory, whose
+    /// vocabulary is called `tokenizer.json`, `spiece.model` or `vocab.txt`.
     ///
     /// # Errors
     /// As [`from_pretrained`](Self::from_pretrained).

@@ -47,8 +47,8 @@ pub(super) fn train(words: &Words, options: &VocabularyOptions) -> Result<Vec<(S
     let sentences = sentences(words, &known, sign)?;
     let mut model = Unigram::default();
     let train = || trainer.do_train(sentences, &mut model);
-    // On one thread: with more, the order of sums depends on which is done first. Where there is only one, it may be the only one
-    // that the platform has.
+    // On one thread: with more, the order of sums depends on which is done first. Where there is
+    // only one, it may be the only one that the platform has.
     let trained = if rayon::current_num_threads() == 1 {
         train()
     } else {

@@ -79,8 +79,8 @@ pub trait Descendant: 'static {
     fn apply(rule: &Rule, chunks: Vec<Chunk<'_>>);
 }
 
-/// An optimizer with two moments: [`AdamW`](super::AdamW), [`AdamWeightDecay`](super::AdamWeightDecay) or
-/// [`Lamb`](super::Lamb), which is what `D` says.
+/// An optimizer with two moments: [`AdamW`](super::AdamW),
+/// [`AdamWeightDecay`](super::AdamWeightDecay) or [`Lamb`](super::Lamb), which is what `D` says.
 pub struct Adam<P, D> {
     options: AdamOptions,
     /// One for each array of the tree.
@@ -91,11 +91,12 @@ pub struct Adam<P, D> {
 }
 
 impl<P: Parameters, D: Descendant> Adam<P, D> {
-    /// An optimizer of trees like those that `zeros` makes. The options are [`AdamOptions::torch`] for
-    /// [`AdamW`](super::AdamW), [`AdamOptions::google`] for the others, or others.
+    /// An optimizer of trees like those that `zeros` makes. The options are [`AdamOptions::torch`]
+    /// for [`AdamW`](super::AdamW), [`AdamOptions::google`] for the others, or others.
     ///
     /// # Errors
-    /// [`Error::Input`] if an option has a value that makes no sense, or a group matches no parameter.
+    /// [`Error::Input`] if an option has a value that makes no sense, or a group matches no
+    /// parameter.
     pub fn new(options: AdamOptions, zeros: impl Fn() -> P) -> Result<Self> {
         options.validate()?;
         let mut moments = [zeros(), zeros()];

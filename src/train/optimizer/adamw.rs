@@ -7,14 +7,15 @@ use super::adam::{Adam, AdamOptions, Chunk, Descendant, Rule};
 /// AdamW as in `torch.optim.AdamW`, with bias correction (Loshchilov & Hutter, *Decoupled Weight
 /// Decay Regularization*, algorithm 2).
 ///
-/// It corrects by the number of all steps, also for parameters that were frozen in some of them; PyTorch counts steps per
-/// parameter.
+/// It corrects by the number of all steps, also for parameters that were frozen in some of them;
+/// PyTorch counts steps per parameter.
 pub type AdamW<P> = Adam<P, Torch>;
 
 /// Adam as in google-research/albert's `AdamWeightDecayOptimizer`: [`AdamW`] without bias
 /// correction.
 ///
-/// Without it the first steps are some three times as long as the learning rate says, which a warm-up makes up for.
+/// Without it the first steps are some three times as long as the learning rate says, which a
+/// warm-up makes up for.
 pub type AdamWeightDecay<P> = Adam<P, Google>;
 
 /// PyTorch's.

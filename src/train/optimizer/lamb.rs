@@ -29,8 +29,8 @@ impl Descendant for Layerwise {
         Rule::uncorrected(options)
     }
 
-    /// In two passes, since a parameter's ratio is known only when all of its update is. The second computes the update once
-    /// more: that costs less than to remember it.
+    /// In two passes, since a parameter's ratio is known only when all of its update is. The second
+    /// computes the update once more: that costs less than to remember it.
     fn apply(rule: &Rule, mut chunks: Vec<Chunk<'_>>) {
         let squares = chunks.par_iter_mut().map(|chunk| {
             chunk.update_moments(rule);

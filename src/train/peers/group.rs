@@ -16,14 +16,14 @@ use crate::error::{Error, Result};
 pub(in crate::train) struct Group<'a> {
     peers: Option<Box<dyn Peers + 'a>>,
     precision: GradientPrecision,
-    /// Whether all ranks know of an error: then nobody answers any more.
+    /// Whether all ranks know of an error: no rank answers afterwards.
     has_failed: bool,
     /// Room for what is exchanged.
     sent: Vec<u8>,
     received: Vec<u8>,
 }
 
-/// What a message begins with, to say what the rest is.
+/// The first byte of a message: whether the rest is a value or the text of an error.
 const FINE: u8 = 0;
 const ERROR: u8 = 1;
 
@@ -65,7 +65,8 @@ impl<'a> Group<'a> {
     /// The values that all ranks give, in the order of ranks.
     ///
     /// # Errors
-    /// The first rank's error that has one, on every rank: each calls this even if it has nothing but an error to tell.
+    /// On every rank, its own error, or that of the first rank that has one. A rank with an error
+    /// calls this, too.
     pub(in crate::train) fn gather<T: Serialize + DeserializeOwned>(
         &mut self,
         own: Result<T>,
@@ -82,7 +83,7 @@ impl<'a> Group<'a> {
         let failed = messages.iter().position(|message| message.first() != Some(&FINE));
         self.has_failed = failed.is_some();
         match (own, failed) {
-            // With all that it says of itself, not only its text.
+            // The error itself rather than its text.
             (Err(error), _) => Err(error),
             (_, Some(rank)) => {
                 let text = String::from_utf8_lossy(messages[rank].get(1..).unwrap_or_default());
@@ -113,11 +114,11 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Adds values up over all ranks, in a binary tree over ranks; all ranks get the same bits.
+    /// Sums values over all ranks, in a binary tree over ranks; all ranks get the same bits.
     ///
-    /// First, each rank halves what it adds up with every exchange (reduce-scatter), then it gets
-    /// the other sums (all-gather): a rank sends and receives `2·(1 − 1/size)` times the values in
-    /// all. (Rabenseifner, 2004.)
+    /// In the first half, every exchange halves the values that a rank is responsible for
+    /// (reduce-scatter); in the second half, ranks exchange the sums (all-gather). A rank sends
+    /// `2·(1 − 1/size)` times the values. (Rabenseifner, 2004.)
     pub(in crate::train) fn sum(&mut self, values: &mut [f32]) -> Result<()> {
         let (rank, size, precision) = (self.rank(), self.size(), self.precision);
         if size == 1 {
@@ -157,7 +158,8 @@ impl<'a> Group<'a> {
         result.map(|()| &self.received[..])
     }
 
-    /// All ranks' messages by recursive doubling: after each exchange, a rank knows those of twice as many.
+    /// All ranks' messages by recursive doubling: after each exchange, a rank knows those of twice
+    /// as many.
     fn gather_messages(&mut self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         let (rank, size) = (self.rank(), self.size());
         let mut known = vec![own];
@@ -204,10 +206,11 @@ impl<'a> Group<'a> {
     }
 }
 
-/// More than all messages of a step have together, by far.
+/// Far more than the messages of a step have together.
 const MAX_MESSAGES: usize = 1 << 30;
 
-/// From how far away ranks add up: first neighbours, then pairs of them, and so on, as the tree over batches goes on.
+/// The distances between peers: first neighbours, then pairs of them, and so on, as in the tree
+/// over batches.
 fn distances(size: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |distance| Some(2 * distance)).take_while(move |&d| d < size)
 }

@@ -14,7 +14,8 @@ use crate::train::values::add;
 use crate::train::{LossOutput, Optimizer, TrainableModel, TrainingBatch, clip_global_norm};
 
 impl<M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'_, M, O> {
-    /// Learns from the next batches. Where loss or gradients are not finite, parameters and optimizer stay as they are.
+    /// Learns from the next batches. Where loss or gradients are not finite, parameters and
+    /// optimizer stay as they are.
     pub(super) fn step(&mut self) -> Result<StepMetrics> {
         let learning_rate = self.options.schedule.rate_at(self.progress.step);
         let own = self.forward_backward();

@@ -14,17 +14,20 @@ use crate::train::values::{CHUNK, ValuesMut, values, views, views_mut};
 use crate::train::{GradientPrecision, Optimizer, Peers, TrainableModel};
 
 impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
-    /// Trains together with other processes, which have the same model, optimizer, options and data.
+    /// Trains together with other processes, which have the same model, optimizer, options and
+    /// data.
     ///
-    /// Each rank goes through all data, and computes gradients of its share of each step's
-    /// [batches](super::TrainerOptions::gradient_accumulation_steps): as many for each rank, those of rank 0 first. Rank 0 evaluates and
-    /// saves. Hooks are called on every rank; if one asks to stop, all do.
+    /// Each rank reads all data, and computes the gradients of its share of each step's
+    /// [batches](super::TrainerOptions::gradient_accumulation_steps). Shares are of equal size, in
+    /// the order of ranks. Rank 0 evaluates and saves. Hooks are called on every rank; if one asks
+    /// to stop, all ranks stop.
     ///
-    /// With gradients in `f32`, weights are bit-identical on any number of ranks, one included, and a run may be resumed on
-    /// another number of ranks than it was begun on.
+    /// With gradients in `f32`, weights are bit-identical on any number of ranks, including one,
+    /// and a run may be resumed on a different number of ranks.
     ///
     /// # Errors
-    /// [`Error::Input`] if the number of ranks is no power of two, or does not divide the number of batches in a step.
+    /// [`Error::Input`] if the number of ranks is no power of two, or does not divide the number of
+    /// batches in a step.
     pub fn with_peers(
         mut self,
         peers: impl Peers + 'a,
@@ -104,7 +107,7 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
         Ok(if breaks.contains(&true) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Adds the gradients up over all ranks, as many at a time as a message has.
+    /// Sums the gradients over all ranks, one message at a time.
     pub(super) fn sum_gradients(&mut self) -> Result<()> {
         if self.group.size() == 1 {
             return Ok(());
@@ -129,8 +132,8 @@ impl<'a, M: TrainableModel, O: Optimizer<M::Parameters>> Trainer<'a, M, O> {
     }
 }
 
-/// How many chunks of gradients are exchanged in one message, of 16 MiB: large enough that what a
-/// message costs does not count, and small beside the gradients, of which there is no second copy.
+/// Chunks of gradients in one message, which has 16 MiB: large enough to make the cost of a message
+/// negligible, and much smaller than a second copy of all gradients.
 const CHUNKS_AT_A_TIME: usize = 256;
 
 /// FNV-1a over the bits of all parameters.

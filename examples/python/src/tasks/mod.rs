@@ -89,8 +89,8 @@ type Loaded = PyResult<Box<dyn Runner>>;
 /// Loads the pipeline of a task.
 ///
 /// # Errors
-/// `ValueError` for a task that there is not, `TypeError` for an option that it does not have, and what loading the
-/// checkpoint says.
+/// `ValueError` for a task that there is not, `TypeError` for an option that it does not have, and
+/// what loading the checkpoint says.
 pub fn load(py: Python<'_>, task: &str, model: PathBuf, options: Bound<'_, PyDict>) -> Loaded {
     let options = Options::new(task, &options)?;
     match task {
@@ -118,7 +118,8 @@ fn text(item: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
-/// The strings of an input that consists of two: a tuple, or a dictionary that has them under these names.
+/// The strings of an input that consists of two: a tuple, or a dictionary that has them under these
+/// names.
 fn pair(item: &Bound<'_, PyAny>, names: [&str; 2]) -> PyResult<(String, String)> {
     match item.cast::<PyTuple>() {
         Ok(pair) => pair.extract(),

@@ -41,7 +41,8 @@ fn what_was_rounded_to_bytes_is_rounded_to_the_same_bits_again() {
     }
 }
 
-/// Bytes stay between 0 and 255 whatever the row, and are what they are said to be, on every instruction set.
+/// Bytes stay between 0 and 255 whatever the row, and are what they are said to be, on every
+/// instruction set.
 #[test]
 fn rows_with_zero_points_are_within_half_a_step() {
     let mut rows: Vec<Vec<f32>> = vec![
@@ -99,8 +100,8 @@ fn nan_and_infinity_make_a_rows_scale_useless() {
     }
 }
 
-/// Rows that are nearly all on one side have as many steps in seven bits as in eight, and the same values; others have
-/// as many as the window has room for.
+/// Rows that are nearly all on one side have as many steps in seven bits as in eight, and the same
+/// values; others have as many as the window has room for.
 #[test]
 fn seven_bits_have_the_steps_of_eight_where_few_values_are_beyond() {
     let noise = reference::noise(768, 11, 1.0);

@@ -53,7 +53,8 @@ fn check(rows: usize, n: usize, k: usize) {
     }
 }
 
-/// Narrow products against sums over the very same rounded values, and against each other, to the bit.
+/// Narrow products against sums over the very same rounded values, and against each other, to the
+/// bit.
 #[test]
 fn narrow_products_match_the_reference_on_every_instruction_set() {
     for precision in [Precision::Bf16, Precision::Int8] {
@@ -79,8 +80,9 @@ fn rounded_weights(precision: Precision, rows: &[f32], k: usize, outliers: &[usi
     rounded
 }
 
-/// Rounded as activations of that precision are, but for the outliers: in int8 to 254 steps from the least to the largest
-/// of a row, or zero; to what they are encoded as where that is in seven bits.
+/// Rounded as activations of that precision are, but for the outliers: in int8 to 254 steps from
+/// the least to the largest of a row, or zero; to what they are encoded as where that is in seven
+/// bits.
 fn rounded_inputs(
     isa: Isa,
     precision: Precision,
@@ -120,7 +122,8 @@ fn check_narrow(precision: Precision, rows: usize, n: usize, k: usize) {
     let a = reference::noise(rows * k, 1, 1.0);
     check_rounded(precision, &a, n, k, &[]);
     if precision == Precision::Int8 {
-        // Nearly all on one side of zero, as the outputs of GELU are, and with channels that are far out.
+        // Nearly all on one side of zero, as the outputs of GELU are, and with channels that are
+        // far out.
         let outliers: Vec<usize> = [0, k / 2, k - 1].into_iter().take(k.div_ceil(3)).collect();
         let outliers = if k < 3 { &[][..] } else { &outliers };
         let mut a: Vec<f32> = a.iter().map(|x| (x + 0.8).max(-0.17)).collect();
@@ -155,8 +158,9 @@ fn check_rounded(precision: Precision, a: &[f32], n: usize, k: usize, outliers: 
         // The outliers are larger, and so is the rounding of their products.
         let tolerance = tolerance(k) * if outliers.is_empty() { 1.0 } else { 100.0 };
         reference::assert_close(&out, &expected, tolerance, &what);
-        // Intel's definition of `vdpbf16ps` is what is emulated; that every maker follows it to the bit was not seen.
-        // Outliers are of `f32`, which the portable body has no fused multiply-add for.
+        // Intel's definition of `vdpbf16ps` is what is emulated; that every maker follows it to the
+        // bit was not seen. Outliers are of `f32`, which the portable body has no fused
+        // multiply-add for.
         let is_defined = match precision {
             Precision::Int8 => outliers.is_empty() || isa.name() != "portable",
             Precision::F32 | Precision::Bf16 => isa.name() != "avx512bf16",
@@ -169,8 +173,9 @@ fn check_rounded(precision: Precision, a: &[f32], n: usize, k: usize, outliers: 
     }
 }
 
-/// Sums of the largest products there are, which would saturate if they were added up in 16 bits: all weights ±127, all
-/// inputs at the end of their range, in rows with a zero point at either end, in the middle, and with an excess.
+/// Sums of the largest products there are, which would saturate if they were added up in 16 bits:
+/// all weights ±127, all inputs at the end of their range, in rows with a zero point at either end,
+/// in the middle, and with an excess.
 #[test]
 fn products_of_the_largest_bytes_are_exact() {
     let (n, k) = (80, 520);
@@ -198,7 +203,8 @@ fn products_of_the_largest_bytes_are_exact() {
         let epilogue = Epilogue { bias: &[], nonlinearity: Nonlinearity::Identity };
         let inputs = buffer.encode(isa, &packed, &a);
         multiply(isa, inputs, Weights::Packed(&packed), epilogue, &mut out);
-        // Of sums that have more digits than `f32`; what saturates is missing at least a thousandth.
+        // Of sums that have more digits than `f32`; what saturates is missing at least a
+        // thousandth.
         reference::assert_close(&out, &expected, 5e-4, isa.name());
     }
 }

@@ -1,6 +1,8 @@
-//! Tiles of 256-bit registers. There are 16: twelve sums at most, and the rest for weights and activations.
+//! Tiles of 256-bit registers. There are 16: twelve sums at most, and the rest for weights and
+//! activations.
 
-// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe
+// in them.
 #![allow(unsafe_op_in_unsafe_fn)]
 
 use std::arch::x86_64::*;
@@ -10,7 +12,8 @@ use super::kernel::{Kernel, Lines, Machine, Place, Size, SumOf, WordSums, WordsO
 use super::lines;
 use super::pairs::{self, Pairs};
 
-/// AVX2 and FMA. The panel stays in the first cache; what has to be brought there is the activations.
+/// AVX2 and FMA. The panel stays in the first cache; what has to be brought there is the
+/// activations.
 pub(super) struct Avx2;
 
 impl Machine for Avx2 {

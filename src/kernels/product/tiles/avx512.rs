@@ -1,6 +1,8 @@
-//! Tiles of 512-bit registers. There are 32: 24 sums, four of weights, and one for a word of activations.
+//! Tiles of 512-bit registers. There are 32: 24 sums, four of weights, and one for a word of
+//! activations.
 
-// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe
+// in them.
 #![allow(unsafe_op_in_unsafe_fn)]
 
 use std::arch::x86_64::*;
@@ -11,8 +13,9 @@ use super::kernel::{FloatSums, Kernel, Lines, Machine, Place, Size, SumOf, WordS
 use super::lines;
 use super::pairs::{self, Pairs};
 
-/// AVX-512 F and BW. A panel is brought from the second cache into the first eight lines ahead: panels are read strictly forwards,
-/// but faster than the processor's own prefetching keeps up with. A line is so much work that counting lines costs nothing.
+/// AVX-512 F and BW. A panel is brought from the second cache into the first eight lines ahead:
+/// panels are read strictly forwards, but faster than the processor's own prefetching keeps up
+/// with. A line is so much work that counting lines costs nothing.
 pub(super) struct Avx512;
 
 impl Machine for Avx512 {

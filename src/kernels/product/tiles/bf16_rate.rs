@@ -1,8 +1,9 @@
 //! Is `vdpbf16ps` fast?
 //!
-//! On AMD's processors it does twice the arithmetic of a multiply-add of `f32`. On some of Intel's (Sapphire and Emerald
-//! Rapids, which have matrix units to be fast with) it takes nearly twice as long as the two multiply-adds that give the
-//! same bits once a panel has been widened. No flag says so, and no list of models stays complete: so it is timed, for some microseconds, once.
+//! On AMD's processors it does twice the arithmetic of a multiply-add of `f32`. On some of Intel's
+//! (Sapphire and Emerald Rapids, which have matrix units to be fast with) it takes nearly twice as
+//! long as the two multiply-adds that give the same bits once a panel has been widened. No flag
+//! says so, and no list of models stays complete: so it is timed, for some microseconds, once.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use crate::kernels::isa::{Isa, Level};
 use crate::kernels::product::blocking::MAX_PANEL;
 use crate::kernels::product::tiles::tile::{ROWS, Tile};
 
-/// Lines of a panel of pairs: 16 KB, half a microsecond of work; of a panel that was widened, twice as many.
+/// Lines of a panel of pairs: 16 KB, half a microsecond of work; of a panel that was widened, twice
+/// as many.
 const DEPTH: usize = 64;
 
 /// The fastest of so many runs counts: all others were interrupted, or warmed the processor up.

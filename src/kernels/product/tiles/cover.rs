@@ -6,8 +6,8 @@ use super::tile::{ROWS, Tile};
 /// A product by one kernel. Its sums go to the first `rows` rows of `width` in `sums`.
 ///
 /// # Safety
-/// The processor has the instructions of the kernel; sizes are as [`Tile`]'s `check` demands, and there is one of `pairs`
-/// for every two lines if the kernel goes through them two at a time.
+/// The processor has the instructions of the kernel; sizes are as [`Tile`]'s `check` demands, and
+/// there is one of `pairs` for every two lines if the kernel goes through them two at a time.
 #[inline(always)]
 pub(super) unsafe fn cover<K: Kernel>(tile: Tile<'_, K::Input>, sums: &mut [u32]) {
     const { assert!(K::AT_MOST.rows <= ROWS && K::AT_MOST.registers <= 4) };
@@ -15,8 +15,9 @@ pub(super) unsafe fn cover<K: Kernel>(tile: Tile<'_, K::Input>, sums: &mut [u32]
     let lanes = K::Machine::LANES;
     let (inputs, panel) = (inputs.as_ptr().cast::<u32>(), panel.as_ptr().cast::<u32>());
     let (sums, pairs) = (sums.as_mut_ptr(), pairs.as_ptr());
-    // Evenly over the lines; too much to fetch all of it leaves out some. Where there is nothing, what is fetched is
-    // in the cache already: a place that no memory is at would be looked for each time.
+    // Evenly over the lines; too much to fetch all of it leaves out some. Where there is nothing,
+    // what is fetched is in the cache already: a place that no memory is at would be looked for
+    // each time.
     let (next, next_step) = if next.is_empty() {
         (panel.cast::<u8>(), 0)
     } else {
@@ -28,7 +29,8 @@ pub(super) unsafe fn cover<K: Kernel>(tile: Tile<'_, K::Input>, sums: &mut [u32]
         let mut column = 0;
         while column < width {
             let registers = ((width - column) / lanes).min(K::AT_MOST.registers);
-            // SAFETY: rows `row..row + count` and that many registers from `column` on lie within the tile.
+            // SAFETY: rows `row..row + count` and that many registers from `column` on lie within
+            // the tile.
             unsafe {
                 let place = Place {
                     inputs: inputs.add(row * stride),
@@ -126,8 +128,9 @@ pub(super) unsafe fn tile<K: Kernel, const M: usize, const V: usize>(place: Plac
     }
 }
 
-/// The same pointer, but the compiler does not know that. (It would compute places that follow from each other anew for
-/// every line, more instructions than the processor can begin while it multiplies.)
+/// The same pointer, but the compiler does not know that. (It would compute places that follow from
+/// each other anew for every line, more instructions than the processor can begin while it
+/// multiplies.)
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 #[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read through it.

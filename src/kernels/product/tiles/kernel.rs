@@ -1,9 +1,11 @@
-//! What a register tile is made of: the operations of an instruction set, and the steps of a precision.
+//! What a register tile is made of: the operations of an instruction set, and the steps of a
+//! precision.
 //!
-//! The loops ([`lines`](super::lines), [`pairs`](super::pairs)) are written once over these traits. Everything is
-//! `#[inline(always)]` down to the intrinsics, and ends up in one function per tile that is compiled for the instruction set
-//! ([`Machine::enter`]): that is where the features are, because a function without them cannot be inlined away from
-//! one that has them, and closures and trait methods do not inherit any.
+//! The loops ([`lines`](super::lines), [`pairs`](super::pairs)) are written once over these traits.
+//! Everything is `#[inline(always)]` down to the intrinsics, and ends up in one function per tile
+//! that is compiled for the instruction set ([`Machine::enter`]): that is where the features are,
+//! because a function without them cannot be inlined away from one that has them, and closures and
+//! trait methods do not inherit any.
 
 use std::marker::PhantomData;
 
@@ -12,8 +14,8 @@ use super::lines;
 /// The operations of an instruction set.
 ///
 /// # Safety
-/// None of its functions may be called where the processor lacks the instructions. Those that take places read or
-/// write a register there, but for those that fetch, which may be given any place.
+/// None of its functions may be called where the processor lacks the instructions. Those that take
+/// places read or write a register there, but for those that fetch, which may be given any place.
 pub(super) trait Machine: Sized {
     /// A register of `f32`.
     type Floats: Copy;
@@ -71,9 +73,10 @@ pub(super) struct Size {
 
 /// Where a tile of `M` rows by `V` registers of outputs works.
 ///
-/// `inputs` is readable for all lines' words at each of `M` rows that are `stride` apart, `panel` for `V` registers at
-/// each of `depth` lines that are `width` apart, and `sums` is readable and writable for `V` registers at each of `M`
-/// rows that are `width` apart, too. `pairs` is readable for every two lines where a kernel asks for it.
+/// `inputs` is readable for all lines' words at each of `M` rows that are `stride` apart, `panel`
+/// for `V` registers at each of `depth` lines that are `width` apart, and `sums` is readable and
+/// writable for `V` registers at each of `M` rows that are `width` apart, too. `pairs` is readable
+/// for every two lines where a kernel asks for it.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) inputs: *const u32,
@@ -102,17 +105,20 @@ pub(super) trait Kernel: Sized {
     /// What is added up.
     type Sums: Sums;
 
-    /// The most rows by registers of outputs: as many sums as leave registers for weights and activations.
+    /// The most rows by registers of outputs: as many sums as leave registers for weights and
+    /// activations.
     const AT_MOST: Size;
 
-    /// The totals after all lines of a panel. `rows` are the places where rows of activations begin.
+    /// The totals after all lines of a panel. `rows` are the places where rows of activations
+    /// begin.
     unsafe fn through<const M: usize, const V: usize>(
         place: Place,
         rows: [*const u32; M],
         totals: [[SumOf<Self>; V]; M],
     ) -> [[SumOf<Self>; V]; M];
 
-    /// [`Machine::enter`], but for kernels whose instructions not every processor with the others has.
+    /// [`Machine::enter`], but for kernels whose instructions not every processor with the others
+    /// has.
     #[inline(always)]
     unsafe fn enter<const M: usize, const V: usize>(place: Place) {
         // SAFETY: by this function's contract.
@@ -245,8 +251,8 @@ impl<M: Machine> Lines for Float<M> {
     }
 }
 
-/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so that
-/// a multiply-add rounds where that instruction does, fused or not.
+/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are
+/// exact in `f32`, so that a multiply-add rounds where that instruction does, fused or not.
 pub(super) struct SplitBf16<M>(PhantomData<M>);
 
 impl<M: Machine> Kernel for SplitBf16<M> {

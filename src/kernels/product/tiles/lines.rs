@@ -15,13 +15,15 @@ pub(super) unsafe fn through<K: Lines, const M: usize, const V: usize>(
     let Place { panel, depth, width, mut next, next_step, .. } = place;
     let unroll = K::Machine::UNROLL;
     let mut start = 0;
-    // What is ahead of the last lines is where the next tile begins, most likely at the panel's start again.
+    // What is ahead of the last lines is where the next tile begins, most likely at the panel's
+    // start again.
     let turn = (depth - depth.min(K::Machine::LINES_AHEAD), panel);
     for (end, ahead) in [turn, (depth, panel.wrapping_sub(depth * width))] {
         let lines = Panel { panel, ahead, width };
         let unrolled = start + (end - start) / unroll * unroll;
         for p in (start..unrolled).step_by(unroll) {
-            // SAFETY: fetching takes any place; lines before `end` lie within the panel, by this function's contract.
+            // SAFETY: fetching takes any place; lines before `end` lie within the panel, by this
+            // function's contract.
             unsafe {
                 K::Machine::fetch_next(next);
                 next = next.wrapping_add(unroll * next_step);
@@ -76,8 +78,8 @@ unsafe fn line<K: Lines, const M: usize, const V: usize>(
     }
     for (m, totals) in totals.iter_mut().enumerate() {
         for (v, total) in totals.iter_mut().enumerate() {
-            // SAFETY: within row m, by this function's contract. The weights are the same for all rows, so that they are
-            // computed once.
+            // SAFETY: within row m, by this function's contract. The weights are the same for all
+            // rows, so that they are computed once.
             *total = unsafe { K::step(*total, rows[m].add(p * K::WORDS), K::weights(lines[v])) };
         }
     }

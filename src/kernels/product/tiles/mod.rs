@@ -1,5 +1,6 @@
-//! Register tiles: [`tile`] chooses the kernel for an instruction set, [`cover`] cuts a tile into as many rows and registers as
-//! the kernel has room for, and [`lines`] and [`pairs`] are the loops that all of them run, over the traits of [`kernel`].
+//! Register tiles: [`tile`] chooses the kernel for an instruction set, [`cover`] cuts a tile into
+//! as many rows and registers as the kernel has room for, and [`lines`] and [`pairs`] are the loops
+//! that all of them run, over the traits of [`kernel`].
 //!
 //! A new instruction set is one file here, which implements them, and a line in `isa.rs`.
 

@@ -1,6 +1,7 @@
 //! The register tiles for NEON: 32 registers of 128 bits.
 
-// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe
+// in them.
 #![allow(unsafe_op_in_unsafe_fn)]
 
 use std::arch::aarch64::*;
@@ -178,8 +179,8 @@ impl Lines for Int8Dot {
     }
 }
 
-/// Fours of bytes with `smmla`, which multiplies two rows with two outputs, two lines of a panel at a time. Integers are
-/// added up, so that the order of the lines does not matter.
+/// Fours of bytes with `smmla`, which multiplies two rows with two outputs, two lines of a panel at
+/// a time. Integers are added up, so that the order of the lines does not matter.
 pub(super) struct Int8Matrix;
 
 impl Kernel for Int8Matrix {
@@ -189,8 +190,9 @@ impl Kernel for Int8Matrix {
 
     const AT_MOST: Size = Size { rows: 6, registers: 4 };
 
-    /// While lines are gone through, the totals of two rows are those of two outputs each: of the first and second output of
-    /// both rows, and of the third and fourth. A row that is alone is multiplied with `sdot`.
+    /// While lines are gone through, the totals of two rows are those of two outputs each: of the
+    /// first and second output of both rows, and of the third and fourth. A row that is alone is
+    /// multiplied with `sdot`.
     #[inline(always)]
     unsafe fn through<const M: usize, const V: usize>(
         Place { panel, depth, width, .. }: Place,
@@ -244,7 +246,8 @@ impl Kernel for Int8Matrix {
     }
 }
 
-/// Exchanges the third and fourth total of the first row of two with the first and second of the other.
+/// Exchanges the third and fourth total of the first row of two with the first and second of the
+/// other.
 #[inline(always)]
 unsafe fn exchange<const M: usize, const V: usize>(totals: &mut [[uint32x4_t; V]; M]) {
     for m in (0..M / 2 * 2).step_by(2) {
@@ -257,7 +260,8 @@ unsafe fn exchange<const M: usize, const V: usize>(totals: &mut [[uint32x4_t; V]
     }
 }
 
-/// `smmla`: adds the products of two rows of eight bytes with two others to four sums. Its intrinsic is not stable.
+/// `smmla`: adds the products of two rows of eight bytes with two others to four sums. Its
+/// intrinsic is not stable.
 #[target_feature(enable = "neon,i8mm")]
 fn smmla(sum: uint32x4_t, x: int8x16_t, weights: int8x16_t) -> uint32x4_t {
     let mut sum = vreinterpretq_s32_u32(sum);

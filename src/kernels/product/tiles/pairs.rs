@@ -24,7 +24,8 @@ pub(super) trait Pairs: Kernel {
 /// Adds the products of all lines to the totals.
 ///
 /// # Safety
-/// The processor has the instructions of the kernel; memory is accessible as [`Place`] says, `pairs` too.
+/// The processor has the instructions of the kernel; memory is accessible as [`Place`] says,
+/// `pairs` too.
 #[inline(always)]
 pub(super) unsafe fn through<K: Pairs, const M: usize, const V: usize>(
     place: Place,
@@ -36,11 +37,13 @@ pub(super) unsafe fn through<K: Pairs, const M: usize, const V: usize>(
     for pair in 0..depth.div_ceil(2) {
         let p = 2 * pair;
         let is_alone = p + 1 == depth;
-        // Ahead of the last lines is where the next tile begins, most likely at the panel's start again.
+        // Ahead of the last lines is where the next tile begins, most likely at the panel's start
+        // again.
         let further =
             if p + lines_ahead < depth { p + lines_ahead } else { p + lines_ahead - depth };
-        // SAFETY: lines p and p + 1 (unless p is the last), and word p and p + 1 of each row, lie within what this
-        // function's contract demands; there is one of `pairs` for each two lines. Fetching takes any place.
+        // SAFETY: lines p and p + 1 (unless p is the last), and word p and p + 1 of each row, lie
+        // within what this function's contract demands; there is one of `pairs` for each two lines.
+        // Fetching takes any place.
         unsafe {
             let mut lines = [[K::Machine::zero_words(); V]; 2];
             #[allow(clippy::needless_range_loop, reason = "V is the index into both lines")]

@@ -9,8 +9,8 @@ pub(in crate::kernels) fn float(tile: Tile<'_, f32>, sums: &mut [u32]) {
     product(tile, 1, sums, (f32::from_bits, f32::to_bits), |sum, x, weight| *sum += x[0] * weight);
 }
 
-/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are exact in `f32`, so
-/// that adding them rounds where that instruction does.
+/// Pairs of bfloat16 as `vdpbf16ps` multiplies them, the second before the first. The products are
+/// exact in `f32`, so that adding them rounds where that instruction does.
 pub(in crate::kernels) fn bf16(tile: Tile<'_, u32>, sums: &mut [u32]) {
     product(tile, 2, sums, (f32::from_bits, f32::to_bits), |sum, x, weights| {
         *sum += f32::from_bits(x[0]) * from_bf16((weights >> 16) as u16);

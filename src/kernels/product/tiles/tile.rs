@@ -1,10 +1,14 @@
-//! Register tiles: a few rows of activations times one panel, over all inputs, summed up in registers.
+//! Register tiles: a few rows of activations times one panel, over all inputs, summed up in
+//! registers.
 //!
-//! There is a body for every precision and instruction set. All bodies of one precision of [`Precision::Bf16`] and
-//! [`Precision::Int8`](crate::kernels::product::precision::Precision) give the same bits: `vdpbf16ps` and `vpdpbusd` are used where the
-//! processor has them, and emulated exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. With packed
-//! weights, x86 without VNNI multiplies inputs of seven bits ([`seven_bits`](crate::kernels::product::seven_bits)), exactly as well. Every sum runs over the inputs in ascending order (in bfloat16
-//! the second of each pair before the first, as `vdpbf16ps` does), whatever the tile's shape.
+//! There is a body for every precision and instruction set. All bodies of one precision of
+//! [`Precision::Bf16`] and [`Precision::Int8`](crate::kernels::product::precision::Precision) give
+//! the same bits: `vdpbf16ps` and `vpdpbusd` are used where the processor has them, and emulated
+//! exactly (but for sums below 1e-38, which `vdpbf16ps` makes 0) elsewhere. With packed weights,
+//! x86 without VNNI multiplies inputs of seven bits
+//! ([`seven_bits`](crate::kernels::product::seven_bits)), exactly as well. Every sum runs over the
+//! inputs in ascending order (in bfloat16 the second of each pair before the first, as `vdpbf16ps`
+//! does), whatever the tile's shape.
 //!
 //! [`Precision::Bf16`]: crate::kernels::product::precision::Precision::Bf16
 
@@ -47,13 +51,15 @@ pub(in crate::kernels) struct Tile<'a, W> {
     pub(in crate::kernels) width: usize,
     /// Whether the products are added to what is in the sums, rather than to 0.
     pub(in crate::kernels) accumulate: bool,
-    /// What is to be brought into the second cache meanwhile: this tile's share of the panel that comes next.
+    /// What is to be brought into the second cache meanwhile: this tile's share of the panel that
+    /// comes next.
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
         allow(dead_code, reason = "the portable body leaves fetching to the processor")
     )]
     pub(in crate::kernels) next: &'a [W],
-    /// Which two lines may be added up in 16 bits ([`seven_bits`](crate::kernels::product::seven_bits)), where inputs are of so many.
+    /// Which two lines may be added up in 16 bits
+    /// ([`seven_bits`](crate::kernels::product::seven_bits)), where inputs are of so many.
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
         allow(dead_code, reason = "asked by kernels for x86 alone")
@@ -72,7 +78,8 @@ impl<W> Tile<'_, W> {
     }
 }
 
-/// A product of `f32`. Its sums go to the first `rows` rows of `width` in `sums`, as the bits of `f32`.
+/// A product of `f32`. Its sums go to the first `rows` rows of `width` in `sums`, as the bits of
+/// `f32`.
 pub(in crate::kernels) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut [u32]) {
     tile.check(1, sums);
     match isa.level() {
@@ -99,7 +106,8 @@ pub(in crate::kernels) fn float(isa: Isa, tile: Tile<'_, f32>, sums: &mut [u32])
     }
 }
 
-/// A product of pairs of bfloat16, inputs in the encoding of this instruction set. Writes as [`float`].
+/// A product of pairs of bfloat16, inputs in the encoding of this instruction set. Writes as
+/// [`float`].
 pub(in crate::kernels) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
     tile.check(Encoding::of(Precision::Bf16, isa).words(), sums);
     match isa.level() {
@@ -127,7 +135,8 @@ pub(in crate::kernels) fn bf16(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) 
     }
 }
 
-/// A product of fours of bytes with packed weights, inputs in the encoding for them. Writes as [`float`], but integers.
+/// A product of fours of bytes with packed weights, inputs in the encoding for them. Writes as
+/// [`float`], but integers.
 pub(in crate::kernels) fn int8_weights(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
     #[cfg(any(target_arch = "x86_64", target_feature = "relaxed-simd"))]
     if Encoding::for_weights(Precision::Int8, isa) == Encoding::Unsigned7 {
@@ -150,7 +159,8 @@ pub(in crate::kernels) fn int8_weights(isa: Isa, tile: Tile<'_, u32>, sums: &mut
     int8(isa, tile, sums);
 }
 
-/// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as [`float`], but integers.
+/// A product of fours of bytes, inputs in the encoding of this instruction set. Writes as
+/// [`float`], but integers.
 pub(in crate::kernels) fn int8(isa: Isa, tile: Tile<'_, u32>, sums: &mut [u32]) {
     tile.check(Encoding::of(Precision::Int8, isa).words(), sums);
     match isa.level() {

@@ -2,10 +2,12 @@
 
 use std::arch::x86_64::*;
 
-/// Transposes sixteen words of each of sixteen rows: word j of row i becomes word i of line j, lines being `width` apart.
+/// Transposes sixteen words of each of sixteen rows: word j of row i becomes word i of line j,
+/// lines being `width` apart.
 ///
 /// # Safety
-/// The processor has AVX-512F; every row is readable for sixteen words, and `to` writable for sixteen lines of sixteen.
+/// The processor has AVX-512F; every row is readable for sixteen words, and `to` writable for
+/// sixteen lines of sixteen.
 #[target_feature(enable = "avx512f")]
 pub(in crate::kernels) unsafe fn transpose(rows: [*const u32; 16], to: *mut u32, width: usize) {
     // Loops rather than closures, which would not be compiled for these instructions.

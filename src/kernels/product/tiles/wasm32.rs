@@ -1,10 +1,11 @@
 //! The register tiles for WebAssembly: registers of 128 bits, of which browsers on x86 have 16.
 //!
-//! What instructions there are is known when the program is compiled: `-C target-feature=+simd128`, or
-//! `+simd128,+relaxed-simd` for a multiply-add that is fused and a product of bytes that is one instruction wherever the
-//! processor has them.
+//! What instructions there are is known when the program is compiled: `-C target-feature=+simd128`,
+//! or `+simd128,+relaxed-simd` for a multiply-add that is fused and a product of bytes that is one
+//! instruction wherever the processor has them.
 
-// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe in them.
+// Every function here is one operation, whose contract is that of the trait; nothing else is unsafe
+// in them.
 #![allow(unsafe_op_in_unsafe_fn)]
 
 use std::arch::wasm32::*;
@@ -13,10 +14,11 @@ use super::cover::tile;
 use super::kernel::{Kernel, Lines, Machine, Place, Size, SumOf, WordSums, WordsOf};
 use super::lines;
 
-/// The operations that every browser has.
-pub(super) struct Simd128;
+/// The operations of registers of 128 bits; if `RELAXED`, the multiply-add rounds once where the
+/// processor has one that does.
+pub(super) struct Wasm<const RELAXED: bool>;
 
-impl Machine for Simd128 {
+impl<const RELAXED: bool> Machine for Wasm<RELAXED> {
     type Floats = v128;
     type Words = v128;
 
@@ -62,6 +64,10 @@ impl Machine for Simd128 {
 
     #[inline(always)]
     unsafe fn multiply_add(x: v128, y: v128, sum: v128) -> v128 {
+        #[cfg(target_feature = "relaxed-simd")]
+        if RELAXED {
+            return f32x4_relaxed_madd(x, y, sum);
+        }
         f32x4_add(sum, f32x4_mul(x, y))
     }
 
@@ -101,95 +107,12 @@ impl Machine for Simd128 {
     }
 }
 
-/// The same, with a multiply-add that rounds once where the processor has one.
+/// The operations that every browser has.
+pub(super) type Simd128 = Wasm<false>;
+
+/// Those with relaxed SIMD.
 #[cfg(target_feature = "relaxed-simd")]
-pub(super) struct RelaxedSimd;
-
-#[cfg(target_feature = "relaxed-simd")]
-impl Machine for RelaxedSimd {
-    type Floats = v128;
-    type Words = v128;
-
-    const LANES: usize = 4;
-    const LINES_AHEAD: usize = 0;
-    const UNROLL: usize = 4;
-    const FLOAT: Size = Size { rows: 6, registers: 2 };
-    const SPLIT_BF16: Size = Size { rows: 4, registers: 2 };
-
-    #[inline(never)]
-    unsafe fn enter<K: Kernel, const M: usize, const V: usize>(place: Place) {
-        tile::<K, M, V>(place);
-    }
-
-    #[inline(always)]
-    unsafe fn fetch(_: *const u32) {}
-
-    #[inline(always)]
-    unsafe fn fetch_input(_: *const u32) {}
-
-    #[inline(always)]
-    unsafe fn fetch_next(_: *const u8) {}
-
-    #[inline(always)]
-    unsafe fn zero_floats() -> v128 {
-        Simd128::zero_floats()
-    }
-
-    #[inline(always)]
-    unsafe fn load_floats(from: *const u32) -> v128 {
-        Simd128::load_floats(from)
-    }
-
-    #[inline(always)]
-    unsafe fn store_floats(to: *mut u32, floats: v128) {
-        Simd128::store_floats(to, floats);
-    }
-
-    #[inline(always)]
-    unsafe fn splat_float(x: f32) -> v128 {
-        Simd128::splat_float(x)
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(x: v128, y: v128, sum: v128) -> v128 {
-        f32x4_relaxed_madd(x, y, sum)
-    }
-
-    #[inline(always)]
-    unsafe fn zero_words() -> v128 {
-        Simd128::zero_words()
-    }
-
-    #[inline(always)]
-    unsafe fn load_words(from: *const u32) -> v128 {
-        Simd128::load_words(from)
-    }
-
-    #[inline(always)]
-    unsafe fn store_words(to: *mut u32, words: v128) {
-        Simd128::store_words(to, words);
-    }
-
-    #[inline(always)]
-    unsafe fn splat_word(word: u32) -> v128 {
-        Simd128::splat_word(word)
-    }
-
-    #[inline(always)]
-    unsafe fn as_floats(words: v128) -> v128 {
-        Simd128::as_floats(words)
-    }
-
-    #[inline(always)]
-    unsafe fn high_halves(words: v128) -> v128 {
-        Simd128::high_halves(words)
-    }
-
-    #[inline(always)]
-    unsafe fn low_halves(words: v128) -> v128 {
-        Simd128::low_halves(words)
-    }
-}
+pub(super) type RelaxedSimd = Wasm<true>;
 
 /// Fours of signed bytes by way of 16-bit integers, which no product of two bytes overflows.
 pub(super) struct Int8;
@@ -230,8 +153,9 @@ impl Lines for Int8 {
     }
 }
 
-/// Fours of bytes, the inputs of seven bits, with the relaxed dot product: the results of which are not defined if an input
-/// has the eighth. ([`seven_bits`](crate::kernels::product::seven_bits) sees to that.)
+/// Fours of bytes, the inputs of seven bits, with the relaxed dot product: the results of which are
+/// not defined if an input has the eighth. ([`seven_bits`](crate::kernels::product::seven_bits)
+/// sees to that.)
 #[cfg(target_feature = "relaxed-simd")]
 pub(super) struct Int8Relaxed;
 
