@@ -139,6 +139,12 @@ def test_pickled_by_its_arguments():
     assert len(pickle.dumps(classify)) < 1000
 
 
+def test_shared_pipelines_are_loaded_once():
+    one = ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=2)
+    assert ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=2) is one
+    assert ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=3) is not one
+
+
 def test_errors(tmp_path):
     def load(task="text-classification", model=CLASSIFIER, **options):
         return ndalbert.pipeline(task, model, **options)

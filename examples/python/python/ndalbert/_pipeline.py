@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ def pipeline(task: str, model: str | os.PathLike[str], **options: Any) -> Pipeli
 
     Raises ValueError for an unknown task or a checkpoint that does not fit it, TypeError for an option that the task does
     not have, and OSError (FileNotFoundError and so on) for files that cannot be read.
+    """
+    return Pipeline(task, model, **options)
+
+
+@functools.cache
+def shared_pipeline(task: str, model: str | os.PathLike[str], **options: Any) -> Pipeline:
+    """As `pipeline`, but loaded once in a process: the same call returns the same pipeline.
+
+    For engines that keep a process and call a function in it again and again, such as Spark's workers. Options have to be
+    hashable (a tuple of labels, not a list).
     """
     return Pipeline(task, model, **options)
 
