@@ -23,7 +23,9 @@ fn main() -> ndalbert::Result<()> {
         .with("tokenizer_config.json", model_file!("tokenizer_config.json"));
     let options = PipelineOptions::new().precision(Precision::Int8);
     let fill = FillMask::from_bytes_with(&files, &options)?;
-    let text = std::env::args().nth(1).unwrap_or_else(|| "我们先介绍线性回[MASK].".to_owned());
+    let text = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "我们可以使用神经网[MASK]来训[MASK]模型。".to_owned());
     for (mask, words) in fill.run(text.as_str())?.iter().enumerate() {
         for word in words {
             println!("mask {mask}  {:.4}  {}", word.score, word.token_str);

@@ -20,12 +20,13 @@ const FLOORS: [&[&str]; 12] = [
 ];
 
 /// What is imported by the name that `lib.rs` gives it, and the module that has it.
-const EXPORTS: [(&str, &str); 8] = [
+const EXPORTS: [(&str, &str); 9] = [
     ("AlbertConfig", "config"),
     ("AlbertTokenizer", "text"),
     ("ConfigFields", "config"),
     ("Error", "error"),
     ("LoadReport", "checkpoint"),
+    ("MemoryFiles", "memory"),
     ("Precision", "kernels"),
     ("Result", "error"),
     ("exits", "model"),

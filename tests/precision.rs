@@ -313,8 +313,9 @@ fn narrow_outputs_are_near_those_of_single_precision() {
     }
 }
 
-/// How far the demo's scores may move, in each precision: about twice what they do.
-const DEMO_TOLERANCES: [f64; 3] = [0.0, 1.8e-2, 9e-2];
+/// How far the demo's scores may move, in each precision: about twice what they do (in int8, with the
+/// bytes of seven bits that x86 without VNNI has).
+const DEMO_TOLERANCES: [f64; 3] = [0.0, 4.4e-2, 2.2e-1];
 
 #[test]
 fn the_articles_choice_is_the_same_in_every_precision() {

@@ -47,7 +47,7 @@ const TEXT: &str = "他喝了一杯茶,然后走了出去。";
 const EXAMPLE: &str = "attention_map";
 
 const OWN_HELP: &str = "\
-  --model DIR     a checkpoint: config.json, weights, vocabulary
+\x20 --model DIR     a checkpoint: config.json, weights, vocabulary
                   [default: a small Chinese one that comes with this crate]
   --text TEXT     whose tokens attend to each other
                   [default: a Chinese sentence]

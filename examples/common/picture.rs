@@ -30,7 +30,7 @@ pub fn help(example: &str, what: &str, own: &str) -> String {
 Usage: {example} [OPTIONS]
 
 {own}\
-  --output PATH   writes PATH.svg and PATH.png
+\x20 --output PATH   writes PATH.svg and PATH.png
                   [default: target/pictures/{example}]
   --scale N       pixels of the PNG per unit of the SVG, at most [default: 2]
   --fonts PATH    a font or a directory of fonts for the PNG

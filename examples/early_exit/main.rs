@@ -45,7 +45,7 @@ const MODEL: &str = "albert-chinese-next-sentence";
 const EXAMPLE: &str = "early_exit";
 
 const OWN_HELP: &str = "\
-  --model DIR      a multiple-choice model or a sequence classifier with exits
+\x20 --model DIR      a multiple-choice model or a sequence classifier with exits
                    [default: a small Chinese one that comes with this crate]
   --items FILE     what it is tried on, JSON lines: {\"prompt\", \"choices\",
                    \"label\"} or {\"text\", \"text_pair\", \"label\"}

@@ -59,7 +59,7 @@ const TEXTS: [&str; 6] = [
 const EXAMPLE: &str = "layer_dynamics";
 
 const OWN_HELP: &str = "\
-  --model DIR     a checkpoint: config.json, weights, vocabulary; may be
+\x20 --model DIR     a checkpoint: config.json, weights, vocabulary; may be
                   repeated [default: a small Chinese one that comes with this
                   crate, and --untrained]
   --untrained     besides, the first checkpoint's shape with random weights,

@@ -33,8 +33,8 @@ Measures a step of pre-training (masked LM and sentence order, AdamW, gradients
 clipped at 1, no dropout) and prints one line of JSON: seconds of whole steps
 (median, least, 90th percentile) and the medians of their parts, sequences and
 tokens per second, useful GFLOP/s (without recomputation), peak resident memory,
-the bytes of gradients and optimizer state, and the loss of every step, including
-the two warm-up steps.
+the bytes of gradients and optimizer state, and the loss of every step,
+including the two warm-up steps.
 
 The parts: backward_s (gradients to zero, forward, loss, backward), clip_s,
 update_s (the optimizer), pack_s (packing the changed weights).

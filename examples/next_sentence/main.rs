@@ -37,9 +37,9 @@ Usage: next_sentence --text FILE... --output DIR [--held-out SHARE]
                      [--longest N] [--seed N]
 
   --text FILE...    a sentence per line, a blank line between documents
-  --output DIR      receives the documents (train.txt, held-out.txt) and the items
-                    (train.jsonl; validation.jsonl and test.jsonl from held-out
-                    documents)
+  --output DIR      receives the documents (train.txt, held-out.txt) and the
+                    items (train.jsonl; validation.jsonl and test.jsonl from
+                    held-out documents)
   --held-out SHARE  share of held-out documents [default: 0.04]
   --train N         training items [default: 100000]
   --validation N    validation items [default: 500]

@@ -62,7 +62,7 @@ const BATCH: usize = 16;
 const EXAMPLE: &str = "similarity_matrix";
 
 const OWN_HELP: &str = "\
-  --model DIR     a checkpoint: config.json, weights, vocabulary
+\x20 --model DIR     a checkpoint: config.json, weights, vocabulary
                   [default: a small Chinese one that comes with this crate]
   --text TEXT     a text; repeat it for others [default: nine in Chinese]
   --texts FILE    one text per line

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Which parts of the encoder's layers have one set of parameters for all layers (section 3.1 of the paper, table 4).
 ///
 /// Stored in `config.json` as `parameter_sharing`, a key that Hugging Face does not have; where it is absent, all is
-/// shared, so that a published config means what it meant. [`num_hidden_groups`](ConfigFields::num_hidden_groups) says
+/// shared, so that a published config means what it meant. [`num_hidden_groups`](crate::ConfigFields::num_hidden_groups) says
 /// among how many groups of consecutive layers the shared part is divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -198,7 +198,7 @@ impl AlbertConfig {
     /// set to `num_hidden_layers`.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the first invalid field and its value.
+    /// [`Error::Config`](crate::Error::Config) that names the first invalid field and its value.
     pub fn new(mut fields: ConfigFields) -> Result<Self> {
         if fields.parameter_sharing == ParameterSharing::None && fields.num_hidden_groups == 1 {
             fields.num_hidden_groups = fields.num_hidden_layers;
@@ -221,8 +221,8 @@ impl AlbertConfig {
     /// StyleTTS2's PL-BERT.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is not JSON or there are
-    /// several, [`Error::Config`] with its path for a bad field.
+    /// [`Error::Io`](crate::Error::Io) if it cannot be read, [`Error::Format`](crate::Error::Format) if it is not JSON or there are
+    /// several, [`Error::Config`](crate::Error::Config) with its path for a bad field.
     pub fn from_pretrained(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         check_path(directory, "a checkpoint's directory")?;

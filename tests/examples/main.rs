@@ -55,6 +55,7 @@ fn help_is_printed_and_unknown_options_are_refused() {
         assert!(help.stdout.contains(&format!("Usage: {example}")), "{}", help.stdout);
         assert_eq!(help.stderr, "");
         assert!(help.stdout.lines().all(|line| line.len() <= 80), "{}", help.stdout);
+        assert!(!help.stdout.contains("\n--"), "{example}: options are indented");
         fail(example, &["--wrong"], &["--wrong", "--help"]);
     }
 }

@@ -194,7 +194,7 @@ fn numbers_that_are_none_are_an_error() {
         let model: AlbertForMaskedLM = broken(&demo(), "predictions.bias", value);
         let vocabulary = AlbertTokenizer::from_pretrained(demo()).unwrap();
         says(FillMask::new(model, vocabulary.clone()).unwrap().run("[MASK]"), expected);
-        let model: AlbertForMultipleChoice = broken(&next_sentence(), "classifier.bias", value);
+        let model: AlbertForMultipleChoice = broken(&next_sentence(), "classifiers.3.bias", value);
         says(MultipleChoice::new(model, vocabulary.clone()).unwrap().run(("", [""])), expected);
         let model: AlbertForSentenceOrder = broken(&demo(), "classifier.bias", value);
         says(SentenceOrder::new(model, vocabulary.clone()).unwrap().run(("", "")), expected);

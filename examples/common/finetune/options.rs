@@ -64,15 +64,16 @@ impl Defaults {
         let model = if model.is_some() { "the one in this repository" } else { "a new, small one" };
         format!(
             "\
-  --train FILE        training examples
+\x20 --train FILE        training examples
   --validation FILE   evaluation examples, never trained on; without --train,
                       --model is only evaluated
   --skip-bad          skip and report unusable records; otherwise the first one
                       is an error
-  --model DIR         the checkpoint to start from [default: {model}]
+  --model DIR         the checkpoint to start from
+                      [default: {model}]
   --output DIR        receives the model, its vocabulary, checkpoints,
                       metrics.jsonl and learning-curve.svg; needed with --train
-                      [default: target/{example}, emptied first]
+                      [default: target/{example}, emptied]
   --resume            continue from the last checkpoint in it
   --epochs N          passes over the examples
                       [default: {epochs}; with --model {EPOCHS}]

@@ -73,7 +73,7 @@ use crate::train::{Optimizer, TrainableModel, TrainingModel};
 ///         if self.0 % 8 == 0 {
 ///             return Ok(None);
 ///         }
-///         let pair = |i| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3];
+///         let pair = |i: u32| vec![2, 5 + (self.0 * 3 + i * 7) % 11, 5 + i, 3];
 ///         let pairs: Vec<_> = (0..8).map(pair).collect();
 ///         let labels = pairs.iter().map(|pair| i64::from(pair[2] > pair[1])).collect();
 ///         let batch = Batch::from_sequences(&pairs)?;

@@ -43,6 +43,7 @@ pub(super) unsafe fn through<K: Pairs, const M: usize, const V: usize>(
         // function's contract demands; there is one of `pairs` for each two lines. Fetching takes any place.
         unsafe {
             let mut lines = [[K::Machine::zero_words(); V]; 2];
+            #[allow(clippy::needless_range_loop, reason = "V is the index into both lines")]
             for v in 0..V {
                 lines[0][v] = K::Machine::load_words(panel.add(p * width + v * lanes));
                 if !is_alone {
