@@ -1,6 +1,7 @@
 //! The binary, run as a user runs it, on the models that come with the crate.
 
 mod files;
+mod shards;
 mod tasks;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,6 +1,9 @@
 """How pipelines are called, and what they say of what they cannot take."""
 
 import pickle
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -39,6 +42,9 @@ def test_embeddings_are_numpys_without_a_copy():
     array = embed(pa.array(["回归", "分类"]))
     assert array.type == pa.list_(pa.float32(), 256)
     assert np.array_equal(np.array(array.to_pylist(), np.float32), matrix)
+    # Engines have empty batches, too.
+    assert embed([]).shape == (0, 256) and embed([]).dtype == np.float32
+    assert embed(pa.array([], pa.string())).type == array.type
 
 
 class Foreign:
@@ -118,6 +124,26 @@ def test_other_threads_run_meanwhile():
     assert len(during) >= 3, (len(during), end - begin)
 
 
+def test_ctrl_c_ends_a_call():
+    program = f"""
+import ndalbert
+embed = ndalbert.pipeline("feature-extraction", {str(DEMO)!r}, tokens_per_batch=1000)
+print("ready", flush=True)
+embed(["我们先介绍线性回归." * 20] * 1_000_000)
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode != 0 and "KeyboardInterrupt" in errors
+
+
 def test_calls_from_several_threads():
     embed = ndalbert.pipeline("feature-extraction", DEMO)
     expected = embed(TEXTS)
@@ -137,6 +163,12 @@ def test_pickled_by_its_arguments():
     again = pickle.loads(pickle.dumps(classify))
     assert again.options == classify.options and again(TEXTS) == classify(TEXTS)
     assert len(pickle.dumps(classify)) < 1000
+
+
+def test_shared_pipelines_are_loaded_once():
+    one = ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=2)
+    assert ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=2) is one
+    assert ndalbert.shared_pipeline("text-classification", CLASSIFIER, top_k=3) is not one
 
 
 def test_errors(tmp_path):

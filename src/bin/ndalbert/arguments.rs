@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::convert;
 use crate::inspect;
 use crate::measure;
+use crate::shard::Shard;
 use crate::tasks::{answer, choose, classify, embed, fill_mask, order, tag};
 use crate::tokenize;
 
@@ -70,6 +71,16 @@ pub struct InOut {
         help_heading = "Input and output"
     )]
     pub input: Option<PathBuf>,
+    /// Of the file's lines, process the I-th of N parts, counted from 0: a stretch of lines each, of
+    /// about as many bytes. The parts' answers one after the other are those of the whole file
+    #[arg(
+        long,
+        value_name = "I/N",
+        requires = "input",
+        conflicts_with = "texts",
+        help_heading = "Input and output"
+    )]
+    pub shard: Option<Shard>,
     /// The format of input lines: text or JSON
     #[arg(
         short = 'f',

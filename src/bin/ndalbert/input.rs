@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::Failure;
 use crate::arguments::{From, InOut};
+use crate::shard::Part;
 
 /// The longest line, in bytes. One that is longer is no text for a model.
 const MAX_LINE: u64 = 64 << 20;
@@ -46,14 +47,27 @@ impl Inputs {
         if !texts.is_empty() {
             return Ok(Self::of_arguments(texts, options.from, shape));
         }
-        let reader: Box<dyn Read> = match &options.input {
+        let whole = Part { lines_before: 0, bytes: u64::MAX };
+        let (reader, part): (Box<dyn Read>, Part) = match &options.input {
             Some(path) => {
-                Box::new(File::open(path).map_err(|error| format!("{}: {error}", path.display()))?)
+                let failed = |error| format!("{}: {error}", path.display());
+                let mut file = File::open(path).map_err(failed)?;
+                let part = match options.shard {
+                    Some(shard) => shard.seek(&mut file).map_err(failed)?,
+                    None => whole,
+                };
+                (Box::new(file), part)
             }
-            None => Box::new(io::stdin()),
+            None => (Box::new(io::stdin()), whole),
         };
         let is_interactive = options.input.is_none() && io::stdin().is_terminal();
-        let lines = Lines { reader: BufReader::new(reader), number: 0, from: options.from, shape };
+        let lines = Lines {
+            reader: BufReader::new(reader),
+            number: part.lines_before,
+            left: part.bytes,
+            from: options.from,
+            shape,
+        };
         Ok(Self { lines: Box::new(lines), is_interactive, count: None })
     }
 
@@ -82,6 +96,8 @@ impl Iterator for Inputs {
 struct Lines<R> {
     reader: BufReader<R>,
     number: u64,
+    /// Of how many bytes lines are read. The last one may go on beyond them.
+    left: u64,
     from: From,
     shape: Shape,
 }
@@ -89,11 +105,15 @@ struct Lines<R> {
 impl<R: Read> Lines<R> {
     /// The next line, of which no more is kept than a text may have. `None` at the end.
     fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let read = self.reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') && read as u64 > MAX_LINE {
-            self.reader.skip_until(b'\n')?;
+        if self.left == 0 {
+            return Ok(None);
         }
+        let mut line = Vec::new();
+        let mut read = self.reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') && read as u64 > MAX_LINE {
+            read += self.reader.skip_until(b'\n')?;
+        }
+        self.left = self.left.saturating_sub(read as u64);
         self.number += 1;
         Ok((read > 0).then_some(line))
     }

@@ -9,6 +9,7 @@ mod inspect;
 mod measure;
 mod models;
 mod output;
+mod shard;
 #[path = "../../../examples/common/table.rs"]
 mod table;
 mod task;

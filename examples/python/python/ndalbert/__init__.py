@@ -9,6 +9,6 @@ A pipeline is called with one input, a list of them, or an Arrow array. Other Py
 """
 
 from ._native import instruction_set, set_num_threads
-from ._pipeline import Pipeline, pipeline
+from ._pipeline import Pipeline, pipeline, shared_pipeline
 
-__all__ = ["Pipeline", "instruction_set", "pipeline", "set_num_threads"]
+__all__ = ["Pipeline", "instruction_set", "pipeline", "set_num_threads", "shared_pipeline"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ def pipeline(task: str, model: str | os.PathLike[str], **options: Any) -> Pipeli
 
     Raises ValueError for an unknown task or a checkpoint that does not fit it, TypeError for an option that the task does
     not have, and OSError (FileNotFoundError and so on) for files that cannot be read.
+    """
+    return Pipeline(task, model, **options)
+
+
+@functools.cache
+def shared_pipeline(task: str, model: str | os.PathLike[str], **options: Any) -> Pipeline:
+    """As `pipeline`, but loaded once in a process: the same call returns the same pipeline.
+
+    For engines that keep a process and call a function in it again and again, such as Spark's workers. Options have to be
+    hashable (a tuple of labels, not a list).
     """
     return Pipeline(task, model, **options)
 
@@ -83,7 +94,13 @@ class Pipeline:
                 # As transformers: of a single text, always a list.
                 return answers[0]
             return self._shown(answers)[0]
-        return self._shown(self._native.run(list(inputs)))
+        return self._shown(self._run(list(inputs)))
+
+    def _run(self, inputs: list[Any]) -> Any:
+        """The native pipeline's answers. Of no texts, a matrix with no rows that is as wide as others."""
+        if not inputs and self.task in _EMBEDDINGS:
+            return self._native.run([""])[:0]
+        return self._native.run(inputs)
 
     def _shown(self, answers: Any) -> Any:
         """Answers with lists of one opened where transformers opens them."""
@@ -102,12 +119,10 @@ class Pipeline:
         is_stream = hasattr(inputs, "__arrow_c_stream__")
         if not isinstance(inputs, (pa.Array, pa.ChunkedArray)):
             inputs = pa.chunked_array(inputs) if is_stream else pa.array(inputs)
-        answers = self._native.run(inputs.to_pylist())
+        answers = self._run(inputs.to_pylist())
         if self.task in _EMBEDDINGS:
             # The matrix's memory is the Arrow array's.
             values = pa.array(answers.reshape(-1))
-            if answers.shape[1] == 0:
-                raise ValueError("inputs: expected at least one, found none")
             return pa.FixedSizeListArray.from_arrays(values, answers.shape[1])
         if self.task != "fill-mask":
             answers = self._shown(answers)
